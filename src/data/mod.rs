@@ -1,0 +1,67 @@
+//! Images with labels, and where they come from.
+
+use crate::error::{Error, Result};
+
+/// Labelled images.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dataset {
+    /// What a person calls it; the decoded digits always say that they are decoded.
+    pub name: String,
+    /// [channels, height, width] of every image.
+    pub image_shape: [usize; 3],
+    /// Pixels in 0..=1, \[N, C, H, W\] row-major.
+    pub images: Vec<f32>,
+    /// One class per image, each below the number of classes.
+    pub labels: Vec<u8>,
+    /// What the classes are called.
+    pub classes: Vec<String>,
+}
+
+impl Dataset {
+    /// Puts images and labels together.
+    ///
+    /// # Errors
+    /// When there is no image, the counts differ, a label is not below the number of classes, or a pixel is not in 0..=1.
+    pub fn new(name: impl Into<String>, image_shape: [usize; 3], images: Vec<f32>, labels: Vec<u8>, classes: Vec<String>) -> Result<Self> {
+        let name = name.into();
+        let wrong =
+            |problem: String| Err(Error::setting(format!("the data set '{name}'"), problem, "compare it with a data set that works"));
+        let pixels: usize = image_shape.iter().product();
+        if pixels == 0 || labels.is_empty() || classes.is_empty() {
+            return wrong(format!("{} images of {image_shape:?} in {} classes are none", labels.len(), classes.len()));
+        }
+        if images.len() != pixels * labels.len() {
+            return wrong(format!("{} pixels are not {} images of {image_shape:?}", images.len(), labels.len()));
+        }
+        if let Some(at) = labels.iter().position(|&label| usize::from(label) >= classes.len()) {
+            return wrong(format!("image {at} has the label {}, but there are {} classes", labels[at], classes.len()));
+        }
+        if let Some(at) = images.iter().position(|pixel| !(0.0..=1.0).contains(pixel)) {
+            return wrong(format!("image {} holds the pixel {}, which is not in 0..=1", at / pixels, images[at]));
+        }
+        Ok(Self { name, image_shape, images, labels, classes })
+    }
+
+    /// The number of images.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Always false: a data set holds one image at least.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// The number of values of one image.
+    pub fn pixels(&self) -> usize {
+        self.image_shape.iter().product()
+    }
+
+    /// The pixels of one image.
+    ///
+    /// # Panics
+    /// When `index` is not below [`len`](Self::len).
+    pub fn image(&self, index: usize) -> &[f32] {
+        &self.images[index * self.pixels()..][..self.pixels()]
+    }
+}

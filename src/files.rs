@@ -1,0 +1,52 @@
+//! Reading and writing whole files: a file appears under its name complete, or not at all.
+
+use crate::error::{Error, Result};
+use std::io::Write as _;
+use std::path::Path;
+
+/// Reads a whole file.
+///
+/// # Errors
+/// Names the path and what the operating system said.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|error| Error::io(path, &error))
+}
+
+/// Creates a folder and its parents.
+///
+/// # Errors
+/// Names the path and what the operating system said.
+pub fn create_folder(path: &Path) -> Result<()> {
+    std::fs::create_dir_all(path).map_err(|error| Error::io(path, &error))
+}
+
+/// Writes a file under a temporary name beside `path`, flushes it to the disk, then renames it: whatever happens on the
+/// way (a full disk, a kill), `path` holds either its former content or all of the new one.
+///
+/// # Errors
+/// Names the path and what the operating system said.
+pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    create_folder(folder)?;
+    let write = || -> std::io::Result<()> {
+        let mut builder = tempfile::Builder::new();
+        readable_by_all(builder.prefix(".epistemap-"));
+        let mut file = builder.tempfile_in(folder)?;
+        file.write_all(content)?;
+        file.as_file().sync_all()?;
+        file.persist(path).map(drop).map_err(|error| error.error)
+    };
+    write().map_err(|error| Error::io(path, &error))
+}
+
+/// Temporary files are private by default; a figure or a model is to be read like any other file (less the umask).
+#[cfg(unix)]
+fn readable_by_all(builder: &mut tempfile::Builder<'_, '_>) {
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+}
+
+#[cfg(not(unix))]
+fn readable_by_all(_: &mut tempfile::Builder<'_, '_>) {}

@@ -1,0 +1,14 @@
+//! Networks as data: layers with named weights, the models made of them, and the model folder on disk.
+//!
+//! One description, three interpreters: `engine::reference` (f64), `engine::cpu` (f32) and `autodiff` (gradients).
+
+pub mod folder;
+mod layer;
+mod models;
+mod network;
+mod tensor;
+
+pub use layer::Layer;
+pub use models::{Classifier, Ensemble, Vae, VaeLayers, cnn, paper_cnn};
+pub use network::{Network, Weights, shapes};
+pub use tensor::Tensor;

@@ -1,0 +1,234 @@
+//! The models of this program: a VAE, a classifier, an ensemble of classifiers; and the paper's two as constructors.
+
+use super::layer::Layer;
+use super::network::{Network, Weights};
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// The layers of a VAE, without weights: `encoder` makes features of an image, the linear heads `mean` and
+/// `log_variance` make the moments of q(z|x) of them, `decoder` makes an image of z and ends with the sigmoid.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VaeLayers {
+    pub encoder: Vec<Layer>,
+    pub mean: Vec<Layer>,
+    pub log_variance: Vec<Layer>,
+    pub decoder: Vec<Layer>,
+}
+
+/// A variational autoencoder with a Bernoulli likelihood (Kingma & Welling 2014).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Vae {
+    /// Image → features.
+    pub encoder: Network,
+    /// Features → μ of q(z|x).
+    pub mean: Network,
+    /// Features → ln σ² of q(z|x).
+    pub log_variance: Network,
+    /// z → image in 0..=1; its last layer is the sigmoid.
+    pub decoder: Network,
+}
+
+impl Vae {
+    /// Puts the layers and the weights together.
+    ///
+    /// # Errors
+    /// When the parts do not fit each other, or the decoder does not end with the sigmoid and the encoder's input shape.
+    pub fn new(image_shape: [usize; 3], layers: &VaeLayers, weights: &Weights) -> Result<Self> {
+        let encoder = Network::new(&image_shape, layers.encoder.clone(), weights)?;
+        let mean = Network::new(encoder.output_shape(), layers.mean.clone(), weights)?;
+        let log_variance = Network::new(encoder.output_shape(), layers.log_variance.clone(), weights)?;
+        if mean.output_shape() != log_variance.output_shape() || mean.output_shape().len() != 1 {
+            return Err(Error::Network(format!(
+                "the VAE's mean has the shape {:?} and its log-variance {:?}: both should be one vector of the latent size",
+                mean.output_shape(),
+                log_variance.output_shape()
+            )));
+        }
+        let decoder = Network::new(mean.output_shape(), layers.decoder.clone(), weights)?;
+        if decoder.layers().last() != Some(&Layer::Sigmoid) || decoder.output_shape() != image_shape {
+            return Err(Error::Network(format!(
+                "the VAE's decoder should end with a sigmoid of the shape {image_shape:?} but ends with {} of {:?}",
+                decoder.layers().last().map_or_else(|| "nothing".to_owned(), Layer::label),
+                decoder.output_shape()
+            )));
+        }
+        Ok(Self { encoder, mean, log_variance, decoder })
+    }
+
+    /// The layers without their weights.
+    pub fn layers(&self) -> VaeLayers {
+        VaeLayers {
+            encoder: self.encoder.layers().to_vec(),
+            mean: self.mean.layers().to_vec(),
+            log_variance: self.log_variance.layers().to_vec(),
+            decoder: self.decoder.layers().to_vec(),
+        }
+    }
+
+    /// All weights by name.
+    pub fn weights(&self) -> Weights {
+        [&self.encoder, &self.mean, &self.log_variance, &self.decoder].into_iter().flat_map(|network| network.weights().clone()).collect()
+    }
+
+    /// The number of latent dimensions.
+    pub fn latent_size(&self) -> usize {
+        self.mean.output_shape()[0]
+    }
+
+    /// [channels, height, width] of the images.
+    pub fn image_shape(&self) -> &[usize] {
+        self.encoder.input_shape()
+    }
+}
+
+/// A network that makes logits of an image, and what the classes are called.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Classifier {
+    /// What a person calls it; the name of its folder by default.
+    pub name: String,
+    /// Class names, in the order of the logits.
+    pub classes: Vec<String>,
+    /// Image → logits [classes].
+    pub network: Network,
+}
+
+impl Classifier {
+    /// Puts a network and the class names together.
+    ///
+    /// # Errors
+    /// When the network's output is not one logit per class, or there is no class.
+    pub fn new(name: impl Into<String>, classes: Vec<String>, network: Network) -> Result<Self> {
+        if classes.is_empty() || network.output_shape() != [classes.len()] {
+            return Err(Error::Network(format!(
+                "the network's output has the shape {:?}, but there are {} class names: there should be one logit per class, and one class at least",
+                network.output_shape(),
+                classes.len()
+            )));
+        }
+        if network.input_shape().len() != 3 {
+            return Err(Error::Network(format!(
+                "a classifier's input should be [channels, height, width] but is {:?}",
+                network.input_shape()
+            )));
+        }
+        Ok(Self { name: name.into(), classes, network })
+    }
+}
+
+/// Classifiers that answer together: of the same images and the same classes, one at least. A member's place in the list
+/// is its number in the dropout hash, so a subset draws the same masks as the whole.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ensemble {
+    members: Vec<Classifier>,
+}
+
+impl Ensemble {
+    /// Puts the members together.
+    ///
+    /// # Errors
+    /// When there is none, or two differ in image shape or classes.
+    pub fn new(members: Vec<Classifier>) -> Result<Self> {
+        let Some(first) = members.first() else {
+            return Err(Error::Network("an ensemble needs at least one classifier".to_owned()));
+        };
+        for member in &members {
+            if member.network.input_shape() != first.network.input_shape() || member.classes != first.classes {
+                return Err(Error::Network(format!(
+                    "'{}' takes images of {:?} and knows the classes {:?}, but '{}' takes {:?} and knows {:?}: the members of an ensemble must agree",
+                    member.name,
+                    member.network.input_shape(),
+                    member.classes,
+                    first.name,
+                    first.network.input_shape(),
+                    first.classes
+                )));
+            }
+        }
+        Ok(Self { members })
+    }
+
+    /// The members, one at least.
+    pub fn members(&self) -> &[Classifier] {
+        &self.members
+    }
+
+    /// The class names.
+    pub fn classes(&self) -> &[String] {
+        &self.members[0].classes
+    }
+
+    /// [channels, height, width] of the images.
+    pub fn image_shape(&self) -> &[usize] {
+        self.members[0].network.input_shape()
+    }
+}
+
+fn linear(name: &str, inputs: usize, outputs: usize) -> Layer {
+    Layer::Linear { name: name.to_owned(), inputs, outputs }
+}
+
+fn conv3x3(name: &str, in_channels: usize, out_channels: usize) -> Layer {
+    Layer::Conv2d { name: name.to_owned(), in_channels, out_channels, kernel: [3, 3], stride: [1, 1], padding: [0, 0] }
+}
+
+impl VaeLayers {
+    /// A VAE of fully connected layers with ELU; the decoder mirrors the encoder. The paper's is `dense([1, 28, 28],
+    /// &[400, 256], 2)` (Smith & Gal 2018, their `train_mnist_vae.py`).
+    pub fn dense(image_shape: [usize; 3], hidden: &[usize], latent: usize) -> Self {
+        let pixels = image_shape.iter().product();
+        let mut encoder = vec![Layer::Flatten];
+        let mut width = pixels;
+        for (index, &next) in hidden.iter().enumerate() {
+            encoder.extend([linear(&format!("encoder.{}", index + 1), width, next), Layer::Elu]);
+            width = next;
+        }
+        let (mean, log_variance) = (vec![linear("mean", width, latent)], vec![linear("log_variance", width, latent)]);
+        let mut decoder = Vec::new();
+        width = latent;
+        for (index, &next) in hidden.iter().rev().enumerate() {
+            decoder.extend([linear(&format!("decoder.{}", index + 1), width, next), Layer::Elu]);
+            width = next;
+        }
+        decoder.push(linear(&format!("decoder.{}", hidden.len() + 1), width, pixels));
+        decoder.extend([Layer::Reshape { shape: image_shape.to_vec() }, Layer::Sigmoid]);
+        Self { encoder, mean, log_variance, decoder }
+    }
+
+    /// The paper's: 784-400-256-2-256-400-784 with ELU.
+    pub fn paper() -> Self {
+        Self::dense([1, 28, 28], &[400, 256], 2)
+    }
+
+    /// All layers, for their weights.
+    pub fn all(&self) -> impl Iterator<Item = &Layer> {
+        [&self.encoder, &self.mean, &self.log_variance, &self.decoder].into_iter().flatten()
+    }
+}
+
+/// The layers of the paper's convolutional network for images of any shape and any number of classes: conv `channels[0]`
+/// 3×3, ReLU, conv `channels[1]` 3×3, ReLU, max pool 2, dropout, dense `hidden`, ReLU, dropout, dense. The paper's own
+/// is [`paper_cnn`].
+pub fn cnn(image_shape: [usize; 3], classes: usize, channels: [usize; 2], hidden: usize, rates: [f64; 2]) -> Vec<Layer> {
+    let [c, h, w] = image_shape;
+    let pooled = |axis: usize| axis.saturating_sub(4) / 2;
+    vec![
+        conv3x3("conv1", c, channels[0]),
+        Layer::Relu,
+        conv3x3("conv2", channels[0], channels[1]),
+        Layer::Relu,
+        Layer::MaxPool2d { kernel: [2, 2], stride: [2, 2] },
+        Layer::Dropout { rate: rates[0] },
+        Layer::Flatten,
+        linear("fc1", channels[1] * pooled(h) * pooled(w), hidden),
+        Layer::Relu,
+        Layer::Dropout { rate: rates[1] },
+        linear("fc2", hidden, classes),
+    ]
+}
+
+/// The paper's network: conv 32 3×3, ReLU, conv 64 3×3, ReLU, max pool 2, dropout 0.25, dense 128, ReLU, dropout 0.5,
+/// dense 10 (Smith & Gal 2018, their `mnist_cnn.py`).
+pub fn paper_cnn() -> Vec<Layer> {
+    cnn([1, 28, 28], 10, [32, 64], 128, [0.25, 0.5])
+}
