@@ -1,7 +1,10 @@
+//! Epistemap: a microscope for what an image classifier does not know.
+
 pub mod data;
 pub mod engine;
 pub mod error;
 pub mod files;
 pub mod latent;
 pub mod nets;
+pub mod random;
 pub mod uncertainty;

@@ -45,7 +45,7 @@ pub enum Layer {
     /// Inverted dropout of whole channels of a \[C, H, W\] activation.
     Dropout2d { rate: f64 },
     /// Batch normalisation at inference, per channel of \[C, H, W\] or per element of a vector:
-    /// (x − running_mean) / √(running_var + epsilon) · weight + bias, each \[channels\].
+    /// (x − `running_mean`) / √(`running_var` + epsilon) · weight + bias, each \[channels\].
     BatchNorm { name: String, channels: usize, epsilon: f64 },
 }
 
