@@ -8,3 +8,6 @@ pub mod latent;
 pub mod nets;
 pub mod random;
 pub mod uncertainty;
+pub mod kernels;
+pub mod autodiff;
+pub mod cli;

@@ -1,0 +1,113 @@
+//! A [`Network`](crate::nets::Network)'s layers on candle tensors, batched, with gradients.
+
+use super::operations::{Activation, Convolve, Pool};
+use crate::kernels::{Convolution, ConvolutionBlock, Pooling};
+use crate::nets::{Layer, Weights, shapes};
+use candle_core::{DType, Device, Result, Tensor, Var};
+use std::collections::BTreeMap;
+
+/// The weights of a network as tensors, or as variables where they are trained.
+pub struct Parameters {
+    tensors: BTreeMap<String, Tensor>,
+}
+
+impl Parameters {
+    /// Weights that stay as they are: gradients flow through them to the input only.
+    ///
+    /// # Errors
+    /// When candle refuses.
+    pub fn fixed(weights: &Weights, dtype: DType) -> Result<Self> {
+        let tensors = weights.iter().map(|(name, weight)| {
+            let tensor = Tensor::from_slice(&weight.values, weight.shape.as_slice(), &Device::Cpu)?.to_dtype(dtype)?;
+            Ok((name.clone(), tensor))
+        });
+        Ok(Self { tensors: tensors.collect::<Result<_>>()? })
+    }
+
+    /// The tensors of variables that are trained.
+    pub fn trained(variables: &BTreeMap<String, Var>) -> Self {
+        Self { tensors: variables.iter().map(|(name, variable)| (name.clone(), variable.as_tensor().clone())).collect() }
+    }
+
+    fn get(&self, layer: &str, part: &str) -> Result<&Tensor> {
+        let name = format!("{layer}.{part}");
+        self.tensors.get(&name).ok_or_else(|| candle_core::Error::CannotFindTensor { path: name })
+    }
+}
+
+/// Makes the mask of a dropout layer: its index, its rate, the shape of the mask \[N, …\] without the axes that one unit
+/// spans. Kept units hold 1 / (1 − rate), dropped ones 0.
+pub type Masks<'a> = &'a mut dyn FnMut(usize, f64, &[usize]) -> Result<Tensor>;
+
+/// Runs `layers` over a batch \[N, …\]. `masks`: `None` switches dropout off.
+///
+/// # Errors
+/// When the shapes do not fit or candle refuses.
+pub fn forward(layers: &[Layer], parameters: &Parameters, input: &Tensor, mut masks: Option<Masks<'_>>) -> Result<Tensor> {
+    let batch = input.dims()[0];
+    let shapes = shapes(&input.dims()[1..], layers).map_err(candle_core::Error::wrap)?;
+    let with_batch = |shape: &[usize]| [&[batch], shape].concat();
+    let mut x = input.clone();
+    let mut index = 0;
+    while index < layers.len() {
+        let layer = &layers[index];
+        let (before, after) = (&shapes[index], &shapes[index + 1]);
+        x = match layer {
+            Layer::Linear { name, .. } => {
+                x.contiguous()?.matmul(&parameters.get(name, "weight")?.t()?)?.broadcast_add(parameters.get(name, "bias")?)?
+            }
+            Layer::Conv2d { name, kernel, stride, padding, .. } => {
+                let convolution = Convolution { input: image(before), output: image(after), kernel: *kernel, stride: *stride, padding: *padding };
+                let relu = layers.get(index + 1) == Some(&Layer::Relu);
+                index += usize::from(relu);
+                let pooling = match layers.get(index + 1) {
+                    Some(Layer::MaxPool2d { kernel, stride }) => {
+                        index += 1;
+                        Some(Pooling { input: image(after), output: image(&shapes[index + 1]), kernel: *kernel, stride: *stride, maximum: true })
+                    }
+                    _ => None,
+                };
+                let (weight, bias) = (parameters.get(name, "weight")?, parameters.get(name, "bias")?);
+                let block = ConvolutionBlock { convolution, relu, pooling };
+                x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, Convolve::new(block))?
+            }
+            Layer::MaxPool2d { kernel, stride } | Layer::AveragePool2d { kernel, stride } => {
+                let maximum = matches!(layer, Layer::MaxPool2d { .. });
+                let pooling = Pooling { input: image(before), output: image(after), kernel: *kernel, stride: *stride, maximum };
+                x.contiguous()?.apply_op1(Pool(pooling))?
+            }
+            Layer::Flatten | Layer::Reshape { .. } => x.reshape(with_batch(after))?,
+            Layer::Relu => activate(&x, Activation::Relu)?,
+            Layer::Elu => activate(&x, Activation::Elu)?,
+            Layer::Tanh => activate(&x, Activation::Tanh)?,
+            Layer::Sigmoid => activate(&x, Activation::Sigmoid)?,
+            Layer::Softplus => activate(&x, Activation::Softplus)?,
+            Layer::Dropout { rate } => match &mut masks {
+                Some(mask) => (x * mask(index, *rate, &with_batch(before))?)?,
+                None => x,
+            },
+            Layer::Dropout2d { rate } => match &mut masks {
+                Some(mask) => x.broadcast_mul(&mask(index, *rate, &[batch, before[0]])?.reshape((batch, before[0], 1, 1))?)?,
+                None => x,
+            },
+            Layer::BatchNorm { name, channels, epsilon } => {
+                let mut shape = vec![1; before.len() + 1];
+                shape[1] = *channels;
+                let get = |part| parameters.get(name, part)?.reshape(shape.as_slice());
+                let scale = (get("weight")? / (get("running_var")? + *epsilon)?.sqrt()?)?;
+                x.broadcast_sub(&get("running_mean")?)?.broadcast_mul(&scale)?.broadcast_add(&get("bias")?)?
+            }
+        };
+        index += 1;
+    }
+    Ok(x)
+}
+
+fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
+    x.contiguous()?.apply_op1(activation)
+}
+
+/// A shape that `shapes` has found to be [channels, height, width].
+fn image(shape: &[usize]) -> [usize; 3] {
+    [shape[0], shape[1], shape[2]]
+}

@@ -1,0 +1,176 @@
+//! Operations with gradients that candle lacks or computes slowly on the CPU: convolution, pooling and the activations.
+//! Each takes f32 or f64 and stands on the kernels in [`crate::kernels`].
+
+use crate::kernels::{ConvolutionBlock, Pooling, Real};
+use candle_core::backend::BackendStorage as _;
+use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Storage, Tensor, WithDType, bail};
+use rayon::prelude::*;
+use std::sync::OnceLock;
+
+/// A type that both candle and the kernels compute with.
+pub(super) trait Element: WithDType + Real {}
+impl Element for f32 {}
+impl Element for f64 {}
+
+/// Runs `$body` with `$t` bound to the element type of `$dtype`.
+macro_rules! with_element {
+    ($dtype:expr, $t:ident, $body:expr) => {
+        match $dtype {
+            candle_core::DType::F32 => {
+                type $t = f32;
+                $body
+            }
+            candle_core::DType::F64 => {
+                type $t = f64;
+                $body
+            }
+            other => bail!("networks compute in f32 or f64, not {other:?}"),
+        }
+    };
+}
+
+fn slice<'a, T: Element>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
+    match layout.contiguous_offsets() {
+        Some((start, end)) => Ok(&T::cpu_storage_as_slice(storage)?[start..end]),
+        None => bail!("a custom operation was given a tensor that is not contiguous: {layout:?}"),
+    }
+}
+
+/// Calls `f` with the values of a tensor, without a copy where it is contiguous.
+pub(super) fn with_values<T: Element, R>(tensor: &Tensor, f: impl FnOnce(&[T]) -> Result<R>) -> Result<R> {
+    let tensor = tensor.contiguous()?;
+    let (storage, layout) = tensor.storage_and_layout();
+    match &*storage {
+        Storage::Cpu(storage) => f(slice(storage, layout)?),
+        _ => bail!("custom operations run on the CPU"),
+    }
+}
+
+/// A convolution with bias \[out\] and weight \[out, in, kh, kw\], and the ReLU and pooling that follow it.
+pub(super) struct Convolve {
+    block: ConvolutionBlock,
+    /// Which element of its window each output is: found on the way forward, needed on the way back.
+    chosen: OnceLock<Vec<u16>>,
+}
+
+impl Convolve {
+    pub fn new(block: ConvolutionBlock) -> Self {
+        Self { block, chosen: OnceLock::new() }
+    }
+}
+
+impl CustomOp3 for Convolve {
+    fn name(&self) -> &'static str {
+        "convolution"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout, w: &CpuStorage, wl: &Layout, b: &CpuStorage, bl: &Layout) -> Result<(CpuStorage, Shape)> {
+        let [channels, height, width] = self.block.output();
+        let shape = Shape::from((xl.dims()[0], channels, height, width));
+        with_element!(x.dtype(), T, {
+            let (output, chosen) = self.block.forward::<T>(slice(x, xl)?, slice(w, wl)?, slice(b, bl)?);
+            self.chosen.get_or_init(|| chosen);
+            Ok((T::to_cpu_storage_owned(output), shape))
+        })
+    }
+
+    fn bwd(&self, x: &Tensor, w: &Tensor, b: &Tensor, output: &Tensor, gradient: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let of_images = x.track_op();
+        let chosen = self.chosen.get().map_or(&[][..], Vec::as_slice);
+        with_element!(x.dtype(), T, {
+            let gradients = with_values::<T, _>(x, |x| {
+                with_values(w, |w| {
+                    with_values(output, |output| {
+                        with_values(gradient, |gradient| Ok(self.block.backward(x, w, (output, chosen), gradient, of_images)))
+                    })
+                })
+            })?;
+            let of_images = of_images.then(|| Tensor::from_vec(gradients.images, x.shape(), x.device())).transpose()?;
+            let of_weight = Tensor::from_vec(gradients.weight, w.shape(), x.device())?;
+            Ok((of_images, Some(of_weight), Some(Tensor::from_vec(gradients.bias, b.shape(), x.device())?)))
+        })
+    }
+}
+
+/// Maximum or average pooling.
+pub(super) struct Pool(pub Pooling);
+
+impl CustomOp1 for Pool {
+    fn name(&self) -> &'static str {
+        "pooling"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout) -> Result<(CpuStorage, Shape)> {
+        let [channels, height, width] = self.0.output;
+        let shape = Shape::from((xl.dims()[0], channels, height, width));
+        with_element!(x.dtype(), T, Ok((T::to_cpu_storage_owned(self.0.forward::<T>(slice(x, xl)?)), shape)))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        with_element!(x.dtype(), T, {
+            let of_images = with_values::<T, _>(x, |x| with_values(gradient, |gradient| Ok(self.0.backward(x, gradient))))?;
+            Ok(Some(Tensor::from_vec(of_images, x.shape(), x.device())?))
+        })
+    }
+}
+
+/// An elementwise function and its derivative, computed in f64 so that both precisions share one definition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Activation {
+    Relu,
+    Elu,
+    Tanh,
+    Sigmoid,
+    Softplus,
+}
+
+impl Activation {
+    fn value(self, x: f64) -> f64 {
+        match self {
+            Self::Relu => x.max(0.0),
+            Self::Elu => x.max(0.0) + x.min(0.0).exp_m1(),
+            Self::Tanh => x.tanh(),
+            Self::Sigmoid => sigmoid(x),
+            Self::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
+        }
+    }
+
+    fn derivative(self, x: f64) -> f64 {
+        match self {
+            Self::Relu => f64::from(u8::from(x > 0.0)),
+            Self::Elu => x.min(0.0).exp(),
+            Self::Tanh => 1.0 - x.tanh().powi(2),
+            Self::Sigmoid => sigmoid(x) * sigmoid(-x),
+            Self::Softplus => sigmoid(x),
+        }
+    }
+}
+
+fn sigmoid(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+impl CustomOp1 for Activation {
+    fn name(&self) -> &'static str {
+        "activation"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout) -> Result<(CpuStorage, Shape)> {
+        with_element!(x.dtype(), T, {
+            let output: Vec<T> = slice::<T>(x, xl)?.par_iter().with_min_len(4096).map(|&x| T::from_f64(self.value(x.to_f64()))).collect();
+            Ok((T::to_cpu_storage_owned(output), xl.shape().clone()))
+        })
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        with_element!(x.dtype(), T, {
+            let product: Vec<T> = with_values::<T, _>(x, |x| {
+                with_values::<T, _>(gradient, |gradient| {
+                    let both = x.par_iter().with_min_len(4096).zip(gradient);
+                    Ok(both.map(|(&x, &gradient)| T::from_f64(self.derivative(x.to_f64()) * gradient.to_f64())).collect())
+                })
+            })?;
+            Ok(Some(Tensor::from_vec(product, x.shape(), x.device())?))
+        })
+    }
+}

@@ -1,0 +1,212 @@
+//! Gradients against finite differences and against an independent implementation's numbers (`tests/reference/make.py`).
+
+use super::train::{elbo, negative_log_likelihood};
+use super::{Parameters, forward};
+use crate::nets::{Layer, Tensor as Weight, VaeLayers, Weights};
+use crate::random::{Purpose, Stream};
+use candle_core::{D, DType, Device, Result, Tensor, Var};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+fn reference(name: &str) -> Value {
+    let path = format!("{}/tests/reference/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+/// A nested JSON list as its shape and values.
+fn weight(value: &Value) -> Weight {
+    fn walk(value: &Value, values: &mut Vec<f64>) {
+        match value {
+            Value::Array(items) => items.iter().for_each(|item| walk(item, values)),
+            number => values.push(number.as_f64().unwrap()),
+        }
+    }
+    let (mut shape, mut level, mut values) = (Vec::new(), value, Vec::new());
+    while let Value::Array(items) = level {
+        shape.push(items.len());
+        level = &items[0];
+    }
+    walk(value, &mut values);
+    Weight::new(shape, values)
+}
+
+fn weights(value: &Value) -> Weights {
+    value.as_object().unwrap().iter().map(|(name, value)| (name.clone(), weight(value))).collect()
+}
+
+fn tensor(weight: &Weight) -> Tensor {
+    Tensor::from_slice(&weight.values, weight.shape.as_slice(), &Device::Cpu).unwrap()
+}
+
+fn values(tensor: &Tensor) -> Vec<f64> {
+    tensor.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// The largest |a − b| / (|b| + 1e-3): NaN, or a different length, is infinite.
+fn difference(a: &[f64], b: &[f64]) -> f64 {
+    let worst = a.iter().zip(b).map(|(a, b)| (a - b).abs() / (b.abs() + 1e-3)).fold(0.0, |worst: f64, d| if d <= worst { worst } else { d });
+    if a.len() == b.len() && worst.is_finite() { worst } else { f64::INFINITY }
+}
+
+fn linear(name: &str, inputs: usize, outputs: usize) -> Layer {
+    Layer::Linear { name: name.into(), inputs, outputs }
+}
+
+fn convolution(name: &str, channels: [usize; 2], kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2]) -> Layer {
+    Layer::Conv2d { name: name.into(), in_channels: channels[0], out_channels: channels[1], kernel, stride, padding }
+}
+
+fn odd_classifier() -> Vec<Layer> {
+    vec![
+        convolution("conv1", [3, 5], [3, 3], [1, 1], [0, 0]),
+        Layer::Relu,
+        convolution("conv2", [5, 6], [3, 3], [1, 1], [1, 1]),
+        Layer::Relu,
+        Layer::MaxPool2d { kernel: [2, 2], stride: [2, 2] },
+        Layer::Dropout { rate: 0.25 },
+        Layer::Flatten,
+        linear("fc1", 36, 11),
+        Layer::Relu,
+        Layer::Dropout { rate: 0.5 },
+        linear("fc2", 11, 4),
+    ]
+}
+
+#[test]
+fn input_gradients_equal_the_reference() -> Result<()> {
+    let data = reference("classifier");
+    let members: Vec<Weights> = data["members"].as_array().unwrap().iter().map(weights).collect();
+    let labels: Vec<u8> = weight(&data["labels"]).values.iter().map(|&label| label as u8).collect();
+    let images = Var::from_tensor(&tensor(&weight(&data["images"])))?;
+    let layers = odd_classifier();
+
+    let deterministic = |member: &Weights| -> Result<Vec<f64>> {
+        let logits = forward(&layers, &Parameters::fixed(member, DType::F64)?, &images, None)?;
+        let gradients = negative_log_likelihood(&logits, &labels)?.sum_all()?.backward()?;
+        Ok(values(gradients.get(&images).unwrap()))
+    };
+    let expected = weight(&data["input_gradient_deterministic"]).values;
+    assert!(difference(&deterministic(&members[0])?, &expected) <= 1e-9);
+    let mut altered = members[0].clone();
+    altered.get_mut("conv2.weight").unwrap().values[7] += 1e-3;
+    assert!(difference(&deterministic(&altered)?, &expected) > 1e-6, "the negative control");
+
+    // The loss on the mean probability over both members and all their draws.
+    let mut draws = Vec::new();
+    for (number, member) in members.iter().enumerate() {
+        let parameters = Parameters::fixed(member, DType::F64)?;
+        for draw in 0..4 {
+            let mut masks = |layer: usize, rate: f64, _: &[usize]| -> Result<Tensor> {
+                let (key, shape) = if layer == 5 { ("keep_after_pool", vec![1, 6, 3, 2]) } else { ("keep_after_fc1", vec![1, 11]) };
+                let keep = tensor(&weight(&data[key][number][draw])).reshape(shape)?;
+                let scaled = (keep / (1.0 - rate))?;
+                scaled.broadcast_as([&[3], &scaled.dims()[1..]].concat())?.contiguous()
+            };
+            let logits = forward(&layers, &parameters, &images, Some(&mut masks))?;
+            let expected = weight(&data["draw_logits"][number][draw]).values;
+            assert!(difference(&values(&logits), &expected) <= 1e-9);
+            draws.push((logits.broadcast_sub(&logits.log_sum_exp(D::Minus1)?.unsqueeze(1)?))?.exp()?);
+        }
+    }
+    let mean = Tensor::stack(&draws, 0)?.mean(0)?;
+    let gradients = (negative_log_likelihood(&mean.log()?, &labels)?.sum_all()?).backward()?;
+    assert!(difference(&values(gradients.get(&images).unwrap()), &weight(&data["input_gradient_mc_mean"]).values) <= 1e-9);
+    Ok(())
+}
+
+#[test]
+fn the_elbo_equals_the_reference() -> Result<()> {
+    let data = reference("vae");
+    let layers = VaeLayers {
+        encoder: vec![Layer::Flatten, linear("enc1", 189, 8), Layer::Elu],
+        mean: vec![linear("mu", 8, 2)],
+        log_variance: vec![linear("logvar", 8, 2)],
+        decoder: vec![linear("dec1", 2, 8), Layer::Elu, linear("dec2", 8, 189), Layer::Reshape { shape: vec![3, 9, 7] }, Layer::Sigmoid],
+    };
+    let (images, noise) = (tensor(&weight(&data["images"])), tensor(&weight(&data["noise"])));
+    let of = |weights: &Weights| -> Result<f64> {
+        let [reconstruction, kl] = elbo(&layers, &Parameters::fixed(weights, DType::F64)?, &images, &noise)?;
+        let parts = [(&reconstruction, "reconstruction_nll"), (&kl, "kl"), (&(&reconstruction + &kl)?, "negative_elbo")];
+        Ok(parts.map(|(got, key)| difference(&values(got), &weight(&data[key]).values)).into_iter().fold(0.0, f64::max))
+    };
+    let mut weights = weights(&data["weights"]);
+    assert!(of(&weights)? <= 1e-9);
+    weights.get_mut("logvar.bias").unwrap().values[1] += 1e-6;
+    assert!(of(&weights)? > 1e-9, "the negative control");
+    Ok(())
+}
+
+/// Every kind of layer, with odd and unequal shapes, kernels, strides and paddings; blocks of convolution, ReLU and
+/// maximum pooling as the interpreter fuses them, and each alone.
+fn networks() -> Vec<(Vec<usize>, Vec<Layer>)> {
+    let norm = |name: &str, channels| Layer::BatchNorm { name: name.into(), channels, epsilon: 1e-3 };
+    vec![
+        (vec![3, 9, 7], odd_classifier()),
+        (vec![2, 7, 5], vec![convolution("c", [2, 3], [3, 2], [2, 1], [1, 0]), Layer::Tanh, Layer::Flatten]),
+        (vec![1, 8, 11], vec![convolution("c", [1, 2], [2, 5], [3, 2], [1, 4]), Layer::Relu, Layer::AveragePool2d { kernel: [1, 2], stride: [1, 3] }]),
+        (vec![2, 6, 7], vec![convolution("c", [2, 3], [1, 1], [1, 1], [0, 0]), Layer::MaxPool2d { kernel: [3, 2], stride: [2, 3] }, norm("n", 3)]),
+        (vec![1, 9, 5], vec![Layer::MaxPool2d { kernel: [2, 3], stride: [1, 1] }, Layer::Dropout2d { rate: 0.5 }, Layer::Elu]),
+        (vec![5], vec![linear("a", 5, 6), Layer::Softplus, norm("n", 6), Layer::Reshape { shape: vec![1, 2, 3] }, Layer::Sigmoid]),
+    ]
+}
+
+#[test]
+fn gradients_equal_finite_differences() -> Result<()> {
+    let stream = Stream::new(3, Purpose::Weights);
+    for (number, (shape, layers)) in networks().into_iter().enumerate() {
+        let random = |address: u32, shape: &[usize]| {
+            let count = shape.iter().product::<usize>();
+            // Above 0, so that a batch norm's variance is one.
+            let values = (0..count).map(|i| stream.uniform([number as u32, address, 0], i as u32) + 0.1).collect();
+            Weight::new(shape, values)
+        };
+        let mut start = BTreeMap::from([("input".to_owned(), random(0, &[&[2], shape.as_slice()].concat()))]);
+        for (index, (name, shape)) in layers.iter().flat_map(Layer::weights).enumerate() {
+            let mut weight = random(1 + index as u32, &shape);
+            if !name.ends_with("running_var") {
+                weight.values.iter_mut().for_each(|value| *value -= 0.6);
+            }
+            start.insert(name, weight);
+        }
+        let loss = |at: &BTreeMap<String, Weight>| -> Result<(f64, BTreeMap<String, Vec<f64>>)> {
+            let variables: BTreeMap<String, Var> = at.iter().map(|(name, weight)| (name.clone(), Var::from_tensor(&tensor(weight)).unwrap())).collect();
+            let mut masks = |layer: usize, rate: f64, shape: &[usize]| {
+                let keep = (0..shape.iter().product()).map(|i| f64::from(u8::from(stream.uniform([9, layer as u32, 0], i as u32) >= rate)) / (1.0 - rate));
+                Tensor::from_vec(keep.collect::<Vec<_>>(), shape, &Device::Cpu)
+            };
+            let output = forward(&layers, &Parameters::trained(&variables), &variables["input"], Some(&mut masks))?;
+            // Unequal weights of the outputs, so that no transposition goes unseen.
+            let weights = tensor(&random(99, output.dims()));
+            let loss = (output.sqr()? * weights)?.sum_all()?;
+            let gradients = loss.backward()?;
+            let gradients = variables.iter().map(|(name, variable)| (name.clone(), values(gradients.get(variable).unwrap()))).collect();
+            Ok((loss.to_scalar()?, gradients))
+        };
+        let (_, gradients) = loss(&start)?;
+        for (name, gradient) in &gradients {
+            for index in (0..gradient.len()).step_by(1 + gradient.len() / 11) {
+                let mut at = start.clone();
+                let mut shifted = |by: f64| -> Result<f64> {
+                    at.get_mut(name).unwrap().values[index] += by;
+                    Ok(loss(&at)?.0)
+                };
+                let step = 1e-6;
+                let slope = (shifted(step)? - shifted(-2.0 * step)?) / (2.0 * step);
+                assert!(difference(&[gradient[index]], &[slope]) <= 1e-5, "network {number}, {name}[{index}]: {} but the slope is {slope}", gradient[index]);
+                assert!(difference(&[gradient[index] * 1.01 + 1e-3], &[slope]) > 1e-5, "the negative control");
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn single_precision_follows_double() -> Result<()> {
+    let data = reference("classifier");
+    let images = tensor(&weight(&data["images"])).to_dtype(DType::F32)?;
+    for (member, logits) in data["members"].as_array().unwrap().iter().zip(data["logits"].as_array().unwrap()) {
+        let got = forward(&odd_classifier(), &Parameters::fixed(&weights(member), DType::F32)?, &images, None)?;
+        assert!(difference(&values(&got.to_dtype(DType::F64)?), &weight(logits).values) <= 1e-4);
+    }
+    Ok(())
+}

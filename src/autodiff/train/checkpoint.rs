@@ -1,0 +1,78 @@
+//! A training at rest: one safetensors file with the weights, the optimiser's memory and the settings, so that it is
+//! whole or not there.
+
+use super::{Settings, Trainer, optimiser};
+use crate::error::{Error, Result};
+use crate::files;
+use candle_core::{Device, Var};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+const SETTINGS: &str = "settings";
+const EPOCHS: &str = "epochs_done";
+const STEPS: &str = "steps";
+/// Before a weight's name: the weight itself and the optimiser's two numbers for it.
+const PARTS: [&str; 3] = ["weight", "first", "second"];
+
+impl Trainer {
+    /// Writes everything that the next step depends on.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let refused = |problem: String| Error::file(path, problem, "report this defect");
+        let mut entries: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
+        for (name, variable) in &self.variables {
+            let weight = variable.flatten_all()?.to_vec1::<f32>()?;
+            let [first, second] = self.optimiser.slots.get(name).cloned().unwrap_or_else(|| [(); 2].map(|()| vec![0.0; weight.len()]));
+            for (part, values) in PARTS.iter().zip([weight, first, second]) {
+                entries.push((format!("{part}/{name}"), variable.dims().to_vec(), values.iter().flat_map(|value| value.to_le_bytes()).collect()));
+            }
+        }
+        let mut views = Vec::new();
+        for (name, shape, bytes) in &entries {
+            views.push((name, TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(|error| refused(error.to_string()))?));
+        }
+        let metadata = HashMap::from([
+            (SETTINGS.to_owned(), serde_json::to_string(&self.settings).map_err(|error| refused(error.to_string()))?),
+            (EPOCHS.to_owned(), self.epochs_done.to_string()),
+            (STEPS.to_owned(), self.optimiser.steps.to_string()),
+        ]);
+        files::write_atomically(path, &safetensors::serialize(views, Some(metadata)).map_err(|error| refused(error.to_string()))?)
+    }
+
+    /// Reads what [`save`](Self::save) wrote; the training goes on as if it had never stopped.
+    ///
+    /// # Errors
+    /// When the file is missing or damaged.
+    pub fn load(path: &Path) -> Result<Self> {
+        let damaged = |problem: String| Error::file(path, format!("not a checkpoint: {problem}"), "start the training anew, without --resume");
+        let bytes = files::read(path)?;
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(error.to_string()))?;
+        let tensors = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
+        let fact = |key: &str| {
+            let value = header.metadata().as_ref().and_then(|metadata| metadata.get(key));
+            value.ok_or_else(|| damaged(format!("it holds no '{key}'")))
+        };
+        let settings: Settings = serde_json::from_str(fact(SETTINGS)?).map_err(|error| damaged(error.to_string()))?;
+        settings.check()?;
+        let count = |key| fact(key)?.parse::<u64>().map_err(|error| damaged(format!("'{key}': {error}")));
+        let (epochs_done, steps) = (count(EPOCHS)? as usize, count(STEPS)?);
+        let (mut variables, mut slots) = (BTreeMap::new(), BTreeMap::new());
+        for (name, shape) in settings.layers().into_iter().flat_map(|layer| layer.weights()) {
+            let mut read = Vec::new();
+            for part in PARTS {
+                let view = tensors.tensor(&format!("{part}/{name}")).map_err(|error| damaged(error.to_string()))?;
+                if view.shape() != shape || view.dtype() != Dtype::F32 {
+                    return Err(damaged(format!("'{part}/{name}' should be f32 {shape:?} but is {:?} {:?}", view.dtype(), view.shape())));
+                }
+                read.push(view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect::<Vec<_>>());
+            }
+            let [weight, first, second] = <[Vec<f32>; 3]>::try_from(read).map_err(|_| damaged(format!("'{name}' is incomplete")))?;
+            variables.insert(name.clone(), Var::from_vec(weight, shape, &Device::Cpu)?);
+            slots.insert(name, [first, second]);
+        }
+        Ok(Self { settings, variables, optimiser: optimiser::State { steps, slots }, epochs_done })
+    }
+}

@@ -1,0 +1,137 @@
+//! Training: seeded, resumable draw for draw, one checkpoint per epoch.
+
+mod checkpoint;
+mod objective;
+mod optimiser;
+mod run;
+mod settings;
+
+pub(in crate::autodiff) use objective::{elbo, negative_log_likelihood};
+pub use objective::Scores;
+pub use optimiser::Optimiser;
+pub use run::{Epoch, Event, run};
+pub use settings::{Goal, Settings};
+
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::nets::{Tensor as Weight, Weights};
+use crate::random::{Purpose, Stream};
+use candle_core::{Device, Tensor, Var};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+/// A training under way: the settings, the weights, the optimiser's memory, and how many epochs are done.
+pub struct Trainer {
+    settings: Settings,
+    variables: BTreeMap<String, Var>,
+    optimiser: optimiser::State,
+    epochs_done: usize,
+}
+
+/// What is told after each step.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// The step's number within its epoch, from 1.
+    pub step: usize,
+    /// Steps per epoch.
+    pub steps: usize,
+    /// Images seen in this epoch.
+    pub images: usize,
+    /// The mean loss of the step's images, in nats.
+    pub loss: f64,
+}
+
+impl Trainer {
+    /// Starts from random weights: Glorot & Bengio's uniform distribution, biases 0 (Keras's default, and so the paper's).
+    ///
+    /// # Errors
+    /// When the settings make no sense.
+    pub fn new(settings: Settings) -> Result<Self> {
+        settings.check()?;
+        let stream = Stream::new(settings.seed, Purpose::Weights);
+        let mut variables = BTreeMap::new();
+        for (number, (name, shape)) in settings.layers().into_iter().flat_map(|layer| layer.weights()).enumerate() {
+            let values = initial(&name, &shape, |index| stream.uniform([number as u32, 0, 0], index));
+            variables.insert(name, Var::from_vec(values, shape, &Device::Cpu)?);
+        }
+        Ok(Self { settings, variables, optimiser: optimiser::State::default(), epochs_done: 0 })
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The number of epochs done.
+    pub fn epochs_done(&self) -> usize {
+        self.epochs_done
+    }
+
+    /// The weights as they are.
+    ///
+    /// # Errors
+    /// When candle refuses.
+    pub fn weights(&self) -> Result<Weights> {
+        let weight = |(name, variable): (&String, &Var)| {
+            let values = variable.flatten_all()?.to_vec1::<f32>()?.into_iter().map(f64::from).collect();
+            Ok((name.clone(), Weight::new(variable.dims(), values)))
+        };
+        self.variables.iter().map(weight).collect()
+    }
+
+    /// Trains for one epoch. `observe` is told each step and may stop the epoch, which is then lost. Returns the mean loss
+    /// over the epoch's images.
+    ///
+    /// # Errors
+    /// When the loss is no longer finite, or the observer stops.
+    pub fn epoch(&mut self, data: &Dataset, observe: &mut dyn FnMut(Step) -> ControlFlow<()>) -> Result<f64> {
+        let order = Stream::new(self.settings.seed, Purpose::Shuffle).permutation([self.epochs_done as u32, 0, 0], data.len());
+        let batches = order.chunks(self.settings.batch);
+        let (steps, mut total, mut images) = (batches.len(), 0.0, 0);
+        for (index, batch) in batches.enumerate() {
+            let loss = self.step(data, batch)?;
+            total += loss * batch.len() as f64;
+            images += batch.len();
+            if observe(Step { step: index + 1, steps, images, loss }).is_break() {
+                return Err(Error::Cancelled);
+            }
+        }
+        self.epochs_done += 1;
+        Ok(total / images as f64)
+    }
+
+    /// One step on the images of the given numbers; returns their mean loss.
+    ///
+    /// # Errors
+    /// When the loss is not finite.
+    pub fn step(&mut self, data: &Dataset, batch: &[usize]) -> Result<f64> {
+        let images: Vec<f32> = batch.iter().flat_map(|&index| data.image(index)).copied().collect();
+        let [c, h, w] = data.image_shape;
+        let images = Tensor::from_vec(images, (batch.len(), c, h, w), &Device::Cpu)?;
+        let labels = batch.iter().map(|&index| data.labels[index]).collect::<Vec<_>>();
+        let loss = self.loss(&images, &labels)?;
+        let value = f64::from(loss.to_scalar::<f32>()?);
+        if !value.is_finite() {
+            return Err(Error::setting(
+                "--learning-rate",
+                format!("the loss became {value} in step {} with {}", self.optimiser.steps + 1, self.settings.optimiser.learning_rate()),
+                "give a smaller one; the checkpoint of the last whole epoch is kept",
+            ));
+        }
+        self.optimiser.step(self.settings.optimiser, &self.variables, &loss.backward()?)?;
+        Ok(value)
+    }
+}
+
+/// Glorot's uniform weights for `….weight` of two axes or more, 0 for biases, 1 for the scale and variance of a batch norm.
+fn initial(name: &str, shape: &[usize], uniform: impl Fn(u32) -> f64) -> Vec<f32> {
+    let count: usize = shape.iter().product();
+    match shape {
+        [outputs, inputs, kernel @ ..] => {
+            let taps: usize = kernel.iter().product();
+            let limit = (6.0 / ((inputs + outputs) * taps) as f64).sqrt();
+            (0..count).map(|index| ((2.0 * uniform(index as u32) - 1.0) * limit) as f32).collect()
+        }
+        _ => vec![f32::from(u8::from(name.ends_with(".weight") || name.ends_with(".running_var"))); count],
+    }
+}

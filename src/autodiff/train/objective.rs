@@ -1,0 +1,130 @@
+//! The losses, and the scores on test data.
+
+use super::{Goal, Trainer};
+use crate::autodiff::forward::{Parameters, forward};
+use crate::autodiff::operations::Activation;
+use crate::data::Dataset;
+use crate::error::Result;
+use crate::nets::{Layer, VaeLayers};
+use crate::random::{Purpose, Stream, drop_threshold};
+use candle_core::{D, Device, Tensor};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// Images per forward pass when testing.
+const TEST_BATCH: usize = 500;
+/// The address of the latent noise of test images; training steps are numbered below it.
+const TEST_NOISE: u32 = u32::MAX;
+
+/// How good a model is on test data; in nats per image.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Scores {
+    /// The share of right predictions and the mean negative log-likelihood, with dropout off.
+    Classifier { accuracy: f64, nll: f64 },
+    /// −ELBO = reconstruction + KL, with one sample of z per image.
+    Vae { negative_elbo: f64, reconstruction: f64, kl: f64 },
+}
+
+impl Trainer {
+    /// The mean loss of a batch with fresh masks and noise for the step to come.
+    pub(super) fn loss(&self, images: &Tensor, labels: &[u8]) -> candle_core::Result<Tensor> {
+        let parameters = Parameters::trained(&self.variables);
+        let step = self.optimiser.steps as u32;
+        match &self.settings.goal {
+            Goal::Classifier { layers, .. } => {
+                let stream = Stream::new(self.settings.seed, Purpose::TrainingMask);
+                let mut masks = |layer: usize, rate: f64, shape: &[usize]| dropout_mask(stream, [step, layer as u32, 0], rate, shape);
+                negative_log_likelihood(&forward(layers, &parameters, images, Some(&mut masks))?, labels)?.mean_all()
+            }
+            Goal::Vae { layers, as_published } => {
+                let noise = self.latent_noise(layers, [step, 0], labels.len())?;
+                let noise = if *as_published { (noise * 0.5)? } else { noise };
+                let [reconstruction, kl] = elbo(layers, &parameters, images, &noise)?;
+                (reconstruction + kl)?.mean_all()
+            }
+        }
+    }
+
+    /// The scores of the weights as they are on test data.
+    ///
+    /// # Errors
+    /// When candle refuses.
+    pub fn scores(&self, data: &Dataset) -> Result<Scores> {
+        let parameters = Parameters::fixed(&self.weights()?, candle_core::DType::F32)?;
+        let [c, h, w] = data.image_shape;
+        let mut sums = [0.0; 2];
+        for (number, labels) in data.labels.chunks(TEST_BATCH).enumerate() {
+            let images = &data.images[number * TEST_BATCH * data.pixels()..][..labels.len() * data.pixels()];
+            let images = Tensor::from_slice(images, (labels.len(), c, h, w), &Device::Cpu)?;
+            let [first, second] = match &self.settings.goal {
+                Goal::Classifier { layers, .. } => {
+                    let logits = forward(layers, &parameters, &images, None)?;
+                    let right = logits.argmax(D::Minus1)?.to_vec1::<u32>()?.iter().zip(labels).filter(|(a, b)| **a == u32::from(**b)).count();
+                    [right as f64, sum(&negative_log_likelihood(&logits, labels)?)?]
+                }
+                Goal::Vae { layers, .. } => {
+                    let noise = self.latent_noise(layers, [TEST_NOISE, number as u32], labels.len())?;
+                    let [reconstruction, kl] = elbo(layers, &parameters, &images, &noise)?;
+                    [sum(&reconstruction)?, sum(&kl)?]
+                }
+            };
+            sums[0] += first;
+            sums[1] += second;
+        }
+        let [first, second] = sums.map(|sum| sum / data.len() as f64);
+        Ok(match &self.settings.goal {
+            Goal::Classifier { .. } => Scores::Classifier { accuracy: first, nll: second },
+            Goal::Vae { .. } => Scores::Vae { negative_elbo: first + second, reconstruction: first, kl: second },
+        })
+    }
+
+    /// Standard normal noise for the latent vectors of `count` images, by its address.
+    fn latent_noise(&self, layers: &VaeLayers, address: [u32; 2], count: usize) -> candle_core::Result<Tensor> {
+        let size = match layers.mean.last() {
+            Some(Layer::Linear { outputs, .. }) => *outputs,
+            _ => candle_core::bail!("the VAE's mean does not end with a linear layer"),
+        };
+        let stream = Stream::new(self.settings.seed, Purpose::LatentNoise);
+        let noise: Vec<f32> = (0..count * size).map(|index| stream.normal([address[0], address[1], 0], index as u32) as f32).collect();
+        Tensor::from_vec(noise, (count, size), &Device::Cpu)
+    }
+}
+
+/// Reconstruction and KL of each image \[N\], with one sample z = μ + σ ε for the given ε (Kingma & Welling 2014, eq. 10).
+pub(in crate::autodiff) fn elbo(layers: &VaeLayers, parameters: &Parameters, images: &Tensor, epsilon: &Tensor) -> candle_core::Result<[Tensor; 2]> {
+    let features = forward(&layers.encoder, parameters, images, None)?;
+    let mean = forward(&layers.mean, parameters, &features, None)?;
+    let log_variance = forward(&layers.log_variance, parameters, &features, None)?;
+    let z = (&mean + ((&log_variance * 0.5)?.exp()? * epsilon)?)?;
+    // The loss takes the decoder's logits: the sigmoid at its end would lose them.
+    let decoder = layers.decoder.strip_suffix(&[Layer::Sigmoid]).unwrap_or(&layers.decoder);
+    let logits = forward(decoder, parameters, &z, None)?.flatten_from(1)?;
+    let reconstruction = (logits.apply_op1(Activation::Softplus)? - (&logits * images.flatten_from(1)?)?)?.sum(1)?;
+    let kl = (((log_variance.exp()? + mean.sqr()?)? - &log_variance)? - 1.0)?.sum(1)?;
+    Ok([reconstruction, (kl * 0.5)?])
+}
+
+/// −ln p of each image's label \[N\], for logits \[N, classes\].
+pub(in crate::autodiff) fn negative_log_likelihood(logits: &Tensor, labels: &[u8]) -> candle_core::Result<Tensor> {
+    let labels = Tensor::from_iter(labels.iter().map(|&label| u32::from(label)), &Device::Cpu)?.unsqueeze(1)?;
+    logits.log_sum_exp(D::Minus1)? - logits.gather(&labels, 1)?.squeeze(1)?
+}
+
+fn dropout_mask(stream: Stream, address: [u32; 3], rate: f64, shape: &[usize]) -> candle_core::Result<Tensor> {
+    let (threshold, kept) = (drop_threshold(rate), (1.0 / (1.0 - rate)) as f32);
+    let mut mask = vec![0.0; shape.iter().product()];
+    // A multiple of four words per piece of work.
+    const PIECE: usize = 1 << 14;
+    mask.par_chunks_mut(PIECE).enumerate().for_each(|(piece, mask)| {
+        for (quad, values) in mask.chunks_mut(4).enumerate() {
+            let words = stream.quad(address, (piece * PIECE / 4 + quad) as u32);
+            values.iter_mut().zip(words).for_each(|(value, word)| *value = if word >= threshold { kept } else { 0.0 });
+        }
+    });
+    Tensor::from_vec(mask, shape, &Device::Cpu)
+}
+
+fn sum(values: &Tensor) -> candle_core::Result<f64> {
+    Ok(values.to_vec1::<f32>()?.into_iter().map(f64::from).sum())
+}

@@ -1,0 +1,93 @@
+//! A whole training: epochs, the log, the checkpoint after each, and the model folder at the end.
+
+use super::{Scores, Settings, Step, Trainer};
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::files;
+use crate::nets::folder::{self, Precision};
+use serde::{Deserialize, Serialize};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Instant;
+
+/// The name of the checkpoint in a model folder under training.
+pub const CHECKPOINT: &str = "checkpoint.safetensors";
+/// The name of the log in a model folder: one JSON object per epoch and line.
+pub const LOG: &str = "training.jsonl";
+
+/// One line of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Epoch {
+    /// From 1.
+    pub epoch: usize,
+    /// The mean loss over the epoch's images while training, in nats.
+    pub loss: f64,
+    /// How long the epoch took, tests included.
+    pub seconds: f64,
+    /// On the test images.
+    #[serde(flatten)]
+    pub test: Scores,
+}
+
+/// What a training tells as it goes.
+#[derive(Clone, Copy, Debug)]
+pub enum Event {
+    /// A step of the epoch of this number (from 1) is done.
+    Step(usize, Step),
+    /// An epoch is done and saved.
+    Epoch(Epoch),
+}
+
+/// Trains to the end into `folder`: after every epoch the log, the checkpoint and the model (f32) are on the disk. With
+/// `resume`, a checkpoint that is there goes on, to the same weights as an uninterrupted run.
+///
+/// # Errors
+/// When the settings, the data or the checkpoint do not fit each other, the loss is no longer finite, a file cannot be
+/// written, or the observer stops; the last whole epoch stays on the disk.
+pub fn run(settings: Settings, train: &Dataset, test: &Dataset, folder: &Path, resume: bool, observe: &mut dyn FnMut(Event) -> ControlFlow<()>) -> Result<()> {
+    let (checkpoint, log) = (folder.join(CHECKPOINT), folder.join(LOG));
+    if train.image_shape != settings.image_shape || test.image_shape != settings.image_shape {
+        return Err(Error::Network(format!(
+            "the network takes images of {:?}, but the training images are {:?} and the test images {:?}",
+            settings.image_shape, train.image_shape, test.image_shape
+        )));
+    }
+    let (mut trainer, mut lines) = if resume && checkpoint.exists() {
+        let trainer = Trainer::load(&checkpoint)?;
+        // More epochs than at first is the one change that leaves the epochs so far as they are.
+        if (Settings { epochs: settings.epochs, ..trainer.settings.clone() }) != settings {
+            return Err(Error::file(&checkpoint, "was made with other settings", "give the settings of then, or train into another folder"));
+        }
+        let lines = read_log(&log, trainer.epochs_done)?;
+        (Trainer { settings, ..trainer }, lines)
+    } else if checkpoint.exists() {
+        return Err(Error::file(folder, "holds a training already", "add --resume to go on with it, or train into another folder"));
+    } else {
+        (Trainer::new(settings)?, Vec::new())
+    };
+    while trainer.epochs_done < trainer.settings.epochs {
+        let (start, number) = (Instant::now(), trainer.epochs_done + 1);
+        let loss = trainer.epoch(train, &mut |step| observe(Event::Step(number, step)))?;
+        let test = trainer.scores(test)?;
+        let epoch = Epoch { epoch: number, loss, seconds: start.elapsed().as_secs_f64(), test };
+        lines.push(serde_json::to_string(&epoch).map_err(|error| Error::file(&log, error.to_string(), "report this defect"))? + "\n");
+        files::write_atomically(&log, lines.concat().as_bytes())?;
+        trainer.save(&checkpoint)?;
+        let facts = serde_json::json!({ "epoch": number, "test": epoch.test });
+        folder::save(folder, &trainer.settings.describe(&facts), &trainer.weights()?, Precision::F32)?;
+        if observe(Event::Epoch(epoch)).is_break() {
+            return Err(Error::Cancelled);
+        }
+    }
+    Ok(())
+}
+
+/// The log's lines for the epochs that the checkpoint holds: a kill between the two leaves one line too many.
+fn read_log(path: &Path, epochs: usize) -> Result<Vec<String>> {
+    let text = String::from_utf8_lossy(&files::read(path)?).into_owned();
+    let lines: Vec<String> = text.lines().take(epochs).map(|line| format!("{line}\n")).collect();
+    if lines.len() < epochs {
+        return Err(Error::file(path, format!("holds {} epochs where the checkpoint holds {epochs}", lines.len()), "train into another folder"));
+    }
+    Ok(lines)
+}

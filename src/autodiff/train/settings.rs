@@ -1,0 +1,85 @@
+//! What to train, on what, and how: all that fixes the resulting weights.
+
+use super::optimiser::Optimiser;
+use crate::error::{Error, Result};
+use crate::nets::folder::Description;
+use crate::nets::{Layer, VaeLayers};
+use serde::{Deserialize, Serialize};
+
+/// What is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Goal {
+    /// A classifier of `classes`, by cross-entropy.
+    Classifier { layers: Vec<Layer>, classes: Vec<String> },
+    /// A VAE, by −ELBO; `as_published` samples z = μ + ½ σ ε as the paper's code did, which makes the loss no ELBO.
+    Vae { layers: VaeLayers, as_published: bool },
+}
+
+/// Everything that fixes a training: the same settings and data give the same weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// The model's name.
+    pub name: String,
+    /// What is trained.
+    pub goal: Goal,
+    /// [channels, height, width].
+    pub image_shape: [usize; 3],
+    /// The name of the data set.
+    pub dataset: String,
+    /// How many images of it.
+    pub images: usize,
+    /// Passes over the training images.
+    pub epochs: usize,
+    /// Images per step; the last step of an epoch takes what is left.
+    pub batch: usize,
+    /// How a step follows from a gradient.
+    pub optimiser: Optimiser,
+    /// The seed of initial weights, order, masks and noise.
+    pub seed: u32,
+}
+
+impl Settings {
+    /// Checks the numbers.
+    ///
+    /// # Errors
+    /// Names the setting that makes no sense.
+    pub fn check(&self) -> Result<()> {
+        for (setting, count) in [("--epochs", self.epochs), ("--batch", self.batch)] {
+            if !(1..=1_000_000).contains(&count) {
+                return Err(Error::setting(setting, format!("{count} is out of range"), "give a number from 1 to 1000000"));
+            }
+        }
+        let rate = self.optimiser.learning_rate();
+        if !(rate > 0.0 && rate.is_finite()) {
+            return Err(Error::setting("--learning-rate", format!("{rate} is out of range"), "give a number above 0, such as 0.001"));
+        }
+        Ok(())
+    }
+
+    /// The layers whose weights are trained.
+    pub fn layers(&self) -> Vec<&Layer> {
+        match &self.goal {
+            Goal::Classifier { layers, .. } => layers.iter().collect(),
+            Goal::Vae { layers, .. } => layers.all().collect(),
+        }
+    }
+
+    /// The description of the trained model's folder. `facts` goes beside the settings under `training`.
+    pub fn describe(&self, facts: &serde_json::Value) -> Description {
+        let (name, input_shape) = (self.name.clone(), self.image_shape);
+        let mut training = serde_json::json!({
+            "dataset": self.dataset, "images": self.images, "epochs": self.epochs, "batch": self.batch,
+            "optimiser": self.optimiser, "seed": self.seed, "result": facts,
+        });
+        match &self.goal {
+            Goal::Classifier { layers, classes } => {
+                Description::Classifier { name, input_shape, classes: classes.clone(), layers: layers.clone(), training }
+            }
+            Goal::Vae { layers, as_published } => {
+                training["as_published"] = (*as_published).into();
+                Description::Vae { name, input_shape, layers: layers.clone(), training }
+            }
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Progress for a person at a terminal; silent bars elsewhere, so that logs stay readable.
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// A progress bar on standard error; nothing is drawn where that is no terminal.
+pub struct Bar {
+    bar: ProgressBar,
+}
+
+impl Bar {
+    /// A bar of `total` of the given unit.
+    pub fn new(total: u64, unit: &str) -> Self {
+        let template = format!("{{bar:30}} {{percent:>3}} %  {{per_sec}} {unit}  {{eta}} left  {{msg}}");
+        let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        Self { bar: ProgressBar::new(total).with_style(style) }
+    }
+
+    /// Moves to `position` and shows a short message.
+    pub fn at(&self, position: u64, message: &str) {
+        self.bar.set_position(position);
+        self.bar.set_message(message.to_owned());
+    }
+
+    /// Says a line that stays, above the bar; also where there is no terminal.
+    pub fn say(&self, line: &str) {
+        self.bar.suspend(|| eprintln!("{line}"));
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
