@@ -82,7 +82,9 @@ fn respond(answer: Answer, content: &[u8], start: usize) -> Vec<u8> {
     };
     let (first, end) = (if matches!(answer, Answer::Elsewhere) { start + 1 } else { start }, content.len());
     let range = if start > 0 { format!("Content-Range: bytes {first}-{}/{end}\r\n", end - 1) } else { String::new() };
-    let mut response = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n{range}Connection: close\r\n\r\n", sent.len()).into_bytes();
+    // Some servers call a .gz file an encoding of something else; it must arrive as it is all the same.
+    let headers = format!("Content-Length: {}\r\nContent-Encoding: gzip\r\n{range}Connection: close", sent.len());
+    let mut response = format!("HTTP/1.1 {status}\r\n{headers}\r\n\r\n").into_bytes();
     match answer {
         Answer::Cut(after) => response.extend(&sent[..after.min(sent.len())]),
         Answer::Wrong => response.extend(sent.iter().map(|byte| !byte)),
