@@ -1,5 +1,14 @@
 //! Images with labels, and where they come from.
 
+mod decoded;
+pub mod fetch;
+pub mod idx;
+pub mod locate;
+pub mod sources;
+
+pub use decoded::{DECODED_DIGITS, decoded_digits};
+pub use sources::{Source, Split};
+
 use crate::error::{Error, Result};
 
 /// Labelled images.

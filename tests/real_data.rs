@@ -1,0 +1,53 @@
+//! The real data sets, where this machine has them: in the directory that `EPISTEMAP_DATA` names, else in `../shared/data`.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use epistemap::data::{Dataset, Split, idx, locate, sources};
+use md5::{Digest as _, Md5};
+use std::io::Write as _;
+use std::path::PathBuf;
+
+/// The data set, or `None` with a line that says so past the test harness, which hides what a passing test prints.
+fn load(name: &str, split: Split) -> Option<Dataset> {
+    let directory =
+        std::env::var_os(locate::VARIABLE).map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
+    let found = locate::locate(sources::named(name).unwrap(), split, Some(&directory));
+    if found.is_none() {
+        let line = format!("SKIPPED: {} holds no {split} images of {name}\n", directory.display());
+        std::io::stderr().write_all(line.as_bytes()).unwrap();
+    }
+    found.map(|found| found.load().unwrap())
+}
+
+/// The MD5 of the IDX file that these bytes make.
+fn md5(axes: &[u32], bytes: &[u8]) -> String {
+    format!("{:032x}", u128::from_be_bytes(Md5::digest(idx::encode(axes, bytes)).into()))
+}
+
+/// Reading must lose nothing: what was read, written as IDX again, is the original file. The checksums are those of the
+/// unpacked files of MNIST.
+#[test]
+fn mnist_is_read_to_the_byte() {
+    for (split, count, first_labels, images_md5, labels_md5) in [
+        (Split::Train, 60_000, [5, 0, 4], "6bbc9ace898e44ae57da46a324031adb", "a25bea736e30d166cdddb491f175f624"),
+        (Split::Test, 10_000, [7, 2, 1], "2646ac647ad5339dbf082846283269ea", "27ae3e4e09519cfbb04c329615203637"),
+    ] {
+        let Some(data) = load("mnist", split) else { continue };
+        assert_eq!((data.len(), data.image_shape, data.classes.len()), (count, [1, 28, 28], 10));
+        assert_eq!((data.name.as_str(), &data.labels[..3]), (format!("MNIST {split}").as_str(), &first_labels[..]));
+        let mut bytes: Vec<u8> = data.images.iter().map(|pixel| (pixel * 255.0).round() as u8).collect();
+        assert_eq!(md5(&[count as u32, 28, 28], &bytes), images_md5);
+        assert_eq!(md5(&[count as u32], &data.labels), labels_md5);
+        bytes[12_345] ^= 1;
+        assert_ne!(md5(&[count as u32, 28, 28], &bytes), images_md5, "one changed pixel must show");
+    }
+}
+
+#[test]
+fn notmnist_has_ten_letters() {
+    if let Some(data) = load("notmnist", Split::Test) {
+        assert_eq!((data.len(), data.image_shape), (10_000, [1, 28, 28]));
+        assert!((0..10).all(|class| data.labels.contains(&class)));
+        assert_eq!(data.classes[9], "J");
+    }
+}
