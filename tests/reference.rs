@@ -1,6 +1,8 @@
 //! The measures, the reference engine's networks and the ELBO against an independent implementation (PyTorch in f64; see
 //! `tests/reference/make.py`), to 1e-9 relative. Every comparison has a twin with one number changed that must fail.
 
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
 #[path = "common/fixtures.rs"]
 mod fixtures;
 

@@ -82,25 +82,20 @@ struct Convolution<'a> {
 impl Convolution<'_> {
     fn apply(&self, input: &[f64], weight: &[f64], bias: &[f64]) -> Vec<f64> {
         let &[channels, height, width] = self.input else { unreachable!("the network checked the shape") };
-        let &[filters, rows, columns] = self.output else { unreachable!("the network checked the shape") };
-        let mut output = Vec::with_capacity(filters * rows * columns);
-        for (filter, kernels) in weight.chunks_exact(channels * self.kernel[0] * self.kernel[1]).enumerate() {
-            for row in 0..rows {
-                for column in 0..columns {
-                    let mut sum = bias[filter];
-                    for (k, w) in kernels.iter().enumerate() {
-                        let (channel, ky, kx) =
-                            (k / (self.kernel[0] * self.kernel[1]), k / self.kernel[1] % self.kernel[0], k % self.kernel[1]);
-                        let [y, x] = [row * self.stride[0] + ky, column * self.stride[1] + kx];
-                        // Where the padded image has its border, the product is with 0.
-                        if let (Some(y), Some(x)) = (y.checked_sub(self.padding[0]), x.checked_sub(self.padding[1]))
-                            && y < height
-                            && x < width
-                        {
-                            sum += w * input[(channel * height + y) * width + x];
-                        }
+        let &[_, rows, columns] = self.output else { unreachable!("the network checked the shape") };
+        let [kernel_height, kernel_width] = self.kernel;
+        let taps = channels * kernel_height * kernel_width;
+        let mut output: Vec<f64> = bias.iter().flat_map(|&bias| vec![bias; rows * columns]).collect();
+        for (filter, plane) in output.chunks_exact_mut(rows * columns).enumerate() {
+            for (tap, w) in weight[filter * taps..][..taps].iter().enumerate() {
+                let (channel, ky, kx) = (tap / (kernel_height * kernel_width), tap / kernel_width % kernel_height, tap % kernel_width);
+                for (at, sum) in plane.iter_mut().enumerate() {
+                    // An index before the first row or column wraps, and so lies outside as one behind the last does.
+                    let y = (at / columns * self.stride[0] + ky).wrapping_sub(self.padding[0]);
+                    let x = (at % columns * self.stride[1] + kx).wrapping_sub(self.padding[1]);
+                    if y < height && x < width {
+                        *sum += w * input[(channel * height + y) * width + x];
                     }
-                    output.push(sum);
                 }
             }
         }
