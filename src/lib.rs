@@ -1,5 +1,6 @@
 //! Epistemap: a microscope for what an image classifier does not know.
 
+pub mod analysis;
 pub mod data;
 pub mod engine;
 pub mod error;

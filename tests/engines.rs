@@ -1,0 +1,245 @@
+//! The conformance suite: every engine gives what the reference engine gives, on every kind of network and of block. Every
+//! comparison has twins (another weight, other masks) that must fail.
+
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+#![allow(clippy::needless_pass_by_value, reason = "the signature of `Kind::open`")]
+
+#[path = "common/conformance.rs"]
+mod conformance;
+#[path = "common/fixtures.rs"]
+mod fixtures;
+#[path = "common/networks.rs"]
+mod networks;
+
+use conformance::{Answer, Case, Points, conforms, with_weights};
+use epistemap::engine::{Block, Draws, Engine, Models, reference};
+use epistemap::error::Result;
+use epistemap::nets::{Classifier, Ensemble, Layer, Network, VaeLayers, Weights, cnn, paper_cnn};
+use epistemap::uncertainty::{Measure, StatisticsGrid};
+use networks::{classifier, random_layers, random_weights};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+type Open = fn(Arc<Models>) -> Result<Box<dyn Engine>>;
+
+/// The engines that are held against the reference.
+fn engines() -> Vec<(&'static str, Open)> {
+    vec![("reference", reference::open), ("reference with f32 weights", with_f32_weights)]
+}
+
+/// What an engine does to the weights at least when it computes in single precision.
+fn with_f32_weights(models: Arc<Models>) -> Result<Box<dyn Engine>> {
+    let rounded = |network: &Network| with_weights(network, |_, values| values.iter_mut().for_each(|w| *w = f64::from(*w as f32)));
+    let members = models.ensemble.members().iter();
+    let members = members.map(|member| Classifier { network: rounded(&member.network), ..member.clone() }).collect();
+    reference::open(Arc::new(Models::new(models.decoder.as_ref().map(rounded), Ensemble::new(members)?)?))
+}
+
+/// Holds every engine to the case, and to failing its twins.
+fn hold(what: &str, case: &Case) {
+    let expected = Answer::of_reference(case);
+    for (name, open) in engines() {
+        conforms(open, case, &expected).unwrap_or_else(|text| panic!("{name}, {what}: {text}"));
+        for (difference, twin) in case.twins() {
+            assert!(conforms(open, &twin, &expected).is_err(), "{name}, {what}: {difference} passes");
+        }
+    }
+}
+
+fn models(decoder: Option<Network>, members: Vec<Classifier>) -> Models {
+    Models::new(decoder, Ensemble::new(members).unwrap()).unwrap()
+}
+
+/// A decoder of fully connected layers with random weights.
+fn dense_decoder(image_shape: [usize; 3], hidden: &[usize], latent: usize, seed: u32) -> Network {
+    let layers = VaeLayers::dense(image_shape, hidden, latent).decoder;
+    Network::new(&[latent], layers.clone(), &random_weights(&layers, seed)).unwrap()
+}
+
+/// A small classifier that begins with the given layers, on images [2, 7, 9].
+fn beginning_with(first: Vec<Layer>) -> Models {
+    let rest = cnn([2, 7, 9], 3, [4, 3], 5, [0.3, 0.4]);
+    models(None, vec![classifier(&[2, 7, 9], first.into_iter().chain(rest).collect(), 1)])
+}
+
+#[test]
+fn the_odd_network_of_the_reference_numbers() {
+    let fixture = fixtures::load("classifier.json");
+    let weights: Vec<Weights> = fixture["members"].as_array().unwrap().iter().map(fixtures::weights).collect();
+    let members = weights.iter().map(fixtures::odd_classifier).collect();
+    let images = fixtures::numbers(&fixture["images"]).into_iter().map(|pixel| pixel as f32).collect();
+    let case = Case { points: Points::Images(images), ..Case::new(models(None, members), 3, 0..9) };
+    hold("shared masks", &case);
+    hold("masks per point", &case.clone().per_point(vec![70_000, 4, 5]));
+    hold("deterministic", &Case { draws: Draws::Deterministic, ..case.clone() });
+    hold("draws from the middle", &Case { draws: Draws::Sampled(1000..1003), ..case.clone() });
+    hold("the second member alone", &Case { members: vec![1], ..case.clone() });
+    hold("the members in another order", &Case { members: vec![1, 0], ..case }.per_point(vec![0, 1, 2]));
+}
+
+#[test]
+fn the_networks_of_the_paper() {
+    let decoder = dense_decoder([1, 28, 28], &[400, 256], 2, 4);
+    let models = models(Some(decoder), vec![classifier(&[1, 28, 28], paper_cnn(), 5), classifier(&[1, 28, 28], paper_cnn(), 6)]);
+    hold("two members", &Case::new(models.clone(), 2, 0..2));
+    hold("masks per point", &Case { members: vec![1], ..Case::new(models, 2, 0..1) }.per_point(vec![9, 3]));
+}
+
+#[test]
+fn one_point_and_one_draw() {
+    let models =
+        models(Some(dense_decoder([3, 7, 11], &[13], 2, 1)), vec![classifier(&[3, 7, 11], cnn([3, 7, 11], 5, [2, 3], 7, [0.25, 0.5]), 2)]);
+    hold("shared masks", &Case::new(models.clone(), 1, 0..1));
+    hold("masks per point", &Case::new(models.clone(), 1, 0..1).per_point(vec![1_000_000]));
+    hold("deterministic", &Case { draws: Draws::Deterministic, ..Case::new(models, 1, 0..1) });
+}
+
+#[test]
+fn prime_sizes_and_other_latent_sizes() {
+    let layers = cnn([2, 13, 11], 7, [3, 5], 17, [0.25, 0.5]);
+    let members = (0..3).map(|seed| classifier(&[2, 13, 11], layers.clone(), seed)).collect();
+    let case = Case::new(models(Some(dense_decoder([2, 13, 11], &[19, 23], 3, 7)), members), 11, 2..15);
+    hold("three members", &case);
+    hold("two of three", &Case { members: vec![2, 0], ..case }.per_point((5..16).collect()));
+}
+
+#[test]
+fn a_decoder_of_convolutions() {
+    let layers = vec![
+        Layer::Linear { name: "grow".into(), inputs: 2, outputs: 3 * 9 * 8 },
+        Layer::Reshape { shape: vec![3, 9, 8] },
+        Layer::Softplus,
+        Layer::Conv2d { name: "paint".into(), in_channels: 3, out_channels: 1, kernel: [3, 2], stride: [1, 1], padding: [1, 0] },
+        Layer::Sigmoid,
+    ];
+    let decoder = Network::new(&[2], layers.clone(), &random_weights(&layers, 1)).unwrap();
+    let members = vec![classifier(&[1, 9, 7], cnn([1, 9, 7], 3, [4, 5], 6, [0.5, 0.5]), 2)];
+    hold("latent points", &Case::new(models(Some(decoder), members), 5, 0..4));
+}
+
+#[test]
+fn dropout_in_every_place() {
+    let (dropout, dropout2d) = (Layer::Dropout { rate: 0.3 }, Layer::Dropout2d { rate: 0.5 });
+    for (what, first) in [
+        ("dropout first", vec![dropout.clone()]),
+        ("two dropouts in a row", vec![dropout.clone(), Layer::Dropout { rate: 0.6 }]),
+        ("dropout of channels first", vec![dropout2d.clone()]),
+        ("dropout of channels, then of elements", vec![Layer::Elu, dropout2d, dropout]),
+        ("a dropout that drops nothing", vec![Layer::Dropout { rate: 0.0 }]),
+        ("a dropout that drops nearly everything", vec![Layer::Tanh, Layer::Dropout { rate: 0.97 }]),
+    ] {
+        let case = Case::new(beginning_with(first), 3, 0..8);
+        hold(what, &case);
+        hold(&format!("{what}, masks per point"), &case.clone().per_point(vec![3, 1, 2]));
+        hold(&format!("{what}, deterministic"), &Case { draws: Draws::Deterministic, ..case });
+    }
+}
+
+#[test]
+fn dropout_last_and_alone() {
+    let linear = Layer::Linear { name: "fc".into(), inputs: 6, outputs: 5 };
+    let layers = vec![Layer::Flatten, linear, Layer::Dropout { rate: 0.4 }];
+    hold("dropout of the logits", &Case::new(models(None, vec![classifier(&[1, 2, 3], layers, 1)]), 5, 0..7));
+}
+
+#[test]
+fn without_dropout_every_draw_is_the_deterministic_pass() {
+    let layers: Vec<Layer> = cnn([1, 9, 8], 4, [3, 2], 5, [0.2, 0.2]).into_iter().filter(|layer| !layer.is_dropout()).collect();
+    let models = models(None, vec![classifier(&[1, 9, 8], layers, 1)]);
+    let case = Case::new(models, 3, 0..5);
+    hold("sampled", &case);
+    for (name, open) in engines() {
+        let mut engine = open(Arc::new(case.models.clone())).unwrap();
+        let [sampled, once] = [case.draws.clone(), Draws::Deterministic].map(|draws| engine.statistics(&case.block(0..3, draws)).unwrap());
+        for point in 0..3 {
+            let (sampled, once) = (sampled.whole_cell(point), once.whole_cell(point));
+            let information = Measure::MutualInformation.evaluate(&sampled);
+            assert!(information <= 1e-6, "{name}: the mutual information of equal draws is {information}");
+            assert!(sampled.mean().iter().zip(once.mean()).all(|(a, b)| (a - b).abs() <= 1e-6), "{name}");
+        }
+    }
+}
+
+#[test]
+fn random_networks_of_every_kind_of_layer() {
+    let mut kinds = BTreeSet::new();
+    for seed in 0..60 {
+        let (shape, layers) = random_layers(seed);
+        kinds.extend(layers.iter().map(|layer| layer.label().split(' ').next().unwrap().to_owned()));
+        let members = (0..=seed % 2).map(|member| classifier(&shape, layers.clone(), 100 * seed + member)).collect();
+        let decoder = seed.is_multiple_of(3).then(|| dense_decoder(shape, &[7], 2, seed));
+        let case = Case { seed, ..Case::new(models(decoder, members), 1 + seed as usize % 5, seed..seed + 6) };
+        let case = if seed % 4 == 1 { case.clone().per_point((0..case.point_numbers.len() as u32).rev().collect()) } else { case };
+        hold(&format!("random network {seed}"), &case);
+    }
+    assert_eq!(kinds.len(), 14, "only {kinds:?} were tried");
+}
+
+/// An engine that does something else than it was asked.
+struct Faulty {
+    engine: Box<dyn Engine>,
+    fault: Fault,
+    calls: u32,
+    /// Which of its other answers hold a NaN.
+    spoiled: &'static str,
+}
+
+/// Changes a block at the call of this number.
+type Fault = fn(&mut Block<'_>, u32);
+
+impl Engine for Faulty {
+    fn name(&self) -> &'static str {
+        "faulty"
+    }
+
+    fn statistics(&mut self, block: &Block<'_>) -> Result<StatisticsGrid> {
+        let mut block = block.clone();
+        (self.fault)(&mut block, self.calls);
+        self.calls += 1;
+        self.engine.statistics(&block)
+    }
+
+    fn decode(&mut self, z: &[f64]) -> Result<Vec<f32>> {
+        let mut pixels = self.engine.decode(z)?;
+        if self.spoiled == "pixels" {
+            pixels[1] = f32::NAN;
+        }
+        Ok(pixels)
+    }
+
+    fn probabilities(&mut self, block: &Block<'_>) -> Result<Vec<f64>> {
+        let mut probabilities = self.engine.probabilities(block)?;
+        if self.spoiled == "probabilities" {
+            probabilities[1] = f64::NAN;
+        }
+        Ok(probabilities)
+    }
+}
+
+#[test]
+fn the_suite_tells_what_no_twin_shows() {
+    let right: Fault = |_, _| ();
+    let points_by_block: Fault = |block, _| block.point_numbers = &[0, 1, 2][..block.point_numbers.len()];
+    let draws_by_block: Fault = |block, _| {
+        if let Draws::Sampled(draws) = &mut block.draws {
+            *draws = 0..draws.len() as u32;
+        }
+    };
+    let other_at_the_sixth_call: Fault = |block, call| block.seed += u32::from(call == 5);
+
+    let members = vec![classifier(&[2, 7, 9], cnn([2, 7, 9], 3, [4, 3], 5, [0.3, 0.4]), 1)];
+    let case = Case::new(models(Some(dense_decoder([2, 7, 9], &[5], 2, 1)), members), 3, 0..8).per_point(vec![0, 1, 2]);
+    let expected = Answer::of_reference(&case);
+    for (fault, spoiled, told) in [
+        (right, "", ""),
+        (points_by_block, "", "in several blocks"),
+        (draws_by_block, "", "in several blocks"),
+        (other_at_the_sixth_call, "", "the second time"),
+        (right, "probabilities", "probabilities 1: NaN"),
+        (right, "pixels", "pixels 1: NaN"),
+    ] {
+        let open = |models| Ok(Box::new(Faulty { engine: reference::open(models)?, fault, calls: 0, spoiled }) as Box<dyn Engine>);
+        let text = conforms(open, &case, &expected).err().unwrap_or_default();
+        assert!(text.contains(told) && text.is_empty() == told.is_empty(), "'{told}' is told as '{text}'");
+    }
+}
