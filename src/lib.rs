@@ -4,6 +4,7 @@ pub mod analysis;
 pub mod data;
 pub mod engine;
 pub mod error;
+pub mod figure;
 pub mod files;
 pub mod latent;
 pub mod nets;
