@@ -134,7 +134,7 @@ fn transfer(agent: &Agent, mirror: &str, file: &str, part: &Path, had: u64, prog
     let here = |error: std::io::Error| Fault::Here(Error::io(part, &error));
     let mut output = OpenOptions::new().create(true).write(true).append(start > 0).truncate(start == 0).open(part).map_err(here)?;
     let body = response.body_mut();
-    let total = body.content_length().map(|rest| start + rest);
+    let total = body.content_length().map(|rest| start.saturating_add(rest));
     let mut body = body.as_reader().take(MOST_BYTES.saturating_sub(start));
     let mut bytes = start;
     let mut buffer = vec![0; 1 << 16];
