@@ -114,6 +114,7 @@ proptest! {
                 point_numbers: &[0, 1],
                 members: &[0],
                 draws: Draws::Sampled(0..5),
+                groups: 1,
                 seed,
                 masks: Masks::Shared,
             };

@@ -146,7 +146,7 @@ impl Common {
             if !(1..=train.len()).contains(&images) {
                 return Err(Error::setting("--images", format!("{images} is out of range"), format!("give a number from 1 to {}", train.len())));
             }
-            train.truncate(images);
+            train = train.slice(0..images);
         }
         Ok((train, test))
     }

@@ -73,4 +73,21 @@ impl Dataset {
     pub fn image(&self, index: usize) -> &[f32] {
         &self.images[index * self.pixels()..][..self.pixels()]
     }
+
+    /// The images from `start` to before `end`, under the same name.
+    ///
+    /// # Panics
+    /// When the range is empty or not within [`len`](Self::len).
+    #[must_use]
+    pub fn slice(&self, range: std::ops::Range<usize>) -> Self {
+        assert!(!range.is_empty(), "a data set holds one image at least");
+        let pixels = self.pixels();
+        Self {
+            name: self.name.clone(),
+            image_shape: self.image_shape,
+            images: self.images[range.start * pixels..range.end * pixels].to_vec(),
+            labels: self.labels[range].to_vec(),
+            classes: self.classes.clone(),
+        }
+    }
 }

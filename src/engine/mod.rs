@@ -78,10 +78,28 @@ pub struct Block<'a> {
     pub members: &'a [usize],
     /// The passes.
     pub draws: Draws,
+    /// Into how many groups of consecutive draws the statistics are kept apart, 1 for none: from the spread between groups
+    /// follows the standard error (see [`crate::uncertainty::mutual_information_standard_error`]).
+    pub groups: usize,
     /// The seed of the dropout masks.
     pub seed: u32,
     /// How masks are shared between points.
     pub masks: Masks,
+}
+
+impl Block<'_> {
+    /// The number of passes through each member.
+    pub fn passes(&self) -> usize {
+        match &self.draws {
+            Draws::Deterministic => 1,
+            Draws::Sampled(draws) => draws.len(),
+        }
+    }
+
+    /// The group of the pass of that place in [`draws`](Self::draws): the groups differ by one draw at most.
+    pub fn group(&self, pass: usize) -> usize {
+        pass * self.groups / self.passes()
+    }
 }
 
 /// Computes the statistics of draws. An engine is opened for one set of models and may keep what it has prepared of them
@@ -90,7 +108,8 @@ pub trait Engine: Send {
     /// The engine's name as it stands in `--engine`.
     fn name(&self) -> &'static str;
 
-    /// The statistics of the block: `point_numbers.len()` points, `members.len()` members, in that order.
+    /// The statistics of the block: `point_numbers.len()` points, `members.len()` · `groups` rows to a point, those of a
+    /// member side by side.
     ///
     /// # Errors
     /// When the engine fails; a block that does not fit the models is the caller's defect.

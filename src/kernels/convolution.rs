@@ -176,11 +176,11 @@ impl ConvolutionBlock {
         let sum_of_group = |(number, slot): (usize, &mut &mut [T])| {
             let mut columns = vec![T::ZERO; taps * pixels];
             let mut of_columns = vec![T::ZERO; if of_images { taps * pixels } else { 0 }];
-            let mut of_output = vec![T::ZERO; geometry.output_len()];
+            let (mut passed, mut of_output) = (vec![T::ZERO; length], vec![T::ZERO; geometry.output_len()]);
             let (mut of_weight, mut of_bias) = (vec![T::ZERO; channels * taps], vec![T::ZERO; channels]);
             for index in number * group..((number + 1) * group).min(count) {
                 let part = index * length..(index + 1) * length;
-                self.through_relu_and_pooling(&output[part.clone()], chosen.get(part.clone()), &gradient[part], &mut of_output);
+                self.through_relu_and_pooling(&output[part.clone()], chosen.get(part.clone()), &gradient[part], &mut passed, &mut of_output);
                 let rows = MatRef::from_row_major_slice(&of_output, channels, pixels);
                 geometry.unfold(&images[index * input_len..][..input_len], &mut columns);
                 let seen = MatRef::from_row_major_slice(&columns, taps, pixels);
@@ -206,24 +206,16 @@ impl ConvolutionBlock {
         gradients
     }
 
-    /// The gradient of one image's convolution before the ReLU, for that of the block's output.
-    fn through_relu_and_pooling<T: Real>(&self, output: &[T], chosen: Option<&[u16]>, gradient: &[T], of_convolution: &mut [T]) {
-        let passes = |output: T| !self.relu || output > T::ZERO;
-        match (self.pooling, chosen) {
-            (Some(pooling), Some(chosen)) => {
-                of_convolution.fill(T::ZERO);
-                for (at, (&gradient, &output)) in gradient.iter().zip(output).enumerate() {
-                    if passes(output) {
-                        let target = &mut of_convolution[pooling.position(at, chosen[at])];
-                        *target = *target + gradient;
-                    }
-                }
-            }
-            _ => {
-                for ((target, &gradient), &output) in of_convolution.iter_mut().zip(gradient).zip(output) {
-                    *target = if passes(output) { gradient } else { T::ZERO };
-                }
-            }
+    /// The gradient of one image's convolution before the ReLU, for that of the block's output. `gradient` is scratch of the
+    /// output's length.
+    fn through_relu_and_pooling<T: Real>(&self, output: &[T], chosen: Option<&[u16]>, of_block: &[T], gradient: &mut [T], of_convolution: &mut [T]) {
+        let passed = if self.pooling.is_some() { &mut *gradient } else { &mut *of_convolution };
+        for ((target, &gradient), &output) in passed.iter_mut().zip(of_block).zip(output) {
+            // What the ReLU cut off is the maximum of a window only where the whole window was cut off.
+            *target = if self.relu && output <= T::ZERO { T::ZERO } else { gradient };
+        }
+        if let (Some(pooling), Some(chosen)) = (self.pooling, chosen) {
+            pooling.scatter(chosen, gradient, of_convolution);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Real;
 use rayon::prelude::*;
+use std::hint::select_unpredictable;
 
 /// The geometry of a pooling layer in floor mode (PyTorch's `MaxPool2d` and `AvgPool2d` without padding).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,32 +39,43 @@ impl Pooling {
         (0..self.kernel[0]).flat_map(|y| (0..self.kernel[1]).map(move |x| y * self.input[2] + x)).collect()
     }
 
-    /// Where in its image the element `chosen` of the window of output element `at` stands.
-    pub(super) fn position(&self, at: usize, chosen: u16) -> usize {
-        let (channel, within) = (at / self.pooled(), at % self.pooled());
-        let (y, x) = (usize::from(chosen) / self.kernel[1], usize::from(chosen) % self.kernel[1]);
-        channel * self.plane() + self.corner(within) + y * self.input[2] + x
+    /// Calls `row(offset in the image of its first window's corner, offset of its first output)` for each row of outputs.
+    fn for_each_row(&self, mut row: impl FnMut(usize, usize)) {
+        for channel in 0..self.output[0] {
+            for y in 0..self.output[1] {
+                row(channel * self.plane() + y * self.stride[0] * self.input[2], (channel * self.output[1] + y) * self.output[2]);
+            }
+        }
     }
 
     /// The maxima of one image's windows, and the number of the first of the largest in each.
     pub(super) fn maxima<T: Real>(&self, image: &[T], output: &mut [T], chosen: &mut [u16]) {
-        let ([_, _, width], [_, _, out_width]) = (self.input, self.output);
-        let rows = output.chunks_mut(out_width).zip(chosen.chunks_mut(out_width));
-        for (row, (output, chosen)) in rows.enumerate() {
-            let (channel, y) = (row / self.output[1], row % self.output[1]);
-            let window_row = &image[channel * self.plane() + y * self.stride[0] * width..];
-            for ky in 0..self.kernel[0] {
-                for kx in 0..self.kernel[1] {
-                    let number = (ky * self.kernel[1] + kx) as u16;
-                    let candidates = window_row[ky * width + kx..].iter().step_by(self.stride[1]);
-                    for ((best, chosen), &candidate) in output.iter_mut().zip(chosen.iter_mut()).zip(candidates) {
-                        if number == 0 || candidate > *best {
-                            (*best, *chosen) = (candidate, number);
-                        }
-                    }
+        let (offsets, width, stride) = (self.offsets(), self.output[2], self.stride[1]);
+        self.for_each_row(|corner, first| {
+            let (output, chosen) = (&mut output[first..][..width], &mut chosen[first..][..width]);
+            for (number, offset) in offsets.iter().enumerate() {
+                let candidates = &image[corner + offset..][..(width - 1) * stride + 1];
+                for x in 0..width {
+                    let (candidate, best) = (candidates[x * stride], output[x]);
+                    let better = number == 0 || candidate > best;
+                    // Which of a window is the largest cannot be foreseen: a branch costs more than the comparison.
+                    output[x] = select_unpredictable(better, candidate, best);
+                    chosen[x] = select_unpredictable(better, number as u16, chosen[x]);
                 }
             }
-        }
+        });
+    }
+
+    /// Brings the gradients of one image's outputs to the elements that were chosen; `of_image` holds zeros elsewhere.
+    pub(super) fn scatter<T: Real>(&self, chosen: &[u16], gradient: &[T], of_image: &mut [T]) {
+        let (offsets, width, stride) = (self.offsets(), self.output[2], self.stride[1]);
+        of_image.fill(T::ZERO);
+        self.for_each_row(|corner, first| {
+            for x in 0..width {
+                let target = &mut of_image[corner + x * stride + offsets[usize::from(chosen[first + x])]];
+                *target = *target + gradient[first + x];
+            }
+        });
     }
 
     /// Images \[N, C, H, W\] into \[N, C, H', W'\].

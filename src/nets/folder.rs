@@ -60,54 +60,22 @@ pub enum Precision {
 /// # Errors
 /// When a file is missing or damaged, or a weight's name, shape or values do not fit the layers; says which.
 pub fn load(folder: &Path) -> Result<(Description, Model)> {
-    let description = load_description(folder)?;
+    parse(folder, &files::read(&folder.join(DESCRIPTION))?, &files::read(&folder.join(WEIGHTS))?)
+}
+
+/// Makes the model of the bytes of its two files; `folder` is for messages.
+///
+/// # Errors
+/// As [`load`].
+pub fn parse(folder: &Path, description: &[u8], weights: &[u8]) -> Result<(Description, Model)> {
+    let description: Description = serde_json::from_slice(description).map_err(|error| {
+        let mend = "compare it with models/classifier-0/model.json, or get the model again";
+        Error::file(&folder.join(DESCRIPTION), format!("not a model description: {error}"), mend)
+    })?;
     let path = folder.join(WEIGHTS);
-    let weights = decode_weights(&path, &files::read(&path)?)?;
+    let weights = decode_weights(&path, weights)?;
     let model = build(&description, &weights).map_err(|error| in_file(&path, error))?;
     Ok((description, model))
-}
-
-/// Reads only `model.json`.
-///
-/// # Errors
-/// When it is missing or damaged; says where.
-pub fn load_description(folder: &Path) -> Result<Description> {
-    let path = folder.join(DESCRIPTION);
-    serde_json::from_slice(&files::read(&path)?).map_err(|error| {
-        Error::file(
-            &path,
-            format!("not a model description: {error}"),
-            "compare it with models/classifier-0/model.json, or get the model again",
-        )
-    })
-}
-
-/// Reads a folder that must hold a VAE.
-///
-/// # Errors
-/// As [`load`], and when the folder holds another kind of model.
-pub fn load_vae(folder: &Path) -> Result<Vae> {
-    match load(folder)?.1 {
-        Model::Vae(vae) => Ok(vae),
-        Model::Classifier(_) => {
-            Err(Error::file(folder, "holds a classifier where a VAE is needed", "name a folder whose model.json says \"kind\": \"vae\""))
-        }
-    }
-}
-
-/// Reads a folder that must hold a classifier.
-///
-/// # Errors
-/// As [`load`], and when the folder holds another kind of model.
-pub fn load_classifier(folder: &Path) -> Result<Classifier> {
-    match load(folder)?.1 {
-        Model::Classifier(classifier) => Ok(classifier),
-        Model::Vae(_) => Err(Error::file(
-            folder,
-            "holds a VAE where a classifier is needed",
-            "name a folder whose model.json says \"kind\": \"classifier\"",
-        )),
-    }
 }
 
 /// Makes the model of a description and weights.

@@ -67,7 +67,7 @@ impl Case {
             Points::Images(images) => Input::Images(&images[range(images.len() / self.point_numbers.len())]),
         };
         let point_numbers = &self.point_numbers[points];
-        Block { input, point_numbers, members: &self.members, draws, seed: self.seed, masks: self.masks }
+        Block { input, point_numbers, members: &self.members, draws, groups: 1, seed: self.seed, masks: self.masks }
     }
 
     pub fn whole(&self) -> Block<'_> {

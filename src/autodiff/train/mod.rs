@@ -6,8 +6,7 @@ mod optimiser;
 mod run;
 mod settings;
 
-pub(in crate::autodiff) use objective::{elbo, negative_log_likelihood};
-pub use objective::Scores;
+pub use objective::{Scores, elbo, negative_log_likelihood};
 pub use optimiser::Optimiser;
 pub use run::{Epoch, Event, run};
 pub use settings::{Goal, Settings};

@@ -92,7 +92,10 @@ impl Trainer {
 }
 
 /// Reconstruction and KL of each image \[N\], with one sample z = μ + σ ε for the given ε (Kingma & Welling 2014, eq. 10).
-pub(in crate::autodiff) fn elbo(layers: &VaeLayers, parameters: &Parameters, images: &Tensor, epsilon: &Tensor) -> candle_core::Result<[Tensor; 2]> {
+///
+/// # Errors
+/// When candle refuses.
+pub fn elbo(layers: &VaeLayers, parameters: &Parameters, images: &Tensor, epsilon: &Tensor) -> candle_core::Result<[Tensor; 2]> {
     let features = forward(&layers.encoder, parameters, images, None)?;
     let mean = forward(&layers.mean, parameters, &features, None)?;
     let log_variance = forward(&layers.log_variance, parameters, &features, None)?;
@@ -106,7 +109,10 @@ pub(in crate::autodiff) fn elbo(layers: &VaeLayers, parameters: &Parameters, ima
 }
 
 /// −ln p of each image's label \[N\], for logits \[N, classes\].
-pub(in crate::autodiff) fn negative_log_likelihood(logits: &Tensor, labels: &[u8]) -> candle_core::Result<Tensor> {
+///
+/// # Errors
+/// When candle refuses.
+pub fn negative_log_likelihood(logits: &Tensor, labels: &[u8]) -> candle_core::Result<Tensor> {
     let labels = Tensor::from_iter(labels.iter().map(|&label| u32::from(label)), &Device::Cpu)?.unsqueeze(1)?;
     logits.log_sum_exp(D::Minus1)? - logits.gather(&labels, 1)?.squeeze(1)?
 }

@@ -7,6 +7,9 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// Weights per piece of work.
+const PIECE: usize = 1 << 14;
+
 /// How a step follows from a gradient.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -68,13 +71,13 @@ impl State {
             let [first, second] = self.slots.entry(name.clone()).or_insert_with(|| [(); 2].map(|()| vec![0.0; variable.elem_count()]));
             let mut weights = with_values::<f32, _>(variable, |values| Ok(values.to_vec()))?;
             with_values::<f32, _>(gradient, |gradient| {
-                let state = first.par_iter_mut().zip(second.par_iter_mut());
-                weights
-                    .par_iter_mut()
-                    .with_min_len(1 << 14)
-                    .zip(state)
-                    .zip(gradient)
-                    .for_each(|((weight, (first, second)), &gradient)| update(weight, first, second, gradient));
+                // Plain loops over pieces: those over rayon's own iterators are not vectorised.
+                let state = first.par_chunks_mut(PIECE).zip(second.par_chunks_mut(PIECE));
+                weights.par_chunks_mut(PIECE).zip(state).zip(gradient.par_chunks(PIECE)).for_each(|((weights, (first, second)), gradient)| {
+                    for (((weight, first), second), &gradient) in weights.iter_mut().zip(first).zip(second).zip(gradient) {
+                        update(weight, first, second, gradient);
+                    }
+                });
                 Ok(())
             })?;
             variable.set(&Tensor::from_vec(weights, variable.shape(), &Device::Cpu)?)?;

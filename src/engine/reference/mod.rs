@@ -55,8 +55,9 @@ impl Reference {
         Ok(z.chunks_exact(latent_size).map(|z| forward(decoder, z, None)).collect())
     }
 
-    /// Calls `visit(point, place of the member in the block, probabilities)` for every pass of the block in turn.
-    fn visit_passes(&self, block: &Block<'_>, mut visit: impl FnMut(usize, usize, &[f64])) -> Result<()> {
+    /// Calls `visit(point, place of the member in the block, place of the pass, probabilities)` for every pass of the block in
+    /// turn.
+    fn visit_passes(&self, block: &Block<'_>, mut visit: impl FnMut(usize, usize, usize, &[f64])) -> Result<()> {
         let images = match block.input {
             Input::Latent(z) => self.decoded(z)?,
             Input::Images(images) => {
@@ -68,15 +69,15 @@ impl Reference {
         for (point, (image, number)) in images.iter().zip(block.point_numbers).enumerate() {
             for (place, &member) in block.members.iter().enumerate() {
                 let network = &self.models.ensemble.members()[member].network;
-                let mut pass = |keep: Option<Keep<'_>>| visit(point, place, &softmax(&forward(network, image, keep)));
+                let mut run = |pass: usize, keep: Option<Keep<'_>>| visit(point, place, pass, &softmax(&forward(network, image, keep)));
                 match &block.draws {
-                    Draws::Deterministic => pass(None),
-                    Draws::Sampled(draws) => draws.clone().for_each(|draw| {
+                    Draws::Deterministic => run(0, None),
+                    Draws::Sampled(draws) => draws.clone().enumerate().for_each(|(pass, draw)| {
                         let point = match block.masks {
                             Masks::Shared => 0,
                             Masks::PerPoint => 1 + number,
                         };
-                        pass(Some(&|layer, rate, units| keep_mask(block.seed, member as u32, draw, layer as u32, point, rate, units)));
+                        run(pass, Some(&|layer, rate, units| keep_mask(block.seed, member as u32, draw, layer as u32, point, rate, units)));
                     }),
                 }
             }
@@ -92,8 +93,10 @@ impl Engine for Reference {
 
     fn statistics(&mut self, block: &Block<'_>) -> Result<StatisticsGrid> {
         let classes = self.models.ensemble.classes().len();
-        let mut grid = StatisticsGrid::new(block.point_numbers.len(), block.members.len(), classes);
-        self.visit_passes(block, |point, member, probabilities| add_draw(grid.sums_mut(point, member), probabilities))?;
+        let mut grid = StatisticsGrid::new(block.point_numbers.len(), block.members.len() * block.groups, classes);
+        self.visit_passes(block, |point, member, pass, probabilities| {
+            add_draw(grid.sums_mut(point, member * block.groups + block.group(pass)), probabilities);
+        })?;
         Ok(grid)
     }
 
@@ -103,7 +106,7 @@ impl Engine for Reference {
 
     fn probabilities(&mut self, block: &Block<'_>) -> Result<Vec<f64>> {
         let mut all = Vec::new();
-        self.visit_passes(block, |_, _, probabilities| all.extend_from_slice(probabilities))?;
+        self.visit_passes(block, |_, _, _, probabilities| all.extend_from_slice(probabilities))?;
         Ok(all)
     }
 }
@@ -135,6 +138,7 @@ mod tests {
                 point_numbers: &[40, 3],
                 members: &[1, 0],
                 draws: Draws::Sampled(5..8),
+                groups: 1,
                 seed: 9,
                 masks,
             };
@@ -168,6 +172,7 @@ mod tests {
             point_numbers: &[0],
             members: &[1],
             draws: Draws::Deterministic,
+            groups: 1,
             seed: 9,
             masks: Masks::Shared,
         };

@@ -1,0 +1,112 @@
+//! How good the models are on labelled images.
+
+use super::{ModelSet, Observer, tell};
+use crate::analysis::calibration::Scores;
+use crate::autodiff::elbo_of;
+use crate::data::Dataset;
+use crate::engine::{Block, Draws, Engine, Input, Masks};
+use crate::error::{Error, Result};
+use serde::Serialize;
+
+/// Images per block of work.
+const TILE: usize = 250;
+
+/// The scores of a classifier or an ensemble.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NamedScores {
+    /// Of which.
+    pub name: String,
+    /// The share of right predictions.
+    pub accuracy: f64,
+    /// The mean negative log-likelihood in nats.
+    pub nll: f64,
+    /// The Brier score.
+    pub brier: f64,
+    /// The expected calibration error over 15 bins.
+    pub ece: f64,
+}
+
+/// The VAE's −ELBO in nats per image, with one sample of z per image.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct VaeScores {
+    /// reconstruction + kl.
+    pub negative_elbo: f64,
+    /// −ln p(x|z).
+    pub reconstruction: f64,
+    /// KL(q(z|x) ‖ p(z)).
+    pub kl: f64,
+}
+
+/// What `epistemap evaluate` prints.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Evaluation {
+    /// The name of the data.
+    pub dataset: String,
+    /// How many images.
+    pub images: usize,
+    /// The VAE.
+    pub vae: VaeScores,
+    /// Each member, with dropout off.
+    pub classifiers: Vec<NamedScores>,
+    /// All members with MC dropout.
+    pub ensemble: NamedScores,
+    /// Draws per member of the ensemble's scores.
+    pub samples: u32,
+}
+
+/// Evaluates the VAE and the members, and the ensemble with `samples` draws per member.
+///
+/// # Errors
+/// When the data are not of the models' shape or classes, the engine fails, or the observer stops.
+pub fn evaluate(set: &ModelSet, engine: &mut dyn Engine, data: &Dataset, samples: u32, seed: u32, observe: Observer<'_>) -> Result<Evaluation> {
+    let (classes, members) = (set.ensemble().classes().len(), set.ensemble().members());
+    if set.ensemble().image_shape() != data.image_shape || classes != data.classes.len() {
+        return Err(Error::setting(
+            "--dataset",
+            format!(
+                "{} has images of {:?} in {} classes, but the models take {:?} in {classes}",
+                data.name,
+                data.image_shape,
+                data.classes.len(),
+                set.ensemble().image_shape()
+            ),
+            "choose the data that the models were trained on",
+        ));
+    }
+    let numbers: Vec<usize> = (0..members.len()).collect();
+    let (mut each, mut all) = (vec![Vec::with_capacity(data.len() * classes); members.len()], Vec::with_capacity(data.len() * classes));
+    tell(observe, 0, data.len())?;
+    for start in (0..data.len()).step_by(TILE) {
+        let end = (start + TILE).min(data.len());
+        let points: Vec<u32> = (start as u32..end as u32).collect();
+        let block = Block {
+            input: Input::Images(&data.images[start * data.pixels()..end * data.pixels()]),
+            point_numbers: &points,
+            members: &numbers,
+            draws: Draws::Deterministic,
+            groups: 1,
+            seed,
+            masks: Masks::Shared,
+        };
+        let deterministic = engine.statistics(&block)?;
+        let sampled = engine.statistics(&Block { draws: Draws::Sampled(0..samples), ..block })?;
+        for point in 0..end - start {
+            each.iter_mut().zip(&numbers).for_each(|(all, &member)| all.extend(deterministic.cell(point, [member]).mean()));
+            all.extend(sampled.whole_cell(point).mean());
+        }
+        tell(observe, end, data.len())?;
+    }
+    let scores = |name: &str, probabilities: &[f64]| {
+        let Scores { accuracy, nll, brier, ece } = Scores::new(probabilities, &data.labels, classes);
+        NamedScores { name: name.to_owned(), accuracy, nll, brier, ece }
+    };
+    let [reconstruction, kl] = elbo_of(&set.vae, data, seed)?;
+    Ok(Evaluation {
+        dataset: data.name.clone(),
+        images: data.len(),
+        vae: VaeScores { negative_elbo: reconstruction + kl, reconstruction, kl },
+        classifiers: members.iter().zip(&each).map(|(member, probabilities)| scores(&member.name, probabilities)).collect(),
+        ensemble: scores("ensemble", &all),
+        samples,
+    })
+}

@@ -1,0 +1,126 @@
+//! The map: the statistics of the draws over a view of the latent plane.
+
+use super::{ModelSet, Observer, tell};
+use crate::engine::{Block, Draws, Engine, Input, Masks};
+use crate::error::{Error, Result};
+use crate::latent::View;
+use crate::uncertainty::{CellStatistics, Measure, Passes, StatisticsGrid, mutual_information_standard_error};
+use serde::{Deserialize, Serialize};
+
+/// Points per block of work: a few hundredths of a second of the paper's networks, so that a stop is not waited for.
+const TILE: usize = 256;
+/// The groups of draws that the standard error is estimated from.
+const GROUPS: usize = 10;
+/// The most draws: beyond it only time is spent.
+const MOST_SAMPLES: u32 = 1_000_000;
+
+/// Everything that fixes a map, given the models.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MapSettings {
+    /// The points.
+    pub view: View,
+    /// Draws per member, T.
+    pub samples: u32,
+    /// The members by number.
+    pub members: Vec<usize>,
+    /// The seed of the dropout masks.
+    pub seed: u32,
+    /// How masks are shared between points.
+    pub masks: Masks,
+}
+
+/// A finished map. The members are kept apart, so that any subset of them is a sum over it.
+pub struct Map {
+    /// What was asked for.
+    pub settings: MapSettings,
+    /// The sampled passes: points × members, in the order of the settings.
+    pub sampled: StatisticsGrid,
+    /// The passes without dropout, the members merged.
+    pub deterministic: StatisticsGrid,
+    /// The standard error of the mutual information over all members at each point, in nats; NaN with one draw.
+    pub standard_error: Vec<f32>,
+}
+
+/// Computes a map.
+///
+/// # Errors
+/// When the settings make no sense, the VAE's plane has not two dimensions, the engine fails, or the observer stops.
+pub fn map(set: &ModelSet, engine: &mut dyn Engine, settings: &MapSettings, observe: Observer<'_>) -> Result<Map> {
+    if !(1..=MOST_SAMPLES).contains(&settings.samples) {
+        let mend = format!("give a number from 1 to {MOST_SAMPLES}");
+        return Err(Error::setting("--samples", format!("{} draws are out of range", settings.samples), mend));
+    }
+    if set.vae.latent_size() != 2 {
+        let problem = format!("its VAE has {} latent dimensions, but a map needs 2", set.vae.latent_size());
+        return Err(Error::file(&set.origin, problem, "train one with --latent 2"));
+    }
+    set.members(Some(&settings.members))?;
+    let (points, members) = (settings.view.points(), settings.members.len());
+    let classes = set.ensemble().classes().len();
+    let groups = GROUPS.min(settings.samples as usize);
+    let mut map = Map {
+        settings: settings.clone(),
+        sampled: StatisticsGrid::new(points.len(), members, classes),
+        deterministic: StatisticsGrid::new(points.len(), 1, classes),
+        standard_error: vec![f32::NAN; points.len()],
+    };
+    let numbers: Vec<u32> = (0..points.len() as u32).collect();
+    tell(observe, 0, points.len())?;
+    for (tile, numbers) in points.chunks(TILE).zip(numbers.chunks(TILE)) {
+        let block = Block {
+            input: Input::Latent(tile.as_flattened()),
+            point_numbers: numbers,
+            members: &settings.members,
+            draws: Draws::Sampled(0..settings.samples),
+            groups,
+            seed: settings.seed,
+            masks: settings.masks,
+        };
+        let sampled = engine.statistics(&block)?;
+        let deterministic = engine.statistics(&Block { draws: Draws::Deterministic, groups: 1, ..block })?;
+        for (at, &number) in numbers.iter().enumerate() {
+            let point = number as usize;
+            for row in 0..members * groups {
+                add(map.sampled.sums_mut(point, row / groups), sampled.sums(at, row));
+            }
+            for row in 0..members {
+                add(map.deterministic.sums_mut(point, 0), deterministic.sums(at, row));
+            }
+            let of_group = |group| sampled.cell(at, (0..members).map(|member| member * groups + group));
+            let groups: Vec<CellStatistics> = (0..groups).map(of_group).collect();
+            map.standard_error[point] = mutual_information_standard_error(&groups) as f32;
+        }
+        tell(observe, numbers[0] as usize + tile.len(), points.len())?;
+    }
+    Ok(map)
+}
+
+fn add(sums: &mut [f64], others: &[f64]) {
+    sums.iter_mut().zip(others).for_each(|(sum, other)| *sum += other);
+}
+
+impl Map {
+    /// The number of classes.
+    pub fn classes(&self) -> usize {
+        self.sampled.classes()
+    }
+
+    /// The statistics of a point that a measure is a function of, over the members at these places in the settings.
+    fn cell(&self, measure: Measure, point: usize, places: &[usize]) -> CellStatistics {
+        match measure.passes() {
+            Passes::Sampled => self.sampled.cell(point, places.iter().copied()),
+            Passes::Deterministic => self.deterministic.whole_cell(point),
+        }
+    }
+
+    /// A measure at every point over the members at the given places in the settings; the deterministic entropy is always
+    /// that of all members.
+    pub fn measure(&self, measure: Measure, places: &[usize]) -> Vec<f32> {
+        (0..self.sampled.points()).map(|point| measure.evaluate(&self.cell(measure, point, places)) as f32).collect()
+    }
+
+    /// The mean prediction at every point over all members, [points, classes].
+    pub fn mean_probabilities(&self) -> Vec<f32> {
+        (0..self.sampled.points()).flat_map(|point| self.sampled.whole_cell(point).mean()).map(|p| p as f32).collect()
+    }
+}

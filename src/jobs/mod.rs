@@ -1,0 +1,40 @@
+//! Jobs: what the window and the command line both ask for. A job takes settings that say everything, tells its progress as
+//! it goes, can be stopped between two blocks of work, and returns plain data.
+
+mod evaluate;
+mod figures;
+mod map;
+mod models;
+mod pack;
+
+pub use evaluate::{Evaluation, NamedScores, evaluate};
+pub use figures::{FigureSettings, figures};
+pub use map::{Map, MapSettings, map};
+pub use models::{ModelSet, decoded_digits};
+pub use pack::pack;
+
+use crate::error::{Error, Result};
+use std::ops::ControlFlow;
+
+/// How far a job is, in a unit that the job names (points, images).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Done so far.
+    pub done: u64,
+    /// To do in all.
+    pub total: u64,
+}
+
+/// Is told how far a job is, and may stop it.
+pub type Observer<'a> = &'a mut dyn FnMut(Progress) -> ControlFlow<()>;
+
+/// Tells the observer.
+///
+/// # Errors
+/// When the observer stops the job.
+fn tell(observe: Observer<'_>, done: usize, total: usize) -> Result<()> {
+    match observe(Progress { done: done as u64, total: total as u64 }) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(Error::Cancelled),
+    }
+}
