@@ -240,7 +240,6 @@ fn png_of(columns: usize, samples: &[u8], colour: png::ColorType) -> Vec<u8> {
     let mut file = Vec::new();
     let mut encoder = png::Encoder::new(&mut file, columns as u32, rows as u32);
     encoder.set_color(colour);
-    encoder.set_compression(png::Compression::High);
     // Writing to memory cannot fail.
     let _ = encoder.write_header().and_then(|mut writer| writer.write_image_data(samples));
     file

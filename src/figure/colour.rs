@@ -40,6 +40,11 @@ impl ColourMap {
         }
     }
 
+    /// The map of that [`label`](Self::label).
+    pub fn named(label: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|map| map.label() == label)
+    }
+
     /// The colour of `t`, clamped into 0..=1 (infinities too); [`NOT_A_NUMBER`] for NaN.
     pub fn sample(self, t: f64) -> Rgb {
         if t.is_nan() {
@@ -103,8 +108,9 @@ mod tests {
     }
 
     #[test]
-    fn numbers_out_of_the_range_are_clamped_and_nan_stands_out() {
+    fn numbers_out_of_the_range_are_clamped_and_nan_is_marked() {
         for map in ColourMap::ALL {
+            assert_eq!(ColourMap::named(map.label()), Some(map));
             assert_eq!(map.sample(f64::NEG_INFINITY), map.sample(0.0));
             assert_eq!(map.sample(f64::INFINITY), map.sample(1.0));
             assert_eq!(map.sample(1e300), map.sample(1.0));

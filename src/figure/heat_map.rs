@@ -9,8 +9,10 @@ use crate::error::{Error, Result};
 use crate::latent::View;
 use crate::random::{Purpose, Stream};
 
-/// The longest side of a panel in points; a wider figure centres it.
-const LONGEST_SIDE: f64 = 324.0;
+/// The widest panel in points; a wider figure centres its panels.
+const WIDEST: f64 = 324.0;
+/// The tallest panel in points, so that a figure fits on a page.
+const TALLEST: f64 = 500.0;
 /// The narrowest panel in points.
 const NARROWEST: f64 = 24.0;
 
@@ -121,7 +123,8 @@ impl Layout {
 
         // The ticks' number follows from the panels' sides, and these from the room that the ticks' labels leave: begin with an estimate.
         let count = panels.len() as f64;
-        let estimate = (0.7 * width / count).min(LONGEST_SIDE);
+        let widest = WIDEST.min(TALLEST / tallest(panels));
+        let estimate = (0.7 * width / count).min(widest);
         let ticks: Vec<_> = (0..panels.len()).map(|index| panel_ticks(panels, index, estimate, style)).collect();
         let bar_ticks = axes::bar_ticks(range, &panels[0].map.unit, estimate * tallest(panels), style);
         let lefts: Vec<f64> = ticks.iter().map(|(_, _, labels)| labels.map_or(0.0, |labels| axes::depth(labels, style))).collect();
@@ -129,7 +132,7 @@ impl Layout {
         let between = ticks.iter().map(|(z1, ..)| z1.width(style.tick_pt)).fold(0.0, f64::max) + 0.8 * style.tick_pt;
         let right = bar_gap + bar_width + axes::depth(bar_ticks.width(style.tick_pt), style);
         let room = width - 2.0 * margin - lefts.iter().sum::<f64>() - between * (count - 1.0) - right;
-        let side = (room / count).min(LONGEST_SIDE);
+        let side = (room / count).min(widest);
         let slack = (room - side * count) / 2.0;
         if side < NARROWEST {
             return Err(Error::setting(

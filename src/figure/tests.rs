@@ -315,6 +315,26 @@ fn values_that_are_no_numbers_are_marked_and_small_maps_are_drawn() {
 }
 
 #[test]
+fn names_in_any_script_are_drawn() {
+    let example = Example::new(view(2, 3), 30, &["お", "<b>&amp;\"", "عربي", "control \u{1}\0", "e\u{301}", "", "   ", "🙂", "\u{fffe}"]);
+    let document = document(example.draw(&all()[0], &Options { title: Some("]]>".into()), ..Options::default() }));
+    for format in Format::ALL {
+        document.encode(format, 72.0).unwrap();
+    }
+}
+
+#[test]
+fn a_figure_of_too_many_pixels_is_refused_before_it_takes_the_memory() {
+    let names: Vec<String> =
+        (0..250).map(|class| format!("a long name that takes a row of its own, and that of class number {class}")).collect();
+    let example = Example::new(view(2, 2), 1, &names.iter().map(String::as_str).collect::<Vec<_>>());
+    let style = Venue::named("tmlr").unwrap().style(Width::Full);
+    let document = document(example.draw(&all()[0], &Options { style, ..Options::default() }));
+    assert!(document.encode(Format::Png, 1200.0).unwrap_err().to_string().contains("too many"));
+    assert!(document.encode(Format::Png, 72.0).is_ok());
+}
+
+#[test]
 fn few_markers_are_vectors_and_many_are_one_image() {
     let shapes = |encodings: usize| {
         let svg = Example::new(view(4, 4), encodings, &DIGITS).draw(&all()[0], &Options::default()).svg(300.0, "", "");
