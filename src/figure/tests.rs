@@ -30,7 +30,7 @@ impl Example {
             (1.6 - 1.6 * (-(nearest / 3.0).powi(2)).exp()) as f32
         };
         let values = view.points().iter().map(value).collect();
-        let map = MapData { view, values, label: "Mutual information".into(), unit: "nats".into(), natural: (0.0, 10_f64.ln()) };
+        let map = MapData { view, values, label: "Mutual information".into(), unit: "nats".into(), natural: [0.0, 10_f64.ln()] };
         Self { map, points, labels, classes: classes.iter().map(ToString::to_string).collect() }
     }
 
@@ -270,7 +270,7 @@ fn too_many_panels_for_the_width_are_refused() {
 #[test]
 fn the_lowest_row_is_drawn_lowest_and_encodings_lie_where_they_belong() {
     let view = View::new([-1.0, 3.0], [-2.0, 2.0], 2, 3).unwrap();
-    let map = MapData { view, values: vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0], label: "m".into(), unit: String::new(), natural: (0.0, 5.0) };
+    let map = MapData { view, values: vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0], label: "m".into(), unit: String::new(), natural: [0.0, 5.0] };
     let (points, labels, classes) = ([[0.0, 1.0], [9.0, 0.0]], [1, 0], ["a".to_owned(), "b".to_owned()]);
     let scatter = Scatter { points: &points, labels: &labels, classes: &classes };
     let options = Options { colours: ColourMap::Grey, ..Options::default() };
@@ -299,6 +299,7 @@ fn values_that_are_no_numbers_are_marked_and_small_maps_are_drawn() {
             for range in [ColourRange::Natural, ColourRange::Data] {
                 let mut example = Example::new(view(columns, rows), 3, &["only one"]);
                 example.map.values.fill(value);
+                example.map.natural = [0.0, 1_f64.ln()];
                 example.points[0] = [f32::NAN, f32::INFINITY];
                 let canvas = example.draw(&all()[0], &Options { range, ..Options::default() });
                 let svg = canvas.svg(72.0, "", "");
