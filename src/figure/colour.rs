@@ -62,9 +62,10 @@ impl ColourMap {
     }
 }
 
-/// Ten light colours, since encodings lie where a map of uncertainty is dark. From Paul Tol's *light* and *vibrant* schemes (2021, SRON/EPS/TN/09-002:
-/// `77AADD EE8866 EEDD88 BBCC33 99DDFF FFAABB EE3377`), Okabe & Ito (2008: `CC79A7 D55E00`) and white, chosen so that the two nearest are as far apart as
-/// these schemes allow, for readers with normal colour vision and with each of the three dichromacies.
+/// Ten light colours, since encodings lie where a map of uncertainty is dark. From Paul Tol's *light* and *vibrant* schemes
+/// (2021, SRON/EPS/TN/09-002: `77AADD EE8866 EEDD88 BBCC33 99DDFF FFAABB EE3377`), Okabe & Ito (2008: `CC79A7 D55E00`) and
+/// white, chosen so that the two nearest are as far apart as these schemes allow, for readers with normal colour vision and
+/// with each of the three dichromacies.
 static CLASSES: [Rgb; 10] = [
     [0x77, 0xAA, 0xDD],
     [0xEE, 0x88, 0x66],

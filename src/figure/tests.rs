@@ -214,6 +214,25 @@ fn text_boxes(canvas: &Canvas) -> Vec<([f64; 4], String)> {
     canvas.shapes.iter().filter_map(boxed).collect()
 }
 
+/// What the layout takes a text's width for is what the renderer makes of it, but for the kerning.
+#[test]
+fn text_is_as_wide_as_the_renderer_sets_it() {
+    use resvg::usvg;
+    for text in ["Mutual information (nats)", "−1×10⁻⁶", "T-shirt/top", "ln\u{2009}10"] {
+        for face in [Face::Regular, Face::Bold, Face::Italic] {
+            let run = Run::new(text, face);
+            let width = run.width(9.0);
+            let shape = Shape::Text { at: [20.0, 30.0], anchor: Anchor::Start, upwards: false, size: 9.0, runs: vec![run] };
+            let svg = Canvas { width: 300.0, height: 50.0, shapes: vec![shape] }.svg(72.0, "", "");
+            let options = usvg::Options { dpi: 72.0, fontdb: text::fonts(), ..usvg::Options::default() };
+            let tree = usvg::Tree::from_str(&svg, &options).unwrap();
+            let drawn = tree.root().children().last().unwrap().abs_bounding_box();
+            assert!((f64::from(drawn.x()) - 20.0).abs() < 1e-3);
+            assert!((f64::from(drawn.width()) - width).abs() < 0.03 * width, "{text}: {} is not {width}", drawn.width());
+        }
+    }
+}
+
 #[test]
 fn no_text_is_clipped_and_none_overlaps_another() {
     let long =
