@@ -174,7 +174,9 @@ pub(super) fn colour_bar(canvas: &mut Canvas, area: Area, colours: ColourMap, ra
         canvas.add(text(at, Anchor::Start, style.tick_pt, Run::regular(label)));
     }
     let at = [area.right() + TICK + 2.0 * PAD + ticks.width(style.tick_pt) + 0.95 * style.label_pt, area.y + area.height / 2.0];
-    let runs = vec![Run::regular(elide(label, Face::Regular, style.label_pt, area.height))];
+    // Beside a low bar the label may be taller than the bar, but not leave the canvas.
+    let room = 2.0 * at[1].min(canvas.height - at[1]);
+    let runs = vec![Run::regular(elide(label, Face::Regular, style.label_pt, room))];
     canvas.add(Shape::Text { at, anchor: Anchor::Middle, upwards: true, size: style.label_pt, runs });
 }
 

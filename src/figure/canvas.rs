@@ -102,8 +102,9 @@ impl Canvas {
         let (width, height) = (number(self.width), number(self.height));
         let mut svg = format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
-             <svg xmlns=\"http://www.w3.org/2000/svg\" xmlns:xlink=\"http://www.w3.org/1999/xlink\" width=\"{width}pt\" height=\"{height}pt\" \
-             viewBox=\"0 0 {width} {height}\" font-family=\"{FAMILY}\">\n<title>{}</title>\n<metadata>{}</metadata>\n\
+             <svg xmlns=\"http://www.w3.org/2000/svg\" xmlns:xlink=\"http://www.w3.org/1999/xlink\" \
+             width=\"{width}pt\" height=\"{height}pt\" viewBox=\"0 0 {width} {height}\" font-family=\"{FAMILY}\">\n\
+             <title>{}</title>\n<metadata>{}</metadata>\n\
              <rect width=\"{width}\" height=\"{height}\" fill=\"#ffffff\"/>\n",
             escape(title),
             escape(metadata)
@@ -240,7 +241,6 @@ fn png_of(columns: usize, samples: &[u8], colour: png::ColorType) -> Vec<u8> {
     let mut file = Vec::new();
     let mut encoder = png::Encoder::new(&mut file, columns as u32, rows as u32);
     encoder.set_color(colour);
-    encoder.set_compression(png::Compression::High);
     // Writing to memory cannot fail.
     let _ = encoder.write_header().and_then(|mut writer| writer.write_image_data(samples));
     file

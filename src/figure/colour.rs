@@ -40,6 +40,11 @@ impl ColourMap {
         }
     }
 
+    /// The map of that [`label`](Self::label).
+    pub fn named(label: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|map| map.label() == label)
+    }
+
     /// The colour of `t`, clamped into 0..=1 (infinities too); [`NOT_A_NUMBER`] for NaN.
     pub fn sample(self, t: f64) -> Rgb {
         if t.is_nan() {
@@ -57,9 +62,10 @@ impl ColourMap {
     }
 }
 
-/// Ten light colours, since encodings lie where a map of uncertainty is dark. From Paul Tol's *light* and *vibrant* schemes (2021, SRON/EPS/TN/09-002:
-/// `77AADD EE8866 EEDD88 BBCC33 99DDFF FFAABB EE3377`), Okabe & Ito (2008: `CC79A7 D55E00`) and white, chosen so that the two nearest are as far apart as
-/// these schemes allow, for readers with normal colour vision and with each of the three dichromacies.
+/// Ten light colours, since encodings lie where a map of uncertainty is dark. From Paul Tol's *light* and *vibrant* schemes
+/// (2021, SRON/EPS/TN/09-002: `77AADD EE8866 EEDD88 BBCC33 99DDFF FFAABB EE3377`), Okabe & Ito (2008: `CC79A7 D55E00`) and
+/// white, chosen so that the two nearest are as far apart as these schemes allow, for readers with normal colour vision and
+/// with each of the three dichromacies.
 static CLASSES: [Rgb; 10] = [
     [0x77, 0xAA, 0xDD],
     [0xEE, 0x88, 0x66],
@@ -103,8 +109,9 @@ mod tests {
     }
 
     #[test]
-    fn numbers_out_of_the_range_are_clamped_and_nan_stands_out() {
+    fn numbers_out_of_the_range_are_clamped_and_nan_is_marked() {
         for map in ColourMap::ALL {
+            assert_eq!(ColourMap::named(map.label()), Some(map));
             assert_eq!(map.sample(f64::NEG_INFINITY), map.sample(0.0));
             assert_eq!(map.sample(f64::INFINITY), map.sample(1.0));
             assert_eq!(map.sample(1e300), map.sample(1.0));

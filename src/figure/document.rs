@@ -12,6 +12,8 @@ use std::path::Path;
 
 /// The usual resolution of print, in pixels an inch.
 pub const PRINT_DPI: f64 = 300.0;
+/// The most pixels of a PNG file, a page at the highest resolution: half a gigabyte while it is drawn.
+const MOST_PIXELS: u64 = 1 << 27;
 /// The resolutions that make sense.
 const DPI: std::ops::RangeInclusive<f64> = 36.0..=1200.0;
 
@@ -111,7 +113,8 @@ fn cannot_draw(why: &dyn std::fmt::Display) -> Error {
 fn png_file(tree: &usvg::Tree, dpi: f64, title: &str, provenance: &Value) -> Result<Vec<u8>> {
     let scale = dpi / 72.0;
     let [width, height] = [tree.size().width(), tree.size().height()].map(|points| (f64::from(points) * scale).round() as u32);
-    let mut pixels = tiny_skia::Pixmap::new(width, height).ok_or_else(|| cannot_draw(&"too many pixels"))?;
+    let fitting = (u64::from(width) * u64::from(height) <= MOST_PIXELS).then(|| tiny_skia::Pixmap::new(width, height));
+    let mut pixels = fitting.flatten().ok_or_else(|| cannot_draw(&format!("{width} × {height} pixels are too many")))?;
     pixels.fill(tiny_skia::Color::WHITE);
     resvg::render(tree, tiny_skia::Transform::from_scale(scale as f32, scale as f32), &mut pixels.as_mut());
     let opaque: Vec<u8> = pixels.pixels().iter().flat_map(|pixel| [pixel.red(), pixel.green(), pixel.blue()]).collect();

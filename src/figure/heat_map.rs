@@ -9,8 +9,10 @@ use crate::error::{Error, Result};
 use crate::latent::View;
 use crate::random::{Purpose, Stream};
 
-/// The longest side of a panel in points; a wider figure centres it.
-const LONGEST_SIDE: f64 = 324.0;
+/// The widest panel in points; a wider figure centres its panels.
+const WIDEST: f64 = 324.0;
+/// The tallest panel in points, so that a figure fits on a page.
+const TALLEST: f64 = 500.0;
 /// The narrowest panel in points.
 const NARROWEST: f64 = 24.0;
 
@@ -26,7 +28,7 @@ pub struct MapData {
     /// Its unit, such as "nats"; empty for a pure number.
     pub unit: String,
     /// The values that it can take: 0 … ln C for entropies and mutual information.
-    pub natural: (f64, f64),
+    pub natural: [f64; 2],
 }
 
 /// Encodings of data with their classes.
@@ -83,11 +85,11 @@ pub struct Options {
 ///
 /// # Panics
 /// Without a panel; when the lengths of values, points and labels do not fit; when a label has no class; when a natural range
-/// is empty or not finite.
+/// is not finite.
 pub fn heat_map(panels: &[Panel<'_>], options: &Options) -> Result<Canvas> {
     for Panel { map, scatter, .. } in panels {
         assert_eq!(map.values.len(), map.view.len(), "a map has a value for each point of its view");
-        assert!(map.natural.0 < map.natural.1 && (map.natural.1 - map.natural.0).is_finite(), "a natural range has two ends");
+        assert!(map.natural.iter().all(|end| end.is_finite()), "a natural range is finite");
         if let Some(scatter) = scatter {
             assert_eq!(scatter.points.len(), scatter.labels.len(), "each encoding has a label");
             assert!(scatter.labels.iter().all(|&label| usize::from(label) < scatter.classes.len()), "each label has a class");
@@ -121,7 +123,8 @@ impl Layout {
 
         // The ticks' number follows from the panels' sides, and these from the room that the ticks' labels leave: begin with an estimate.
         let count = panels.len() as f64;
-        let estimate = (0.7 * width / count).min(LONGEST_SIDE);
+        let widest = WIDEST.min(TALLEST / tallest(panels));
+        let estimate = (0.7 * width / count).min(widest);
         let ticks: Vec<_> = (0..panels.len()).map(|index| panel_ticks(panels, index, estimate, style)).collect();
         let bar_ticks = axes::bar_ticks(range, &panels[0].map.unit, estimate * tallest(panels), style);
         let lefts: Vec<f64> = ticks.iter().map(|(_, _, labels)| labels.map_or(0.0, |labels| axes::depth(labels, style))).collect();
@@ -129,7 +132,7 @@ impl Layout {
         let between = ticks.iter().map(|(z1, ..)| z1.width(style.tick_pt)).fold(0.0, f64::max) + 0.8 * style.tick_pt;
         let right = bar_gap + bar_width + axes::depth(bar_ticks.width(style.tick_pt), style);
         let room = width - 2.0 * margin - lefts.iter().sum::<f64>() - between * (count - 1.0) - right;
-        let side = (room / count).min(LONGEST_SIDE);
+        let side = (room / count).min(widest);
         let slack = (room - side * count) / 2.0;
         if side < NARROWEST {
             return Err(Error::setting(
@@ -222,17 +225,15 @@ fn panel_ticks(panels: &[Panel<'_>], index: usize, side: f64, style: &Style) -> 
 
 /// The values of the ends of the colour map.
 fn colour_range(panels: &[Panel<'_>], range: ColourRange) -> [f64; 2] {
-    let wider = |[low, high]: [f64; 2], (a, b): (f64, f64)| [low.min(a), high.max(b)];
+    let wider = |[low, high]: [f64; 2], [a, b]: [f64; 2]| [low.min(a), high.max(b)];
     let nothing = [f64::INFINITY, f64::NEG_INFINITY];
     let natural = panels.iter().map(|panel| panel.map.natural).fold(nothing, wider);
     let values = panels.iter().flat_map(|panel| &panel.map.values).copied().map(f64::from).filter(|value| value.is_finite());
-    match range {
-        ColourRange::Natural => natural,
-        ColourRange::Data => match values.map(|value| (value, value)).fold(nothing, wider) {
-            [low, high] if low < high => [low, high],
-            // A constant map, or one without a number, says nothing of a range.
-            _ => natural,
-        },
+    match (range, values.map(|value| [value, value]).fold(nothing, wider)) {
+        (ColourRange::Data, [low, high]) if low < high => [low, high],
+        // A constant map, or one without a number, says nothing of a range, nor does a single class: its entropy is always 0.
+        _ if natural[0] < natural[1] => natural,
+        _ => [natural[0], natural[0] + 1.0],
     }
 }
 

@@ -30,7 +30,7 @@ impl Example {
             (1.6 - 1.6 * (-(nearest / 3.0).powi(2)).exp()) as f32
         };
         let values = view.points().iter().map(value).collect();
-        let map = MapData { view, values, label: "Mutual information".into(), unit: "nats".into(), natural: (0.0, 10_f64.ln()) };
+        let map = MapData { view, values, label: "Mutual information".into(), unit: "nats".into(), natural: [0.0, 10_f64.ln()] };
         Self { map, points, labels, classes: classes.iter().map(ToString::to_string).collect() }
     }
 
@@ -214,6 +214,25 @@ fn text_boxes(canvas: &Canvas) -> Vec<([f64; 4], String)> {
     canvas.shapes.iter().filter_map(boxed).collect()
 }
 
+/// What the layout takes a text's width for is what the renderer makes of it, but for the kerning.
+#[test]
+fn text_is_as_wide_as_the_renderer_sets_it() {
+    use resvg::usvg;
+    for text in ["Mutual information (nats)", "−1×10⁻⁶", "T-shirt/top", "ln\u{2009}10"] {
+        for face in [Face::Regular, Face::Bold, Face::Italic] {
+            let run = Run::new(text, face);
+            let width = run.width(9.0);
+            let shape = Shape::Text { at: [20.0, 30.0], anchor: Anchor::Start, upwards: false, size: 9.0, runs: vec![run] };
+            let svg = Canvas { width: 300.0, height: 50.0, shapes: vec![shape] }.svg(72.0, "", "");
+            let options = usvg::Options { dpi: 72.0, fontdb: text::fonts(), ..usvg::Options::default() };
+            let tree = usvg::Tree::from_str(&svg, &options).unwrap();
+            let drawn = tree.root().children().last().unwrap().abs_bounding_box();
+            assert!((f64::from(drawn.x()) - 20.0).abs() < 1e-3);
+            assert!((f64::from(drawn.width()) - width).abs() < 0.03 * width, "{text}: {} is not {width}", drawn.width());
+        }
+    }
+}
+
 #[test]
 fn no_text_is_clipped_and_none_overlaps_another() {
     let long =
@@ -270,7 +289,7 @@ fn too_many_panels_for_the_width_are_refused() {
 #[test]
 fn the_lowest_row_is_drawn_lowest_and_encodings_lie_where_they_belong() {
     let view = View::new([-1.0, 3.0], [-2.0, 2.0], 2, 3).unwrap();
-    let map = MapData { view, values: vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0], label: "m".into(), unit: String::new(), natural: (0.0, 5.0) };
+    let map = MapData { view, values: vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0], label: "m".into(), unit: String::new(), natural: [0.0, 5.0] };
     let (points, labels, classes) = ([[0.0, 1.0], [9.0, 0.0]], [1, 0], ["a".to_owned(), "b".to_owned()]);
     let scatter = Scatter { points: &points, labels: &labels, classes: &classes };
     let options = Options { colours: ColourMap::Grey, ..Options::default() };
@@ -299,6 +318,7 @@ fn values_that_are_no_numbers_are_marked_and_small_maps_are_drawn() {
             for range in [ColourRange::Natural, ColourRange::Data] {
                 let mut example = Example::new(view(columns, rows), 3, &["only one"]);
                 example.map.values.fill(value);
+                example.map.natural = [0.0, 1_f64.ln()];
                 example.points[0] = [f32::NAN, f32::INFINITY];
                 let canvas = example.draw(&all()[0], &Options { range, ..Options::default() });
                 let svg = canvas.svg(72.0, "", "");
@@ -312,6 +332,26 @@ fn values_that_are_no_numbers_are_marked_and_small_maps_are_drawn() {
             }
         }
     }
+}
+
+#[test]
+fn names_in_any_script_are_drawn() {
+    let example = Example::new(view(2, 3), 30, &["お", "<b>&amp;\"", "عربي", "control \u{1}\0", "e\u{301}", "", "   ", "🙂", "\u{fffe}"]);
+    let document = document(example.draw(&all()[0], &Options { title: Some("]]>".into()), ..Options::default() }));
+    for format in Format::ALL {
+        document.encode(format, 72.0).unwrap();
+    }
+}
+
+#[test]
+fn a_figure_of_too_many_pixels_is_refused_before_it_takes_the_memory() {
+    let names: Vec<String> =
+        (0..250).map(|class| format!("a long name that takes a row of its own, and that of class number {class}")).collect();
+    let example = Example::new(view(2, 2), 1, &names.iter().map(String::as_str).collect::<Vec<_>>());
+    let style = Venue::named("tmlr").unwrap().style(Width::Full);
+    let document = document(example.draw(&all()[0], &Options { style, ..Options::default() }));
+    assert!(document.encode(Format::Png, 1200.0).unwrap_err().to_string().contains("too many"));
+    assert!(document.encode(Format::Png, 72.0).is_ok());
 }
 
 #[test]
