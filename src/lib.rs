@@ -6,6 +6,7 @@ pub mod engine;
 pub mod error;
 pub mod figure;
 pub mod files;
+pub mod jobs;
 pub mod latent;
 pub mod nets;
 pub mod random;

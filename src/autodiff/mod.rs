@@ -5,6 +5,7 @@ mod operations;
 pub mod train;
 
 pub use forward::{Masks, Parameters, forward};
+pub use train::{elbo_of, encode};
 
 #[cfg(test)]
 mod tests;

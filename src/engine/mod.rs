@@ -137,3 +137,23 @@ pub struct Kind {
     /// Opens it for the given models.
     pub open: fn(Arc<Models>) -> Result<Box<dyn Engine>>,
 }
+
+/// Every engine that this build has, the fastest first.
+pub fn available() -> &'static [Kind] {
+    &KINDS
+}
+
+static KINDS: [Kind; 1] =
+    [Kind { name: "reference", summary: "plain f64 loops, one draw at a time: slow, and obviously right", open: reference::open }];
+
+/// Opens the engine of that name.
+///
+/// # Errors
+/// When there is none of that name, or it cannot be opened.
+pub fn open(name: &str, models: Arc<Models>) -> Result<Box<dyn Engine>> {
+    let kind = available().iter().find(|kind| kind.name == name).ok_or_else(|| {
+        let names: Vec<&str> = available().iter().map(|kind| kind.name).collect();
+        Error::setting("--engine", format!("'{name}' is no engine of this build"), format!("choose one of {}", names.join(", ")))
+    })?;
+    (kind.open)(models)
+}

@@ -2,13 +2,14 @@
 //! it goes, can be stopped between two blocks of work, and returns plain data.
 
 mod evaluate;
+mod export;
 mod figures;
 mod map;
 mod models;
 mod pack;
 
 pub use evaluate::{Evaluation, NamedScores, evaluate};
-pub use figures::{FigureSettings, figures};
+pub use figures::{FigureSettings, figures, map_data};
 pub use map::{Map, MapSettings, map};
 pub use models::{ModelSet, decoded_digits};
 pub use pack::pack;

@@ -6,7 +6,7 @@ mod optimiser;
 mod run;
 mod settings;
 
-pub use objective::{Scores, elbo, negative_log_likelihood};
+pub use objective::{Scores, elbo, elbo_of, encode, negative_log_likelihood};
 pub use optimiser::Optimiser;
 pub use run::{Epoch, Event, run};
 pub use settings::{Goal, Settings};

@@ -5,9 +5,9 @@ use crate::autodiff::forward::{Parameters, forward};
 use crate::autodiff::operations::Activation;
 use crate::data::Dataset;
 use crate::error::Result;
-use crate::nets::{Layer, VaeLayers};
+use crate::nets::{Layer, Vae, VaeLayers};
 use crate::random::{Purpose, Stream, drop_threshold};
-use candle_core::{D, Device, Tensor};
+use candle_core::{D, DType, Device, Tensor};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +38,7 @@ impl Trainer {
                 negative_log_likelihood(&forward(layers, &parameters, images, Some(&mut masks))?, labels)?.mean_all()
             }
             Goal::Vae { layers, as_published } => {
-                let noise = self.latent_noise(layers, [step, 0], labels.len())?;
+                let noise = latent_noise(self.settings.seed, layers, [step, 0], labels.len())?;
                 let noise = if *as_published { (noise * 0.5)? } else { noise };
                 let [reconstruction, kl] = elbo(layers, &parameters, images, &noise)?;
                 (reconstruction + kl)?.mean_all()
@@ -51,44 +51,79 @@ impl Trainer {
     /// # Errors
     /// When candle refuses.
     pub fn scores(&self, data: &Dataset) -> Result<Scores> {
-        let parameters = Parameters::fixed(&self.weights()?, candle_core::DType::F32)?;
-        let [c, h, w] = data.image_shape;
-        let mut sums = [0.0; 2];
-        for (number, labels) in data.labels.chunks(TEST_BATCH).enumerate() {
-            let images = &data.images[number * TEST_BATCH * data.pixels()..][..labels.len() * data.pixels()];
-            let images = Tensor::from_slice(images, (labels.len(), c, h, w), &Device::Cpu)?;
-            let [first, second] = match &self.settings.goal {
-                Goal::Classifier { layers, .. } => {
-                    let logits = forward(layers, &parameters, &images, None)?;
-                    let right = logits.argmax(D::Minus1)?.to_vec1::<u32>()?.iter().zip(labels).filter(|(a, b)| **a == u32::from(**b)).count();
-                    [right as f64, sum(&negative_log_likelihood(&logits, labels)?)?]
-                }
-                Goal::Vae { layers, .. } => {
-                    let noise = self.latent_noise(layers, [TEST_NOISE, number as u32], labels.len())?;
-                    let [reconstruction, kl] = elbo(layers, &parameters, &images, &noise)?;
-                    [sum(&reconstruction)?, sum(&kl)?]
-                }
-            };
-            sums[0] += first;
-            sums[1] += second;
+        let parameters = Parameters::trained(&self.variables);
+        match &self.settings.goal {
+            Goal::Classifier { layers, .. } => {
+                let [accuracy, nll] = mean_over_batches(data, |images, labels, _| {
+                    let logits = forward(layers, &parameters, images, None)?;
+                    let classes = logits.argmax(D::Minus1)?.to_vec1::<u32>()?;
+                    let right = classes.iter().zip(labels).filter(|(class, label)| **class == u32::from(**label)).count();
+                    Ok([right as f64, sum(&negative_log_likelihood(&logits, labels)?)?])
+                })?;
+                Ok(Scores::Classifier { accuracy, nll })
+            }
+            Goal::Vae { layers, .. } => {
+                let [reconstruction, kl] = mean_elbo(layers, &parameters, data, self.settings.seed)?;
+                Ok(Scores::Vae { negative_elbo: reconstruction + kl, reconstruction, kl })
+            }
         }
-        let [first, second] = sums.map(|sum| sum / data.len() as f64);
-        Ok(match &self.settings.goal {
-            Goal::Classifier { .. } => Scores::Classifier { accuracy: first, nll: second },
-            Goal::Vae { .. } => Scores::Vae { negative_elbo: first + second, reconstruction: first, kl: second },
-        })
     }
+}
 
-    /// Standard normal noise for the latent vectors of `count` images, by its address.
-    fn latent_noise(&self, layers: &VaeLayers, address: [u32; 2], count: usize) -> candle_core::Result<Tensor> {
-        let size = match layers.mean.last() {
-            Some(Layer::Linear { outputs, .. }) => *outputs,
-            _ => candle_core::bail!("the VAE's mean does not end with a linear layer"),
-        };
-        let stream = Stream::new(self.settings.seed, Purpose::LatentNoise);
-        let noise: Vec<f32> = (0..count * size).map(|index| stream.normal([address[0], address[1], 0], index as u32) as f32).collect();
-        Tensor::from_vec(noise, (count, size), &Device::Cpu)
+/// The means over a data set of two sums over a batch: `sums(images, labels, number of the batch)`.
+fn mean_over_batches(data: &Dataset, mut sums: impl FnMut(&Tensor, &[u8], u32) -> candle_core::Result<[f64; 2]>) -> Result<[f64; 2]> {
+    let [c, h, w] = data.image_shape;
+    let mut totals = [0.0; 2];
+    for (number, labels) in data.labels.chunks(TEST_BATCH).enumerate() {
+        let images = &data.images[number * TEST_BATCH * data.pixels()..][..labels.len() * data.pixels()];
+        let images = Tensor::from_slice(images, (labels.len(), c, h, w), &Device::Cpu)?;
+        let batch = sums(&images, labels, number as u32)?;
+        totals.iter_mut().zip(batch).for_each(|(total, sum)| *total += sum);
     }
+    Ok(totals.map(|total| total / data.len() as f64))
+}
+
+/// The mean reconstruction and KL of a data set, with one sample of z per image.
+fn mean_elbo(layers: &VaeLayers, parameters: &Parameters, data: &Dataset, seed: u32) -> Result<[f64; 2]> {
+    mean_over_batches(data, |images, labels, number| {
+        let noise = latent_noise(seed, layers, [TEST_NOISE, number], labels.len())?;
+        let [reconstruction, kl] = elbo(layers, parameters, images, &noise)?;
+        Ok([sum(&reconstruction)?, sum(&kl)?])
+    })
+}
+
+/// The mean reconstruction and KL of a VAE on a data set in nats, with one sample of z per image by `seed`.
+///
+/// # Errors
+/// When the images are not of the VAE's shape.
+pub fn elbo_of(vae: &Vae, data: &Dataset, seed: u32) -> Result<[f64; 2]> {
+    mean_elbo(&vae.layers(), &Parameters::fixed(&vae.weights(), DType::F32)?, data, seed)
+}
+
+/// The means μ of q(z|x) of a data set's images, \[N, latent size\].
+///
+/// # Errors
+/// When the images are not of the VAE's shape.
+pub fn encode(vae: &Vae, data: &Dataset) -> Result<Vec<f32>> {
+    let (layers, parameters) = (vae.layers(), Parameters::fixed(&vae.weights(), DType::F32)?);
+    let mut means = Vec::with_capacity(data.len() * vae.latent_size());
+    mean_over_batches(data, |images, _, _| {
+        let features = forward(&layers.encoder, &parameters, images, None)?;
+        means.extend(forward(&layers.mean, &parameters, &features, None)?.flatten_all()?.to_vec1::<f32>()?);
+        Ok([0.0; 2])
+    })?;
+    Ok(means)
+}
+
+/// Standard normal noise for the latent vectors of `count` images, by its address.
+fn latent_noise(seed: u32, layers: &VaeLayers, address: [u32; 2], count: usize) -> candle_core::Result<Tensor> {
+    let size = match layers.mean.last() {
+        Some(Layer::Linear { outputs, .. }) => *outputs,
+        _ => candle_core::bail!("the VAE's mean does not end with a linear layer"),
+    };
+    let stream = Stream::new(seed, Purpose::LatentNoise);
+    let noise: Vec<f32> = (0..count * size).map(|index| stream.normal([address[0], address[1], 0], index as u32) as f32).collect();
+    Tensor::from_vec(noise, (count, size), &Device::Cpu)
 }
 
 /// Reconstruction and KL of each image \[N\], with one sample z = μ + σ ε for the given ε (Kingma & Welling 2014, eq. 10).

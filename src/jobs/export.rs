@@ -1,0 +1,84 @@
+//! Raw maps for other programs: npz with every measure and the axes, CSV with one line per point.
+
+use super::figures::provenance;
+use super::map::Map;
+use super::ModelSet;
+use crate::error::{Error, Result};
+use crate::figure::provenance::{NPZ_MEMBER, csv_line};
+use crate::uncertainty::Measure;
+use npyz::WriterBuilder as _;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::io::{Cursor, Write as _};
+use std::path::Path;
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+/// The name of the standard error's array.
+const STANDARD_ERROR: &str = "mutual_information_standard_error";
+
+impl Map {
+    /// What made this map.
+    pub fn provenance(&self, set: &ModelSet, engine: &str) -> Value {
+        provenance(set, engine, &self.settings, &json!({}))
+    }
+
+    /// Every measure over all members, by key, and the standard error of the mutual information: \[rows, columns\] each.
+    fn arrays(&self) -> Vec<(&'static str, Vec<f32>)> {
+        let all: Vec<usize> = (0..self.settings.members.len()).collect();
+        let mut arrays: Vec<_> = Measure::ALL.into_iter().map(|measure| (measure.key(), self.measure(measure, &all))).collect();
+        arrays.push((STANDARD_ERROR, self.standard_error.clone()));
+        arrays
+    }
+
+    /// The bytes of an npz archive: `z1` and `z2` (f64), a [rows, columns] f32 array per measure (row = z₂), `mean_probabilities`
+    /// [rows, columns, classes], and the provenance. `path` is for messages. The same map gives the same bytes.
+    ///
+    /// # Errors
+    /// When the archive cannot be made.
+    pub fn to_npz(&self, path: &Path, provenance: &Value) -> Result<Vec<u8>> {
+        let view = self.settings.view;
+        let (rows, columns) = (view.rows as u64, view.columns as u64);
+        let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+        let mut fill = || -> std::io::Result<()> {
+            add(&mut archive, "z1", &[columns], view.z1_axis())?;
+            add(&mut archive, "z2", &[rows], view.z2_axis())?;
+            for (name, values) in self.arrays() {
+                add(&mut archive, name, &[rows, columns], values)?;
+            }
+            add(&mut archive, "mean_probabilities", &[rows, columns, self.classes() as u64], self.mean_probabilities())?;
+            archive.start_file(NPZ_MEMBER, entry())?;
+            archive.write_all(provenance.to_string().as_bytes())
+        };
+        fill().map_err(|error| Error::io(path, &error))?;
+        archive.finish().map(Cursor::into_inner).map_err(|error| Error::file(path, error.to_string(), "report this defect"))
+    }
+
+    /// A CSV text: the provenance, a header, then one line per point with z₁, z₂ and every measure.
+    pub fn to_csv(&self, provenance: &Value) -> String {
+        let arrays = self.arrays();
+        let mut text = csv_line(provenance) + "z1,z2";
+        arrays.iter().for_each(|(name, _)| text.extend([",", name]));
+        for (point, [z1, z2]) in self.settings.view.points().into_iter().enumerate() {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "\n{z1},{z2}");
+            for (_, values) in &arrays {
+                let _ = write!(text, ",{}", values[point]);
+            }
+        }
+        text.push('\n');
+        text
+    }
+}
+
+/// No date: the same map gives the same bytes.
+fn entry() -> SimpleFileOptions {
+    SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated).last_modified_time(zip::DateTime::default())
+}
+
+fn add<T: npyz::AutoSerialize>(archive: &mut ZipWriter<Cursor<Vec<u8>>>, name: &str, shape: &[u64], values: Vec<T>) -> std::io::Result<()> {
+    archive.start_file(format!("{name}.npy"), entry())?;
+    let mut writer = npyz::WriteOptions::new().default_dtype().shape(shape).writer(archive).begin_nd()?;
+    writer.extend(values)?;
+    writer.finish()
+}

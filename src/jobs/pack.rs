@@ -1,0 +1,73 @@
+//! Packing: trained models made ready to ship, with half-precision weights, the encodings of the data, and a card.
+
+use super::models::ENCODINGS;
+use super::{Evaluation, ModelSet, NamedScores, Observer, evaluate};
+use crate::autodiff::encode;
+use crate::data::Dataset;
+use crate::engine;
+use crate::error::Result;
+use crate::files;
+use crate::latent::{Encodings, ShippedEncodings};
+use crate::nets::folder::{self, Description, Precision};
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The name of the card in a folder of packed models.
+pub const CARD: &str = "CARD.md";
+
+/// Writes the models of `from` into `into`: weights in f16, `encodings.safetensors` of both data sets, and `CARD.md` with how
+/// each model was made and how good it is, judged as packed. Returns the evaluation.
+///
+/// # Errors
+/// When the models or data do not fit, a file cannot be written, or the observer stops.
+pub fn pack(from: &Path, into: &Path, [train, test]: [&Dataset; 2], samples: u32, observe: Observer<'_>) -> Result<Evaluation> {
+    let set = ModelSet::load(from)?;
+    let weights = std::iter::once(set.vae.weights()).chain(set.ensemble().members().iter().map(|member| member.network.weights().clone()));
+    for (description, weights) in set.descriptions.iter().zip(weights) {
+        folder::save(&into.join(description.name()), description, &weights, Precision::F16)?;
+    }
+    let packed = ModelSet::load(into)?;
+    let of = |data: &Dataset| {
+        let points = encode(&packed.vae, data)?.chunks_exact(2).map(|z| [z[0], z[1]]).collect();
+        Encodings::new(points, data.labels.clone(), data.classes.clone())
+    };
+    ShippedEncodings { train: of(train)?, test: of(test)? }.write(&into.join(ENCODINGS))?;
+    let mut engine = engine::open("cpu", Arc::clone(&packed.models))?;
+    let evaluation = evaluate(&packed, engine.as_mut(), test, samples, 0, observe)?;
+    files::write_atomically(&into.join(CARD), card(&packed.descriptions, &evaluation).as_bytes())?;
+    Ok(evaluation)
+}
+
+/// The card as Markdown.
+fn card(descriptions: &[Description], evaluation: &Evaluation) -> String {
+    let mut text = format!(
+        "# The models\n\nTrained by this program on {}; each line under *How each was made* is the whole command. The figures below were\n\
+         measured by `epistemap evaluate` on the {} images of {}, with the f16 weights as they stand here. Logarithms are natural.\n\n",
+        descriptions[0].training()["dataset"].as_str().unwrap_or("unnamed data"),
+        evaluation.images,
+        evaluation.dataset,
+    );
+    let vae = evaluation.vae;
+    let _ = write!(
+        text,
+        "## The VAE\n\n−ELBO {:.2} nats per image = reconstruction {:.2} + KL {:.2}, one sample of z per image.\n\n\
+         ## The classifiers\n\nMembers with dropout off; the ensemble with {} MC dropout draws per member. ECE over 15 bins.\n\n\
+         | model | accuracy | NLL (nats) | Brier | ECE |\n|---|---|---|---|---|\n",
+        vae.negative_elbo, vae.reconstruction, vae.kl, evaluation.samples
+    );
+    for NamedScores { name, accuracy, nll, brier, ece } in evaluation.classifiers.iter().chain([&evaluation.ensemble]) {
+        let _ = writeln!(text, "| {name} | {:.2} % | {nll:.4} | {brier:.4} | {ece:.4} |", 100.0 * accuracy);
+    }
+    text.push_str("\n## How each was made\n\n");
+    for description in descriptions {
+        let training = description.training();
+        let what = if matches!(description, Description::Vae { .. }) { "vae" } else { "classifier" };
+        let _ = writeln!(
+            text,
+            "- `epistemap train {what} --epochs {} --batch {} --seed {} --out {}`: {}, on {} images",
+            training["epochs"], training["batch"], training["seed"], description.name(), training["optimiser"], training["images"]
+        );
+    }
+    text
+}
