@@ -1,6 +1,8 @@
 //! Engines: latent points or images in, statistics of the draws out. The same seed and settings give the same draws on
 //! every engine, with any number of threads and any tiling.
 
+pub mod cpu;
+
 use crate::error::{Error, Result};
 use crate::nets::{Ensemble, Network};
 use crate::uncertainty::StatisticsGrid;
