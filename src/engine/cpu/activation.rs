@@ -54,7 +54,13 @@ impl Activation {
 fn each(rows: &mut [Row], function: impl Fn(f32) -> f32) {
     Arch::new().dispatch(
         #[inline(always)]
-        || rows.iter_mut().flat_map(|row| &mut row.0).for_each(|value| *value = function(*value)),
+        || {
+            for row in rows {
+                for value in &mut row.0 {
+                    *value = function(*value);
+                }
+            }
+        },
     );
 }
 

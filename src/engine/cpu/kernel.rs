@@ -20,7 +20,7 @@ impl Row {
 }
 
 /// Inputs that are multiplied in one go: so many rows stay in the innermost cache while all outputs pass over them.
-const DEPTH: usize = 256;
+pub const DEPTH: usize = 256;
 
 /// The most outputs that the kernel sums up at once on this machine: two registers each, four are left for operands.
 pub fn most_outputs() -> usize {
@@ -51,14 +51,14 @@ pub struct Packed {
 }
 
 impl Packed {
-    /// Packs the matrix of elements `at(output, input)`.
-    pub fn new(outputs: usize, inputs: usize, at: impl Fn(usize, usize) -> f32) -> Self {
+    /// Packs the matrix whose element (output, input) is `of_input(input)(output)`.
+    pub fn new<F: Fn(usize) -> f32>(outputs: usize, inputs: usize, of_input: impl Fn(usize) -> F) -> Self {
         let most = most_outputs();
         let mut values = Vec::with_capacity(outputs * inputs);
         for depth in even_parts(inputs, DEPTH) {
             for block in even_parts(outputs, most) {
                 for input in depth.clone() {
-                    values.extend(block.clone().map(|output| at(output, input)));
+                    values.extend(block.clone().map(of_input(input)));
                 }
             }
         }
@@ -71,67 +71,68 @@ impl Packed {
     }
 }
 
-/// out\[o\] += Σᵢ weights\[o, i\] · x\[rows\[i\] + shift\]. The order of the sum depends on the shape of `weights` alone.
-pub fn add_product(x: &[Row], rows: &[u32], shift: usize, weights: &Packed, out: &mut [Row]) {
-    Arch::new().dispatch(AddProduct { x, rows, shift, weights, out });
+/// For each x of `xs`: out\[o\] += Σᵢ weights\[o, i\] · x\[rows\[i\]\], the outputs of one x after those of the other. The
+/// order of the sum depends on the shape of `weights` alone.
+pub fn add_products<'a>(xs: impl Iterator<Item = &'a [Row]> + Clone, rows: &[u32], weights: &Packed, out: &mut [Row]) {
+    Arch::new().dispatch(AddProducts { xs, rows, weights, out });
 }
 
-struct AddProduct<'a> {
-    x: &'a [Row],
+struct AddProducts<'a, Xs> {
+    xs: Xs,
     rows: &'a [u32],
-    shift: usize,
     weights: &'a Packed,
     out: &'a mut [Row],
 }
 
-impl WithSimd for AddProduct<'_> {
+impl<'a, Xs: Iterator<Item = &'a [Row]> + Clone> WithSimd for AddProducts<'_, Xs> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { x, rows, shift, weights, out } = self;
-        product::<S, true>(simd, x, rows, shift, weights, out);
+        let Self { xs, rows, weights, out } = self;
+        products::<S, true>(simd, &xs, rows, weights, out);
     }
 }
 
-/// As [`add_product`], within vectorised code; with `ADD` false the product replaces what stood in `out`, which must then
-/// be of 256 inputs at most.
+/// As [`add_products`], within vectorised code; with `ADD` false the product replaces what stood in `out`, and the matrix
+/// must then have [`DEPTH`] inputs at most.
 #[inline(always)]
-pub fn product<S: Simd, const ADD: bool>(simd: S, x: &[Row], rows: &[u32], shift: usize, weights: &Packed, out: &mut [Row]) {
-    assert_eq!((weights.inputs, weights.outputs), (rows.len(), out.len()), "a product of the matrix's shape");
-    let mut values = weights.values.as_slice();
-    for depth in even_parts(weights.inputs, DEPTH) {
-        for block in even_parts(weights.outputs, weights.most) {
-            let (own, rest) = values.split_at(depth.len() * block.len());
-            values = rest;
-            let (rows, out) = (&rows[depth.clone()], &mut out[block]);
-            macro_rules! of_width {
-                ($($width:literal)*) => {
-                    match out.len() {
-                        $($width => kernel::<S, ADD, $width>(simd, x, rows, shift, own, out),)*
-                        _ => unreachable!("a block has at most 14 outputs"),
-                    }
-                };
+pub fn products<'a, S: Simd, const ADD: bool>(
+    simd: S,
+    xs: &(impl Iterator<Item = &'a [Row]> + Clone),
+    rows: &[u32],
+    weights: &Packed,
+    out: &mut [Row],
+) {
+    let Packed { inputs, outputs, most, ref values } = *weights;
+    assert_eq!(inputs, rows.len(), "a product of the matrix's shape");
+    for depth in even_parts(inputs, DEPTH) {
+        let of_depth = &values[depth.start * outputs..depth.end * outputs];
+        for (x, out) in xs.clone().zip(out.chunks_exact_mut(outputs.max(1))) {
+            for block in even_parts(outputs, most) {
+                let weights = &of_depth[block.start * depth.len()..block.end * depth.len()];
+                let (rows, out) = (&rows[depth.clone()], &mut out[block]);
+                macro_rules! of_width {
+                    ($($width:literal)*) => {
+                        match out.len() {
+                            $($width => kernel::<S, ADD, $width>(simd, x, rows, weights, out),)*
+                            _ => unreachable!("a block has at most 14 outputs"),
+                        }
+                    };
+                }
+                of_width!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
             }
-            of_width!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
         }
     }
 }
 
 /// `OUTPUTS` rows of the product, two registers of points at a time: the sums stay in registers.
 #[inline(always)]
-fn kernel<S: Simd, const ADD: bool, const OUTPUTS: usize>(
-    simd: S,
-    x: &[Row],
-    rows: &[u32],
-    shift: usize,
-    weights: &[f32],
-    out: &mut [Row],
-) {
+fn kernel<S: Simd, const ADD: bool, const OUTPUTS: usize>(simd: S, x: &[Row], rows: &[u32], weights: &[f32], out: &mut [Row]) {
     for part in (0..LANES / S::F32_LANES).step_by(2) {
         let mut sums = [[simd.splat_f32s(0.0); 2]; OUTPUTS];
         for (weights, &row) in weights.as_chunks::<OUTPUTS>().0.iter().zip(rows) {
-            let x = S::as_simd_f32s(&x[row as usize + shift].0).0;
+            let x = S::as_simd_f32s(&x[row as usize].0).0;
             let x = [x[part], x[part + 1]];
             for (sums, &weight) in sums.iter_mut().zip(weights) {
                 let weight = simd.splat_f32s(weight);

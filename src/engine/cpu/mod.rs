@@ -6,6 +6,7 @@
 #![allow(clippy::needless_range_loop, reason = "loops over the points of a panel go through several arrays in step")]
 
 mod activation;
+pub mod bench;
 mod kernel;
 mod masks;
 mod steps;
@@ -30,6 +31,10 @@ use thinned::{Thinnable, Thinned};
 /// Thinned draws are kept from call to call up to so many bytes (five of the paper's networks with a hundred draws take
 /// 295 MB). A block that needs more runs in parts; a part takes at least one draw of each member.
 const MOST_THINNED_BYTES: usize = 320 << 20;
+
+/// The most panels that one task runs together. The weights of a thinned draw then leave the outer cache once for all of
+/// them; more would push the panels themselves out of it.
+const MOST_PANELS: usize = 2;
 
 /// Opens the engine: packs the weights and decides what is fused.
 ///
@@ -129,68 +134,93 @@ impl Cpu {
         Ok(())
     }
 
-    /// Runs the members on one panel of points, the `panel`-th of the block. `add` is given each draw's logits, or those of
-    /// several draws where they are equal; what it makes of them is returned member by member.
-    fn panel<T: Send>(
+    /// Panels that one task runs together: several where there are enough of them for all threads.
+    fn panels_per_task(points: usize) -> usize {
+        points.div_ceil(LANES).div_ceil(4 * rayon::current_num_threads()).clamp(1, MOST_PANELS)
+    }
+
+    /// Runs the members on the panels of these numbers. `add` is given a panel's logits of each draw, or those of several
+    /// draws where they are equal; what it makes of them is returned member by member, within a member panel by panel.
+    fn task<T: Send>(
         &self,
         block: &Block<'_>,
         draws: &Draws,
-        panel: usize,
+        panels: Range<usize>,
         new: impl Fn() -> T + Sync,
         add: impl Fn(&mut T, Range<u32>, &[Row]) + Sync,
-    ) -> Vec<T> {
-        let numbers = &block.point_numbers[panel * LANES..];
-        let points = std::array::from_fn(|lane| numbers[lane.min(numbers.len() - 1)]);
-        self.with_scratch(|scratch| {
-            match block.input {
-                Input::Latent(z) => {
-                    load(z, |z| z as f32, block.point_numbers.len(), panel, &mut scratch.x);
-                    run(&self.decoder, None, scratch);
+    ) -> Vec<Vec<T>> {
+        let numbers = block.point_numbers;
+        let image = |panel| {
+            self.with_scratch(|scratch| {
+                match block.input {
+                    Input::Latent(z) => {
+                        load(z, |z| z as f32, numbers.len(), panel, &mut scratch.x);
+                        run(&self.decoder, None, scratch);
+                    }
+                    Input::Images(images) => load(images, |pixel| pixel, numbers.len(), panel, &mut scratch.x),
                 }
-                Input::Images(images) => load(images, |pixel| pixel, block.point_numbers.len(), panel, &mut scratch.x),
-            }
-            let images = std::mem::take(&mut scratch.x);
-            let of_member = |&member: &usize| {
-                let mut result = new();
-                let address = Address { seed: block.seed, member: member as u32, draw: 0, masks: block.masks, points };
-                self.with_scratch(|scratch| {
-                    scratch.x.clone_from(&images);
-                    self.passes(&address, draws, scratch, |draws, logits| add(&mut result, draws, logits));
-                });
-                result
-            };
-            let results = block.members.par_iter().map(of_member).collect();
-            scratch.x = images;
+                scratch.x.clone()
+            })
+        };
+        let images: Vec<_> = panels.clone().map(image).collect();
+        let addresses = |member: usize| -> Vec<Address> {
+            let points = |panel: usize| std::array::from_fn(|lane| numbers[(panel * LANES + lane).min(numbers.len() - 1)]);
+            let address = |panel| Address { seed: block.seed, member: member as u32, draw: 0, masks: block.masks, points: points(panel) };
+            panels.clone().map(address).collect()
+        };
+        let of_member = |&member: &usize| {
+            let mut results: Vec<T> = panels.clone().map(|_| new()).collect();
+            self.with_scratch(|scratch| {
+                self.passes(&images, &addresses(member), draws, scratch, |panel, draws, logits| add(&mut results[panel], draws, logits));
+            });
             results
-        })
+        };
+        block.members.par_iter().map(of_member).collect()
     }
 
-    /// The passes of one member on the images in `scratch.x`.
-    fn passes(&self, address: &Address, draws: &Draws, scratch: &mut Scratch, mut add: impl FnMut(Range<u32>, &[Row])) {
-        let number = address.member as usize;
-        let member = &self.members[number];
-        run(&member.trunk, None, scratch);
-        let draws = match draws {
-            Draws::Deterministic => {
-                run(&member.tail, None, scratch);
-                return add(0..1, &scratch.x);
+    /// The passes of one member on the images of some panels; `add` is given the panel, the draws and their logits.
+    fn passes(
+        &self,
+        images: &[Vec<Row>],
+        addresses: &[Address],
+        draws: &Draws,
+        scratch: &mut Scratch,
+        mut add: impl FnMut(usize, Range<u32>, &[Row]),
+    ) {
+        let Address { member: number, masks, .. } = addresses[0];
+        let member = &self.members[number as usize];
+        scratch.trunks.resize_with(images.len(), Vec::new);
+        for (panel, image) in images.iter().enumerate() {
+            scratch.x.clone_from(image);
+            run(&member.trunk, None, scratch);
+            match draws {
+                Draws::Deterministic => {
+                    run(&member.tail, None, scratch);
+                    add(panel, 0..1, &scratch.x);
+                }
+                Draws::Sampled(draws) if member.tail.is_empty() => add(panel, draws.clone(), &scratch.x),
+                Draws::Sampled(_) => std::mem::swap(&mut scratch.x, &mut scratch.trunks[panel]),
             }
-            Draws::Sampled(draws) if member.tail.is_empty() => return add(draws.clone(), &scratch.x),
-            Draws::Sampled(draws) => draws,
-        };
-        std::mem::swap(&mut scratch.x, &mut scratch.trunk);
-        let thinnable = member.thinnable.as_ref().filter(|_| address.masks == Masks::Shared);
-        if let Some(thinnable) = thinnable {
-            thinnable.prepare(scratch);
         }
-        for draw in draws.clone() {
-            if let Some(thinnable) = thinnable {
-                thinnable.run(&self.thinned[&(number, draw)], scratch);
-            } else {
-                scratch.x.clone_from(&scratch.trunk);
-                run(&member.tail, Some(&Address { draw, ..*address }), scratch);
+        let Draws::Sampled(draws) = draws else { return };
+        if member.tail.is_empty() {
+            return;
+        }
+        if let (Some(thinnable), Masks::Shared) = (&member.thinnable, masks) {
+            thinnable.prepare(scratch);
+            for draw in draws.clone() {
+                thinnable.run(&self.thinned[&(number as usize, draw)], scratch);
+                scratch.x.chunks_exact(self.classes()).enumerate().for_each(|(panel, logits)| add(panel, draw..draw + 1, logits));
             }
-            add(draw..draw + 1, &scratch.x);
+            return;
+        }
+        for (panel, address) in addresses.iter().enumerate() {
+            for draw in draws.clone() {
+                let Scratch { x, trunks, .. } = scratch;
+                x.clone_from(&trunks[panel]);
+                run(&member.tail, Some(&Address { draw, ..*address }), scratch);
+                add(panel, draw..draw + 1, &scratch.x);
+            }
         }
     }
 }
@@ -204,14 +234,16 @@ impl Engine for Cpu {
         let (points, members, classes) = (block.point_numbers.len(), block.members.len(), self.classes());
         let mut grid = StatisticsGrid::new(points, members, classes);
         let length = grid.rows_mut().len() / (points * members).max(1);
+        let panels = Self::panels_per_task(points);
         for draws in self.parts(block) {
             self.prepare(block, &draws)?;
             let engine = &*self;
-            grid.rows_mut().par_chunks_mut((LANES * members * length).max(1)).enumerate().for_each(|(panel, rows)| {
+            grid.rows_mut().par_chunks_mut((panels * LANES * members * length).max(1)).enumerate().for_each(|(task, rows)| {
+                let some = task * panels..points.div_ceil(LANES).min((task + 1) * panels);
                 let add = |tally: &mut Tally, draws: Range<u32>, logits: &[Row]| tally.add(logits, draws.len());
-                let tallies = engine.panel(block, &draws, panel, || Tally::new(classes), add);
-                for (lane, rows) in rows.chunks_mut(members * length).enumerate() {
-                    rows.chunks_mut(length).zip(&tallies).for_each(|(sums, tally)| tally.add_to(lane, sums));
+                let tallies = engine.task(block, &draws, some, || Tally::new(classes), add);
+                for (point, rows) in rows.chunks_mut(members * length).enumerate() {
+                    rows.chunks_mut(length).zip(&tallies).for_each(|(sums, of)| of[point / LANES].add_to(point % LANES, sums));
                 }
             });
         }
@@ -242,18 +274,20 @@ impl Engine for Cpu {
             Draws::Sampled(draws) => draws.clone(),
         };
         let mut probabilities = vec![0.0; points * members * all.len() * classes];
+        let (panels, length) = (Self::panels_per_task(points), all.len() * classes);
         for draws in self.parts(block) {
             self.prepare(block, &draws)?;
             let engine = &*self;
-            let length = all.len() * classes;
-            probabilities.par_chunks_mut((LANES * members * length).max(1)).enumerate().for_each(|(panel, rows)| {
+            probabilities.par_chunks_mut((panels * LANES * members * length).max(1)).enumerate().for_each(|(task, rows)| {
+                let some = task * panels..points.div_ceil(LANES).min((task + 1) * panels);
                 let add = |list: &mut Vec<_>, draws: Range<u32>, logits: &[Row]| list.push((draws, softmax(logits)));
-                for (member, passes) in engine.panel(block, &draws, panel, Vec::new, add).into_iter().enumerate() {
-                    for (lane, rows) in rows.chunks_mut(members * length).enumerate() {
-                        for (draws, p) in &passes {
+                let passes = engine.task(block, &draws, some, Vec::new, add);
+                for (point, rows) in rows.chunks_mut(members * length).enumerate() {
+                    for (rows, passes) in rows.chunks_mut(length).zip(&passes) {
+                        for (draws, p) in &passes[point / LANES] {
                             for draw in draws.clone() {
-                                let to = &mut rows[member * length + (draw - all.start) as usize * classes..][..classes];
-                                to.iter_mut().zip(p).for_each(|(to, p)| *to = p[lane]);
+                                let to = &mut rows[(draw - all.start) as usize * classes..][..classes];
+                                to.iter_mut().zip(p).for_each(|(to, p)| *to = p[point % LANES]);
                             }
                         }
                     }

@@ -1,11 +1,14 @@
 //! A network as steps on panels of points. What can be fused is decided here, once, when the engine is opened.
 
 use super::activation::Activation;
-use super::kernel::{Packed, Row, add_product};
+use super::kernel::{Packed, Row, add_products};
 use super::masks::Address;
 use super::winograd::Winograd;
 use crate::nets::{Layer, Network};
 use std::ops::Range;
+
+/// Places of a convolution's output that are computed at once: few enough for the innermost cache.
+const POSITIONS: usize = 8;
 
 /// One step: from one activation to the next.
 #[derive(Debug)]
@@ -33,9 +36,9 @@ pub struct Scratch {
     pub x: Vec<Row>,
     pub next: Vec<Row>,
     work: Vec<Row>,
-    /// The activation at the first dropout layer, while the draws run.
-    pub trunk: Vec<Row>,
-    /// The part of the first thinned layer that all draws share.
+    /// The activation of each panel at the first dropout layer, while the draws run.
+    pub trunks: Vec<Vec<Row>>,
+    /// The part of the first thinned layer that all draws share, panel by panel.
     pub base: Vec<Row>,
 }
 
@@ -52,7 +55,7 @@ pub fn steps(network: &Network, range: Range<usize>) -> Vec<Step> {
             Layer::Linear { name, inputs, outputs } => {
                 let weight = &network.weight(name, "weight").values;
                 steps.push(Step::Product {
-                    weights: Packed::new(*outputs, *inputs, |o, i| weight[o * inputs + i] as f32),
+                    weights: Packed::new(*outputs, *inputs, |i| move |o| weight[o * inputs + i] as f32),
                     bias: network.weight(name, "bias").to_f32(),
                     rows: (0..*inputs as u32).collect(),
                     positions: vec![0],
@@ -75,7 +78,7 @@ pub fn steps(network: &Network, range: Range<usize>) -> Vec<Step> {
                     let inputs = input[0] * kernel[0] * kernel[1];
                     steps.extend(pad(input, size, *padding));
                     steps.push(Step::Product {
-                        weights: Packed::new(output[0], inputs, |o, i| weight.values[o * inputs + i] as f32),
+                        weights: Packed::new(output[0], inputs, |i| move |o| weight.values[o * inputs + i] as f32),
                         bias,
                         rows: (0..input[0])
                             .flat_map(|c| places(*kernel, [1, 1], size[1]).map(move |at| (c * size[0] * size[1]) as u32 + at))
@@ -132,14 +135,17 @@ impl Step {
         match self {
             Self::Product { weights, bias, rows, positions, then } => {
                 next.resize(bias.len() * positions.len(), Row::splat(0.0));
-                for (place, &position) in positions.iter().enumerate() {
+                for (part, some) in positions.chunks(POSITIONS).enumerate() {
                     work.clear();
-                    work.extend(bias.iter().map(|&bias| Row::splat(bias)));
-                    add_product(x, rows, position as usize, weights, work);
+                    work.extend(some.iter().flat_map(|_| bias).map(|&bias| Row::splat(bias)));
+                    add_products(some.iter().map(|&position| &x[position as usize..]), rows, weights, work);
                     if let Some(activation) = then {
                         activation.apply(work);
                     }
-                    next.iter_mut().skip(place).step_by(positions.len()).zip(&*work).for_each(|(to, from)| *to = *from);
+                    for (channel, to) in next.chunks_mut(positions.len()).enumerate() {
+                        let from = work.iter().skip(channel).step_by(bias.len());
+                        to[part * POSITIONS..].iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+                    }
                 }
             }
             Self::Winograd(winograd) => winograd.run(x, work, next),

@@ -92,21 +92,22 @@ fn forward(network: &Network, image: &[f64], keep: &dyn Fn(u32, f64, usize) -> V
         let map = |f: fn(f64) -> f64| x.iter().map(|&v| f(v)).collect();
         x = match layer {
             Layer::Linear { name, inputs, outputs } => {
-                let row = |o: usize| tensor(name, "weight")[o * inputs..][..*inputs].iter().zip(&x).map(|(w, v)| w * v).sum::<f64>();
-                (0..*outputs).map(|o| tensor(name, "bias")[o] + row(o)).collect()
+                let (weight, bias) = (tensor(name, "weight"), tensor(name, "bias"));
+                (0..*outputs).map(|o| bias[o] + weight[o * inputs..].iter().zip(&x).map(|(w, v)| w * v).sum::<f64>()).collect()
             }
-            Layer::Conv2d { name, kernel: [kh, kw], stride, padding, .. } => (0..output.iter().product())
-                .map(|place: usize| {
+            Layer::Conv2d { name, kernel: [kh, kw], stride, padding, .. } => {
+                let (weight, bias, inputs) = (tensor(name, "weight"), tensor(name, "bias"), input[0] * kh * kw);
+                let sum = |place: usize| {
                     let (o, oy, ox) = (place / plane(output), place % plane(output) / output[2], place % output[2]);
-                    let mut sum = tensor(name, "bias")[o];
-                    for k in 0..input[0] * kh * kw {
+                    let product = |k: usize| {
                         let (c, ky, kx) = (k / (kh * kw), k / kw % kh, k % kw);
                         let (y, x_) = ((oy * stride[0] + ky).wrapping_sub(padding[0]), (ox * stride[1] + kx).wrapping_sub(padding[1]));
-                        sum += tensor(name, "weight")[o * input[0] * kh * kw + k] * at(&x, c, y, x_);
-                    }
-                    sum
-                })
-                .collect(),
+                        weight[o * inputs + k] * at(&x, c, y, x_)
+                    };
+                    bias[o] + (0..inputs).map(product).sum::<f64>()
+                };
+                (0..output.iter().product()).map(sum).collect()
+            }
             Layer::MaxPool2d { kernel: [kh, kw], stride } | Layer::AveragePool2d { kernel: [kh, kw], stride } => {
                 (0..output.iter().product())
                     .map(|place: usize| {
@@ -223,4 +224,58 @@ fn passes_are_those_of_the_definitions() {
             }
         }
     }
+}
+
+#[test]
+fn threads_and_tiling_change_no_bit() {
+    let models = models(&|| thinnable(0.25));
+    let points = 5 * LANES + 3;
+    let z: Vec<f64> = latent().into_iter().cycle().take(3 * points).collect();
+    let numbers: Vec<u32> = (0..points as u32).collect();
+    let statistics = |threads: usize, tile: usize, masks| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let mut engine = open(models.clone()).unwrap();
+        let mut grid = StatisticsGrid::new(points, 2, 3);
+        for first in (0..points).step_by(tile) {
+            let some = first..points.min(first + tile);
+            let input = Input::Latent(&z[3 * some.start..3 * some.end]);
+            let block = Block { input, point_numbers: &numbers[some], members: &[0, 1], draws: Draws::Sampled(0..5), seed: 7, masks };
+            grid.merge_at(first, &pool.install(|| engine.statistics(&block)).unwrap());
+        }
+        grid
+    };
+    for masks in [Masks::Shared, Masks::PerPoint] {
+        let whole = statistics(1, points, masks);
+        for (threads, tile) in [(3, points), (2, 50), (1, 7)] {
+            assert_eq!(statistics(threads, tile, masks), whole, "{threads} threads, tiles of {tile}, {masks:?}");
+        }
+    }
+    assert_ne!(statistics(1, points, Masks::Shared), statistics(1, points, Masks::PerPoint));
+}
+
+#[test]
+fn what_cannot_be_asked_is_said() {
+    let models = models(&|| thinnable(0.25));
+    let mut engine = open(Arc::new(Models::new(None, models.ensemble.clone()).unwrap())).unwrap();
+    assert!(engine.decode(&[0.0; 3]).unwrap_err().to_string().contains("no decoder"));
+    let block = Block {
+        input: Input::Latent(&[0.0; 3]),
+        point_numbers: &[0],
+        members: &[0],
+        draws: Draws::Deterministic,
+        seed: 1,
+        masks: Masks::Shared,
+    };
+    assert!(engine.statistics(&block).is_err() && engine.probabilities(&block).is_err());
+    let nothing = Block { input: Input::Images(&[]), point_numbers: &[], ..block };
+    assert_eq!(engine.statistics(&nothing).unwrap().points(), 0);
+}
+
+#[test]
+fn the_exponential_is_that_of_the_standard_library() {
+    for x in (0..=70_000).map(|i| -f64::from(i) * 0.0101) {
+        let (got, expected) = (activation::exp(x), x.exp());
+        assert!((got - expected).abs() <= 4e-16 * expected, "exp({x}) is {expected}, not {got}");
+    }
+    assert_eq!((activation::exp(0.0), activation::exp(-1e9)), (1.0, 0.0));
 }

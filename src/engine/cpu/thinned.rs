@@ -3,7 +3,7 @@
 //! or only the kept ones are multiplied, whichever are fewer. This is exact.
 
 use super::activation::Activation;
-use super::kernel::{Packed, Row, add_product};
+use super::kernel::{Packed, Row, add_products};
 use super::steps::Scratch;
 use crate::nets::{Layer, Network};
 use crate::random::keep_mask;
@@ -67,7 +67,7 @@ impl Thinnable {
         }
         let first = layers.first().filter(|_| dropout.is_none())?;
         let (_, rate) = first.dropout?;
-        let full = (rate <= 0.5).then(|| Packed::new(first.outputs, first.inputs, |o, i| first.weights[i * first.outputs + o]));
+        let full = (rate <= 0.5).then(|| Packed::new(first.outputs, first.inputs, |i| move |o| first.weights[i * first.outputs + o]));
         Some(Self { layers, full })
     }
 
@@ -102,8 +102,9 @@ impl Thinnable {
             let outputs = next.as_ref().map_or_else(|| (0..layer.outputs as u32).collect(), |next| places(next));
             let sign = if index == 0 && subtract { -1.0 } else { 1.0 };
             layers.push(ThinnedLayer {
-                weights: Packed::new(outputs.len(), rows.len(), |o, i| {
-                    sign * layer.weights[rows[i] as usize * layer.outputs + outputs[o] as usize]
+                weights: Packed::new(outputs.len(), rows.len(), |i| {
+                    let (weights, outputs) = (&layer.weights[rows[i] as usize * layer.outputs..][..layer.outputs], &outputs);
+                    move |o| sign * weights[outputs[o] as usize]
                 }),
                 bias: outputs.iter().map(|&output| layer.bias[output as usize]).collect(),
                 // After the first layer only the kept units are there.
@@ -115,28 +116,36 @@ impl Thinnable {
         Thinned { layers }
     }
 
-    /// What all draws share: the full product of the first layer on `scratch.trunk`, if dropped inputs are subtracted.
+    /// What all draws share: the full product of the first layer on `scratch.trunks`, if dropped inputs are subtracted.
     pub fn prepare(&self, scratch: &mut Scratch) {
-        scratch.base.clear();
+        let Scratch { trunks, base, .. } = scratch;
+        base.clear();
         if let Some(full) = &self.full {
-            scratch.base.resize(full.outputs(), Row::splat(0.0));
-            let rows: Vec<u32> = (0..scratch.trunk.len() as u32).collect();
-            add_product(&scratch.trunk, &rows, 0, full, &mut scratch.base);
+            base.resize(trunks.len() * full.outputs(), Row::splat(0.0));
+            let rows: Vec<u32> = (0..self.layers[0].inputs as u32).collect();
+            add_products(trunks.iter().map(Vec::as_slice), &rows, full, base);
         }
     }
 
-    /// The logits of a draw into `scratch.x`, of `scratch.trunk` and what `prepare` left.
+    /// The logits of a draw into `scratch.x`, panel by panel, of `scratch.trunks` and what `prepare` left. The weights of a
+    /// draw come from afar, so all panels of the task take them together.
     pub fn run(&self, draw: &Thinned, scratch: &mut Scratch) {
-        let Scratch { x, next, trunk, base, .. } = scratch;
+        let Scratch { x, next, trunks, base, .. } = scratch;
         for (index, (layer, plan)) in draw.layers.iter().zip(&self.layers).enumerate() {
             next.clear();
-            next.extend(layer.bias.iter().map(|&bias| Row::splat(bias)));
-            if index == 0 && !base.is_empty() {
-                for (sum, &output) in next.iter_mut().zip(&layer.outputs) {
-                    sum.0.iter_mut().zip(&base[output as usize].0).for_each(|(sum, base)| *sum += base);
+            next.extend(trunks.iter().flat_map(|_| &layer.bias).map(|&bias| Row::splat(bias)));
+            if index == 0 {
+                let panels = next.chunks_exact_mut(layer.bias.len().max(1)).zip(base.chunks_exact(plan.outputs));
+                for (sums, base) in panels {
+                    for (sum, &output) in sums.iter_mut().zip(&layer.outputs) {
+                        sum.0.iter_mut().zip(&base[output as usize].0).for_each(|(sum, base)| *sum += base);
+                    }
                 }
+                add_products(trunks.iter().map(Vec::as_slice), &layer.rows, &layer.weights, next);
+            } else {
+                let length = layer.rows.len();
+                add_products((0..trunks.len()).map(|panel| &x[panel * length..]), &layer.rows, &layer.weights, next);
             }
-            add_product(if index == 0 { trunk } else { x }, &layer.rows, 0, &layer.weights, next);
             plan.then.iter().for_each(|activation| activation.apply(next));
             std::mem::swap(x, next);
         }

@@ -2,7 +2,7 @@
 //! convolutional neural networks*, section 4.1): 16 multiplications for four outputs, where the plain sum takes 36. The four
 //! outputs of a tile are one window of the usual 2×2 max pool, which is taken while they are in registers.
 
-use super::kernel::{LANES, Packed, Row, even_parts, most_outputs, product};
+use super::kernel::{DEPTH, LANES, Packed, Row, even_parts, most_outputs, products};
 use pulp::{Arch, Simd, WithSimd};
 
 /// A convolution, its ReLU and its 2×2 max pool if they follow it.
@@ -28,7 +28,7 @@ const G: [[f64; 3]; 4] = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0
 impl Winograd {
     /// Whether a convolution is worth the transforms; `weight` is the shape \[out, in, kh, kw\].
     pub fn takes(weight: &[usize], stride: [usize; 2]) -> bool {
-        weight[2..] == [3, 3] && stride == [1, 1] && (8..=256).contains(&weight[1]) && weight[0] >= 8
+        weight[2..] == [3, 3] && stride == [1, 1] && (8..=DEPTH).contains(&weight[1]) && weight[0] >= 8
     }
 
     /// `weight` \[out, in, 3, 3\]; `input` and `output` are the shapes before and after the convolution.
@@ -40,7 +40,7 @@ impl Winograd {
             (0..9).map(|k| left[k / 3] * g[k] * right[k % 3]).sum::<f64>() as f32
         };
         let groups = even_parts(output[0], most_outputs())
-            .map(|group| (0..16).map(|at| Packed::new(group.len(), channels, |o, i| transformed(at, group.start + o, i))).collect())
+            .map(|group| (0..16).map(|at| Packed::new(group.len(), channels, |i| move |o| transformed(at, group.start + o, i))).collect())
             .collect();
         let tiles = [1, 2].map(|axis| if pool { output[axis] / 2 } else { output[axis].div_ceil(2) });
         let input = [0, 1].map(|axis| output[1 + axis].max(2 * tiles[axis]) + 2);
@@ -75,7 +75,7 @@ impl WithSimd for Run<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { plan, x, work, out } = self;
         let channels = plan.rows.len();
-        let (input, products) = work.split_at_mut(16 * channels);
+        let (input, sums) = work.split_at_mut(16 * channels);
         let [height, width] = plan.input;
         for tile_y in 0..plan.tiles[0] {
             for tile_x in 0..plan.tiles[1] {
@@ -87,11 +87,12 @@ impl WithSimd for Run<'_> {
                 for group in &plan.groups {
                     let outputs = group[0].outputs();
                     for (at, weights) in group.iter().enumerate() {
-                        product::<S, false>(simd, input, &plan.rows, at * channels, weights, &mut products[at * outputs..][..outputs]);
+                        let x = std::iter::once(&input[at * channels..]);
+                        products::<S, false>(simd, &x, &plan.rows, weights, &mut sums[at * outputs..][..outputs]);
                     }
                     for output in 0..outputs {
                         let channel = first + output;
-                        plan.transform_output(simd, &products[output..], outputs, channel, [tile_y, tile_x], out);
+                        plan.transform_output(simd, &sums[output..], outputs, channel, [tile_y, tile_x], out);
                     }
                     first += outputs;
                 }
