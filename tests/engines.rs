@@ -12,7 +12,7 @@ mod fixtures;
 mod networks;
 
 use conformance::{Answer, Case, Points, conforms, with_weights};
-use epistemap::engine::{Block, Draws, Engine, Models, reference};
+use epistemap::engine::{Block, Draws, Engine, Models, cpu, reference};
 use epistemap::error::Result;
 use epistemap::nets::{Classifier, Ensemble, Layer, Network, VaeLayers, Weights, cnn, paper_cnn};
 use epistemap::uncertainty::{Measure, StatisticsGrid};
@@ -24,7 +24,7 @@ type Open = fn(Arc<Models>) -> Result<Box<dyn Engine>>;
 
 /// The engines that are held against the reference.
 fn engines() -> Vec<(&'static str, Open)> {
-    vec![("reference", reference::open), ("reference with f32 weights", with_f32_weights)]
+    vec![("reference", reference::open), ("reference with f32 weights", with_f32_weights), ("cpu", cpu::open)]
 }
 
 /// What an engine does to the weights at least when it computes in single precision.

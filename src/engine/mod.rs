@@ -1,6 +1,7 @@
 //! Engines: latent points or images in, statistics of the draws out. The same seed and settings give the same draws on
 //! every engine, with any number of threads and any tiling.
 
+pub mod cpu;
 pub mod reference;
 
 use crate::error::{Error, Result};
@@ -143,8 +144,10 @@ pub fn available() -> &'static [Kind] {
     &KINDS
 }
 
-static KINDS: [Kind; 1] =
-    [Kind { name: "reference", summary: "plain f64 loops, one draw at a time: slow, and obviously right", open: reference::open }];
+static KINDS: [Kind; 2] = [
+    Kind { name: "cpu", summary: "every core, vectorised, draws as thinned networks", open: cpu::open },
+    Kind { name: "reference", summary: "plain f64 loops, one draw at a time: slow, and obviously right", open: reference::open },
+];
 
 /// Opens the engine of that name.
 ///

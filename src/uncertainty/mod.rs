@@ -6,4 +6,4 @@ mod statistics;
 
 pub use measure::{Measure, Passes};
 pub use standard_error::mutual_information_standard_error;
-pub use statistics::{CellStatistics, StatisticsGrid, add_draw};
+pub use statistics::{CellStatistics, StatisticsGrid, add_draw, sums_len};

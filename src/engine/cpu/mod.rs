@@ -1,0 +1,322 @@
+//! The fast engine: rayon over panels of points, one matrix product for every kind of layer, the layers before the first
+//! dropout once per point, and draws as thinned networks. All sums run in an order that neither the number of threads nor
+//! the place of a point in its block changes, so results are equal to the bit.
+
+#![allow(clippy::inline_always, reason = "code uses the wide registers only where it is inlined into what pulp dispatches")]
+#![allow(clippy::needless_range_loop, reason = "loops over the points of a panel go through several arrays in step")]
+
+mod activation;
+pub mod bench;
+mod kernel;
+mod masks;
+mod steps;
+mod tally;
+mod thinned;
+mod winograd;
+
+use super::{Block, Draws, Engine, Input, Masks, Models};
+use crate::error::{Error, Result};
+use crate::nets::Network;
+use crate::uncertainty::{StatisticsGrid, sums_len};
+use kernel::{LANES, Row};
+use masks::Address;
+use rayon::prelude::*;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+use steps::{Scratch, Step, run, steps};
+use tally::{Tally, softmax};
+use thinned::{Thinnable, Thinned};
+
+/// Thinned draws are kept from call to call up to so many bytes (five of the paper's networks with a hundred draws take
+/// 295 MB). A block that needs more runs in parts; a part takes at least one draw of each member.
+const MOST_THINNED_BYTES: usize = 320 << 20;
+
+/// The most panels that one task runs together. The weights of a thinned draw then leave the outer cache once for all of
+/// them; more would push the panels themselves out of it.
+const MOST_PANELS: usize = 2;
+
+/// Opens the engine: packs the weights and decides what is fused.
+///
+/// # Errors
+/// None so far: every network that the layers can express runs.
+pub fn open(models: Arc<Models>) -> Result<Box<dyn Engine>> {
+    let decoder = models.decoder.as_ref().map_or_else(Vec::new, |network| steps(network, 0..network.layers().len()));
+    let members = models.ensemble.members().iter().map(|member| Member::new(&member.network)).collect();
+    Ok(Box::new(Cpu { models, decoder, members, seed: 0, thinned: HashMap::new(), scratches: Mutex::default() }))
+}
+
+struct Cpu {
+    models: Arc<Models>,
+    /// Empty where there is no decoder.
+    decoder: Vec<Step>,
+    members: Vec<Member>,
+    /// The seed of the thinned draws.
+    seed: u32,
+    /// Thinned draws by member and draw.
+    thinned: HashMap<(usize, u32), Thinned>,
+    /// As many as tasks ever ran at once.
+    scratches: Mutex<Vec<Scratch>>,
+}
+
+/// A classifier, prepared.
+struct Member {
+    /// The layers before the first dropout.
+    trunk: Vec<Step>,
+    /// The others.
+    tail: Vec<Step>,
+    thinnable: Option<Thinnable>,
+}
+
+impl Member {
+    fn new(network: &Network) -> Self {
+        let (trunk, all) = (network.trunk_length(), network.layers().len());
+        Self { trunk: steps(network, 0..trunk), tail: steps(network, trunk..all), thinnable: Thinnable::new(network) }
+    }
+}
+
+impl Cpu {
+    fn decoder(&self) -> Result<&Network> {
+        self.models.decoder.as_ref().ok_or_else(|| {
+            Error::Network("these models have no decoder, so latent points have no images: choose models with a VAE".to_owned())
+        })
+    }
+
+    fn classes(&self) -> usize {
+        self.models.ensemble.classes().len()
+    }
+
+    fn with_scratch<T>(&self, work: impl FnOnce(&mut Scratch) -> T) -> T {
+        let lock = || self.scratches.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut scratch = lock().pop().unwrap_or_default();
+        let result = work(&mut scratch);
+        lock().push(scratch);
+        result
+    }
+
+    /// The draws of a block in parts whose thinned networks fit into memory together.
+    fn parts(&self, block: &Block<'_>) -> Vec<Draws> {
+        let Draws::Sampled(draws) = &block.draws else { return vec![Draws::Deterministic] };
+        let bytes = |&member: &usize| self.members[member].thinnable.as_ref().map_or(0, Thinnable::bytes_per_draw);
+        let bytes_per_draw: usize = block.members.iter().map(bytes).sum();
+        let step = match block.masks {
+            Masks::Shared => (MOST_THINNED_BYTES / bytes_per_draw.max(1)).max(1),
+            Masks::PerPoint => usize::MAX,
+        };
+        draws.clone().step_by(step).map(|first| Draws::Sampled(first..draws.end.min(first.saturating_add(step as u32)))).collect()
+    }
+
+    /// Sees to it that what these draws need is there.
+    fn prepare(&mut self, block: &Block<'_>, draws: &Draws) -> Result<()> {
+        if let Input::Latent(_) = block.input {
+            self.decoder()?;
+        }
+        let (Draws::Sampled(draws), Masks::Shared) = (draws, block.masks) else { return Ok(()) };
+        if self.seed != block.seed {
+            self.thinned.clear();
+            self.seed = block.seed;
+        }
+        let bytes = |&(member, _): &(usize, u32)| self.members[member].thinnable.as_ref().map_or(0, Thinnable::bytes_per_draw);
+        let thinnable = block.members.iter().copied().filter(|&member| self.members[member].thinnable.is_some());
+        let missing: Vec<(usize, u32)> = thinnable
+            .flat_map(|member| draws.clone().map(move |draw| (member, draw)))
+            .filter(|key| !self.thinned.contains_key(key))
+            .collect();
+        if self.thinned.keys().chain(&missing).map(bytes).sum::<usize>() > MOST_THINNED_BYTES {
+            self.thinned.retain(|(member, draw), _| block.members.contains(member) && draws.contains(draw));
+        }
+        let members = &self.members;
+        let thin = |&(member, draw): &(usize, u32)| {
+            let thinnable = members[member].thinnable.as_ref()?;
+            Some(((member, draw), thinnable.thin(block.seed, member as u32, draw)))
+        };
+        self.thinned.par_extend(missing.par_iter().filter_map(thin));
+        Ok(())
+    }
+
+    /// Panels that one task runs together: several where there are enough of them for all threads.
+    fn panels_per_task(points: usize) -> usize {
+        points.div_ceil(LANES).div_ceil(4 * rayon::current_num_threads()).clamp(1, MOST_PANELS)
+    }
+
+    /// Runs the members on the panels of these numbers. `add` is given a panel's logits of each draw, or those of several
+    /// draws where they are equal; what it makes of them is returned member by member, within a member panel by panel.
+    fn task<T: Send>(
+        &self,
+        block: &Block<'_>,
+        draws: &Draws,
+        panels: Range<usize>,
+        new: impl Fn() -> T + Sync,
+        add: impl Fn(&mut T, Range<u32>, &[Row]) + Sync,
+    ) -> Vec<Vec<T>> {
+        let numbers = block.point_numbers;
+        let image = |panel| {
+            self.with_scratch(|scratch| {
+                match block.input {
+                    Input::Latent(z) => {
+                        load(z, |z| z as f32, numbers.len(), panel, &mut scratch.x);
+                        run(&self.decoder, None, scratch);
+                    }
+                    Input::Images(images) => load(images, |pixel| pixel, numbers.len(), panel, &mut scratch.x),
+                }
+                scratch.x.clone()
+            })
+        };
+        let images: Vec<_> = panels.clone().map(image).collect();
+        let addresses = |member: usize| -> Vec<Address> {
+            let points = |panel: usize| std::array::from_fn(|lane| numbers[(panel * LANES + lane).min(numbers.len() - 1)]);
+            let address = |panel| Address { seed: block.seed, member: member as u32, draw: 0, masks: block.masks, points: points(panel) };
+            panels.clone().map(address).collect()
+        };
+        let of_member = |&member: &usize| {
+            let mut results: Vec<T> = panels.clone().map(|_| new()).collect();
+            self.with_scratch(|scratch| {
+                self.passes(&images, &addresses(member), draws, scratch, |panel, draws, logits| add(&mut results[panel], draws, logits));
+            });
+            results
+        };
+        block.members.par_iter().map(of_member).collect()
+    }
+
+    /// The passes of one member on the images of some panels; `add` is given the panel, the draws and their logits.
+    fn passes(
+        &self,
+        images: &[Vec<Row>],
+        addresses: &[Address],
+        draws: &Draws,
+        scratch: &mut Scratch,
+        mut add: impl FnMut(usize, Range<u32>, &[Row]),
+    ) {
+        let Address { member: number, masks, .. } = addresses[0];
+        let member = &self.members[number as usize];
+        scratch.trunks.resize_with(images.len(), Vec::new);
+        for (panel, image) in images.iter().enumerate() {
+            scratch.x.clone_from(image);
+            run(&member.trunk, None, scratch);
+            match draws {
+                Draws::Deterministic => {
+                    run(&member.tail, None, scratch);
+                    add(panel, 0..1, &scratch.x);
+                }
+                Draws::Sampled(draws) if member.tail.is_empty() => add(panel, draws.clone(), &scratch.x),
+                Draws::Sampled(_) => std::mem::swap(&mut scratch.x, &mut scratch.trunks[panel]),
+            }
+        }
+        let Draws::Sampled(draws) = draws else { return };
+        if member.tail.is_empty() {
+            return;
+        }
+        if let (Some(thinnable), Masks::Shared) = (&member.thinnable, masks) {
+            thinnable.prepare(scratch);
+            for draw in draws.clone() {
+                thinnable.run(&self.thinned[&(number as usize, draw)], scratch);
+                scratch.x.chunks_exact(self.classes()).enumerate().for_each(|(panel, logits)| add(panel, draw..draw + 1, logits));
+            }
+            return;
+        }
+        for (panel, address) in addresses.iter().enumerate() {
+            for draw in draws.clone() {
+                let Scratch { x, trunks, .. } = scratch;
+                x.clone_from(&trunks[panel]);
+                run(&member.tail, Some(&Address { draw, ..*address }), scratch);
+                add(panel, draw..draw + 1, &scratch.x);
+            }
+        }
+    }
+}
+
+impl Engine for Cpu {
+    fn name(&self) -> &'static str {
+        "cpu"
+    }
+
+    fn statistics(&mut self, block: &Block<'_>) -> Result<StatisticsGrid> {
+        let (points, rows, classes) = (block.point_numbers.len(), block.members.len() * block.groups, self.classes());
+        let mut grid = StatisticsGrid::new(points, rows, classes);
+        let length = sums_len(classes);
+        let panels = Self::panels_per_task(points);
+        let first = match &block.draws {
+            Draws::Deterministic => 0,
+            Draws::Sampled(draws) => draws.start,
+        };
+        let add = |tallies: &mut Vec<Tally>, draws: Range<u32>, logits: &[Row]| {
+            for (group, tally) in tallies.iter_mut().enumerate() {
+                match draws.clone().filter(|draw| block.group((draw - first) as usize) == group).count() {
+                    0 => {}
+                    times => tally.add(logits, times),
+                }
+            }
+        };
+        for draws in self.parts(block) {
+            self.prepare(block, &draws)?;
+            let engine = &*self;
+            grid.rows_mut().par_chunks_mut((panels * LANES * rows * length).max(1)).enumerate().for_each(|(task, sums)| {
+                let some = task * panels..points.div_ceil(LANES).min((task + 1) * panels);
+                let tallies = engine.task(block, &draws, some, || vec![Tally::new(classes); block.groups], add);
+                for (point, sums) in sums.chunks_mut(rows * length).enumerate() {
+                    let of_point = tallies.iter().flat_map(|of_member| &of_member[point / LANES]);
+                    sums.chunks_mut(length).zip(of_point).for_each(|(sums, tally)| tally.add_to(point % LANES, sums));
+                }
+            });
+        }
+        Ok(grid)
+    }
+
+    fn decode(&mut self, z: &[f64]) -> Result<Vec<f32>> {
+        let decoder = self.decoder()?;
+        let points = z.len() / decoder.input_shape().iter().product::<usize>();
+        let pixels = decoder.output_shape().iter().product();
+        let mut images = vec![0.0; points * pixels];
+        images.par_chunks_mut(LANES * pixels).enumerate().for_each(|(panel, images)| {
+            self.with_scratch(|scratch| {
+                load(z, |z| z as f32, points, panel, &mut scratch.x);
+                run(&self.decoder, None, scratch);
+                for (lane, image) in images.chunks_mut(pixels).enumerate() {
+                    image.iter_mut().zip(&scratch.x).for_each(|(pixel, row)| *pixel = row.0[lane]);
+                }
+            });
+        });
+        Ok(images)
+    }
+
+    fn probabilities(&mut self, block: &Block<'_>) -> Result<Vec<f64>> {
+        let (points, members, classes) = (block.point_numbers.len(), block.members.len(), self.classes());
+        let all = match &block.draws {
+            Draws::Deterministic => 0..1,
+            Draws::Sampled(draws) => draws.clone(),
+        };
+        let mut probabilities = vec![0.0; points * members * all.len() * classes];
+        let (panels, length) = (Self::panels_per_task(points), all.len() * classes);
+        for draws in self.parts(block) {
+            self.prepare(block, &draws)?;
+            let engine = &*self;
+            probabilities.par_chunks_mut((panels * LANES * members * length).max(1)).enumerate().for_each(|(task, rows)| {
+                let some = task * panels..points.div_ceil(LANES).min((task + 1) * panels);
+                let add = |list: &mut Vec<_>, draws: Range<u32>, logits: &[Row]| list.push((draws, softmax(logits)));
+                let passes = engine.task(block, &draws, some, Vec::new, add);
+                for (point, rows) in rows.chunks_mut(members * length).enumerate() {
+                    for (rows, passes) in rows.chunks_mut(length).zip(&passes) {
+                        for (draws, p) in &passes[point / LANES] {
+                            for draw in draws.clone() {
+                                let to = &mut rows[(draw - all.start) as usize * classes..][..classes];
+                                to.iter_mut().zip(p).for_each(|(to, p)| *to = p[point % LANES]);
+                            }
+                        }
+                    }
+                }
+            });
+        }
+        Ok(probabilities)
+    }
+}
+
+/// The `panel`-th panel of `points` vectors, unit by unit; beyond the last point it is repeated.
+fn load<T: Copy>(vectors: &[T], single: impl Fn(T) -> f32, points: usize, panel: usize, rows: &mut Vec<Row>) {
+    let length = vectors.len() / points;
+    let at = |lane: usize| (panel * LANES + lane).min(points - 1) * length;
+    rows.clear();
+    rows.extend((0..length).map(|unit| Row(std::array::from_fn(|lane| single(vectors[at(lane) + unit])))));
+}
+
+#[cfg(test)]
+mod tests;

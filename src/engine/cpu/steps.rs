@@ -1,0 +1,197 @@
+//! A network as steps on panels of points. What can be fused is decided here, once, when the engine is opened.
+
+use super::activation::Activation;
+use super::kernel::{Packed, Row, add_products};
+use super::masks::Address;
+use super::winograd::Winograd;
+use crate::nets::{Layer, Network};
+use std::ops::Range;
+
+/// Places of a convolution's output that are computed at once: few enough for the innermost cache.
+const POSITIONS: usize = 8;
+
+/// One step: from one activation to the next.
+#[derive(Debug)]
+pub enum Step {
+    /// A linear layer (one position), or a convolution of any stride (one position for every place of the output).
+    Product { weights: Packed, bias: Vec<f32>, rows: Vec<u32>, positions: Vec<u32>, then: Option<Activation> },
+    /// A 3×3 convolution of stride 1, in the fast way.
+    Winograd(Winograd),
+    /// An image \[channels, h, w\] into the middle of a larger one of zeros.
+    Pad { from: [usize; 3], to: [usize; 2], at: [usize; 2] },
+    /// The maximum or the mean over `window` (places relative to a position) in every channel of `size` rows.
+    Pool { size: usize, window: Vec<u32>, positions: Vec<u32>, mean: bool },
+    /// An elementwise function.
+    Apply(Activation),
+    /// x · scale + offset per channel: batch normalisation.
+    Affine { scale: Vec<f32>, offset: Vec<f32> },
+    /// Dropout by layer `layer` of the network, of units of `size` rows; nothing in a deterministic pass.
+    Mask { layer: u32, rate: f64, size: usize },
+}
+
+/// Buffers of one task, kept from one to the next.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    /// The activation.
+    pub x: Vec<Row>,
+    pub next: Vec<Row>,
+    work: Vec<Row>,
+    /// The activation of each panel at the first dropout layer, while the draws run.
+    pub trunks: Vec<Vec<Row>>,
+    /// The part of the first thinned layer that all draws share, panel by panel.
+    pub base: Vec<Row>,
+}
+
+/// The steps of the layers of `range`.
+pub fn steps(network: &Network, range: Range<usize>) -> Vec<Step> {
+    let layers = &network.layers()[..range.end];
+    let mut steps = Vec::new();
+    let mut index = range.start;
+    while let Some(layer) = layers.get(index) {
+        let (input, output) = (network.shape_at(index), network.shape_at(index + 1));
+        index += 1;
+        let then = layers.get(index).and_then(Activation::of);
+        match layer {
+            Layer::Linear { name, inputs, outputs } => {
+                let weight = &network.weight(name, "weight").values;
+                steps.push(Step::Product {
+                    weights: Packed::new(*outputs, *inputs, |i| move |o| weight[o * inputs + i] as f32),
+                    bias: network.weight(name, "bias").to_f32(),
+                    rows: (0..*inputs as u32).collect(),
+                    positions: vec![0],
+                    then,
+                });
+                index += usize::from(then.is_some());
+            }
+            Layer::Conv2d { name, kernel, stride, padding, .. } => {
+                let (weight, bias) = (network.weight(name, "weight"), network.weight(name, "bias").to_f32());
+                if Winograd::takes(&weight.shape, *stride) {
+                    let relu = layers.get(index) == Some(&Layer::Relu);
+                    index += usize::from(relu);
+                    let pool = layers.get(index) == Some(&Layer::MaxPool2d { kernel: [2, 2], stride: [2, 2] });
+                    let winograd = Winograd::new(&weight.values, bias, input, output, relu, pool);
+                    index += usize::from(pool);
+                    steps.extend(pad(input, winograd.input_size(), *padding));
+                    steps.push(Step::Winograd(winograd));
+                } else {
+                    let size = [0, 1].map(|axis| input[1 + axis] + 2 * padding[axis]);
+                    let inputs = input[0] * kernel[0] * kernel[1];
+                    steps.extend(pad(input, size, *padding));
+                    steps.push(Step::Product {
+                        weights: Packed::new(output[0], inputs, |i| move |o| weight.values[o * inputs + i] as f32),
+                        bias,
+                        rows: (0..input[0])
+                            .flat_map(|c| places(*kernel, [1, 1], size[1]).map(move |at| (c * size[0] * size[1]) as u32 + at))
+                            .collect(),
+                        positions: places([output[1], output[2]], *stride, size[1]).collect(),
+                        then,
+                    });
+                    index += usize::from(then.is_some());
+                }
+            }
+            Layer::MaxPool2d { kernel, stride } | Layer::AveragePool2d { kernel, stride } => steps.push(Step::Pool {
+                size: input[1] * input[2],
+                window: places(*kernel, [1, 1], input[2]).collect(),
+                positions: places([output[1], output[2]], *stride, input[2]).collect(),
+                mean: matches!(layer, Layer::AveragePool2d { .. }),
+            }),
+            Layer::Flatten | Layer::Reshape { .. } => {}
+            Layer::Relu => steps.push(Step::Apply(Activation::Relu)),
+            Layer::Elu => steps.push(Step::Apply(Activation::Elu)),
+            Layer::Tanh => steps.push(Step::Apply(Activation::Tanh)),
+            Layer::Sigmoid => steps.push(Step::Apply(Activation::Sigmoid)),
+            Layer::Softplus => steps.push(Step::Apply(Activation::Softplus)),
+            Layer::Dropout { rate } => steps.push(Step::Mask { layer: index as u32 - 1, rate: *rate, size: 1 }),
+            Layer::Dropout2d { rate } => steps.push(Step::Mask { layer: index as u32 - 1, rate: *rate, size: input[1] * input[2] }),
+            Layer::BatchNorm { name, epsilon, .. } => {
+                let part = |part| network.weight(name, part).values.iter();
+                let scale: Vec<f64> = part("weight").zip(part("running_var")).map(|(w, v)| w / (v + epsilon).sqrt()).collect();
+                let offset = part("bias").zip(part("running_mean")).zip(&scale).map(|((b, m), s)| (b - m * s) as f32).collect();
+                steps.push(Step::Affine { scale: scale.iter().map(|&s| s as f32).collect(), offset });
+            }
+        }
+    }
+    steps
+}
+
+/// The places of a grid within an image of the given width.
+fn places(grid: [usize; 2], stride: [usize; 2], width: usize) -> impl Iterator<Item = u32> {
+    (0..grid[0]).flat_map(move |y| (0..grid[1]).map(move |x| (y * stride[0] * width + x * stride[1]) as u32))
+}
+
+fn pad(from: &[usize], to: [usize; 2], at: [usize; 2]) -> Option<Step> {
+    (from[1..] != to).then(|| Step::Pad { from: [from[0], from[1], from[2]], to, at })
+}
+
+/// Runs steps on `scratch.x`; without an address dropout is off.
+pub fn run(steps: &[Step], address: Option<&Address>, scratch: &mut Scratch) {
+    for step in steps {
+        step.run(address, scratch);
+    }
+}
+
+impl Step {
+    fn run(&self, address: Option<&Address>, Scratch { x, next, work, .. }: &mut Scratch) {
+        match self {
+            Self::Product { weights, bias, rows, positions, then } => {
+                next.resize(bias.len() * positions.len(), Row::splat(0.0));
+                for (part, some) in positions.chunks(POSITIONS).enumerate() {
+                    work.clear();
+                    work.extend(some.iter().flat_map(|_| bias).map(|&bias| Row::splat(bias)));
+                    add_products(some.iter().map(|&position| &x[position as usize..]), rows, weights, work);
+                    if let Some(activation) = then {
+                        activation.apply(work);
+                    }
+                    for (channel, to) in next.chunks_mut(positions.len()).enumerate() {
+                        let from = work.iter().skip(channel).step_by(bias.len());
+                        to[part * POSITIONS..].iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+                    }
+                }
+            }
+            Self::Winograd(winograd) => winograd.run(x, work, next),
+            Self::Pad { from: [_, h, w], to, at } => {
+                next.clear();
+                next.resize(x.len() / (h * w) * to[0] * to[1], Row::splat(0.0));
+                for (to_channel, channel) in next.chunks_mut(to[0] * to[1]).zip(x.chunks(h * w)) {
+                    for (y, line) in channel.chunks(*w).enumerate() {
+                        to_channel[(at[0] + y) * to[1] + at[1]..][..*w].copy_from_slice(line);
+                    }
+                }
+            }
+            Self::Pool { size, window, positions, mean } => {
+                next.clear();
+                for channel in x.chunks(*size) {
+                    next.extend(positions.iter().map(|&position| pool(&channel[position as usize..], window, *mean)));
+                }
+            }
+            Self::Apply(activation) => return activation.apply(x),
+            Self::Affine { scale, offset } => {
+                let size = x.len() / scale.len();
+                for ((channel, scale), offset) in x.chunks_mut(size).zip(scale).zip(offset) {
+                    channel.iter_mut().flat_map(|row| &mut row.0).for_each(|value| *value = *value * scale + offset);
+                }
+                return;
+            }
+            Self::Mask { layer, rate, size } => {
+                if let Some(address) = address {
+                    address.apply(*layer, *rate, *size, x);
+                }
+                return;
+            }
+        }
+        std::mem::swap(x, next);
+    }
+}
+
+fn pool(channel: &[Row], window: &[u32], mean: bool) -> Row {
+    let mut pooled = channel[window[0] as usize];
+    for &at in &window[1..] {
+        for (pooled, &value) in pooled.0.iter_mut().zip(&channel[at as usize].0) {
+            *pooled = if mean { *pooled + value } else { pooled.max(value) };
+        }
+    }
+    if mean {
+        pooled.0.iter_mut().for_each(|value| *value /= window.len() as f32);
+    }
+    pooled
+}

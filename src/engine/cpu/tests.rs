@@ -1,0 +1,282 @@
+use super::*;
+use crate::nets::{Classifier, Ensemble, Layer, Tensor, Weights};
+use crate::random::{Purpose, Stream, keep_mask};
+
+const POINTS: usize = 37;
+
+fn named(name: &str) -> String {
+    name.to_owned()
+}
+
+fn linear(name: &str, inputs: usize, outputs: usize) -> Layer {
+    Layer::Linear { name: named(name), inputs, outputs }
+}
+
+fn conv(name: &str, channels: [usize; 2], kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2]) -> Layer {
+    Layer::Conv2d { name: named(name), in_channels: channels[0], out_channels: channels[1], kernel, stride, padding }
+}
+
+/// Weights of about unit gain; variances are positive.
+fn weights(layers: &[Layer], seed: u32) -> Weights {
+    let stream = Stream::new(seed, Purpose::Weights);
+    let tensor = |(number, (name, shape)): (usize, (String, Vec<usize>))| {
+        let inputs = shape[1..].iter().product::<usize>().max(4) as f64;
+        let count: usize = shape.iter().product();
+        let value = |i| stream.normal([number as u32, 0, 0], i as u32) / inputs.sqrt();
+        let values = (0..count).map(|i| if name.ends_with("running_var") { 0.5 + value(i).abs() } else { value(i) }).collect();
+        (name, Tensor::new(shape, values))
+    };
+    layers.iter().flat_map(Layer::weights).enumerate().map(tensor).collect()
+}
+
+fn network(input: &[usize], layers: Vec<Layer>, seed: u32) -> Network {
+    let weights = weights(&layers, seed);
+    Network::new(input, layers, &weights).unwrap()
+}
+
+/// Every kind of layer, odd and unequal sizes; after the first dropout nothing that could be thinned.
+fn every_layer() -> Vec<Layer> {
+    vec![
+        conv("a", [2, 8], [3, 2], [1, 2], [1, 1]),
+        Layer::Tanh,
+        Layer::BatchNorm { name: named("n"), channels: 8, epsilon: 1e-3 },
+        conv("b", [8, 17], [3, 3], [1, 1], [1, 2]),
+        Layer::Relu,
+        Layer::AveragePool2d { kernel: [2, 3], stride: [1, 2] },
+        Layer::Dropout2d { rate: 0.3 },
+        conv("c", [17, 9], [3, 3], [1, 1], [2, 1]),
+        Layer::Elu,
+        Layer::MaxPool2d { kernel: [2, 2], stride: [2, 2] },
+        Layer::Dropout { rate: 0.6 },
+        Layer::Softplus,
+        Layer::Flatten,
+        linear("d", 36, 6),
+        Layer::Sigmoid,
+        Layer::Reshape { shape: vec![6] },
+        linear("e", 6, 3),
+    ]
+}
+
+/// The paper's order of layers, with rates on both sides of one half, and a third dropout.
+fn thinnable(rate: f64) -> Vec<Layer> {
+    vec![
+        conv("a", [2, 9], [2, 3], [1, 1], [0, 0]),
+        Layer::Relu,
+        conv("b", [9, 16], [3, 3], [1, 1], [0, 0]),
+        Layer::Relu,
+        Layer::MaxPool2d { kernel: [2, 2], stride: [2, 2] },
+        Layer::Dropout { rate },
+        Layer::Flatten,
+        linear("c", 64, 31),
+        Layer::Elu,
+        Layer::Dropout { rate: 0.5 },
+        linear("d", 31, 12),
+        Layer::Tanh,
+        linear("e", 12, 7),
+        Layer::Sigmoid,
+        Layer::Dropout { rate: 0.1 },
+        linear("f", 7, 3),
+    ]
+}
+
+/// One pass in f64 by the definitions; `keep` gives the dropout mask of a layer.
+fn forward(network: &Network, image: &[f64], keep: &dyn Fn(u32, f64, usize) -> Vec<bool>) -> Vec<f64> {
+    let mut x = image.to_vec();
+    for (index, layer) in network.layers().iter().enumerate() {
+        let (input, output) = (network.shape_at(index), network.shape_at(index + 1));
+        let plane = |shape: &[usize]| shape[1..].iter().product::<usize>();
+        let tensor = |name: &str, part| &network.weight(name, part).values;
+        let at = |x: &[f64], c: usize, y: usize, x_: usize| {
+            if y < input[1] && x_ < input[2] { x[(c * input[1] + y) * input[2] + x_] } else { 0.0 }
+        };
+        let map = |f: fn(f64) -> f64| x.iter().map(|&v| f(v)).collect();
+        x = match layer {
+            Layer::Linear { name, inputs, outputs } => {
+                let (weight, bias) = (tensor(name, "weight"), tensor(name, "bias"));
+                (0..*outputs).map(|o| bias[o] + weight[o * inputs..].iter().zip(&x).map(|(w, v)| w * v).sum::<f64>()).collect()
+            }
+            Layer::Conv2d { name, kernel: [kh, kw], stride, padding, .. } => {
+                let (weight, bias, inputs) = (tensor(name, "weight"), tensor(name, "bias"), input[0] * kh * kw);
+                let sum = |place: usize| {
+                    let (o, oy, ox) = (place / plane(output), place % plane(output) / output[2], place % output[2]);
+                    let product = |k: usize| {
+                        let (c, ky, kx) = (k / (kh * kw), k / kw % kh, k % kw);
+                        let (y, x_) = ((oy * stride[0] + ky).wrapping_sub(padding[0]), (ox * stride[1] + kx).wrapping_sub(padding[1]));
+                        weight[o * inputs + k] * at(&x, c, y, x_)
+                    };
+                    bias[o] + (0..inputs).map(product).sum::<f64>()
+                };
+                (0..output.iter().product()).map(sum).collect()
+            }
+            Layer::MaxPool2d { kernel: [kh, kw], stride } | Layer::AveragePool2d { kernel: [kh, kw], stride } => {
+                (0..output.iter().product())
+                    .map(|place: usize| {
+                        let (c, oy, ox) = (place / plane(output), place % plane(output) / output[2], place % output[2]);
+                        let window: Vec<f64> = (0..kh * kw).map(|k| at(&x, c, oy * stride[0] + k / kw, ox * stride[1] + k % kw)).collect();
+                        match layer {
+                            Layer::MaxPool2d { .. } => window.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+                            _ => window.iter().sum::<f64>() / window.len() as f64,
+                        }
+                    })
+                    .collect()
+            }
+            Layer::Flatten | Layer::Reshape { .. } => x,
+            Layer::Relu => map(|v| v.max(0.0)),
+            Layer::Elu => map(|v| if v > 0.0 { v } else { v.exp_m1() }),
+            Layer::Tanh => map(f64::tanh),
+            Layer::Sigmoid => map(|v| 1.0 / (1.0 + (-v).exp())),
+            Layer::Softplus => map(|v| v.exp().ln_1p()),
+            Layer::Dropout { rate } | Layer::Dropout2d { rate } => {
+                let size = if matches!(layer, Layer::Dropout { .. }) { 1 } else { plane(input) };
+                let mask = keep(index as u32, *rate, x.len() / size);
+                (0..x.len()).map(|i| if mask[i / size] { x[i] / (1.0 - rate) } else { 0.0 }).collect()
+            }
+            Layer::BatchNorm { name, epsilon, .. } => (0..x.len())
+                .map(|i| {
+                    let c = i / plane(input);
+                    let part = |part| tensor(name, part)[c];
+                    (x[i] - part("running_mean")) / (part("running_var") + epsilon).sqrt() * part("weight") + part("bias")
+                })
+                .collect(),
+        };
+    }
+    x
+}
+
+fn softmax64(logits: &[f64]) -> Vec<f64> {
+    let total: f64 = logits.iter().map(|l| l.exp()).sum();
+    logits.iter().map(|l| l.exp() / total).collect()
+}
+
+/// A decoder and two members with the given layers on images [2, 7, 8].
+fn models(layers: &dyn Fn() -> Vec<Layer>) -> Arc<Models> {
+    let decoder = vec![linear("d1", 3, 11), Layer::Elu, linear("d2", 11, 112), Layer::Reshape { shape: vec![2, 7, 8] }, Layer::Sigmoid];
+    let member = |seed| Classifier::new("m", ["x", "y", "z"].map(named).to_vec(), network(&[2, 7, 8], layers(), seed)).unwrap();
+    Arc::new(Models::new(Some(network(&[3], decoder, 1)), Ensemble::new(vec![member(2), member(3)]).unwrap()).unwrap())
+}
+
+fn latent() -> Vec<f64> {
+    (0..3 * POINTS).map(|i| Stream::new(9, Purpose::Choice).normal([0; 3], i as u32) * 3.0).collect()
+}
+
+/// Probabilities [points, members 1 and 0, draws, classes] by the definitions.
+fn expected(models: &Models, z: &[f64], numbers: &[u32], draws: &Draws, masks: Masks) -> Vec<f64> {
+    let mut all = Vec::new();
+    for (z, number) in z.chunks(3).zip(numbers) {
+        let image = forward(models.decoder.as_ref().unwrap(), z, &|_, _, units| vec![true; units]);
+        for member in [1, 0] {
+            let network = &models.ensemble.members()[member].network;
+            let point = if masks == Masks::Shared { 0 } else { 1 + number };
+            match draws {
+                Draws::Deterministic => {
+                    // Dropout off: a rate of 0 in place of each.
+                    let layers = network.layers().iter().filter(|layer| !layer.is_dropout()).cloned().collect();
+                    let without = Network::new(network.input_shape(), layers, network.weights()).unwrap();
+                    all.extend(softmax64(&forward(&without, &image, &|_, _, _| Vec::new())));
+                }
+                Draws::Sampled(draws) => draws.clone().for_each(|draw| {
+                    let keep = |layer, rate, units| keep_mask(5, member as u32, draw, layer, point, rate, units);
+                    all.extend(softmax64(&forward(network, &image, &keep)));
+                }),
+            }
+        }
+    }
+    all
+}
+
+/// The largest difference relative to the largest number: NaN if there is one.
+fn difference(a: &[f64], b: &[f64]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, |most, d| if most.is_nan() || d <= most { most } else { d })
+}
+
+#[test]
+fn passes_are_those_of_the_definitions() {
+    let z = latent();
+    let numbers: Vec<u32> = (0..POINTS as u32).map(|n| 1000 + 7 * n).collect();
+    for layers in [&every_layer as &dyn Fn() -> Vec<Layer>, &|| thinnable(0.25), &|| thinnable(0.7)] {
+        let models = models(layers);
+        let mut engine = open(models.clone()).unwrap();
+        let images = engine.decode(&z).unwrap();
+        for (draws, masks) in
+            [(Draws::Deterministic, Masks::Shared), (Draws::Sampled(3..6), Masks::Shared), (Draws::Sampled(3..6), Masks::PerPoint)]
+        {
+            let expected = expected(&models, &z, &numbers, &draws, masks);
+            let block = Block { input: Input::Latent(&z), point_numbers: &numbers, members: &[1, 0], draws, seed: 5, masks };
+            let got = engine.probabilities(&block).unwrap();
+            let largest = difference(&got, &expected);
+            assert!(largest <= 2e-6, "{:?} {masks:?}: {largest}", block.draws);
+            assert_eq!(got, engine.probabilities(&Block { input: Input::Images(&images), ..block.clone() }).unwrap());
+            let other = engine.probabilities(&Block { seed: 6, members: &[0, 1], ..block.clone() }).unwrap();
+            assert!(difference(&other, &expected) > 1e-3, "another seed and order of members must not agree");
+            // The statistics are those of the same probabilities.
+            let grid = engine.statistics(&block).unwrap();
+            let count = expected.len() / (POINTS * 2 * 3);
+            for (cell, p) in got.chunks(count * 3).enumerate() {
+                let draws: Vec<&[f64]> = p.chunks(3).collect();
+                let cell_expected = crate::uncertainty::CellStatistics::of_draws(&draws);
+                let mut cell_got = crate::uncertainty::CellStatistics::new(3);
+                cell_got.add_sums(grid.sums(cell / 2, cell % 2));
+                assert_eq!((cell_got.draws(), cell_got.votes()), (cell_expected.draws(), cell_expected.votes()));
+                assert!((cell_got.sum_entropy() - cell_expected.sum_entropy()).abs() <= 1e-13);
+                assert!(difference(cell_got.sum_p(), cell_expected.sum_p()) <= 1e-14);
+                assert!(difference(cell_got.sum_p2(), cell_expected.sum_p2()) <= 1e-14);
+            }
+        }
+    }
+}
+
+#[test]
+fn threads_and_tiling_change_no_bit() {
+    let models = models(&|| thinnable(0.25));
+    let points = 5 * LANES + 3;
+    let z: Vec<f64> = latent().into_iter().cycle().take(3 * points).collect();
+    let numbers: Vec<u32> = (0..points as u32).collect();
+    let statistics = |threads: usize, tile: usize, masks| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let mut engine = open(models.clone()).unwrap();
+        let mut grid = StatisticsGrid::new(points, 2, 3);
+        for first in (0..points).step_by(tile) {
+            let some = first..points.min(first + tile);
+            let input = Input::Latent(&z[3 * some.start..3 * some.end]);
+            let block = Block { input, point_numbers: &numbers[some], members: &[0, 1], draws: Draws::Sampled(0..5), seed: 7, masks };
+            grid.merge_at(first, &pool.install(|| engine.statistics(&block)).unwrap());
+        }
+        grid
+    };
+    for masks in [Masks::Shared, Masks::PerPoint] {
+        let whole = statistics(1, points, masks);
+        for (threads, tile) in [(3, points), (2, 50), (1, 7)] {
+            assert_eq!(statistics(threads, tile, masks), whole, "{threads} threads, tiles of {tile}, {masks:?}");
+        }
+    }
+    assert_ne!(statistics(1, points, Masks::Shared), statistics(1, points, Masks::PerPoint));
+}
+
+#[test]
+fn what_cannot_be_asked_is_said() {
+    let models = models(&|| thinnable(0.25));
+    let mut engine = open(Arc::new(Models::new(None, models.ensemble.clone()).unwrap())).unwrap();
+    assert!(engine.decode(&[0.0; 3]).unwrap_err().to_string().contains("no decoder"));
+    let block = Block {
+        input: Input::Latent(&[0.0; 3]),
+        point_numbers: &[0],
+        members: &[0],
+        draws: Draws::Deterministic,
+        groups: 1,
+        seed: 1,
+        masks: Masks::Shared,
+    };
+    assert!(engine.statistics(&block).is_err() && engine.probabilities(&block).is_err());
+    let nothing = Block { input: Input::Images(&[]), point_numbers: &[], ..block };
+    assert_eq!(engine.statistics(&nothing).unwrap().points(), 0);
+}
+
+#[test]
+fn the_exponential_is_that_of_the_standard_library() {
+    for x in (0..=70_000).map(|i| -f64::from(i) * 0.0101) {
+        let (got, expected) = (activation::exp(x), x.exp());
+        assert!((got - expected).abs() <= 4e-16 * expected, "exp({x}) is {expected}, not {got}");
+    }
+    assert_eq!((activation::exp(0.0), activation::exp(-1e9)), (1.0, 0.0));
+}

@@ -1,0 +1,158 @@
+//! Draws as thinned networks. A mask that all points share makes a draw a smaller network: a dropped hidden unit needs no
+//! weights, and of the first layer, whose input all draws share, the dropped inputs are subtracted from the full product,
+//! or only the kept ones are multiplied, whichever are fewer. This is exact.
+
+use super::activation::Activation;
+use super::kernel::{Packed, Row, add_products};
+use super::steps::Scratch;
+use crate::nets::{Layer, Network};
+use crate::random::keep_mask;
+
+/// The layers from the first dropout on, where they are linear layers with dropout or elementwise functions between them.
+#[derive(Debug)]
+pub struct Thinnable {
+    layers: Vec<ThinnableLayer>,
+    /// The full product of the first layer, if the dropped inputs are subtracted from it.
+    full: Option<Packed>,
+}
+
+#[derive(Debug)]
+struct ThinnableLayer {
+    inputs: usize,
+    outputs: usize,
+    /// The dropout before the layer: its index in the network and its rate.
+    dropout: Option<(u32, f64)>,
+    /// \[inputs, outputs\], scaled by 1 / (1 − rate).
+    weights: Vec<f32>,
+    bias: Vec<f32>,
+    then: Vec<Activation>,
+}
+
+/// One draw's network.
+#[derive(Debug)]
+pub struct Thinned {
+    layers: Vec<ThinnedLayer>,
+}
+
+#[derive(Debug)]
+struct ThinnedLayer {
+    /// The rows of the layer's input that are multiplied.
+    rows: Vec<u32>,
+    /// The outputs that are needed, and their bias.
+    outputs: Vec<u32>,
+    bias: Vec<f32>,
+    weights: Packed,
+}
+
+impl Thinnable {
+    /// The part of the network from its first dropout layer on, if it has that form.
+    pub fn new(network: &Network) -> Option<Self> {
+        let mut layers: Vec<ThinnableLayer> = Vec::new();
+        let mut dropout = None;
+        for (index, layer) in network.layers().iter().enumerate().skip(network.trunk_length()) {
+            match layer {
+                Layer::Dropout { rate } if dropout.is_none() => dropout = Some((index as u32, *rate)),
+                Layer::Flatten | Layer::Reshape { .. } => {}
+                Layer::Linear { name, inputs, outputs } => {
+                    let weight = &network.weight(name, "weight").values;
+                    let scale = dropout.map_or(1.0, |(_, rate)| 1.0 / (1.0 - rate));
+                    let weights = (0..inputs * outputs).map(|at| (scale * weight[at % outputs * inputs + at / outputs]) as f32).collect();
+                    let bias = network.weight(name, "bias").to_f32();
+                    layers.push(ThinnableLayer { inputs: *inputs, outputs: *outputs, dropout, weights, bias, then: Vec::new() });
+                    dropout = None;
+                }
+                // Between a dropout and its linear layer a function could make something else of the dropped zeros.
+                other => layers.last_mut().filter(|_| dropout.is_none())?.then.push(Activation::of(other)?),
+            }
+        }
+        let first = layers.first().filter(|_| dropout.is_none())?;
+        let (_, rate) = first.dropout?;
+        let full = (rate <= 0.5).then(|| Packed::new(first.outputs, first.inputs, |i| move |o| first.weights[i * first.outputs + o]));
+        Some(Self { layers, full })
+    }
+
+    /// About how many bytes a thinned draw takes.
+    pub fn bytes_per_draw(&self) -> usize {
+        let kept = |dropout: Option<(u32, f64)>| dropout.map_or(1.0, |(_, rate)| 1.0 - rate);
+        let weights = self.layers.iter().enumerate().map(|(index, layer)| {
+            let outputs = kept(self.layers.get(index + 1).and_then(|next| next.dropout)) * layer.outputs as f64;
+            let share = kept(layer.dropout);
+            layer.inputs as f64 * if index == 0 { share.min(1.0 - share) } else { share } * outputs
+        });
+        4 * weights.sum::<f64>().ceil() as usize
+    }
+
+    /// The thinned network of one draw.
+    pub fn thin(&self, seed: u32, member: u32, draw: u32) -> Thinned {
+        let kept = |layer: &ThinnableLayer| match layer.dropout {
+            Some((index, rate)) => keep_mask(seed, member, draw, index, 0, rate, layer.inputs),
+            None => vec![true; layer.inputs],
+        };
+        let mut inputs = kept(&self.layers[0]);
+        let subtract = self.full.is_some();
+        if subtract {
+            for keep in &mut inputs {
+                *keep = !*keep;
+            }
+        }
+        let mut layers = Vec::with_capacity(self.layers.len());
+        for (index, layer) in self.layers.iter().enumerate() {
+            let next = self.layers.get(index + 1).map(kept);
+            let rows = places(&inputs);
+            let outputs = next.as_ref().map_or_else(|| (0..layer.outputs as u32).collect(), |next| places(next));
+            let sign = if index == 0 && subtract { -1.0 } else { 1.0 };
+            layers.push(ThinnedLayer {
+                weights: Packed::new(outputs.len(), rows.len(), |i| {
+                    let (weights, outputs) = (&layer.weights[rows[i] as usize * layer.outputs..][..layer.outputs], &outputs);
+                    move |o| sign * weights[outputs[o] as usize]
+                }),
+                bias: outputs.iter().map(|&output| layer.bias[output as usize]).collect(),
+                // After the first layer only the kept units are there.
+                rows: if index == 0 { rows } else { (0..rows.len() as u32).collect() },
+                outputs,
+            });
+            inputs = next.unwrap_or_default();
+        }
+        Thinned { layers }
+    }
+
+    /// What all draws share: the full product of the first layer on `scratch.trunks`, if dropped inputs are subtracted.
+    pub fn prepare(&self, scratch: &mut Scratch) {
+        let Scratch { trunks, base, .. } = scratch;
+        base.clear();
+        if let Some(full) = &self.full {
+            base.resize(trunks.len() * full.outputs(), Row::splat(0.0));
+            let rows: Vec<u32> = (0..self.layers[0].inputs as u32).collect();
+            add_products(trunks.iter().map(Vec::as_slice), &rows, full, base);
+        }
+    }
+
+    /// The logits of a draw into `scratch.x`, panel by panel, of `scratch.trunks` and what `prepare` left. The weights of a
+    /// draw come from afar, so all panels of the task take them together.
+    pub fn run(&self, draw: &Thinned, scratch: &mut Scratch) {
+        let Scratch { x, next, trunks, base, .. } = scratch;
+        for (index, (layer, plan)) in draw.layers.iter().zip(&self.layers).enumerate() {
+            next.clear();
+            next.extend(trunks.iter().flat_map(|_| &layer.bias).map(|&bias| Row::splat(bias)));
+            if index == 0 {
+                let panels = next.chunks_exact_mut(layer.bias.len().max(1)).zip(base.chunks_exact(plan.outputs));
+                for (sums, base) in panels {
+                    for (sum, &output) in sums.iter_mut().zip(&layer.outputs) {
+                        sum.0.iter_mut().zip(&base[output as usize].0).for_each(|(sum, base)| *sum += base);
+                    }
+                }
+                add_products(trunks.iter().map(Vec::as_slice), &layer.rows, &layer.weights, next);
+            } else {
+                let length = layer.rows.len();
+                add_products((0..trunks.len()).map(|panel| &x[panel * length..]), &layer.rows, &layer.weights, next);
+            }
+            plan.then.iter().for_each(|activation| activation.apply(next));
+            std::mem::swap(x, next);
+        }
+    }
+}
+
+/// The places of the true ones.
+fn places(mask: &[bool]) -> Vec<u32> {
+    (0..mask.len() as u32).filter(|&at| mask[at as usize]).collect()
+}

@@ -1,0 +1,185 @@
+//! 3×3 convolutions of stride 1 by the minimal filtering F(2×2, 3×3) of Winograd (Lavin & Gray 2016, *Fast algorithms for
+//! convolutional neural networks*, section 4.1): 16 multiplications for four outputs, where the plain sum takes 36. The four
+//! outputs of a tile are one window of the usual 2×2 max pool, which is taken while they are in registers.
+
+use super::kernel::{DEPTH, LANES, Packed, Row, even_parts, most_outputs, products};
+use pulp::{Arch, Simd, WithSimd};
+
+/// A convolution, its ReLU and its 2×2 max pool if they follow it.
+#[derive(Debug)]
+pub struct Winograd {
+    /// For each group of output channels the transformed filters, \[16\] of \[channels of the group, input channels\].
+    groups: Vec<Vec<Packed>>,
+    bias: Vec<f32>,
+    rows: Vec<u32>,
+    tiles: [usize; 2],
+    /// Height and width of the image that it reads: the input with its padding, and one more line of zeros where the tiles
+    /// reach beyond it.
+    input: [usize; 2],
+    /// Height and width of the output, after the pool.
+    output: [usize; 2],
+    relu: bool,
+    pool: bool,
+}
+
+/// G of the filter's transform G g Gᵀ.
+const G: [[f64; 3]; 4] = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]];
+
+impl Winograd {
+    /// Whether a convolution is worth the transforms; `weight` is the shape \[out, in, kh, kw\].
+    pub fn takes(weight: &[usize], stride: [usize; 2]) -> bool {
+        weight[2..] == [3, 3] && stride == [1, 1] && (8..=DEPTH).contains(&weight[1]) && weight[0] >= 8
+    }
+
+    /// `weight` \[out, in, 3, 3\]; `input` and `output` are the shapes before and after the convolution.
+    pub fn new(weight: &[f64], bias: Vec<f32>, input: &[usize], output: &[usize], relu: bool, pool: bool) -> Self {
+        let channels = input[0];
+        let transformed = |at: usize, o: usize, i: usize| {
+            let g = &weight[(o * channels + i) * 9..][..9];
+            let (left, right) = (G[at / 4], G[at % 4]);
+            (0..9).map(|k| left[k / 3] * g[k] * right[k % 3]).sum::<f64>() as f32
+        };
+        let groups = even_parts(output[0], most_outputs())
+            .map(|group| (0..16).map(|at| Packed::new(group.len(), channels, |i| move |o| transformed(at, group.start + o, i))).collect())
+            .collect();
+        let tiles = [1, 2].map(|axis| if pool { output[axis] / 2 } else { output[axis].div_ceil(2) });
+        let input = [0, 1].map(|axis| output[1 + axis].max(2 * tiles[axis]) + 2);
+        let output = if pool { tiles } else { [output[1], output[2]] };
+        Self { groups, bias, rows: (0..channels as u32).collect(), tiles, input, output, relu, pool }
+    }
+
+    /// Height and width of the image that it reads.
+    pub fn input_size(&self) -> [usize; 2] {
+        self.input
+    }
+
+    /// From the image `x` \[in, the input size\] to `out` \[out, the output size\]; `work` is a buffer.
+    pub fn run(&self, x: &[Row], work: &mut Vec<Row>, out: &mut Vec<Row>) {
+        out.resize(self.bias.len() * self.output[0] * self.output[1], Row::splat(0.0));
+        work.resize(16 * (self.rows.len() + most_outputs()), Row::splat(0.0));
+        Arch::new().dispatch(Run { plan: self, x, work, out });
+    }
+}
+
+struct Run<'a> {
+    plan: &'a Winograd,
+    x: &'a [Row],
+    work: &'a mut [Row],
+    out: &'a mut [Row],
+}
+
+impl WithSimd for Run<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { plan, x, work, out } = self;
+        let channels = plan.rows.len();
+        let (input, sums) = work.split_at_mut(16 * channels);
+        let [height, width] = plan.input;
+        for tile_y in 0..plan.tiles[0] {
+            for tile_x in 0..plan.tiles[1] {
+                let corner = 2 * tile_y * width + 2 * tile_x;
+                for channel in 0..channels {
+                    transform_input(simd, &x[channel * height * width + corner..], width, &mut input[channel..], channels);
+                }
+                let mut first = 0;
+                for group in &plan.groups {
+                    let outputs = group[0].outputs();
+                    for (at, weights) in group.iter().enumerate() {
+                        let x = std::iter::once(&input[at * channels..]);
+                        products::<S, false>(simd, &x, &plan.rows, weights, &mut sums[at * outputs..][..outputs]);
+                    }
+                    for output in 0..outputs {
+                        let channel = first + output;
+                        plan.transform_output(simd, &sums[output..], outputs, channel, [tile_y, tile_x], out);
+                    }
+                    first += outputs;
+                }
+            }
+        }
+    }
+}
+
+/// Four rows of four registers.
+type Tile<S> = [[<S as Simd>::f32s; 4]; 4];
+
+/// One register of 16 rows that are `stride` apart, four to a line.
+#[inline(always)]
+fn gather<S: Simd>(rows: &[Row], [down, right]: [usize; 2], part: usize) -> Tile<S> {
+    let at = |y: usize, x: usize| S::as_simd_f32s(&rows[y * down + x * right].0).0[part];
+    let line = |y: usize| [at(y, 0), at(y, 1), at(y, 2), at(y, 3)];
+    [line(0), line(1), line(2), line(3)]
+}
+
+#[inline(always)]
+fn transposed<S: Simd>(t: Tile<S>) -> Tile<S> {
+    let column = |x: usize| [t[0][x], t[1][x], t[2][x], t[3][x]];
+    [column(0), column(1), column(2), column(3)]
+}
+
+/// Bᵀ d.
+#[inline(always)]
+fn input_side<S: Simd>(simd: S, d: Tile<S>) -> Tile<S> {
+    let mut t = d;
+    for x in 0..4 {
+        t[0][x] = simd.sub_f32s(d[0][x], d[2][x]);
+        t[1][x] = simd.add_f32s(d[1][x], d[2][x]);
+        t[2][x] = simd.sub_f32s(d[2][x], d[1][x]);
+        t[3][x] = simd.sub_f32s(d[1][x], d[3][x]);
+    }
+    t
+}
+
+/// Aᵀ m; the last two lines are left over.
+#[inline(always)]
+fn output_side<S: Simd>(simd: S, m: Tile<S>) -> Tile<S> {
+    let mut t = m;
+    for x in 0..4 {
+        t[0][x] = simd.add_f32s(m[0][x], simd.add_f32s(m[1][x], m[2][x]));
+        t[1][x] = simd.sub_f32s(simd.sub_f32s(m[1][x], m[2][x]), m[3][x]);
+    }
+    t
+}
+
+/// Bᵀ d B of one channel of a tile: from 4×4 values to 16 rows that are `stride` apart.
+#[inline(always)]
+fn transform_input<S: Simd>(simd: S, image: &[Row], width: usize, to: &mut [Row], stride: usize) {
+    for part in 0..LANES / S::F32_LANES {
+        let d = gather::<S>(image, [width, 1], part);
+        let t = transposed::<S>(input_side(simd, transposed::<S>(input_side(simd, d))));
+        for y in 0..4 {
+            for x in 0..4 {
+                S::as_mut_simd_f32s(&mut to[(4 * y + x) * stride].0).0[part] = t[y][x];
+            }
+        }
+    }
+}
+
+impl Winograd {
+    /// Aᵀ m A of one channel of a tile, with bias, ReLU and pool: from 16 rows that are `stride` apart into the image `out`.
+    #[inline(always)]
+    fn transform_output<S: Simd>(&self, simd: S, from: &[Row], stride: usize, channel: usize, tile: [usize; 2], out: &mut [Row]) {
+        let [height, width] = self.output;
+        let out = &mut out[channel * height * width..][..height * width];
+        let bias = simd.splat_f32s(self.bias[channel]);
+        let least = simd.splat_f32s(if self.relu { 0.0 } else { f32::NEG_INFINITY });
+        for part in 0..LANES / S::F32_LANES {
+            let m = gather::<S>(from, [4 * stride, stride], part);
+            let t = output_side(simd, transposed::<S>(output_side(simd, m)));
+            if self.pool {
+                let pooled = simd.max_f32s(simd.max_f32s(t[0][0], t[0][1]), simd.max_f32s(t[1][0], t[1][1]));
+                let to = S::as_mut_simd_f32s(&mut out[tile[0] * width + tile[1]].0).0;
+                to[part] = simd.max_f32s(simd.add_f32s(pooled, bias), least);
+                continue;
+            }
+            for (y, x) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                let [out_y, out_x] = [2 * tile[0] + y, 2 * tile[1] + x];
+                if out_y < height && out_x < width {
+                    let to = S::as_mut_simd_f32s(&mut out[out_y * width + out_x].0).0;
+                    to[part] = simd.max_f32s(simd.add_f32s(t[x][y], bias), least);
+                }
+            }
+        }
+    }
+}
