@@ -191,6 +191,24 @@ mod tests {
     }
 
     #[test]
+    fn every_tap_of_a_convolution_reads_its_own_pixel() {
+        let (kernel, stride, padding) = ([2, 3], [2, 1], [1, 2]);
+        let layer = Layer::Conv2d { name: "c".to_owned(), in_channels: 2, out_channels: 2, kernel, stride, padding };
+        let input: Vec<f64> = (1..=2 * 5 * 4).map(f64::from).collect();
+        let padded = |channel: usize, y: usize, x: usize| match (y.checked_sub(1), x.checked_sub(2)) {
+            (Some(y @ ..5), Some(x @ ..4)) => input[channel * 20 + y * 4 + x],
+            _ => 0.0,
+        };
+        for (channel, ky, kx) in (0..12).map(|tap| (tap / 6, tap % 6 / 3, tap % 3)) {
+            let mut weight = [0.0; 24];
+            weight[12 + channel * 6 + ky * 3 + kx] = 1.0;
+            let output = run(layer.clone(), &[2, 5, 4], &[("c.weight", &weight), ("c.bias", &[0.0, 0.0])], &input);
+            let shifted = (0..18).map(|at| padded(channel, at / 6 * 2 + ky, at % 6 + kx));
+            assert_close(&output, &[0.0; 18].into_iter().chain(shifted).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
     fn batch_norm_is_per_channel_of_images_and_per_element_of_vectors() {
         let layer = Layer::BatchNorm { name: "n".to_owned(), channels: 2, epsilon: 1.0 };
         let weights: [(&str, &[f64]); 4] =
