@@ -57,13 +57,20 @@ pub fn forward(layers: &[Layer], parameters: &Parameters, input: &Tensor, mut ma
                 x.contiguous()?.matmul(&parameters.get(name, "weight")?.t()?)?.broadcast_add(parameters.get(name, "bias")?)?
             }
             Layer::Conv2d { name, kernel, stride, padding, .. } => {
-                let convolution = Convolution { input: image(before), output: image(after), kernel: *kernel, stride: *stride, padding: *padding };
+                let convolution =
+                    Convolution { input: image(before), output: image(after), kernel: *kernel, stride: *stride, padding: *padding };
                 let relu = layers.get(index + 1) == Some(&Layer::Relu);
                 index += usize::from(relu);
                 let pooling = match layers.get(index + 1) {
                     Some(Layer::MaxPool2d { kernel, stride }) => {
                         index += 1;
-                        Some(Pooling { input: image(after), output: image(&shapes[index + 1]), kernel: *kernel, stride: *stride, maximum: true })
+                        Some(Pooling {
+                            input: image(after),
+                            output: image(&shapes[index + 1]),
+                            kernel: *kernel,
+                            stride: *stride,
+                            maximum: true,
+                        })
                     }
                     _ => None,
                 };

@@ -64,7 +64,15 @@ impl CustomOp3 for Convolve {
         "convolution"
     }
 
-    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout, w: &CpuStorage, wl: &Layout, b: &CpuStorage, bl: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        xl: &Layout,
+        w: &CpuStorage,
+        wl: &Layout,
+        b: &CpuStorage,
+        bl: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         let [channels, height, width] = self.block.output();
         let shape = Shape::from((xl.dims()[0], channels, height, width));
         with_element!(x.dtype(), T, {
@@ -74,7 +82,14 @@ impl CustomOp3 for Convolve {
         })
     }
 
-    fn bwd(&self, x: &Tensor, w: &Tensor, b: &Tensor, output: &Tensor, gradient: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+    fn bwd(
+        &self,
+        x: &Tensor,
+        w: &Tensor,
+        b: &Tensor,
+        output: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let of_images = x.track_op();
         let chosen = self.chosen.get().map_or(&[][..], Vec::as_slice);
         with_element!(x.dtype(), T, {

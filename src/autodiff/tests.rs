@@ -44,7 +44,8 @@ fn values(tensor: &Tensor) -> Vec<f64> {
 
 /// The largest |a − b| / (|b| + 1e-3): NaN, or a different length, is infinite.
 fn difference(a: &[f64], b: &[f64]) -> f64 {
-    let worst = a.iter().zip(b).map(|(a, b)| (a - b).abs() / (b.abs() + 1e-3)).fold(0.0, |worst: f64, d| if d <= worst { worst } else { d });
+    let worst =
+        a.iter().zip(b).map(|(a, b)| (a - b).abs() / (b.abs() + 1e-3)).fold(0.0, |worst: f64, d| if d <= worst { worst } else { d });
     if a.len() == b.len() && worst.is_finite() { worst } else { f64::INFINITY }
 }
 
@@ -143,8 +144,14 @@ fn networks() -> Vec<(Vec<usize>, Vec<Layer>)> {
     vec![
         (vec![3, 9, 7], odd_classifier()),
         (vec![2, 7, 5], vec![convolution("c", [2, 3], [3, 2], [2, 1], [1, 0]), Layer::Tanh, Layer::Flatten]),
-        (vec![1, 8, 11], vec![convolution("c", [1, 2], [2, 5], [3, 2], [1, 4]), Layer::Relu, Layer::AveragePool2d { kernel: [1, 2], stride: [1, 3] }]),
-        (vec![2, 6, 7], vec![convolution("c", [2, 3], [1, 1], [1, 1], [0, 0]), Layer::MaxPool2d { kernel: [3, 2], stride: [2, 3] }, norm("n", 3)]),
+        (
+            vec![1, 8, 11],
+            vec![convolution("c", [1, 2], [2, 5], [3, 2], [1, 4]), Layer::Relu, Layer::AveragePool2d { kernel: [1, 2], stride: [1, 3] }],
+        ),
+        (
+            vec![2, 6, 7],
+            vec![convolution("c", [2, 3], [1, 1], [1, 1], [0, 0]), Layer::MaxPool2d { kernel: [3, 2], stride: [2, 3] }, norm("n", 3)],
+        ),
         (vec![1, 9, 5], vec![Layer::MaxPool2d { kernel: [2, 3], stride: [1, 1] }, Layer::Dropout2d { rate: 0.5 }, Layer::Elu]),
         (vec![5], vec![linear("a", 5, 6), Layer::Softplus, norm("n", 6), Layer::Reshape { shape: vec![1, 2, 3] }, Layer::Sigmoid]),
     ]
@@ -169,9 +176,11 @@ fn gradients_equal_finite_differences() -> Result<()> {
             start.insert(name, weight);
         }
         let loss = |at: &BTreeMap<String, Weight>| -> Result<(f64, BTreeMap<String, Vec<f64>>)> {
-            let variables: BTreeMap<String, Var> = at.iter().map(|(name, weight)| (name.clone(), Var::from_tensor(&tensor(weight)).unwrap())).collect();
+            let variables: BTreeMap<String, Var> =
+                at.iter().map(|(name, weight)| (name.clone(), Var::from_tensor(&tensor(weight)).unwrap())).collect();
             let mut masks = |layer: usize, rate: f64, shape: &[usize]| {
-                let keep = (0..shape.iter().product()).map(|i| f64::from(u8::from(stream.uniform([9, layer as u32, 0], i as u32) >= rate)) / (1.0 - rate));
+                let keep = (0..shape.iter().product())
+                    .map(|i| f64::from(u8::from(stream.uniform([9, layer as u32, 0], i as u32) >= rate)) / (1.0 - rate));
                 Tensor::from_vec(keep.collect::<Vec<_>>(), shape, &Device::Cpu)
             };
             let output = forward(&layers, &Parameters::trained(&variables), &variables["input"], Some(&mut masks))?;
@@ -192,7 +201,11 @@ fn gradients_equal_finite_differences() -> Result<()> {
                 };
                 let step = 1e-6;
                 let slope = (shifted(step)? - shifted(-2.0 * step)?) / (2.0 * step);
-                assert!(difference(&[gradient[index]], &[slope]) <= 1e-5, "network {number}, {name}[{index}]: {} but the slope is {slope}", gradient[index]);
+                assert!(
+                    difference(&[gradient[index]], &[slope]) <= 1e-5,
+                    "network {number}, {name}[{index}]: {} but the slope is {slope}",
+                    gradient[index]
+                );
                 assert!(difference(&[gradient[index] * 1.01 + 1e-3], &[slope]) > 1e-5, "the negative control");
             }
         }

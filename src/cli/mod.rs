@@ -1,7 +1,14 @@
 //! The command line: one file per verb, each drives the same jobs as the window.
 
+mod bench;
+mod data;
+mod drawing;
+mod evaluate;
+mod figures;
+mod map;
 mod progress;
 mod shared;
+mod small;
 mod train;
 
 use crate::error::Result;
@@ -9,22 +16,50 @@ use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
 /// A microscope for what an image classifier does not know: maps of uncertainty over the latent plane of a VAE.
+///
+/// Without a verb it writes the paper's figures (Smith & Gal 2018) into the folder `figures`.
 #[derive(Debug, Parser)]
-#[command(name = "epistemap", version, about)]
+#[command(name = "epistemap", version, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     verb: Option<Verb>,
 }
 
+const EXAMPLES: &str = "Examples:
+  epistemap figures --out figures --format pdf --venue uai
+  epistemap map --grid 200 --extent=-6,6 --samples 100 --members 5 --out map.npz
+  epistemap evaluate --json
+  epistemap train classifier --seed 10 --out my-models/classifier-10
+
+Exit codes: 0 done; 1 failed, with one sentence on standard error; 2 the command line was not understood.";
+
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Write the paper's figures.
+    Figures(Box<figures::Figures>),
+    /// Compute a map of the latent plane, as arrays (npz, csv) or as a picture (png, svg, pdf).
+    Map(Box<map::Map>),
+    /// Say how good the models are: accuracy, NLL, Brier, ECE, −ELBO.
+    Evaluate(evaluate::Evaluate),
     /// Train a VAE, a classifier or an ensemble.
-    Train(train::Train),
+    Train(Box<train::Train>),
+    /// Make trained models ready to ship: f16 weights, encodings, a card.
+    Pack(evaluate::Pack),
+    /// List data sets, or download one.
+    Data(data::Data),
+    /// Measure how fast this machine is.
+    Bench(Box<bench::Bench>),
+    /// List what can compute here.
+    Devices,
+    /// Read back what made a figure or a map.
+    Provenance(small::Provenance),
+    /// Print a script that completes this program's command line in a shell.
+    Completions(small::Completions),
 }
 
-/// Runs the program on its command line. 0: done; 1: failed, with one sentence on standard error; 2: not understood.
+/// Runs the program on its command line and says what went wrong, if anything did.
 pub fn main() -> ExitCode {
-    match run(Cli::parse()) {
+    match run(Cli::parse().verb) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("epistemap: {error}");
@@ -33,9 +68,23 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> Result<()> {
-    match cli.verb {
+fn run(verb: Option<Verb>) -> Result<()> {
+    match verb {
+        Some(Verb::Figures(figures)) => figures.run(),
+        Some(Verb::Map(map)) => map.run(),
+        Some(Verb::Evaluate(evaluate)) => evaluate.run(),
         Some(Verb::Train(train)) => train.run(),
-        None => Ok(()),
+        Some(Verb::Pack(pack)) => pack.run(),
+        Some(Verb::Data(data)) => data.run(),
+        Some(Verb::Bench(bench)) => bench.run(),
+        Some(Verb::Devices) => small::devices(),
+        Some(Verb::Provenance(provenance)) => provenance.run(),
+        Some(Verb::Completions(completions)) => completions.run(),
+        None => {
+            eprintln!(
+                "This version has no window yet: writing the paper's figures into the folder `figures`. `epistemap --help` lists the verbs."
+            );
+            figures::Figures::default_run()
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! Progress for a person at a terminal; silent bars elsewhere, so that logs stay readable.
 
+use crate::jobs::Progress;
 use indicatif::{ProgressBar, ProgressStyle};
+use std::ops::ControlFlow;
 
 /// A progress bar on standard error; nothing is drawn where that is no terminal.
 pub struct Bar {
@@ -19,6 +21,21 @@ impl Bar {
     pub fn at(&self, position: u64, message: &str) {
         self.bar.set_position(position);
         self.bar.set_message(message.to_owned());
+    }
+
+    /// Moves to `position` of a new total and shows a short message.
+    pub fn of(&self, position: u64, total: u64, message: &str) {
+        self.bar.set_length(total);
+        self.at(position, message);
+    }
+
+    /// Follows a job.
+    pub fn follow(&self) -> impl FnMut(Progress) -> ControlFlow<()> {
+        |Progress { done, total }| {
+            self.bar.set_length(total);
+            self.bar.set_position(done);
+            ControlFlow::Continue(())
+        }
     }
 
     /// Says a line that stays, above the bar; also where there is no terminal.

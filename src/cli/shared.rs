@@ -1,35 +1,168 @@
 //! Options that several verbs share.
 
 use crate::data::{self, Dataset, Split};
-use crate::error::Result;
-use clap::Args;
+use crate::engine::{self, Engine, Masks};
+use crate::error::{Error, Result};
+use crate::jobs::{self, MapSettings, ModelSet};
+use crate::latent::View;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// Where data are.
 #[derive(Debug, Args)]
 pub struct DataOptions {
-    /// The folder that holds the data sets [default: the user's data directory, then ../shared/data].
+    /// The folder that holds the data sets [default: `EPISTEMAP_DATA`, the user's data directory, then ../shared/data].
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
 }
 
+/// The name of the decoded digits as a data set.
+const DECODED: &str = "decoded-digits";
+/// The decoded digits come in one piece; so many of them are for training, the others for testing.
+const DECODED_TRAIN: usize = 8_000;
+
 impl DataOptions {
-    /// Loads a known data set.
+    /// Loads a known data set. Where MNIST is nowhere to be found and no folder was named, the decoded digits stand in, and
+    /// standard error says so.
     ///
     /// # Errors
     /// When it is not known, not there or damaged.
     pub fn load(&self, name: &str, split: Split) -> Result<Dataset> {
-        data::locate::find(data::sources::named(name)?, split, self.data.as_deref())
+        if name == DECODED {
+            return decoded(split);
+        }
+        let source = data::sources::named(name)?;
+        let named = self.data.is_some() || std::env::var_os(data::locate::VARIABLE).is_some();
+        if name == "mnist" && !named && data::locate::locate(source, split, None).is_none() {
+            eprintln!("MNIST is not on this machine: the decoded digits stand in for it. `epistemap data fetch mnist` downloads it.");
+            return decoded(split);
+        }
+        data::locate::find(source, split, self.data.as_deref())
     }
 }
 
+fn decoded(split: Split) -> Result<Dataset> {
+    let digits = jobs::decoded_digits()?;
+    Ok(match split {
+        Split::Train => digits.slice(0..DECODED_TRAIN),
+        Split::Test => digits.slice(DECODED_TRAIN..digits.len()),
+    })
+}
+
 /// The seed.
-#[derive(Debug, Args)]
+#[derive(Clone, Copy, Debug, Args)]
 pub struct Seed {
     /// The seed of everything random.
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub seed: u32,
+}
+
+/// Which models, and what computes with them.
+#[derive(Debug, Args)]
+pub struct ModelOptions {
+    /// A folder of model folders: one VAE and the classifiers [default: the shipped models].
+    #[arg(long, value_name = "DIR")]
+    pub models: Option<PathBuf>,
+    /// What computes.
+    #[arg(long, value_parser = PossibleValuesParser::new(engine::available().iter().map(|kind| kind.name)), default_value = "cpu")]
+    pub engine: String,
+}
+
+impl ModelOptions {
+    /// Opens the models and an engine for them.
+    ///
+    /// # Errors
+    /// When a model is damaged, they do not fit each other, or there is no such engine.
+    pub fn open(&self) -> Result<(ModelSet, Box<dyn Engine>)> {
+        let set = ModelSet::open(self.models.as_deref())?;
+        let engine = engine::open(&self.engine, Arc::clone(&set.models))?;
+        Ok((set, engine))
+    }
+}
+
+/// What fixes a map, given the models.
+#[derive(Debug, Args)]
+pub struct MapOptions {
+    /// Points along each axis.
+    #[arg(long, value_name = "N", default_value_t = 128)]
+    grid: usize,
+    /// The first and the last latent coordinate, of both axes.
+    #[arg(long, value_name = "MIN,MAX", value_parser = pair::<f64>, default_value = "-10,10", allow_hyphen_values = true)]
+    extent: [f64; 2],
+    /// Dropout draws per ensemble member, T.
+    #[arg(long, value_name = "T", default_value_t = 50)]
+    samples: u32,
+    /// How many ensemble members, or which: a count, or their numbers with commas [default: all].
+    #[arg(long, value_name = "E|N,N,…", value_parser = members)]
+    members: Option<MemberChoice>,
+    #[command(flatten)]
+    seed: Seed,
+    /// One mask per draw for the whole plane (a smooth map), or new masks at every point (as the paper's code).
+    #[arg(long, value_enum, default_value_t = MaskChoice::Shared)]
+    masks: MaskChoice,
+}
+
+/// Members as a person names them.
+#[derive(Clone, Debug)]
+pub enum MemberChoice {
+    /// The first so many.
+    First(usize),
+    /// These.
+    These(Vec<usize>),
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum MaskChoice {
+    Shared,
+    PerPoint,
+}
+
+impl MapOptions {
+    /// The settings of the map for a set of models.
+    ///
+    /// # Errors
+    /// When a number makes no sense, or a member is not there.
+    pub fn settings(&self, set: &ModelSet) -> Result<MapSettings> {
+        let wanted = match &self.members {
+            None => None,
+            Some(MemberChoice::First(count)) => Some((0..(*count).min(MOST_MEMBERS)).collect()),
+            Some(MemberChoice::These(numbers)) => Some(numbers.clone()),
+        };
+        Ok(MapSettings {
+            view: View::square(self.extent, self.grid)?,
+            samples: self.samples,
+            members: set.members(wanted.as_deref())?,
+            seed: self.seed.seed,
+            masks: match self.masks {
+                MaskChoice::Shared => Masks::Shared,
+                MaskChoice::PerPoint => Masks::PerPoint,
+            },
+        })
+    }
+}
+
+/// More than this are in no ensemble; a count beyond it need not become a list.
+const MOST_MEMBERS: usize = 10_000;
+
+/// A count, or numbers with commas; one number with a comma after it is that member alone.
+fn members(text: &str) -> std::result::Result<MemberChoice, String> {
+    let wrong = || format!("'{text}' is neither a count such as 5 nor numbers such as 0,3,7");
+    if text.contains(',') {
+        let numbers: std::result::Result<Vec<usize>, _> = text.trim_end_matches(',').split(',').map(|part| part.trim().parse()).collect();
+        return numbers.map(MemberChoice::These).map_err(|_| wrong());
+    }
+    text.trim().parse().map(MemberChoice::First).map_err(|_| wrong())
+}
+
+/// A parser of the names in a registry, which the help then lists.
+pub fn choice<T: Clone + Send + Sync + 'static>(
+    names: impl IntoIterator<Item = &'static str>,
+    named: fn(&str) -> Option<T>,
+) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(names).try_map(move |name| named(&name).ok_or("it is not known"))
 }
 
 /// Two values with a comma between them.
@@ -39,4 +172,24 @@ pub struct Seed {
 pub fn pair<T: FromStr>(text: &str) -> std::result::Result<[T; 2], String> {
     let parts: Option<Vec<T>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
     parts.and_then(|parts| parts.try_into().ok()).ok_or_else(|| format!("'{text}' is not two numbers with a comma between them"))
+}
+
+/// Prints a result to standard output.
+///
+/// # Errors
+/// When standard output is closed or full.
+pub fn print(text: &str) -> Result<()> {
+    use std::io::Write as _;
+    let mut output = std::io::stdout().lock();
+    let written = writeln!(output, "{text}").and_then(|()| output.flush());
+    written.map_err(|error| Error::io(std::path::Path::new("standard output"), &error))
+}
+
+/// Prints a result as JSON to standard output.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value);
+    print(&text.map_err(|error| Error::setting("--json", error.to_string(), "report this defect"))?)
 }

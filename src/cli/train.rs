@@ -74,6 +74,9 @@ struct Common {
     /// [default: 0.001 for adam, 1 for adadelta, 0.05 for sgd].
     #[arg(long, value_name = "R")]
     learning_rate: Option<f64>,
+    /// Let the learning rate fall linearly to 0 over the training.
+    #[arg(long)]
+    anneal: bool,
     /// Train on the first N images only.
     #[arg(long, value_name = "N")]
     images: Option<usize>,
@@ -144,7 +147,11 @@ impl Common {
         let (mut train, test) = (self.data.load(&self.dataset, Split::Train)?, self.data.load(&self.dataset, Split::Test)?);
         if let Some(images) = self.images {
             if !(1..=train.len()).contains(&images) {
-                return Err(Error::setting("--images", format!("{images} is out of range"), format!("give a number from 1 to {}", train.len())));
+                return Err(Error::setting(
+                    "--images",
+                    format!("{images} is out of range"),
+                    format!("give a number from 1 to {}", train.len()),
+                ));
             }
             train = train.slice(0..images);
         }
@@ -168,6 +175,7 @@ impl Common {
             epochs: self.epochs.unwrap_or(if vae { 50 } else { 12 }),
             batch: self.batch,
             optimiser,
+            anneal: self.anneal,
             seed,
         };
         let (name, epochs) = (settings.name.clone(), settings.epochs);
@@ -175,7 +183,10 @@ impl Common {
         train::run(settings, train, test, folder, self.resume, &mut |event| {
             match event {
                 Event::Step(epoch, step) => {
-                    bar.at(((epoch - 1) * train.len() + step.images) as u64, &format!("{name}, epoch {epoch} of {epochs}, loss {:.4}", step.loss));
+                    bar.at(
+                        ((epoch - 1) * train.len() + step.images) as u64,
+                        &format!("{name}, epoch {epoch} of {epochs}, loss {:.4}", step.loss),
+                    );
                 }
                 Event::Epoch(epoch) => {
                     let test = match epoch.test {
@@ -184,7 +195,10 @@ impl Common {
                             format!("−ELBO {negative_elbo:.2} = {reconstruction:.2} + {kl:.2} nats")
                         }
                     };
-                    bar.say(&format!("{name}, epoch {} of {epochs}: loss {:.4}, test {test} ({:.0} s)", epoch.epoch, epoch.loss, epoch.seconds));
+                    bar.say(&format!(
+                        "{name}, epoch {} of {epochs}: loss {:.4}, test {test} ({:.0} s)",
+                        epoch.epoch, epoch.loss, epoch.seconds
+                    ));
                 }
             }
             ControlFlow::Continue(())

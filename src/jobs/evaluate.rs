@@ -58,7 +58,14 @@ pub struct Evaluation {
 ///
 /// # Errors
 /// When the data are not of the models' shape or classes, the engine fails, or the observer stops.
-pub fn evaluate(set: &ModelSet, engine: &mut dyn Engine, data: &Dataset, samples: u32, seed: u32, observe: Observer<'_>) -> Result<Evaluation> {
+pub fn evaluate(
+    set: &ModelSet,
+    engine: &mut dyn Engine,
+    data: &Dataset,
+    samples: u32,
+    seed: u32,
+    observe: Observer<'_>,
+) -> Result<Evaluation> {
     let (classes, members) = (set.ensemble().classes().len(), set.ensemble().members());
     if set.ensemble().image_shape() != data.image_shape || classes != data.classes.len() {
         return Err(Error::setting(

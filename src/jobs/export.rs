@@ -1,8 +1,8 @@
 //! Raw maps for other programs: npz with every measure and the axes, CSV with one line per point.
 
+use super::ModelSet;
 use super::figures::provenance;
 use super::map::Map;
-use super::ModelSet;
 use crate::error::{Error, Result};
 use crate::figure::provenance::{NPZ_MEMBER, csv_line};
 use crate::uncertainty::Measure;
@@ -58,7 +58,7 @@ impl Map {
     pub fn to_csv(&self, provenance: &Value) -> String {
         let arrays = self.arrays();
         let mut text = csv_line(provenance) + "z1,z2";
-        arrays.iter().for_each(|(name, _)| text.extend([",", name]));
+        text.extend(arrays.iter().flat_map(|(name, _)| [",", name]));
         for (point, [z1, z2]) in self.settings.view.points().into_iter().enumerate() {
             // Writing to a string cannot fail.
             let _ = write!(text, "\n{z1},{z2}");

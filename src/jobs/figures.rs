@@ -58,7 +58,12 @@ fn document(set: &ModelSet, engine: &str, figure: &Figure, map: &Map, settings: 
         title: settings.title.then(|| figure.title.to_owned()),
     };
     let members = places.iter().map(|&place| map.settings.members[place]).collect();
-    let provenance = provenance(set, engine, &MapSettings { members, ..map.settings.clone() }, &json!({ "figure": figure.name, "measure": measure.key() }));
+    let provenance = provenance(
+        set,
+        engine,
+        &MapSettings { members, ..map.settings.clone() },
+        &json!({ "figure": figure.name, "measure": measure.key() }),
+    );
     Ok(Document { title: figure.title.to_owned(), canvas: figure.draw(&data, scatter, &options)?, provenance })
 }
 

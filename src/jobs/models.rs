@@ -87,7 +87,8 @@ impl ModelSet {
     pub fn load(folder: &Path) -> Result<Self> {
         let entries = std::fs::read_dir(folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
         let entries = entries.map_err(|error| Error::io(folder, &error))?;
-        let mut models: Vec<PathBuf> = entries.iter().map(std::fs::DirEntry::path).filter(|path| path.join(DESCRIPTION).is_file()).collect();
+        let mut models: Vec<PathBuf> =
+            entries.iter().map(std::fs::DirEntry::path).filter(|path| path.join(DESCRIPTION).is_file()).collect();
         models.sort_by_key(|path| by_number(&path.to_string_lossy()));
         let mut read = Vec::new();
         for path in models {
@@ -100,11 +101,13 @@ impl ModelSet {
     }
 
     fn assemble(origin: &Path, files: Vec<(PathBuf, Vec<u8>, Vec<u8>)>, encodings: Option<ShippedEncodings>) -> Result<Self> {
-        let (mut vaes, mut classifiers, mut hashes): (Vec<(Description, Vae)>, Vec<(Description, Classifier)>, _) = (vec![], vec![], BTreeMap::new());
+        let mut vaes: Vec<(Description, Vae)> = Vec::new();
+        let mut classifiers: Vec<(Description, Classifier)> = Vec::new();
+        let mut hashes = BTreeMap::new();
         for (path, description, weights) in files {
             let (parsed, model) = folder::parse(&path, &description, &weights)?;
             let hash = Sha256::new().chain_update(&description).chain_update(&weights).finalize();
-            hashes.insert(parsed.name().to_owned(), hash.iter().map(|byte| format!("{byte:02x}")).collect());
+            hashes.insert(parsed.name().to_owned(), hexadecimal(&hash));
             match model {
                 Model::Vae(vae) => vaes.push((parsed, vae)),
                 Model::Classifier(classifier) => classifiers.push((parsed, classifier)),
@@ -117,7 +120,8 @@ impl ModelSet {
         };
         let (mut descriptions, members): (Vec<_>, Vec<_>) = classifiers.into_iter().unzip();
         descriptions.insert(0, description);
-        let fits = |error: Error| Error::file(origin, error.to_string().trim_end_matches('.'), "leave only models that fit each other in it");
+        let fits =
+            |error: Error| Error::file(origin, error.to_string().trim_end_matches('.'), "leave only models that fit each other in it");
         let ensemble = Ensemble::new(members).map_err(fits)?;
         let models = Arc::new(Models::new(Some(vae.decoder.clone()), ensemble).map_err(fits)?);
         Ok(Self { origin: origin.to_owned(), vae, models, encodings, hashes, descriptions })
@@ -169,6 +173,10 @@ pub fn decoded_digits() -> Result<Dataset> {
     let shape = set.vae.image_shape();
     let mut engine = engine::open("cpu", Arc::clone(&set.models))?;
     data::decoded_digits(&test.points, &test.labels, &test.classes, [shape[0], shape[1], shape[2]], |z| engine.decode(z))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
 /// A key that sorts numbers within names by value: classifier-2 before classifier-10.

@@ -66,7 +66,12 @@ fn card(descriptions: &[Description], evaluation: &Evaluation) -> String {
         let _ = writeln!(
             text,
             "- `epistemap train {what} --epochs {} --batch {} --seed {} --out {}`: {}, on {} images",
-            training["epochs"], training["batch"], training["seed"], description.name(), training["optimiser"], training["images"]
+            training["epochs"],
+            training["batch"],
+            training["seed"],
+            description.name(),
+            training["optimiser"],
+            training["images"]
         );
     }
     text

@@ -93,9 +93,9 @@ impl Convolution {
         self.for_each_run(|tap, y, first, to, length| {
             let source = &columns[tap * pixels + y * width + first..][..length];
             if stride == 1 {
-                image[to..to + length].iter_mut().zip(source).for_each(|(to, &from)| *to = *to + from);
+                image[to..to + length].iter_mut().zip(source).for_each(|(to, &from)| *to += from);
             } else {
-                image[to..].iter_mut().step_by(stride).zip(source).for_each(|(to, &from)| *to = *to + from);
+                image[to..].iter_mut().step_by(stride).zip(source).for_each(|(to, &from)| *to += from);
             }
         });
     }
@@ -131,10 +131,9 @@ impl ConvolutionBlock {
             let product = MatMut::from_row_major_slice_mut(&mut *output, channels, pixels);
             matmul(product, Accum::Replace, weight, MatRef::from_row_major_slice(columns, taps, pixels), T::one_impl(), Par::Seq);
             for (channel, &bias) in output.chunks_mut(pixels).zip(bias) {
-                if self.relu {
-                    channel.iter_mut().for_each(|value| *value = rectified(*value + bias));
-                } else {
-                    channel.iter_mut().for_each(|value| *value = *value + bias);
+                for value in channel {
+                    let sum = *value + bias;
+                    *value = if self.relu && sum < T::ZERO { T::ZERO } else { sum };
                 }
             }
         };
@@ -159,7 +158,14 @@ impl ConvolutionBlock {
 
     /// The gradients for the gradient of the output, given what [`forward`](Self::forward) returned. `of_images`: whether
     /// the gradient of the images is wanted.
-    pub fn backward<T: Real>(&self, images: &[T], weight: &[T], (output, chosen): (&[T], &[u16]), gradient: &[T], of_images: bool) -> Gradients<T> {
+    pub fn backward<T: Real>(
+        &self,
+        images: &[T],
+        weight: &[T],
+        (output, chosen): (&[T], &[u16]),
+        gradient: &[T],
+        of_images: bool,
+    ) -> Gradients<T> {
         let geometry = self.convolution;
         let (taps, pixels, channels) = (geometry.taps(), geometry.pixels(), geometry.output[0]);
         let (input_len, length) = (geometry.image_len(), self.output().iter().product::<usize>());
@@ -168,26 +174,32 @@ impl ConvolutionBlock {
         let weight = MatRef::from_row_major_slice(weight, channels, taps);
         let mut of_image = vec![T::ZERO; if of_images { images.len() } else { 0 }];
         // One slot per group; empty where nothing is wanted, so that the zip below keeps its length.
-        let mut slots: Vec<&mut [T]> = if of_images {
+        let slots: Vec<&mut [T]> = if of_images {
             of_image.chunks_mut(group * input_len).collect()
         } else {
             (0..count.div_ceil(group)).map(|_| Default::default()).collect()
         };
-        let sum_of_group = |(number, slot): (usize, &mut &mut [T])| {
+        let sum_of_group = |(number, slot): (usize, &mut [T])| {
             let mut columns = vec![T::ZERO; taps * pixels];
             let mut of_columns = vec![T::ZERO; if of_images { taps * pixels } else { 0 }];
             let (mut passed, mut of_output) = (vec![T::ZERO; length], vec![T::ZERO; geometry.output_len()]);
             let (mut of_weight, mut of_bias) = (vec![T::ZERO; channels * taps], vec![T::ZERO; channels]);
             for index in number * group..((number + 1) * group).min(count) {
                 let part = index * length..(index + 1) * length;
-                self.through_relu_and_pooling(&output[part.clone()], chosen.get(part.clone()), &gradient[part], &mut passed, &mut of_output);
+                self.through_relu_and_pooling(
+                    &output[part.clone()],
+                    chosen.get(part.clone()),
+                    &gradient[part],
+                    &mut passed,
+                    &mut of_output,
+                );
                 let rows = MatRef::from_row_major_slice(&of_output, channels, pixels);
                 geometry.unfold(&images[index * input_len..][..input_len], &mut columns);
                 let seen = MatRef::from_row_major_slice(&columns, taps, pixels);
                 let target = MatMut::from_row_major_slice_mut(&mut of_weight, channels, taps);
                 matmul(target, Accum::Add, rows, seen.transpose(), T::one_impl(), Par::Seq);
                 for (sum, channel) in of_bias.iter_mut().zip(of_output.chunks(pixels)) {
-                    *sum = *sum + lane_sum(channel);
+                    *sum += lane_sum(channel);
                 }
                 if of_images {
                     let target = MatMut::from_row_major_slice_mut(&mut of_columns, taps, pixels);
@@ -197,18 +209,25 @@ impl ConvolutionBlock {
             }
             (of_weight, of_bias)
         };
-        let sums: Vec<(Vec<T>, Vec<T>)> = slots.par_iter_mut().enumerate().map(sum_of_group).collect();
+        let sums: Vec<(Vec<T>, Vec<T>)> = slots.into_par_iter().enumerate().map(sum_of_group).collect();
         let mut gradients = Gradients { images: of_image, weight: vec![T::ZERO; channels * taps], bias: vec![T::ZERO; channels] };
         for (of_weight, of_bias) in sums {
-            gradients.weight.iter_mut().zip(of_weight).for_each(|(sum, part)| *sum = *sum + part);
-            gradients.bias.iter_mut().zip(of_bias).for_each(|(sum, part)| *sum = *sum + part);
+            gradients.weight.iter_mut().zip(of_weight).for_each(|(sum, part)| *sum += part);
+            gradients.bias.iter_mut().zip(of_bias).for_each(|(sum, part)| *sum += part);
         }
         gradients
     }
 
     /// The gradient of one image's convolution before the ReLU, for that of the block's output. `gradient` is scratch of the
     /// output's length.
-    fn through_relu_and_pooling<T: Real>(&self, output: &[T], chosen: Option<&[u16]>, of_block: &[T], gradient: &mut [T], of_convolution: &mut [T]) {
+    fn through_relu_and_pooling<T: Real>(
+        &self,
+        output: &[T],
+        chosen: Option<&[u16]>,
+        of_block: &[T],
+        gradient: &mut [T],
+        of_convolution: &mut [T],
+    ) {
         let passed = if self.pooling.is_some() { &mut *gradient } else { &mut *of_convolution };
         for ((target, &gradient), &output) in passed.iter_mut().zip(of_block).zip(output) {
             // What the ReLU cut off is the maximum of a window only where the whole window was cut off.
@@ -220,17 +239,13 @@ impl ConvolutionBlock {
     }
 }
 
-fn rectified<T: Real>(value: T) -> T {
-    if value > T::ZERO { value } else { T::ZERO }
-}
-
 /// A sum in eight lanes, which the compiler can vectorise: a plain one must add in order.
 fn lane_sum<T: Real>(values: &[T]) -> T {
     let mut lanes = [T::ZERO; 8];
     let chunks = values.chunks_exact(8);
     let rest: T = chunks.remainder().iter().copied().sum();
     for chunk in chunks {
-        lanes.iter_mut().zip(chunk).for_each(|(lane, &value)| *lane = *lane + value);
+        lanes.iter_mut().zip(chunk).for_each(|(lane, &value)| *lane += value);
     }
     lanes.into_iter().sum::<T>() + rest
 }

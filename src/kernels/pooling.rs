@@ -54,7 +54,7 @@ impl Pooling {
         self.for_each_row(|corner, first| {
             let (output, chosen) = (&mut output[first..][..width], &mut chosen[first..][..width]);
             for (number, offset) in offsets.iter().enumerate() {
-                let candidates = &image[corner + offset..][..(width - 1) * stride + 1];
+                let candidates = &image[corner + offset..][..=((width - 1) * stride)];
                 for x in 0..width {
                     let (candidate, best) = (candidates[x * stride], output[x]);
                     let better = number == 0 || candidate > best;
@@ -73,7 +73,7 @@ impl Pooling {
         self.for_each_row(|corner, first| {
             for x in 0..width {
                 let target = &mut of_image[corner + x * stride + offsets[usize::from(chosen[first + x])]];
-                *target = *target + gradient[first + x];
+                *target += gradient[first + x];
             }
         });
     }
@@ -99,21 +99,23 @@ impl Pooling {
     pub fn backward<T: Real>(&self, images: &[T], gradient: &[T]) -> Vec<T> {
         let (offsets, share) = (self.offsets(), T::reciprocal(self.kernel[0] * self.kernel[1]));
         let mut of_images = vec![T::ZERO; images.len()];
-        of_images
-            .par_chunks_mut(self.plane())
-            .zip(images.par_chunks(self.plane()))
-            .zip(gradient.par_chunks(self.pooled()))
-            .for_each(|((target, plane), gradient)| {
+        of_images.par_chunks_mut(self.plane()).zip(images.par_chunks(self.plane())).zip(gradient.par_chunks(self.pooled())).for_each(
+            |((target, plane), gradient)| {
                 for (at, &gradient) in gradient.iter().enumerate() {
                     let corner = self.corner(at);
                     if self.maximum {
-                        let largest = offsets.iter().fold(corner, |best, &offset| if plane[corner + offset] > plane[best] { corner + offset } else { best });
-                        target[largest] = target[largest] + gradient;
+                        let largest = offsets
+                            .iter()
+                            .fold(corner, |best, &offset| if plane[corner + offset] > plane[best] { corner + offset } else { best });
+                        target[largest] += gradient;
                     } else {
-                        offsets.iter().for_each(|&offset| target[corner + offset] = target[corner + offset] + gradient * share);
+                        for offset in &offsets {
+                            target[corner + offset] += gradient * share;
+                        }
                     }
                 }
-            });
+            },
+        );
         of_images
     }
 }

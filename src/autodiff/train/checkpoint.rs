@@ -4,6 +4,7 @@
 use super::{Settings, Trainer, optimiser};
 use crate::error::{Error, Result};
 use crate::files;
+use crate::nets::Layer;
 use candle_core::{Device, Var};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::{BTreeMap, HashMap};
@@ -27,7 +28,11 @@ impl Trainer {
             let weight = variable.flatten_all()?.to_vec1::<f32>()?;
             let [first, second] = self.optimiser.slots.get(name).cloned().unwrap_or_else(|| [(); 2].map(|()| vec![0.0; weight.len()]));
             for (part, values) in PARTS.iter().zip([weight, first, second]) {
-                entries.push((format!("{part}/{name}"), variable.dims().to_vec(), values.iter().flat_map(|value| value.to_le_bytes()).collect()));
+                entries.push((
+                    format!("{part}/{name}"),
+                    variable.dims().to_vec(),
+                    values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+                ));
             }
         }
         let mut views = Vec::new();
@@ -47,7 +52,8 @@ impl Trainer {
     /// # Errors
     /// When the file is missing or damaged.
     pub fn load(path: &Path) -> Result<Self> {
-        let damaged = |problem: String| Error::file(path, format!("not a checkpoint: {problem}"), "start the training anew, without --resume");
+        let damaged =
+            |problem: String| Error::file(path, format!("not a checkpoint: {problem}"), "start the training anew, without --resume");
         let bytes = files::read(path)?;
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(error.to_string()))?;
         let tensors = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
@@ -60,7 +66,7 @@ impl Trainer {
         let count = |key| fact(key)?.parse::<u64>().map_err(|error| damaged(format!("'{key}': {error}")));
         let (epochs_done, steps) = (count(EPOCHS)? as usize, count(STEPS)?);
         let (mut variables, mut slots) = (BTreeMap::new(), BTreeMap::new());
-        for (name, shape) in settings.layers().into_iter().flat_map(|layer| layer.weights()) {
+        for (name, shape) in settings.layers().into_iter().flat_map(Layer::weights) {
             let mut read = Vec::new();
             for part in PARTS {
                 let view = tensors.tensor(&format!("{part}/{name}")).map_err(|error| damaged(error.to_string()))?;

@@ -13,7 +13,7 @@ pub use settings::{Goal, Settings};
 
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::nets::{Tensor as Weight, Weights};
+use crate::nets::{Layer, Tensor as Weight, Weights};
 use crate::random::{Purpose, Stream};
 use candle_core::{Device, Tensor, Var};
 use std::collections::BTreeMap;
@@ -49,7 +49,7 @@ impl Trainer {
         settings.check()?;
         let stream = Stream::new(settings.seed, Purpose::Weights);
         let mut variables = BTreeMap::new();
-        for (number, (name, shape)) in settings.layers().into_iter().flat_map(|layer| layer.weights()).enumerate() {
+        for (number, (name, shape)) in settings.layers().into_iter().flat_map(Layer::weights).enumerate() {
             let values = initial(&name, &shape, |index| stream.uniform([number as u32, 0, 0], index));
             variables.insert(name, Var::from_vec(values, shape, &Device::Cpu)?);
         }
@@ -117,7 +117,8 @@ impl Trainer {
                 "give a smaller one; the checkpoint of the last whole epoch is kept",
             ));
         }
-        self.optimiser.step(self.settings.optimiser, &self.variables, &loss.backward()?)?;
+        let factor = self.settings.learning_rate_factor(self.optimiser.steps);
+        self.optimiser.step(self.settings.optimiser, factor, &self.variables, &loss.backward()?)?;
         Ok(value)
     }
 }

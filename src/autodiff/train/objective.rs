@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 
 /// Images per forward pass when testing.
 const TEST_BATCH: usize = 500;
+/// Units of a mask per piece of work: a multiple of the hash's four words.
+const PIECE: usize = 1 << 14;
 /// The address of the latent noise of test images; training steps are numbered below it.
 const TEST_NOISE: u32 = u32::MAX;
 
@@ -155,8 +157,6 @@ pub fn negative_log_likelihood(logits: &Tensor, labels: &[u8]) -> candle_core::R
 fn dropout_mask(stream: Stream, address: [u32; 3], rate: f64, shape: &[usize]) -> candle_core::Result<Tensor> {
     let (threshold, kept) = (drop_threshold(rate), (1.0 / (1.0 - rate)) as f32);
     let mut mask = vec![0.0; shape.iter().product()];
-    // A multiple of four words per piece of work.
-    const PIECE: usize = 1 << 14;
     mask.par_chunks_mut(PIECE).enumerate().for_each(|(piece, mask)| {
         for (quad, values) in mask.chunks_mut(4).enumerate() {
             let words = stream.quad(address, (piece * PIECE / 4 + quad) as u32);

@@ -30,6 +30,15 @@ impl Optimiser {
         }
     }
 
+    /// The same with its learning rate times `factor`.
+    fn scaled(self, factor: f64) -> Self {
+        match self {
+            Self::Adam { learning_rate } => Self::Adam { learning_rate: factor * learning_rate },
+            Self::Adadelta { learning_rate } => Self::Adadelta { learning_rate: factor * learning_rate },
+            Self::Sgd { learning_rate, momentum } => Self::Sgd { learning_rate: factor * learning_rate, momentum },
+        }
+    }
+
     /// Updates one weight and its two numbers of state for its gradient, in step number `step` (from 1).
     fn update(self, step: u64) -> impl Fn(&mut f32, &mut f32, &mut f32, f32) + Sync {
         // Adam's bias corrections, the same for every weight.
@@ -62,10 +71,10 @@ pub(super) struct State {
 }
 
 impl State {
-    /// Moves every variable that has a gradient by one step.
-    pub fn step(&mut self, optimiser: Optimiser, variables: &BTreeMap<String, Var>, gradients: &GradStore) -> Result<()> {
+    /// Moves every variable that has a gradient by one step, with the learning rate times `factor`.
+    pub fn step(&mut self, optimiser: Optimiser, factor: f64, variables: &BTreeMap<String, Var>, gradients: &GradStore) -> Result<()> {
         self.steps += 1;
-        let update = optimiser.update(self.steps);
+        let update = optimiser.scaled(factor).update(self.steps);
         for (name, variable) in variables {
             let Some(gradient) = gradients.get(variable) else { continue };
             let [first, second] = self.slots.entry(name.clone()).or_insert_with(|| [(); 2].map(|()| vec![0.0; variable.elem_count()]));
@@ -73,11 +82,13 @@ impl State {
             with_values::<f32, _>(gradient, |gradient| {
                 // Plain loops over pieces: those over rayon's own iterators are not vectorised.
                 let state = first.par_chunks_mut(PIECE).zip(second.par_chunks_mut(PIECE));
-                weights.par_chunks_mut(PIECE).zip(state).zip(gradient.par_chunks(PIECE)).for_each(|((weights, (first, second)), gradient)| {
-                    for (((weight, first), second), &gradient) in weights.iter_mut().zip(first).zip(second).zip(gradient) {
-                        update(weight, first, second, gradient);
-                    }
-                });
+                weights.par_chunks_mut(PIECE).zip(state).zip(gradient.par_chunks(PIECE)).for_each(
+                    |((weights, (first, second)), gradient)| {
+                        for (((weight, first), second), &gradient) in weights.iter_mut().zip(first).zip(second).zip(gradient) {
+                            update(weight, first, second, gradient);
+                        }
+                    },
+                );
                 Ok(())
             })?;
             variable.set(&Tensor::from_vec(weights, variable.shape(), &Device::Cpu)?)?;

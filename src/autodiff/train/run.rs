@@ -44,7 +44,14 @@ pub enum Event {
 /// # Errors
 /// When the settings, the data or the checkpoint do not fit each other, the loss is no longer finite, a file cannot be
 /// written, or the observer stops; the last whole epoch stays on the disk.
-pub fn run(settings: Settings, train: &Dataset, test: &Dataset, folder: &Path, resume: bool, observe: &mut dyn FnMut(Event) -> ControlFlow<()>) -> Result<()> {
+pub fn run(
+    settings: Settings,
+    train: &Dataset,
+    test: &Dataset,
+    folder: &Path,
+    resume: bool,
+    observe: &mut dyn FnMut(Event) -> ControlFlow<()>,
+) -> Result<()> {
     let (checkpoint, log) = (folder.join(CHECKPOINT), folder.join(LOG));
     if train.image_shape != settings.image_shape || test.image_shape != settings.image_shape {
         return Err(Error::Network(format!(
@@ -54,9 +61,15 @@ pub fn run(settings: Settings, train: &Dataset, test: &Dataset, folder: &Path, r
     }
     let (mut trainer, mut lines) = if resume && checkpoint.exists() {
         let trainer = Trainer::load(&checkpoint)?;
-        // More epochs than at first is the one change that leaves the epochs so far as they are.
-        if (Settings { epochs: settings.epochs, ..trainer.settings.clone() }) != settings {
-            return Err(Error::file(&checkpoint, "was made with other settings", "give the settings of then, or train into another folder"));
+        // More epochs than at first are the one change that leaves the epochs so far as they are; not where the learning
+        // rate falls to 0 over all of them.
+        let epochs = if settings.anneal { trainer.settings.epochs } else { settings.epochs };
+        if (Settings { epochs, ..trainer.settings.clone() }) != settings {
+            return Err(Error::file(
+                &checkpoint,
+                "was made with other settings",
+                "give the settings of then, or train into another folder",
+            ));
         }
         let lines = read_log(&log, trainer.epochs_done)?;
         (Trainer { settings, ..trainer }, lines)
@@ -87,7 +100,11 @@ fn read_log(path: &Path, epochs: usize) -> Result<Vec<String>> {
     let text = String::from_utf8_lossy(&files::read(path)?).into_owned();
     let lines: Vec<String> = text.lines().take(epochs).map(|line| format!("{line}\n")).collect();
     if lines.len() < epochs {
-        return Err(Error::file(path, format!("holds {} epochs where the checkpoint holds {epochs}", lines.len()), "train into another folder"));
+        return Err(Error::file(
+            path,
+            format!("holds {} epochs where the checkpoint holds {epochs}", lines.len()),
+            "train into another folder",
+        ));
     }
     Ok(lines)
 }

@@ -35,6 +35,8 @@ pub struct Settings {
     pub batch: usize,
     /// How a step follows from a gradient.
     pub optimiser: Optimiser,
+    /// Whether the learning rate falls linearly to 0 over the whole training: the last epochs then no longer wander.
+    pub anneal: bool,
     /// The seed of initial weights, order, masks and noise.
     pub seed: u32,
 }
@@ -57,6 +59,12 @@ impl Settings {
         Ok(())
     }
 
+    /// The factor of the learning rate after so many steps.
+    pub fn learning_rate_factor(&self, steps_done: u64) -> f64 {
+        let steps = self.epochs * self.images.div_ceil(self.batch);
+        if self.anneal { 1.0 - steps_done as f64 / steps as f64 } else { 1.0 }
+    }
+
     /// The layers whose weights are trained.
     pub fn layers(&self) -> Vec<&Layer> {
         match &self.goal {
@@ -70,7 +78,7 @@ impl Settings {
         let (name, input_shape) = (self.name.clone(), self.image_shape);
         let mut training = serde_json::json!({
             "dataset": self.dataset, "images": self.images, "epochs": self.epochs, "batch": self.batch,
-            "optimiser": self.optimiser, "seed": self.seed, "result": facts,
+            "optimiser": self.optimiser, "anneal": self.anneal, "seed": self.seed, "result": facts,
         });
         match &self.goal {
             Goal::Classifier { layers, classes } => {

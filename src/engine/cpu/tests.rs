@@ -202,7 +202,7 @@ fn passes_are_those_of_the_definitions() {
             [(Draws::Deterministic, Masks::Shared), (Draws::Sampled(3..6), Masks::Shared), (Draws::Sampled(3..6), Masks::PerPoint)]
         {
             let expected = expected(&models, &z, &numbers, &draws, masks);
-            let block = Block { input: Input::Latent(&z), point_numbers: &numbers, members: &[1, 0], draws, seed: 5, masks };
+            let block = Block { input: Input::Latent(&z), point_numbers: &numbers, members: &[1, 0], draws, groups: 1, seed: 5, masks };
             let got = engine.probabilities(&block).unwrap();
             let largest = difference(&got, &expected);
             assert!(largest <= 2e-6, "{:?} {masks:?}: {largest}", block.draws);
@@ -239,7 +239,8 @@ fn threads_and_tiling_change_no_bit() {
         for first in (0..points).step_by(tile) {
             let some = first..points.min(first + tile);
             let input = Input::Latent(&z[3 * some.start..3 * some.end]);
-            let block = Block { input, point_numbers: &numbers[some], members: &[0, 1], draws: Draws::Sampled(0..5), seed: 7, masks };
+            let block =
+                Block { input, point_numbers: &numbers[some], members: &[0, 1], draws: Draws::Sampled(0..5), groups: 1, seed: 7, masks };
             grid.merge_at(first, &pool.install(|| engine.statistics(&block)).unwrap());
         }
         grid

@@ -1,0 +1,101 @@
+//! `epistemap evaluate` and `epistemap pack`: how good the models are, and models made ready to ship.
+
+use super::progress::Bar;
+use super::shared::{DataOptions, ModelOptions, Seed, print, print_json};
+use crate::data::Split;
+use crate::error::{Error, Result};
+use crate::jobs::{Evaluation, evaluate, pack};
+use clap::Args;
+use std::path::PathBuf;
+
+/// `epistemap evaluate`.
+#[derive(Debug, Args)]
+pub struct Evaluate {
+    #[command(flatten)]
+    models: ModelOptions,
+    /// The data set; its test images are used.
+    #[arg(long, value_name = "NAME", default_value = "mnist")]
+    dataset: String,
+    #[command(flatten)]
+    data: DataOptions,
+    /// Use the first N test images only.
+    #[arg(long, value_name = "N")]
+    images: Option<usize>,
+    /// Dropout draws per member of the ensemble's scores.
+    #[arg(long, value_name = "T", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    samples: u32,
+    #[command(flatten)]
+    seed: Seed,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Evaluate {
+    /// Runs the verb.
+    ///
+    /// # Errors
+    /// When models or data are missing, damaged or do not fit.
+    pub fn run(self) -> Result<()> {
+        let (set, mut engine) = self.models.open()?;
+        let mut data = self.data.load(&self.dataset, Split::Test)?;
+        if let Some(images) = self.images {
+            if !(1..=data.len()).contains(&images) {
+                return Err(Error::setting(
+                    "--images",
+                    format!("{images} is out of range"),
+                    format!("give a number from 1 to {}", data.len()),
+                ));
+            }
+            data = data.slice(0..images);
+        }
+        let bar = Bar::new(data.len() as u64, "images");
+        let evaluation = evaluate(&set, engine.as_mut(), &data, self.samples, self.seed.seed, &mut bar.follow())?;
+        drop(bar);
+        if self.json { print_json(&evaluation) } else { print(&table(&evaluation)) }
+    }
+}
+
+fn table(evaluation: &Evaluation) -> String {
+    let vae = evaluation.vae;
+    let mut lines = vec![
+        format!("{} images of {}", evaluation.images, evaluation.dataset),
+        format!("VAE: −ELBO {:.2} = reconstruction {:.2} + KL {:.2} nats per image", vae.negative_elbo, vae.reconstruction, vae.kl),
+        format!("{:<16}{:>10}{:>12}{:>9}{:>9}", "", "accuracy", "NLL (nats)", "Brier", "ECE"),
+    ];
+    for of in evaluation.classifiers.iter().chain([&evaluation.ensemble]) {
+        lines.push(format!("{:<16}{:>8.2} %{:>12.4}{:>9.4}{:>9.4}", of.name, 100.0 * of.accuracy, of.nll, of.brier, of.ece));
+    }
+    lines.push(format!("Members with dropout off; the ensemble with {} draws per member. ECE over 15 bins.", evaluation.samples));
+    lines.join("\n")
+}
+
+/// `epistemap pack`.
+#[derive(Debug, Args)]
+pub struct Pack {
+    /// The folder of the trained model folders.
+    #[arg(long, value_name = "DIR")]
+    from: PathBuf,
+    /// The folder to write: the models with f16 weights, the encodings of the data, and CARD.md.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// The data set that the models were trained on.
+    #[arg(long, value_name = "NAME", default_value = "mnist")]
+    dataset: String,
+    #[command(flatten)]
+    data: DataOptions,
+}
+
+impl Pack {
+    /// Runs the verb.
+    ///
+    /// # Errors
+    /// When models or data are missing, damaged or do not fit, or a file cannot be written.
+    pub fn run(self) -> Result<()> {
+        let [train, test] = [self.data.load(&self.dataset, Split::Train)?, self.data.load(&self.dataset, Split::Test)?];
+        let bar = Bar::new(test.len() as u64, "images");
+        let evaluation = pack(&self.from, &self.out, [&train, &test], 50, &mut bar.follow())?;
+        drop(bar);
+        print(&table(&evaluation))
+    }
+}

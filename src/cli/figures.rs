@@ -1,0 +1,81 @@
+//! `epistemap figures`: the paper's figures.
+
+use super::drawing::Drawing;
+use super::progress::Bar;
+use super::shared::{MapOptions, ModelOptions, choice};
+use crate::error::Result;
+use crate::figure::{self, Figure, Format};
+use crate::jobs::{FigureSettings, figures};
+use clap::{Args, Parser};
+use std::path::PathBuf;
+
+/// `epistemap figures`.
+#[derive(Debug, Args)]
+pub struct Figures {
+    /// Which figures [default: all]; --list names them.
+    #[arg(value_parser = choice(figure::all().iter().map(|figure| figure.name), Figure::named))]
+    names: Vec<&'static Figure>,
+    /// List the figures and do nothing else.
+    #[arg(long)]
+    list: bool,
+    /// The folder to write to.
+    #[arg(long, value_name = "DIR", default_value = "figures")]
+    out: PathBuf,
+    /// The formats, with commas between them.
+    #[arg(long, value_parser = choice(Format::ALL.map(Format::extension), Format::named), value_delimiter = ',', default_value = "png,pdf")]
+    format: Vec<Format>,
+    /// Put each figure's title above it (papers have none: there the caption says it).
+    #[arg(long)]
+    title: bool,
+    #[command(flatten)]
+    map: MapOptions,
+    #[command(flatten)]
+    models: ModelOptions,
+    #[command(flatten)]
+    drawing: Drawing,
+}
+
+impl Figures {
+    /// All figures with the default settings.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn default_run() -> Result<()> {
+        #[derive(Parser)]
+        struct Defaults {
+            #[command(flatten)]
+            figures: Figures,
+        }
+        Defaults::parse_from(["epistemap"]).figures.run()
+    }
+
+    /// Runs the verb.
+    ///
+    /// # Errors
+    /// When an option makes no sense, a model is damaged, or a file cannot be written.
+    pub fn run(self) -> Result<()> {
+        if self.list {
+            let lines: Vec<String> = figure::all().iter().map(|figure| format!("{}: {}", figure.name, figure.summary)).collect();
+            return super::shared::print(&lines.join("\n"));
+        }
+        let wanted = if self.names.is_empty() { figure::all().iter().collect() } else { self.names };
+        let (set, mut engine) = self.models.open()?;
+        let map = self.map.settings(&set)?;
+        let bar = Bar::new(map.view.len() as u64, "points");
+        let settings = FigureSettings {
+            map,
+            style: self.drawing.style(),
+            colours: self.drawing.colours,
+            range: self.drawing.range(),
+            title: self.title,
+        };
+        for (figure, document) in figures(&set, engine.as_mut(), &wanted, &settings, &mut bar.follow())? {
+            for &format in &self.format {
+                let path = self.out.join(format!("{}.{}", figure.name, format.extension()));
+                document.write(&path, format, self.drawing.dpi)?;
+                bar.say(&format!("{}: {}", path.display(), figure.summary));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,63 @@
+//! `epistemap map`: a map of the latent plane, as arrays or as a picture.
+
+use super::drawing::Drawing;
+use super::progress::Bar;
+use super::shared::{MapOptions, ModelOptions, choice};
+use crate::error::{Error, Result};
+use crate::figure::{Document, Format, Panel, heat_map};
+use crate::files;
+use crate::jobs::{map, map_data};
+use crate::uncertainty::Measure;
+use clap::Args;
+use std::path::PathBuf;
+
+/// `epistemap map`.
+#[derive(Debug, Args)]
+pub struct Map {
+    #[command(flatten)]
+    settings: MapOptions,
+    #[command(flatten)]
+    models: ModelOptions,
+    /// Where to write; the extension says how: npz and csv hold every measure, png, svg and pdf draw one.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// The measure to draw.
+    #[arg(long, value_parser = choice(Measure::ALL.map(Measure::key), |key| Measure::from_key(key).ok()), default_value = "mutual_information")]
+    measure: Measure,
+    #[command(flatten)]
+    drawing: Drawing,
+}
+
+impl Map {
+    /// Runs the verb.
+    ///
+    /// # Errors
+    /// When an option makes no sense, a model is damaged, or the file cannot be written.
+    pub fn run(self) -> Result<()> {
+        let measure = self.measure;
+        let extension = self.out.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_ascii_lowercase();
+        let format = Format::named(&extension);
+        if format.is_none() && !["npz", "csv"].contains(&extension.as_str()) {
+            return Err(Error::file(
+                &self.out,
+                format!("'.{extension}' is no format of maps"),
+                "end the name in .npz, .csv, .png, .svg or .pdf",
+            ));
+        }
+        let (set, mut engine) = self.models.open()?;
+        let settings = self.settings.settings(&set)?;
+        let bar = Bar::new(settings.view.len() as u64, "points");
+        let map = map(&set, engine.as_mut(), &settings, &mut bar.follow())?;
+        let provenance = map.provenance(&set, engine.name());
+        match format {
+            Some(format) => {
+                let places: Vec<usize> = (0..settings.members.len()).collect();
+                let data = map_data(&map, measure, &places);
+                let canvas = heat_map(&[Panel { title: None, map: &data, scatter: None }], &self.drawing.options())?;
+                Document { title: measure.label().to_owned(), canvas, provenance }.write(&self.out, format, self.drawing.dpi)
+            }
+            None if extension == "npz" => files::write_atomically(&self.out, &map.to_npz(&self.out, &provenance)?),
+            None => files::write_atomically(&self.out, map.to_csv(&provenance).as_bytes()),
+        }
+    }
+}
