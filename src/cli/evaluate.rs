@@ -13,7 +13,7 @@ use std::path::PathBuf;
 pub struct Evaluate {
     #[command(flatten)]
     models: ModelOptions,
-    /// The data set; its test images are used.
+    /// The data set; its test images are used. `epistemap data list` names them.
     #[arg(long, value_name = "NAME", default_value = "mnist")]
     dataset: String,
     #[command(flatten)]

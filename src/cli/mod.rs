@@ -62,7 +62,7 @@ pub fn main() -> ExitCode {
     match run(Cli::parse().verb) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("epistemap: {error}");
+            shared::say(&format!("epistemap: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -81,8 +81,8 @@ fn run(verb: Option<Verb>) -> Result<()> {
         Some(Verb::Provenance(provenance)) => provenance.run(),
         Some(Verb::Completions(completions)) => completions.run(),
         None => {
-            eprintln!(
-                "This version has no window yet: writing the paper's figures into the folder `figures`. `epistemap --help` lists the verbs."
+            shared::say(
+                "This version has no window yet: writing the paper's figures into the folder `figures`. `epistemap --help` lists the verbs.",
             );
             figures::Figures::default_run()
         }

@@ -1,5 +1,6 @@
 //! Progress for a person at a terminal; silent bars elsewhere, so that logs stay readable.
 
+use super::shared::say;
 use crate::jobs::Progress;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::ops::ControlFlow;
@@ -40,7 +41,7 @@ impl Bar {
 
     /// Says a line that stays, above the bar; also where there is no terminal.
     pub fn say(&self, line: &str) {
-        self.bar.suspend(|| eprintln!("{line}"));
+        self.bar.suspend(|| say(line));
     }
 }
 

@@ -9,7 +9,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 /// Where data are.
 #[derive(Debug, Args)]
@@ -35,9 +35,12 @@ impl DataOptions {
             return decoded(split);
         }
         let source = data::sources::named(name)?;
-        let named = self.data.is_some() || std::env::var_os(data::locate::VARIABLE).is_some();
+        let named = self.data.is_some() || std::env::var_os(data::locate::VARIABLE).is_some_and(|folder| !folder.is_empty());
         if name == "mnist" && !named && data::locate::locate(source, split, None).is_none() {
-            eprintln!("MNIST is not on this machine: the decoded digits stand in for it. `epistemap data fetch mnist` downloads it.");
+            static SAID: Once = Once::new();
+            SAID.call_once(|| {
+                say("MNIST is not on this machine: the decoded digits stand in for it. `epistemap data fetch mnist` downloads it.");
+            });
             return decoded(split);
         }
         data::locate::find(source, split, self.data.as_deref())
@@ -126,9 +129,14 @@ impl MapOptions {
     /// # Errors
     /// When a number makes no sense, or a member is not there.
     pub fn settings(&self, set: &ModelSet) -> Result<MapSettings> {
+        let there = set.ensemble().members().len();
         let wanted = match &self.members {
             None => None,
-            Some(MemberChoice::First(count)) => Some((0..(*count).min(MOST_MEMBERS)).collect()),
+            Some(MemberChoice::First(count)) if !(1..=there).contains(count) => {
+                let problem = format!("{count} is no number of members of the ensemble of {there}");
+                return Err(Error::setting("--members", problem, format!("give a number from 1 to {there}")));
+            }
+            Some(MemberChoice::First(count)) => Some((0..*count).collect()),
             Some(MemberChoice::These(numbers)) => Some(numbers.clone()),
         };
         Ok(MapSettings {
@@ -143,9 +151,6 @@ impl MapOptions {
         })
     }
 }
-
-/// More than this are in no ensemble; a count beyond it need not become a list.
-const MOST_MEMBERS: usize = 10_000;
 
 /// A count, or numbers with commas; one number with a comma after it is that member alone.
 fn members(text: &str) -> std::result::Result<MemberChoice, String> {
@@ -172,6 +177,12 @@ pub fn choice<T: Clone + Send + Sync + 'static>(
 pub fn pair<T: FromStr>(text: &str) -> std::result::Result<[T; 2], String> {
     let parts: Option<Vec<T>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
     parts.and_then(|parts| parts.try_into().ok()).ok_or_else(|| format!("'{text}' is not two numbers with a comma between them"))
+}
+
+/// Says a line on standard error. Where that cannot be written to, nobody is there to be told.
+pub fn say(line: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 /// Prints a result to standard output.
