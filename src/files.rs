@@ -1,7 +1,7 @@
 //! Reading and writing whole files: a file appears under its name complete, or not at all.
 
 use crate::error::{Error, Result};
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 
 /// Reads a whole file.
@@ -17,7 +17,25 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 /// # Errors
 /// Names the path and what the operating system said.
 pub fn create_folder(path: &Path) -> Result<()> {
-    std::fs::create_dir_all(path).map_err(|error| Error::io(path, &error))
+    std::fs::create_dir_all(path).map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists | ErrorKind::NotADirectory => Error::file(path, "is no folder", "choose another place"),
+        _ => Error::io(path, &error),
+    })
+}
+
+/// Creates the folder that `path` is to lie in: work of hours should not end at a place that cannot be written to.
+///
+/// # Errors
+/// As [`create_folder`].
+pub fn create_folder_of(path: &Path) -> Result<()> {
+    create_folder(folder_of(path))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 /// Writes a file under a temporary name beside `path`, flushes it to the disk, then renames it: whatever happens on the
@@ -26,16 +44,13 @@ pub fn create_folder(path: &Path) -> Result<()> {
 /// # Errors
 /// Names the path and what the operating system said.
 pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    create_folder(folder)?;
+    create_folder_of(path)?;
     let write = || -> std::io::Result<()> {
         let mut builder = tempfile::Builder::new();
         readable_by_all(builder.prefix(".epistemap-"));
-        let mut file = builder.tempfile_in(folder)?;
-        file.write_all(content)?;
+        let file = builder.tempfile_in(folder_of(path))?;
+        // Through the plain file: the error then does not name the temporary one.
+        file.as_file().write_all(content)?;
         file.as_file().sync_all()?;
         file.persist(path).map(drop).map_err(|error| error.error)
     };

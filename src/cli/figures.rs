@@ -4,7 +4,8 @@ use super::drawing::Drawing;
 use super::progress::Bar;
 use super::shared::{MapOptions, ModelOptions, choice};
 use crate::error::Result;
-use crate::figure::{self, Figure, Format};
+use crate::figure::{self, Figure, Format, check_dpi};
+use crate::files;
 use crate::jobs::{FigureSettings, figures};
 use clap::{Args, Parser};
 use std::path::PathBuf;
@@ -59,8 +60,10 @@ impl Figures {
             return super::shared::print(&lines.join("\n"));
         }
         let wanted = if self.names.is_empty() { figure::all().iter().collect() } else { self.names };
+        check_dpi(self.drawing.dpi)?;
         let (set, mut engine) = self.models.open()?;
         let map = self.map.settings(&set)?;
+        files::create_folder(&self.out)?;
         let bar = Bar::new(map.view.len() as u64, "points");
         let settings = FigureSettings {
             map,

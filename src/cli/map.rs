@@ -4,7 +4,7 @@ use super::drawing::Drawing;
 use super::progress::Bar;
 use super::shared::{MapOptions, ModelOptions, choice};
 use crate::error::{Error, Result};
-use crate::figure::{Document, Format, Panel, heat_map};
+use crate::figure::{Document, Format, Panel, check_dpi, heat_map};
 use crate::files;
 use crate::jobs::{map, map_data};
 use crate::uncertainty::Measure;
@@ -44,8 +44,10 @@ impl Map {
                 "end the name in .npz, .csv, .png, .svg or .pdf",
             ));
         }
+        check_dpi(self.drawing.dpi)?;
         let (set, mut engine) = self.models.open()?;
         let settings = self.settings.settings(&set)?;
+        files::create_folder_of(&self.out)?;
         let bar = Bar::new(settings.view.len() as u64, "points");
         let map = map(&set, engine.as_mut(), &settings, &mut bar.follow())?;
         let provenance = map.provenance(&set, engine.name());

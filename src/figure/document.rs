@@ -75,13 +75,7 @@ impl Document {
     /// # Errors
     /// When `dpi` (PNG's resolution, and that of layers of many markers in SVG and PDF) is out of range.
     pub fn encode(&self, format: Format, dpi: f64) -> Result<Vec<u8>> {
-        if !DPI.contains(&dpi) {
-            return Err(Error::setting(
-                "--dpi",
-                format!("{dpi} pixels an inch is no resolution of a figure"),
-                format!("give a number from {} to {}", DPI.start(), DPI.end()),
-            ));
-        }
+        check_dpi(dpi)?;
         let svg = self.canvas.svg(dpi, &self.title, &provenance::payload(&self.provenance));
         match format {
             Format::Svg => Ok(svg.into_bytes()),
@@ -97,6 +91,18 @@ impl Document {
     pub fn write(&self, path: &Path, format: Format, dpi: f64) -> Result<()> {
         crate::files::write_atomically(path, &self.encode(format, dpi)?)
     }
+}
+
+/// Checks a resolution in pixels an inch.
+///
+/// # Errors
+/// When it is no resolution of a figure.
+pub fn check_dpi(dpi: f64) -> Result<()> {
+    if DPI.contains(&dpi) {
+        return Ok(());
+    }
+    let problem = format!("{dpi} pixels an inch is no resolution of a figure");
+    Err(Error::setting("--dpi", problem, format!("give a number from {} to {}", DPI.start(), DPI.end())))
 }
 
 /// The SVG as resvg and krilla understand it, one unit a point.

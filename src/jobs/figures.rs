@@ -34,6 +34,9 @@ pub fn figures(
     settings: &FigureSettings,
     observe: Observer<'_>,
 ) -> Result<Vec<(&'static Figure, Document)>> {
+    if wanted.iter().any(|figure| figure.needs.scatter) {
+        set.encodings()?;
+    }
     let mut under = settings.map.clone();
     if wanted.iter().all(|figure| figure.needs.members == Members::One) {
         under.members.truncate(1);
