@@ -47,14 +47,14 @@ enum What {
         #[command(flatten)]
         architecture: Architecture,
         /// How many classifiers.
-        #[arg(long, value_name = "N", default_value_t = 10)]
+        #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
         members: u32,
     },
 }
 
 #[derive(Debug, Args)]
 struct Common {
-    /// The data set.
+    /// The data set; `epistemap data list` names them.
     #[arg(long, value_name = "NAME", default_value = "mnist")]
     dataset: String,
     #[command(flatten)]
@@ -132,8 +132,13 @@ impl Train {
                 common.train(architecture.goal(&train), common.seed.seed, &common.out, &train, &test)
             }
             What::Ensemble { common, architecture, members } => {
+                let first = common.seed.seed;
+                let last = first.checked_add(members - 1).ok_or_else(|| {
+                    let problem = format!("{members} seeds from {first} on would pass the largest, {}", u32::MAX);
+                    Error::setting("--seed", problem, "give a smaller one, or fewer --members")
+                })?;
                 let (train, test) = common.load()?;
-                for seed in (common.seed.seed..).take(members as usize) {
+                for seed in first..=last {
                     common.train(architecture.goal(&train), seed, &common.out.join(format!("classifier-{seed}")), &train, &test)?;
                 }
                 Ok(())

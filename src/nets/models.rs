@@ -220,7 +220,7 @@ pub fn cnn(image_shape: [usize; 3], classes: usize, channels: [usize; 2], hidden
         Layer::MaxPool2d { kernel: [2, 2], stride: [2, 2] },
         Layer::Dropout { rate: rates[0] },
         Layer::Flatten,
-        linear("fc1", channels[1] * pooled(h) * pooled(w), hidden),
+        linear("fc1", channels[1].saturating_mul(pooled(h) * pooled(w)), hidden),
         Layer::Relu,
         Layer::Dropout { rate: rates[1] },
         linear("fc2", hidden, classes),

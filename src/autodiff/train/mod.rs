@@ -111,15 +111,19 @@ impl Trainer {
         let loss = self.loss(&images, &labels)?;
         let value = f64::from(loss.to_scalar::<f32>()?);
         if !value.is_finite() {
-            return Err(Error::setting(
-                "--learning-rate",
-                format!("the loss became {value} in step {} with {}", self.optimiser.steps + 1, self.settings.optimiser.learning_rate()),
-                "give a smaller one; the checkpoint of the last whole epoch is kept",
-            ));
+            return Err(self.diverged(value));
         }
         let factor = self.settings.learning_rate_factor(self.optimiser.steps);
         self.optimiser.step(self.settings.optimiser, factor, &self.variables, &loss.backward()?)?;
         Ok(value)
+    }
+
+    fn diverged(&self, loss: f64) -> Error {
+        Error::setting(
+            "--learning-rate",
+            format!("the loss became {loss} after {} steps with {}", self.optimiser.steps, self.settings.optimiser.learning_rate()),
+            "give a smaller one; the checkpoint of the last whole epoch is kept",
+        )
     }
 }
 

@@ -28,6 +28,16 @@ pub enum Scores {
     Vae { negative_elbo: f64, reconstruction: f64, kl: f64 },
 }
 
+impl Scores {
+    /// The loss that the training is about: NLL or −ELBO.
+    pub fn loss(self) -> f64 {
+        match self {
+            Self::Classifier { nll, .. } => nll,
+            Self::Vae { negative_elbo, .. } => negative_elbo,
+        }
+    }
+}
+
 impl Trainer {
     /// The mean loss of a batch with fresh masks and noise for the step to come.
     pub(super) fn loss(&self, images: &Tensor, labels: &[u8]) -> candle_core::Result<Tensor> {

@@ -4,7 +4,7 @@ use super::{Scores, Settings, Step, Trainer};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::nets::folder::{self, Precision};
+use crate::nets::folder::{self, DESCRIPTION, Precision};
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -61,9 +61,9 @@ pub fn run(
     }
     let (mut trainer, mut lines) = if resume && checkpoint.exists() {
         let trainer = Trainer::load(&checkpoint)?;
-        // More epochs than at first are the one change that leaves the epochs so far as they are; not where the learning
-        // rate falls to 0 over all of them.
-        let epochs = if settings.anneal { trainer.settings.epochs } else { settings.epochs };
+        // More epochs than are done are the one change that leaves these as they are; not where the learning rate falls to 0
+        // over all of them.
+        let epochs = if settings.anneal { trainer.settings.epochs } else { settings.epochs.max(trainer.epochs_done) };
         if (Settings { epochs, ..trainer.settings.clone() }) != settings {
             return Err(Error::file(
                 &checkpoint,
@@ -73,21 +73,26 @@ pub fn run(
         }
         let lines = read_log(&log, trainer.epochs_done)?;
         (Trainer { settings, ..trainer }, lines)
-    } else if checkpoint.exists() {
-        return Err(Error::file(folder, "holds a training already", "add --resume to go on with it, or train into another folder"));
+    } else if !resume && [&checkpoint, &folder.join(DESCRIPTION)].iter().any(|file| file.exists()) {
+        return Err(Error::file(folder, "holds a model already", "add --resume to go on with its training, or train into another folder"));
     } else {
         (Trainer::new(settings)?, Vec::new())
     };
+    files::create_folder(folder)?;
     while trainer.epochs_done < trainer.settings.epochs {
         let (start, number) = (Instant::now(), trainer.epochs_done + 1);
         let loss = trainer.epoch(train, &mut |step| observe(Event::Step(number, step)))?;
         let test = trainer.scores(test)?;
+        if !test.loss().is_finite() {
+            return Err(trainer.diverged(test.loss()));
+        }
         let epoch = Epoch { epoch: number, loss, seconds: start.elapsed().as_secs_f64(), test };
         lines.push(serde_json::to_string(&epoch).map_err(|error| Error::file(&log, error.to_string(), "report this defect"))? + "\n");
         files::write_atomically(&log, lines.concat().as_bytes())?;
-        trainer.save(&checkpoint)?;
         let facts = serde_json::json!({ "epoch": number, "test": epoch.test });
         folder::save(folder, &trainer.settings.describe(&facts), &trainer.weights()?, Precision::F32)?;
+        // Last: a stop before it only repeats the epoch, to the same files.
+        trainer.save(&checkpoint)?;
         if observe(Event::Epoch(epoch)).is_break() {
             return Err(Error::Cancelled);
         }

@@ -3,8 +3,11 @@
 use super::optimiser::Optimiser;
 use crate::error::{Error, Result};
 use crate::nets::folder::Description;
-use crate::nets::{Layer, VaeLayers};
+use crate::nets::{Layer, VaeLayers, shapes};
 use serde::{Deserialize, Serialize};
+
+/// The most weights; with their gradients and the optimiser's memory they take sixteen bytes each.
+const MOST_WEIGHTS: f64 = 2.5e8;
 
 /// What is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,10 +45,10 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Checks the numbers.
+    /// Checks the numbers and the layers.
     ///
     /// # Errors
-    /// Names the setting that makes no sense.
+    /// Names the setting or the layer that makes no sense.
     pub fn check(&self) -> Result<()> {
         for (setting, count) in [("--epochs", self.epochs), ("--batch", self.batch)] {
             if !(1..=1_000_000).contains(&count) {
@@ -55,6 +58,29 @@ impl Settings {
         let rate = self.optimiser.learning_rate();
         if !(rate > 0.0 && rate.is_finite()) {
             return Err(Error::setting("--learning-rate", format!("{rate} is out of range"), "give a number above 0, such as 0.001"));
+        }
+        self.check_layers()
+    }
+
+    /// Checks that the layers fit each other and the images, and that their weights fit into memory.
+    fn check_layers(&self) -> Result<()> {
+        let after = |input: &[usize], layers: &[Layer]| shapes(input, layers).map(|mut shapes| shapes.pop().unwrap_or_default());
+        match &self.goal {
+            Goal::Classifier { layers, .. } => {
+                after(&self.image_shape, layers)?;
+            }
+            Goal::Vae { layers, .. } => {
+                let features = after(&self.image_shape, &layers.encoder)?;
+                after(&features, &layers.log_variance)?;
+                after(&after(&features, &layers.mean)?, &layers.decoder)?;
+            }
+        }
+        let size = |(_, shape): (String, Vec<usize>)| shape.into_iter().map(|axis| axis as f64).product::<f64>();
+        let weights: f64 = self.layers().into_iter().flat_map(Layer::weights).map(size).sum();
+        if weights > MOST_WEIGHTS {
+            return Err(Error::Network(format!(
+                "the layers have {weights:e} weights, more than the {MOST_WEIGHTS:e} that can be trained here"
+            )));
         }
         Ok(())
     }
