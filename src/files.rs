@@ -4,6 +4,9 @@ use crate::error::{Error, Result};
 use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 
+/// How the names of unfinished files begin.
+const TEMPORARY: &str = ".epistemap-";
+
 /// Reads a whole file.
 ///
 /// # Errors
@@ -47,7 +50,7 @@ pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
     create_folder_of(path)?;
     let write = || -> std::io::Result<()> {
         let mut builder = tempfile::Builder::new();
-        readable_by_all(builder.prefix(".epistemap-"));
+        readable_by_all(builder.prefix(TEMPORARY));
         let file = builder.tempfile_in(folder_of(path))?;
         // Through the plain file: the error then does not name the temporary one.
         file.as_file().write_all(content)?;
@@ -55,6 +58,23 @@ pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
         file.persist(path).map(drop).map_err(|error| error.error)
     };
     write().map_err(|error| Error::io(path, &error))
+}
+
+/// Removes what a kill in the middle of [`write_atomically`] left in a folder that nobody else writes to.
+///
+/// # Errors
+/// Names the path and what the operating system said.
+pub fn remove_leftovers(folder: &Path) -> Result<()> {
+    let remove = || -> std::io::Result<()> {
+        for entry in std::fs::read_dir(folder)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+                std::fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    };
+    remove().map_err(|error| Error::io(folder, &error))
 }
 
 /// Temporary files are private by default; a figure or a model is to be read like any other file (less the umask).

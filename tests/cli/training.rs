@@ -32,6 +32,7 @@ fn any_stop_leads_to_the_same_weights(verb: &str, scores: &[&str], watched: &str
     }
     let same = |folder: &str| {
         assert_eq!(log(&desk, folder), expected, "{folder}");
+        assert_eq!(std::fs::read_dir(desk.path(folder)).unwrap().count(), 4, "{folder}: a file too many or too few");
         for file in ["weights.safetensors", "model.json"] {
             assert!(desk.read(&format!("{folder}/{file}")) == desk.read(&format!("whole/model/{file}")), "{folder}/{file}");
         }
@@ -49,6 +50,8 @@ fn any_stop_leads_to_the_same_weights(verb: &str, scores: &[&str], watched: &str
         std::thread::sleep(Duration::from_millis(1));
     }
     child.kill().unwrap();
+    // As a kill in the middle of a write does.
+    std::fs::write(desk.path("killed/model/.epistemap-a1B2c3"), "half").unwrap();
     assert!(!child.wait().unwrap().success(), "it was too fast to be killed");
     desk.succeeds(&format!("{verb} --epochs 10 --resume --out killed/model"));
     same("killed/model");

@@ -79,6 +79,7 @@ pub fn run(
         (Trainer::new(settings)?, Vec::new())
     };
     files::create_folder(folder)?;
+    files::remove_leftovers(folder)?;
     while trainer.epochs_done < trainer.settings.epochs {
         let (start, number) = (Instant::now(), trainer.epochs_done + 1);
         let loss = trainer.epoch(train, &mut |step| observe(Event::Step(number, step)))?;
