@@ -4,7 +4,7 @@ use super::{ModelSet, Observer, tell};
 use crate::engine::{Block, Draws, Engine, Input, Masks};
 use crate::error::{Error, Result};
 use crate::latent::View;
-use crate::uncertainty::{CellStatistics, Measure, Passes, StatisticsGrid, mutual_information_standard_error};
+use crate::uncertainty::{CellStatistics, Measure, Passes, StatisticsGrid, mutual_information_standard_error, sums_len};
 use serde::{Deserialize, Serialize};
 
 /// Points per block of work: a few hundredths of a second of the paper's networks, so that a stop is not waited for.
@@ -13,6 +13,9 @@ const TILE: usize = 256;
 const GROUPS: usize = 10;
 /// The most draws: beyond it only time is spent.
 const MOST_SAMPLES: u32 = 1_000_000;
+
+/// The most bytes of statistics: what asks for more is a slip rather than a wish.
+const MOST_BYTES: f64 = (16u64 << 30) as f64;
 
 /// Everything that fixes a map, given the models.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,7 +47,7 @@ pub struct Map {
 /// Computes a map.
 ///
 /// # Errors
-/// When the settings make no sense, the VAE's plane has not two dimensions, the engine fails, or the observer stops.
+/// When the settings make no sense or ask for more memory than any machine should give, the VAE's plane has not two dimensions, the engine fails, or the observer stops.
 pub fn map(set: &ModelSet, engine: &mut dyn Engine, settings: &MapSettings, observe: Observer<'_>) -> Result<Map> {
     if !(1..=MOST_SAMPLES).contains(&settings.samples) {
         let mend = format!("give a number from 1 to {MOST_SAMPLES}");
@@ -55,8 +58,13 @@ pub fn map(set: &ModelSet, engine: &mut dyn Engine, settings: &MapSettings, obse
         return Err(Error::file(&set.origin, problem, "train one with --latent 2"));
     }
     set.members(Some(&settings.members))?;
-    let (points, members) = (settings.view.points(), settings.members.len());
-    let classes = set.ensemble().classes().len();
+    let (members, classes) = (settings.members.len(), set.ensemble().classes().len());
+    let bytes = settings.view.len() as f64 * ((members + 1) * sums_len(classes) * size_of::<f64>()) as f64;
+    if bytes > MOST_BYTES {
+        let problem = format!("{} points with {members} members would take {:.0} GB of memory", settings.view.len(), bytes / 1e9);
+        return Err(Error::setting("--grid", problem, "give a smaller one, or fewer --members"));
+    }
+    let points = settings.view.points();
     let groups = GROUPS.min(settings.samples as usize);
     let mut map = Map {
         settings: settings.clone(),
