@@ -9,7 +9,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Once, OnceLock};
 
 /// Where data are.
 #[derive(Debug, Args)]
@@ -48,7 +48,14 @@ impl DataOptions {
 }
 
 fn decoded(split: Split) -> Result<Dataset> {
-    let digits = jobs::decoded_digits()?;
+    // Training wants both splits, and they are decoded together.
+    static DIGITS: OnceLock<Dataset> = OnceLock::new();
+    let digits = if let Some(digits) = DIGITS.get() {
+        digits
+    } else {
+        let digits = jobs::decoded_digits()?;
+        DIGITS.get_or_init(|| digits)
+    };
     Ok(match split {
         Split::Train => digits.slice(0..DECODED_TRAIN),
         Split::Test => digits.slice(DECODED_TRAIN..digits.len()),
