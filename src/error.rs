@@ -16,7 +16,7 @@ pub enum Error {
     Network(String),
     /// The gradient library refused an operation: a defect of this program rather than of the input.
     #[error("the gradient computation failed: {0}.")]
-    Autodiff(#[from] candle_core::Error),
+    Autodiff(String),
     /// A person, or a newer request, asked for the work to stop.
     #[error("Cancelled.")]
     Cancelled,

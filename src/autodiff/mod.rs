@@ -7,5 +7,13 @@ pub mod train;
 pub use forward::{Masks, Parameters, forward};
 pub use train::{elbo_of, encode};
 
+use crate::error::Error;
+
+impl From<candle_core::Error> for Error {
+    fn from(error: candle_core::Error) -> Self {
+        Self::Autodiff(error.to_string())
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -60,7 +60,7 @@ impl Figures {
         }
         let wanted = if self.names.is_empty() { figure::all().iter().collect() } else { self.names };
         let (set, mut engine) = self.models.open()?;
-        let map = self.map.settings(&set)?;
+        let map = self.map.settings(&set, false)?;
         let bar = Bar::new(map.view.len() as u64, "points");
         let settings = FigureSettings {
             map,

@@ -121,11 +121,11 @@ enum MaskChoice {
 }
 
 impl MapOptions {
-    /// The settings of the map for a set of models.
+    /// The settings of the map for a set of models, with passes without dropout or not.
     ///
     /// # Errors
     /// When a number makes no sense, or a member is not there.
-    pub fn settings(&self, set: &ModelSet) -> Result<MapSettings> {
+    pub fn settings(&self, set: &ModelSet, deterministic: bool) -> Result<MapSettings> {
         let wanted = match &self.members {
             None => None,
             Some(MemberChoice::First(count)) => Some((0..(*count).min(MOST_MEMBERS)).collect()),
@@ -140,6 +140,7 @@ impl MapOptions {
                 MaskChoice::Shared => Masks::Shared,
                 MaskChoice::PerPoint => Masks::PerPoint,
             },
+            deterministic,
         })
     }
 }
