@@ -15,16 +15,11 @@ pub enum Error {
     #[error("{0}.")]
     Network(String),
     /// The gradient library refused an operation: a defect of this program rather than of the input.
-    #[error("the gradient computation failed: {}.", first_line(.0))]
-    Autodiff(#[from] candle_core::Error),
+    #[error("the gradient computation failed: {0}.")]
+    Autodiff(String),
     /// A person, or a newer request, asked for the work to stop.
     #[error("Cancelled.")]
     Cancelled,
-}
-
-/// What candle says, without the backtrace that it appends where `RUST_BACKTRACE` is set.
-fn first_line(error: &candle_core::Error) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
 /// The result of everything that can fail here.

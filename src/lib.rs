@@ -1,4 +1,30 @@
 //! Epistemap: a microscope for what an image classifier does not know.
+//!
+//! It decodes the two-dimensional latent plane of a variational autoencoder into images, asks a Bayesian classifier (MC
+//! dropout, or an ensemble of dropout networks) about each of them many times, and maps how much the answers disagree:
+//! predictive entropy, mutual information and the other measures of Smith & Gal, *Understanding Measures of Uncertainty for
+//! Adversarial Example Detection* (UAI 2018).
+//!
+//! The data go one way through the rooms, and `tests/arrows.rs` holds them to it:
+//!
+//! | room | holds |
+//! |---|---|
+//! | [`error`], [`files`], [`random`] | the one error type; whole-file writes; counter-based random numbers |
+//! | [`uncertainty`] | statistics of draws, which add up, and the measures, which are pure functions of them |
+//! | [`nets`] | networks as data: layers with named weights, the models made of them, the model folder |
+//! | [`data`] | images with labels: IDX files, downloads, where data are looked for |
+//! | [`latent`] | views of the latent plane, and where the data lie on it |
+//! | [`kernels`] | convolution and pooling, forward and backward |
+//! | [`engine`] | latent points or images in, statistics out: `cpu` (fast), `reference` (plain f64) |
+//! | [`analysis`] | −ELBO, calibration |
+//! | [`autodiff`] | gradients and training; alone in knowing candle |
+//! | [`figure`] | figures for print, with their provenance |
+//! | [`jobs`] | what window and command line both ask for: maps, figures, evaluation, packing |
+//! | [`cli`] | one file per verb |
+//!
+//! Where to add what: a measure is a variant in `uncertainty/measure.rs`; an engine a file and a line in
+//! [`engine::available`]; a kind of layer a variant of [`nets::Layer`], and then what the compiler asks for; a figure an entry
+//! in [`figure::all`]; a data set an entry in [`data::sources`]; a verb a file in `cli`.
 
 pub mod analysis;
 pub mod autodiff;

@@ -243,3 +243,27 @@ fn the_suite_tells_what_no_twin_shows() {
         assert!(text.contains(told) && text.is_empty() == told.is_empty(), "'{told}' is told as '{text}'");
     }
 }
+
+#[test]
+fn groups_keep_their_own_draws() {
+    let members = (0..2).map(|seed| classifier(&[2, 7, 9], cnn([2, 7, 9], 3, [4, 3], 5, [0.3, 0.4]), seed)).collect();
+    let case = Case::new(models(None, members), 3, 4..11);
+    let groups = 3;
+    for (name, open) in engines() {
+        let mut engine = open(Arc::new(case.models.clone())).unwrap();
+        let whole = Block { groups, ..case.whole() };
+        let grouped = engine.statistics(&whole).unwrap();
+        for group in 0..groups {
+            let passes: Vec<usize> = (0..whole.passes()).filter(|&pass| whole.group(pass) == group).collect();
+            let draws = 4 + passes[0] as u32..5 + passes[passes.len() - 1] as u32;
+            assert!((2..=3).contains(&draws.len()), "seven draws in three groups");
+            let alone = engine.statistics(&case.block(0..3, Draws::Sampled(draws))).unwrap();
+            for (point, member) in (0..3).flat_map(|point| (0..2).map(move |member| (point, member))) {
+                let (expected, row) = (alone.sums(point, member), member * groups + group);
+                let same = |sums: &[f64]| sums.iter().zip(expected).all(|(a, b)| (a - b).abs() <= 1e-12);
+                assert!(same(grouped.sums(point, row)), "{name}, point {point}, member {member}, group {group}");
+                assert!(!same(grouped.sums(point, member * groups + (group + 1) % groups)), "{name}: another group passes");
+            }
+        }
+    }
+}

@@ -7,5 +7,14 @@ pub mod train;
 pub use forward::{Masks, Parameters, forward};
 pub use train::{elbo_of, encode};
 
+use crate::error::Error;
+
+impl From<candle_core::Error> for Error {
+    fn from(error: candle_core::Error) -> Self {
+        // Its first line: candle appends a backtrace where `RUST_BACKTRACE` is set.
+        Self::Autodiff(error.to_string().lines().next().unwrap_or_default().to_owned())
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -73,7 +73,7 @@ impl Bench {
 fn bench_map(options: &MapOptions, models: &ModelOptions) -> Result<serde_json::Value> {
     let gemm = gemm_gflops(GEMM_TIME);
     let set = ModelSet::open(models.models.as_deref())?;
-    let settings = options.settings(&set)?;
+    let settings = options.settings(&set, false)?;
     let (grid, samples) = FIRST_PICTURE;
     let view = View::new(settings.view.z1, settings.view.z2, grid, grid)?;
     let coarse = MapSettings { view, samples, members: settings.members[..1].to_vec(), ..settings.clone() };

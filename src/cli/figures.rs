@@ -62,7 +62,7 @@ impl Figures {
         let wanted = if self.names.is_empty() { figure::all().iter().collect() } else { self.names };
         check_dpi(self.drawing.dpi)?;
         let (set, mut engine) = self.models.open()?;
-        let map = self.map.settings(&set)?;
+        let map = self.map.settings(&set, false)?;
         files::create_folder(&self.out)?;
         let bar = Bar::new(map.view.len() as u64, "points");
         let settings = FigureSettings {

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::figure::{Document, Format, Panel, check_dpi, heat_map};
 use crate::files;
 use crate::jobs::{map, map_data};
-use crate::uncertainty::Measure;
+use crate::uncertainty::{Measure, Passes};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -46,7 +46,9 @@ impl Map {
         }
         check_dpi(self.drawing.dpi)?;
         let (set, mut engine) = self.models.open()?;
-        let settings = self.settings.settings(&set)?;
+        // The arrays hold every measure; a picture only needs what its own is a function of.
+        let deterministic = format.is_none() || measure.passes() == Passes::Deterministic;
+        let settings = self.settings.settings(&set, deterministic)?;
         files::create_folder_of(&self.out)?;
         let bar = Bar::new(settings.view.len() as u64, "points");
         let map = map(&set, engine.as_mut(), &settings, &mut bar.follow())?;
@@ -54,7 +56,7 @@ impl Map {
         match format {
             Some(format) => {
                 let places: Vec<usize> = (0..settings.members.len()).collect();
-                let data = map_data(&map, measure, &places);
+                let data = map_data(&map, measure, &places)?;
                 let canvas = heat_map(&[Panel { title: None, map: &data, scatter: None }], &self.drawing.options())?;
                 Document { title: measure.label().to_owned(), canvas, provenance }.write(&self.out, format, self.drawing.dpi)
             }

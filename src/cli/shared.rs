@@ -131,11 +131,11 @@ enum MaskChoice {
 }
 
 impl MapOptions {
-    /// The settings of the map for a set of models.
+    /// The settings of the map for a set of models, with passes without dropout or not.
     ///
     /// # Errors
     /// When a number makes no sense, or a member is not there.
-    pub fn settings(&self, set: &ModelSet) -> Result<MapSettings> {
+    pub fn settings(&self, set: &ModelSet, deterministic: bool) -> Result<MapSettings> {
         let there = set.ensemble().members().len();
         let wanted = match &self.members {
             None => None,
@@ -155,6 +155,7 @@ impl MapOptions {
                 MaskChoice::Shared => Masks::Shared,
                 MaskChoice::PerPoint => Masks::PerPoint,
             },
+            deterministic,
         })
     }
 }

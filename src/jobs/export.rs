@@ -23,10 +23,11 @@ impl Map {
         provenance(set, engine, &self.settings, &json!({}))
     }
 
-    /// Every measure over all members, by key, and the standard error of the mutual information: \[rows, columns\] each.
+    /// Every measure that the map has, over all members, by key, and the standard error of the mutual information: \[rows, columns\] each.
     fn arrays(&self) -> Vec<(&'static str, Vec<f32>)> {
         let all: Vec<usize> = (0..self.settings.members.len()).collect();
-        let mut arrays: Vec<_> = Measure::ALL.into_iter().map(|measure| (measure.key(), self.measure(measure, &all))).collect();
+        let mut arrays: Vec<_> =
+            Measure::ALL.into_iter().filter_map(|measure| Some((measure.key(), self.measure(measure, &all)?))).collect();
         arrays.push((STANDARD_ERROR, self.standard_error.clone()));
         arrays
     }

@@ -3,7 +3,7 @@
 use super::map::{Map, MapSettings, map};
 use super::{ModelSet, Observer};
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::figure::{ColourMap, ColourRange, Document, Figure, MapData, Members, Options, Scatter, Style};
 use crate::uncertainty::Measure;
 use serde_json::{Value, json};
@@ -51,7 +51,7 @@ fn document(set: &ModelSet, engine: &str, figure: &Figure, map: &Map, settings: 
         Members::One => vec![0],
         Members::All => (0..map.settings.members.len()).collect(),
     };
-    let data = map_data(map, measure, &places);
+    let data = map_data(map, measure, &places)?;
     let encodings = if figure.needs.scatter { Some(&set.encodings()?.train) } else { None };
     let scatter = encodings.map(|encodings| Scatter { points: &encodings.points, labels: &encodings.labels, classes: &encodings.classes });
     let options = Options {
@@ -71,14 +71,24 @@ fn document(set: &ModelSet, engine: &str, figure: &Figure, map: &Map, settings: 
 }
 
 /// A measure of a map over some of its members, as figures take it.
-pub fn map_data(map: &Map, measure: Measure, places: &[usize]) -> MapData {
-    MapData {
+///
+/// # Errors
+/// When the map has not the passes that the measure is a function of.
+pub fn map_data(map: &Map, measure: Measure, places: &[usize]) -> Result<MapData> {
+    let values = map.measure(measure, places).ok_or_else(|| {
+        Error::setting(
+            measure.key(),
+            "it needs a pass without dropout, which this map has not",
+            "compute the map with deterministic passes",
+        )
+    })?;
+    Ok(MapData {
         view: map.settings.view,
-        values: map.measure(measure, places),
+        values,
         label: measure.label().to_owned(),
         unit: measure.unit().to_owned(),
         natural: measure.natural_range(map.classes()),
-    }
+    })
 }
 
 /// What made a result: the program, the settings, the models; `more` is added at the top.

@@ -30,6 +30,8 @@ pub struct MapSettings {
     pub seed: u32,
     /// How masks are shared between points.
     pub masks: Masks,
+    /// Whether a pass without dropout is made as well, for the deterministic entropy.
+    pub deterministic: bool,
 }
 
 /// A finished map. The members are kept apart, so that any subset of them is a sum over it.
@@ -38,8 +40,8 @@ pub struct Map {
     pub settings: MapSettings,
     /// The sampled passes: points × members, in the order of the settings.
     pub sampled: StatisticsGrid,
-    /// The passes without dropout, the members merged.
-    pub deterministic: StatisticsGrid,
+    /// The passes without dropout, the members merged, where they were asked for.
+    pub deterministic: Option<StatisticsGrid>,
     /// The standard error of the mutual information over all members at each point, in nats; NaN with one draw.
     pub standard_error: Vec<f32>,
 }
@@ -69,7 +71,7 @@ pub fn map(set: &ModelSet, engine: &mut dyn Engine, settings: &MapSettings, obse
     let mut map = Map {
         settings: settings.clone(),
         sampled: StatisticsGrid::new(points.len(), members, classes),
-        deterministic: StatisticsGrid::new(points.len(), 1, classes),
+        deterministic: settings.deterministic.then(|| StatisticsGrid::new(points.len(), 1, classes)),
         standard_error: vec![f32::NAN; points.len()],
     };
     let numbers: Vec<u32> = (0..points.len() as u32).collect();
@@ -85,14 +87,18 @@ pub fn map(set: &ModelSet, engine: &mut dyn Engine, settings: &MapSettings, obse
             masks: settings.masks,
         };
         let sampled = engine.statistics(&block)?;
-        let deterministic = engine.statistics(&Block { draws: Draws::Deterministic, groups: 1, ..block })?;
+        if let Some(grid) = &mut map.deterministic {
+            let deterministic = engine.statistics(&Block { draws: Draws::Deterministic, groups: 1, ..block })?;
+            for (at, &number) in numbers.iter().enumerate() {
+                for member in 0..members {
+                    add(grid.sums_mut(number as usize, 0), deterministic.sums(at, member));
+                }
+            }
+        }
         for (at, &number) in numbers.iter().enumerate() {
             let point = number as usize;
             for row in 0..members * groups {
                 add(map.sampled.sums_mut(point, row / groups), sampled.sums(at, row));
-            }
-            for row in 0..members {
-                add(map.deterministic.sums_mut(point, 0), deterministic.sums(at, row));
             }
             let of_group = |group| sampled.cell(at, (0..members).map(|member| member * groups + group));
             let groups: Vec<CellStatistics> = (0..groups).map(of_group).collect();
@@ -113,18 +119,19 @@ impl Map {
         self.sampled.classes()
     }
 
-    /// The statistics of a point that a measure is a function of, over the members at these places in the settings.
-    fn cell(&self, measure: Measure, point: usize, places: &[usize]) -> CellStatistics {
-        match measure.passes() {
-            Passes::Sampled => self.sampled.cell(point, places.iter().copied()),
-            Passes::Deterministic => self.deterministic.whole_cell(point),
-        }
-    }
-
     /// A measure at every point over the members at the given places in the settings; the deterministic entropy is always
-    /// that of all members.
-    pub fn measure(&self, measure: Measure, places: &[usize]) -> Vec<f32> {
-        (0..self.sampled.points()).map(|point| measure.evaluate(&self.cell(measure, point, places)) as f32).collect()
+    /// that of all members. `None` where the map has not the passes that the measure is a function of.
+    pub fn measure(&self, measure: Measure, places: &[usize]) -> Option<Vec<f32>> {
+        let points = 0..self.sampled.points();
+        match measure.passes() {
+            Passes::Sampled => {
+                Some(points.map(|point| measure.evaluate(&self.sampled.cell(point, places.iter().copied())) as f32).collect())
+            }
+            Passes::Deterministic => {
+                let grid = self.deterministic.as_ref()?;
+                Some(points.map(|point| measure.evaluate(&grid.whole_cell(point)) as f32).collect())
+            }
+        }
     }
 
     /// The mean prediction at every point over all members, [points, classes].

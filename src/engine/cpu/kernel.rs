@@ -20,7 +20,7 @@ impl Row {
 }
 
 /// Inputs that are multiplied in one go: so many rows stay in the innermost cache while all outputs pass over them.
-pub const DEPTH: usize = 256;
+const DEPTH: usize = 256;
 
 /// The most outputs that the kernel sums up at once on this machine: two registers each, four are left for operands.
 pub fn most_outputs() -> usize {
@@ -89,41 +89,33 @@ impl<'a, Xs: Iterator<Item = &'a [Row]> + Clone> WithSimd for AddProducts<'_, Xs
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { xs, rows, weights, out } = self;
-        products::<S, true>(simd, &xs, rows, weights, out);
-    }
-}
-
-/// As [`add_products`], within vectorised code; with `ADD` false the product replaces what stood in `out`, and the matrix
-/// must then have [`DEPTH`] inputs at most.
-#[inline(always)]
-pub fn products<'a, S: Simd, const ADD: bool>(
-    simd: S,
-    xs: &(impl Iterator<Item = &'a [Row]> + Clone),
-    rows: &[u32],
-    weights: &Packed,
-    out: &mut [Row],
-) {
-    let Packed { inputs, outputs, most, ref values } = *weights;
-    assert_eq!(inputs, rows.len(), "a product of the matrix's shape");
-    for depth in even_parts(inputs, DEPTH) {
-        let of_depth = &values[depth.start * outputs..depth.end * outputs];
-        for (x, out) in xs.clone().zip(out.chunks_exact_mut(outputs.max(1))) {
-            for block in even_parts(outputs, most) {
-                let weights = &of_depth[block.start * depth.len()..block.end * depth.len()];
-                let (rows, out) = (&rows[depth.clone()], &mut out[block]);
-                macro_rules! of_width {
-                    ($($width:literal)*) => {
-                        match out.len() {
-                            $($width => kernel::<S, ADD, $width>(simd, x, rows, weights, out),)*
-                            _ => unreachable!("a block has at most 14 outputs"),
-                        }
-                    };
+        let Packed { inputs, outputs, most, ref values } = *self.weights;
+        assert_eq!(inputs, self.rows.len(), "a product of the matrix's shape");
+        for depth in even_parts(inputs, DEPTH) {
+            let of_depth = &values[depth.start * outputs..depth.end * outputs];
+            for (x, out) in self.xs.clone().zip(self.out.chunks_exact_mut(outputs.max(1))) {
+                for block in even_parts(outputs, most) {
+                    let weights = &of_depth[block.start * depth.len()..block.end * depth.len()];
+                    block_product::<S, true>(simd, x, &self.rows[depth.clone()], weights, &mut out[block]);
                 }
-                of_width!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
             }
         }
     }
+}
+
+/// As [`add_products`], within vectorised code, for the weights of one block of inputs and outputs; with `ADD` false the
+/// product replaces what stood in `out`.
+#[inline(always)]
+pub fn block_product<S: Simd, const ADD: bool>(simd: S, x: &[Row], rows: &[u32], weights: &[f32], out: &mut [Row]) {
+    macro_rules! of_width {
+        ($($width:literal)*) => {
+            match out.len() {
+                $($width => kernel::<S, ADD, $width>(simd, x, rows, weights, out),)*
+                _ => unreachable!("a block has at most 14 outputs"),
+            }
+        };
+    }
+    of_width!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
 }
 
 /// `OUTPUTS` rows of the product, two registers of points at a time: the sums stay in registers.

@@ -13,10 +13,11 @@ const POSITIONS: usize = 8;
 /// One step: from one activation to the next.
 #[derive(Debug)]
 pub enum Step {
-    /// A linear layer (one position), or a convolution of any stride (one position for every place of the output).
-    Product { weights: Packed, bias: Vec<f32>, rows: Vec<u32>, positions: Vec<u32>, then: Option<Activation> },
-    /// A 3×3 convolution of stride 1, in the fast way.
-    Winograd(Winograd),
+    /// A linear layer or a convolution.
+    Product(Product),
+    /// A 3×3 convolution of stride 1 in the fast way; with the convolution before it, whose output is then made line by line
+    /// just before it is used, for as a whole it would not fit into the cache.
+    Winograd { before: Option<Product>, winograd: Winograd },
     /// An image \[channels, h, w\] into the middle of a larger one of zeros.
     Pad { from: [usize; 3], to: [usize; 2], at: [usize; 2] },
     /// The maximum or the mean over `window` (places relative to a position) in every channel of `size` rows.
@@ -29,6 +30,37 @@ pub enum Step {
     Mask { layer: u32, rate: f64, size: usize },
 }
 
+/// A linear layer (one position), or a convolution of any stride (one position for every place of the output).
+#[derive(Debug)]
+pub struct Product {
+    weights: Packed,
+    bias: Vec<f32>,
+    /// The places of the inputs relative to a position.
+    rows: Vec<u32>,
+    positions: Vec<u32>,
+    then: Option<Activation>,
+}
+
+impl Product {
+    /// The outputs at some of the positions. In `out` a channel has `plane` rows, which start over when they are full.
+    fn run(&self, x: &[Row], positions: Range<usize>, plane: usize, work: &mut Vec<Row>, out: &mut Vec<Row>) {
+        out.resize(self.bias.len() * plane, Row::splat(0.0));
+        let mut place = positions.start;
+        for some in self.positions[positions].chunks(POSITIONS) {
+            work.clear();
+            work.extend(some.iter().flat_map(|_| &self.bias).map(|&bias| Row::splat(bias)));
+            add_products(some.iter().map(|&position| &x[position as usize..]), &self.rows, &self.weights, work);
+            if let Some(activation) = self.then {
+                activation.apply(work);
+            }
+            for outputs in work.chunks(self.bias.len()) {
+                out.iter_mut().skip(place % plane).step_by(plane).zip(outputs).for_each(|(to, from)| *to = *from);
+                place += 1;
+            }
+        }
+    }
+}
+
 /// Buffers of one task, kept from one to the next.
 #[derive(Debug, Default)]
 pub struct Scratch {
@@ -36,6 +68,7 @@ pub struct Scratch {
     pub x: Vec<Row>,
     pub next: Vec<Row>,
     work: Vec<Row>,
+    lines: Vec<Row>,
     /// The activation of each panel at the first dropout layer, while the draws run.
     pub trunks: Vec<Vec<Row>>,
     /// The part of the first thinned layer that all draws share, panel by panel.
@@ -54,13 +87,13 @@ pub fn steps(network: &Network, range: Range<usize>) -> Vec<Step> {
         match layer {
             Layer::Linear { name, inputs, outputs } => {
                 let weight = &network.weight(name, "weight").values;
-                steps.push(Step::Product {
+                steps.push(Step::Product(Product {
                     weights: Packed::new(*outputs, *inputs, |i| move |o| weight[o * inputs + i] as f32),
                     bias: network.weight(name, "bias").to_f32(),
                     rows: (0..*inputs as u32).collect(),
                     positions: vec![0],
                     then,
-                });
+                }));
                 index += usize::from(then.is_some());
             }
             Layer::Conv2d { name, kernel, stride, padding, .. } => {
@@ -72,12 +105,15 @@ pub fn steps(network: &Network, range: Range<usize>) -> Vec<Step> {
                     let winograd = Winograd::new(&weight.values, bias, input, output, relu, pool);
                     index += usize::from(pool);
                     steps.extend(pad(input, winograd.input_size(), *padding));
-                    steps.push(Step::Winograd(winograd));
+                    let before =
+                        steps.pop_if(|step| matches!(step, Step::Product(product) if product.positions.len() == input[1] * input[2]));
+                    let before = before.and_then(|step| if let Step::Product(product) = step { Some(product) } else { None });
+                    steps.push(Step::Winograd { before, winograd });
                 } else {
                     let size = [0, 1].map(|axis| input[1 + axis] + 2 * padding[axis]);
                     let inputs = input[0] * kernel[0] * kernel[1];
                     steps.extend(pad(input, size, *padding));
-                    steps.push(Step::Product {
+                    steps.push(Step::Product(Product {
                         weights: Packed::new(output[0], inputs, |i| move |o| weight.values[o * inputs + i] as f32),
                         bias,
                         rows: (0..input[0])
@@ -85,7 +121,7 @@ pub fn steps(network: &Network, range: Range<usize>) -> Vec<Step> {
                             .collect(),
                         positions: places([output[1], output[2]], *stride, size[1]).collect(),
                         then,
-                    });
+                    }));
                     index += usize::from(then.is_some());
                 }
             }
@@ -131,24 +167,24 @@ pub fn run(steps: &[Step], address: Option<&Address>, scratch: &mut Scratch) {
 }
 
 impl Step {
-    fn run(&self, address: Option<&Address>, Scratch { x, next, work, .. }: &mut Scratch) {
+    fn run(&self, address: Option<&Address>, Scratch { x, next, work, lines, .. }: &mut Scratch) {
         match self {
-            Self::Product { weights, bias, rows, positions, then } => {
-                next.resize(bias.len() * positions.len(), Row::splat(0.0));
-                for (part, some) in positions.chunks(POSITIONS).enumerate() {
-                    work.clear();
-                    work.extend(some.iter().flat_map(|_| bias).map(|&bias| Row::splat(bias)));
-                    add_products(some.iter().map(|&position| &x[position as usize..]), rows, weights, work);
-                    if let Some(activation) = then {
-                        activation.apply(work);
-                    }
-                    for (channel, to) in next.chunks_mut(positions.len()).enumerate() {
-                        let from = work.iter().skip(channel).step_by(bias.len());
-                        to[part * POSITIONS..].iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+            Self::Product(product) => {
+                let positions = product.positions.len();
+                product.run(x, 0..positions, positions, work, next);
+            }
+            Self::Winograd { before, winograd } => {
+                let [height, width] = winograd.input_size();
+                for tile_row in 0..winograd.tile_rows() {
+                    if let Some(before) = before {
+                        let missing = if tile_row == 0 { 0..4 } else { 2 * tile_row + 2..2 * tile_row + 4 };
+                        before.run(x, missing.start * width..missing.end * width, 4 * width, work, lines);
+                        winograd.run(tile_row, lines, 4 * width, work, next);
+                    } else {
+                        winograd.run(tile_row, x, height * width, work, next);
                     }
                 }
             }
-            Self::Winograd(winograd) => winograd.run(x, work, next),
             Self::Pad { from: [_, h, w], to, at } => {
                 next.clear();
                 next.resize(x.len() / (h * w) * to[0] * to[1], Row::splat(0.0));

@@ -2,14 +2,14 @@
 //! convolutional neural networks*, section 4.1): 16 multiplications for four outputs, where the plain sum takes 36. The four
 //! outputs of a tile are one window of the usual 2×2 max pool, which is taken while they are in registers.
 
-use super::kernel::{DEPTH, LANES, Packed, Row, even_parts, most_outputs, products};
+use super::kernel::{LANES, Row, block_product, even_parts, most_outputs};
 use pulp::{Arch, Simd, WithSimd};
+use std::ops::Range;
 
 /// A convolution, its ReLU and its 2×2 max pool if they follow it.
 #[derive(Debug)]
 pub struct Winograd {
-    /// For each group of output channels the transformed filters, \[16\] of \[channels of the group, input channels\].
-    groups: Vec<Vec<Packed>>,
+    groups: Vec<Group>,
     bias: Vec<f32>,
     rows: Vec<u32>,
     tiles: [usize; 2],
@@ -22,26 +22,36 @@ pub struct Winograd {
     pool: bool,
 }
 
+/// Output channels that are summed up together.
+#[derive(Debug)]
+struct Group {
+    channels: Range<usize>,
+    /// The transformed filters, \[16, input channels, channels\].
+    filters: Vec<f32>,
+}
+
 /// G of the filter's transform G g Gᵀ.
 const G: [[f64; 3]; 4] = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]];
 
 impl Winograd {
     /// Whether a convolution is worth the transforms; `weight` is the shape \[out, in, kh, kw\].
     pub fn takes(weight: &[usize], stride: [usize; 2]) -> bool {
-        weight[2..] == [3, 3] && stride == [1, 1] && (8..=DEPTH).contains(&weight[1]) && weight[0] >= 8
+        weight[2..] == [3, 3] && stride == [1, 1] && weight[1] >= 8 && weight[0] >= 8
     }
 
     /// `weight` \[out, in, 3, 3\]; `input` and `output` are the shapes before and after the convolution.
     pub fn new(weight: &[f64], bias: Vec<f32>, input: &[usize], output: &[usize], relu: bool, pool: bool) -> Self {
         let channels = input[0];
-        let transformed = |at: usize, o: usize, i: usize| {
+        let transformed = |at: usize, i: usize, o: usize| {
             let g = &weight[(o * channels + i) * 9..][..9];
             let (left, right) = (G[at / 4], G[at % 4]);
             (0..9).map(|k| left[k / 3] * g[k] * right[k % 3]).sum::<f64>() as f32
         };
-        let groups = even_parts(output[0], most_outputs())
-            .map(|group| (0..16).map(|at| Packed::new(group.len(), channels, |i| move |o| transformed(at, group.start + o, i))).collect())
-            .collect();
+        let group = |group: Range<usize>| {
+            let filters = (0..16 * channels).flat_map(|k| group.clone().map(move |o| transformed(k / channels, k % channels, o)));
+            Group { filters: filters.collect(), channels: group.clone() }
+        };
+        let groups = even_parts(output[0], most_outputs()).map(group).collect();
         let tiles = [1, 2].map(|axis| if pool { output[axis] / 2 } else { output[axis].div_ceil(2) });
         let input = [0, 1].map(|axis| output[1 + axis].max(2 * tiles[axis]) + 2);
         let output = if pool { tiles } else { [output[1], output[2]] };
@@ -53,17 +63,25 @@ impl Winograd {
         self.input
     }
 
-    /// From the image `x` \[in, the input size\] to `out` \[out, the output size\]; `work` is a buffer.
-    pub fn run(&self, x: &[Row], work: &mut Vec<Row>, out: &mut Vec<Row>) {
+    /// The number of rows of tiles, each two lines of the convolution's output.
+    pub fn tile_rows(&self) -> usize {
+        self.tiles[0]
+    }
+
+    /// One row of tiles from `x` into `out` \[out, the output size\]; `work` is a buffer. A channel of `x` has `plane` rows,
+    /// line after line of the image, which start over when they are full: the four lines under the tiles must be there.
+    pub fn run(&self, tile_row: usize, x: &[Row], plane: usize, work: &mut Vec<Row>, out: &mut Vec<Row>) {
         out.resize(self.bias.len() * self.output[0] * self.output[1], Row::splat(0.0));
         work.resize(16 * (self.rows.len() + most_outputs()), Row::splat(0.0));
-        Arch::new().dispatch(Run { plan: self, x, work, out });
+        Arch::new().dispatch(Run { winograd: self, tile_row, x, plane, work, out });
     }
 }
 
 struct Run<'a> {
-    plan: &'a Winograd,
+    winograd: &'a Winograd,
+    tile_row: usize,
     x: &'a [Row],
+    plane: usize,
     work: &'a mut [Row],
     out: &'a mut [Row],
 }
@@ -73,28 +91,22 @@ impl WithSimd for Run<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { plan, x, work, out } = self;
-        let channels = plan.rows.len();
+        let Self { winograd, tile_row, x, plane, work, out } = self;
+        let channels = winograd.rows.len();
         let (input, sums) = work.split_at_mut(16 * channels);
-        let [height, width] = plan.input;
-        for tile_y in 0..plan.tiles[0] {
-            for tile_x in 0..plan.tiles[1] {
-                let corner = 2 * tile_y * width + 2 * tile_x;
-                for channel in 0..channels {
-                    transform_input(simd, &x[channel * height * width + corner..], width, &mut input[channel..], channels);
+        let lines = [0, 1, 2, 3].map(|line| (2 * tile_row + line) * winograd.input[1] % plane);
+        for tile in 0..winograd.tiles[1] {
+            for channel in 0..channels {
+                transform_input(simd, &x[channel * plane + 2 * tile..], lines, &mut input[channel..], channels);
+            }
+            for group in &winograd.groups {
+                let outputs = group.channels.len();
+                for (at, weights) in group.filters.chunks_exact(outputs * channels).enumerate() {
+                    let x = &input[at * channels..];
+                    block_product::<S, false>(simd, x, &winograd.rows, weights, &mut sums[at * outputs..][..outputs]);
                 }
-                let mut first = 0;
-                for group in &plan.groups {
-                    let outputs = group[0].outputs();
-                    for (at, weights) in group.iter().enumerate() {
-                        let x = std::iter::once(&input[at * channels..]);
-                        products::<S, false>(simd, &x, &plan.rows, weights, &mut sums[at * outputs..][..outputs]);
-                    }
-                    for output in 0..outputs {
-                        let channel = first + output;
-                        plan.transform_output(simd, &sums[output..], outputs, channel, [tile_y, tile_x], out);
-                    }
-                    first += outputs;
+                for (output, channel) in group.channels.clone().enumerate() {
+                    winograd.transform_output(simd, &sums[output..], outputs, channel, [tile_row, tile], out);
                 }
             }
         }
@@ -104,10 +116,10 @@ impl WithSimd for Run<'_> {
 /// Four rows of four registers.
 type Tile<S> = [[<S as Simd>::f32s; 4]; 4];
 
-/// One register of 16 rows that are `stride` apart, four to a line.
+/// One register of 16 rows: those of a line are `stride` apart.
 #[inline(always)]
-fn gather<S: Simd>(rows: &[Row], [down, right]: [usize; 2], part: usize) -> Tile<S> {
-    let at = |y: usize, x: usize| S::as_simd_f32s(&rows[y * down + x * right].0).0[part];
+fn gather<S: Simd>(rows: &[Row], lines: [usize; 4], stride: usize, part: usize) -> Tile<S> {
+    let at = |y: usize, x: usize| S::as_simd_f32s(&rows[lines[y] + x * stride].0).0[part];
     let line = |y: usize| [at(y, 0), at(y, 1), at(y, 2), at(y, 3)];
     [line(0), line(1), line(2), line(3)]
 }
@@ -144,9 +156,9 @@ fn output_side<S: Simd>(simd: S, m: Tile<S>) -> Tile<S> {
 
 /// Bᵀ d B of one channel of a tile: from 4×4 values to 16 rows that are `stride` apart.
 #[inline(always)]
-fn transform_input<S: Simd>(simd: S, image: &[Row], width: usize, to: &mut [Row], stride: usize) {
+fn transform_input<S: Simd>(simd: S, image: &[Row], lines: [usize; 4], to: &mut [Row], stride: usize) {
     for part in 0..LANES / S::F32_LANES {
-        let d = gather::<S>(image, [width, 1], part);
+        let d = gather::<S>(image, lines, 1, part);
         let t = transposed::<S>(input_side(simd, transposed::<S>(input_side(simd, d))));
         for y in 0..4 {
             for x in 0..4 {
@@ -165,7 +177,7 @@ impl Winograd {
         let bias = simd.splat_f32s(self.bias[channel]);
         let least = simd.splat_f32s(if self.relu { 0.0 } else { f32::NEG_INFINITY });
         for part in 0..LANES / S::F32_LANES {
-            let m = gather::<S>(from, [4 * stride, stride], part);
+            let m = gather::<S>(from, [0, 4, 8, 12].map(|place| place * stride), stride, part);
             let t = output_side(simd, transposed::<S>(output_side(simd, m)));
             if self.pool {
                 let pooled = simd.max_f32s(simd.max_f32s(t[0][0], t[0][1]), simd.max_f32s(t[1][0], t[1][1]));
