@@ -1,5 +1,7 @@
 //! The way the data goes: a room uses only rooms to its left, and only `autodiff` knows candle.
 
+#![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
+
 use std::path::{Path, PathBuf};
 
 /// The rooms of the crate in the order of the data.

@@ -63,9 +63,10 @@ fn card(descriptions: &[Description], evaluation: &Evaluation) -> String {
     for description in descriptions {
         let training = description.training();
         let what = if matches!(description, Description::Vae { .. }) { "vae" } else { "classifier" };
+        let anneal = if training["anneal"] == true { " --anneal" } else { "" };
         let _ = writeln!(
             text,
-            "- `epistemap train {what} --epochs {} --batch {} --seed {} --out {}`: {}, on {} images",
+            "- `epistemap train {what} --epochs {} --batch {}{anneal} --seed {} --out {}`: {}, on {} images",
             training["epochs"],
             training["batch"],
             training["seed"],
