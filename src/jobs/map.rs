@@ -40,8 +40,8 @@ pub struct Map {
     pub settings: MapSettings,
     /// The sampled passes: points × members, in the order of the settings.
     pub sampled: StatisticsGrid,
-    /// The passes without dropout, the members merged, where they were asked for.
-    pub deterministic: Option<StatisticsGrid>,
+    /// The entropy of the mean prediction of all members without dropout at each point in nats, where it was asked for.
+    pub deterministic_entropy: Option<Vec<f32>>,
     /// The standard error of the mutual information over all members at each point, in nats; NaN with one draw.
     pub standard_error: Vec<f32>,
 }
@@ -71,7 +71,7 @@ pub fn map(set: &ModelSet, engine: &mut dyn Engine, settings: &MapSettings, obse
     let mut map = Map {
         settings: settings.clone(),
         sampled: StatisticsGrid::new(points.len(), members, classes),
-        deterministic: settings.deterministic.then(|| StatisticsGrid::new(points.len(), 1, classes)),
+        deterministic_entropy: settings.deterministic.then(|| vec![f32::NAN; points.len()]),
         standard_error: vec![f32::NAN; points.len()],
     };
     let numbers: Vec<u32> = (0..points.len() as u32).collect();
@@ -87,12 +87,10 @@ pub fn map(set: &ModelSet, engine: &mut dyn Engine, settings: &MapSettings, obse
             masks: settings.masks,
         };
         let sampled = engine.statistics(&block)?;
-        if let Some(grid) = &mut map.deterministic {
+        if let Some(entropy) = &mut map.deterministic_entropy {
             let deterministic = engine.statistics(&Block { draws: Draws::Deterministic, groups: 1, ..block })?;
             for (at, &number) in numbers.iter().enumerate() {
-                for member in 0..members {
-                    add(grid.sums_mut(number as usize, 0), deterministic.sums(at, member));
-                }
+                entropy[number as usize] = Measure::DeterministicEntropy.evaluate(&deterministic.whole_cell(at)) as f32;
             }
         }
         for (at, &number) in numbers.iter().enumerate() {
@@ -122,15 +120,10 @@ impl Map {
     /// A measure at every point over the members at the given places in the settings; the deterministic entropy is always
     /// that of all members. `None` where the map has not the passes that the measure is a function of.
     pub fn measure(&self, measure: Measure, places: &[usize]) -> Option<Vec<f32>> {
-        let points = 0..self.sampled.points();
+        let at = |point| measure.evaluate(&self.sampled.cell(point, places.iter().copied())) as f32;
         match measure.passes() {
-            Passes::Sampled => {
-                Some(points.map(|point| measure.evaluate(&self.sampled.cell(point, places.iter().copied())) as f32).collect())
-            }
-            Passes::Deterministic => {
-                let grid = self.deterministic.as_ref()?;
-                Some(points.map(|point| measure.evaluate(&grid.whole_cell(point)) as f32).collect())
-            }
+            Passes::Sampled => Some((0..self.sampled.points()).map(at).collect()),
+            Passes::Deterministic => self.deterministic_entropy.clone(),
         }
     }
 

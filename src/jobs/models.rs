@@ -8,6 +8,7 @@ use crate::latent::ShippedEncodings;
 use crate::nets::folder::{self, DESCRIPTION, Description, Model, WEIGHTS};
 use crate::nets::{Classifier, Ensemble, Vae};
 use sha2::{Digest as _, Sha256};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -42,6 +43,9 @@ static SHIPPED: [(&str, &[u8], &[u8]); 11] = shipped![
 ];
 static SHIPPED_ENCODINGS: &[u8] = include_bytes!("../../models/encodings.safetensors");
 
+/// A model's folder, its `model.json` and its weights.
+type ModelFiles<'a> = (PathBuf, Cow<'a, [u8]>, Cow<'a, [u8]>);
+
 /// A VAE, an ensemble, and where the data lie on the VAE's latent plane.
 #[derive(Clone, Debug)]
 pub struct ModelSet {
@@ -74,7 +78,8 @@ impl ModelSet {
     /// Only if the program was built from damaged models.
     pub fn shipped() -> Result<Self> {
         let origin = Path::new("models");
-        let files = SHIPPED.iter().map(|(name, description, weights)| (origin.join(name), description.to_vec(), weights.to_vec()));
+        let files =
+            SHIPPED.iter().map(|(name, description, weights)| (origin.join(name), Cow::Borrowed(*description), Cow::Borrowed(*weights)));
         let encodings = ShippedEncodings::decode(&origin.join(ENCODINGS), SHIPPED_ENCODINGS)?;
         Self::assemble(origin, files.collect(), Some(encodings))
     }
@@ -93,14 +98,14 @@ impl ModelSet {
         let mut read = Vec::new();
         for path in models {
             let (description, weights) = (files::read(&path.join(DESCRIPTION))?, files::read(&path.join(WEIGHTS))?);
-            read.push((path, description, weights));
+            read.push((path, Cow::Owned(description), Cow::Owned(weights)));
         }
         let encodings = folder.join(ENCODINGS);
         let encodings = if encodings.exists() { Some(ShippedEncodings::read(&encodings)?) } else { None };
         Self::assemble(folder, read, encodings)
     }
 
-    fn assemble(origin: &Path, files: Vec<(PathBuf, Vec<u8>, Vec<u8>)>, encodings: Option<ShippedEncodings>) -> Result<Self> {
+    fn assemble(origin: &Path, files: Vec<ModelFiles<'_>>, encodings: Option<ShippedEncodings>) -> Result<Self> {
         let mut vaes: Vec<(Description, Vae)> = Vec::new();
         let mut classifiers: Vec<(Description, Classifier)> = Vec::new();
         let mut hashes = BTreeMap::new();

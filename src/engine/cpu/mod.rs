@@ -23,7 +23,7 @@ use masks::Address;
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use steps::{Scratch, Step, run, steps};
 use tally::{Tally, softmax};
 use thinned::{Thinnable, Thinned};
@@ -36,13 +36,13 @@ const MOST_THINNED_BYTES: usize = 320 << 20;
 /// them; more would push the panels themselves out of it.
 const MOST_PANELS: usize = 2;
 
-/// Opens the engine: packs the weights and decides what is fused.
+/// Opens the engine. The weights of a member are packed, and what is fused is decided, when it is first asked.
 ///
 /// # Errors
 /// None so far: every network that the layers can express runs.
 pub fn open(models: Arc<Models>) -> Result<Box<dyn Engine>> {
     let decoder = models.decoder.as_ref().map_or_else(Vec::new, |network| steps(network, 0..network.layers().len()));
-    let members = models.ensemble.members().iter().map(|member| Member::new(&member.network)).collect();
+    let members = models.ensemble.members().iter().map(|_| OnceLock::new()).collect();
     Ok(Box::new(Cpu { models, decoder, members, seed: 0, thinned: HashMap::new(), scratches: Mutex::default() }))
 }
 
@@ -50,7 +50,7 @@ struct Cpu {
     models: Arc<Models>,
     /// Empty where there is no decoder.
     decoder: Vec<Step>,
-    members: Vec<Member>,
+    members: Vec<OnceLock<Member>>,
     /// The seed of the thinned draws.
     seed: u32,
     /// Thinned draws by member and draw.
@@ -82,6 +82,10 @@ impl Cpu {
         })
     }
 
+    fn member(&self, number: usize) -> &Member {
+        self.members[number].get_or_init(|| Member::new(&self.models.ensemble.members()[number].network))
+    }
+
     fn classes(&self) -> usize {
         self.models.ensemble.classes().len()
     }
@@ -97,7 +101,7 @@ impl Cpu {
     /// The draws of a block in parts whose thinned networks fit into memory together.
     fn parts(&self, block: &Block<'_>) -> Vec<Draws> {
         let Draws::Sampled(draws) = &block.draws else { return vec![Draws::Deterministic] };
-        let bytes = |&member: &usize| self.members[member].thinnable.as_ref().map_or(0, Thinnable::bytes_per_draw);
+        let bytes = |&member: &usize| self.member(member).thinnable.as_ref().map_or(0, Thinnable::bytes_per_draw);
         let bytes_per_draw: usize = block.members.iter().map(bytes).sum();
         let step = match block.masks {
             Masks::Shared => (MOST_THINNED_BYTES / bytes_per_draw.max(1)).max(1),
@@ -116,8 +120,8 @@ impl Cpu {
             self.thinned.clear();
             self.seed = block.seed;
         }
-        let bytes = |&(member, _): &(usize, u32)| self.members[member].thinnable.as_ref().map_or(0, Thinnable::bytes_per_draw);
-        let thinnable = block.members.iter().copied().filter(|&member| self.members[member].thinnable.is_some());
+        let bytes = |&(member, _): &(usize, u32)| self.member(member).thinnable.as_ref().map_or(0, Thinnable::bytes_per_draw);
+        let thinnable = block.members.iter().copied().filter(|&member| self.member(member).thinnable.is_some());
         let missing: Vec<(usize, u32)> = thinnable
             .flat_map(|member| draws.clone().map(move |draw| (member, draw)))
             .filter(|key| !self.thinned.contains_key(key))
@@ -125,12 +129,13 @@ impl Cpu {
         if self.thinned.keys().chain(&missing).map(bytes).sum::<usize>() > MOST_THINNED_BYTES {
             self.thinned.retain(|(member, draw), _| block.members.contains(member) && draws.contains(draw));
         }
-        let members = &self.members;
+        let engine = &*self;
         let thin = |&(member, draw): &(usize, u32)| {
-            let thinnable = members[member].thinnable.as_ref()?;
+            let thinnable = engine.member(member).thinnable.as_ref()?;
             Some(((member, draw), thinnable.thin(block.seed, member as u32, draw)))
         };
-        self.thinned.par_extend(missing.par_iter().filter_map(thin));
+        let thinned: Vec<_> = missing.par_iter().filter_map(thin).collect();
+        self.thinned.extend(thinned);
         Ok(())
     }
 
@@ -188,7 +193,7 @@ impl Cpu {
         mut add: impl FnMut(usize, Range<u32>, &[Row]),
     ) {
         let Address { member: number, masks, .. } = addresses[0];
-        let member = &self.members[number as usize];
+        let member = self.member(number as usize);
         scratch.trunks.resize_with(images.len(), Vec::new);
         for (panel, image) in images.iter().enumerate() {
             scratch.x.clone_from(image);
