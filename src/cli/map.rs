@@ -53,6 +53,8 @@ impl Map {
         let bar = Bar::new(settings.view.len() as u64, "points");
         let map = map(&set, engine.as_mut(), &settings, &mut bar.follow())?;
         let provenance = map.provenance(&set, engine.name());
+        // Its thinned networks may take as much memory as the map: what follows has no use for them.
+        drop(engine);
         match format {
             Some(format) => {
                 let places: Vec<usize> = (0..settings.members.len()).collect();
