@@ -1,9 +1,9 @@
 //! `epistemap evaluate` and `epistemap pack`: how good the models are, and models made ready to ship.
 
 use super::progress::Bar;
-use super::shared::{DataOptions, ModelOptions, Seed, print, print_json};
+use super::shared::{DataOptions, ModelOptions, Seed, first_images, print, print_json};
 use crate::data::Split;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::jobs::{Evaluation, evaluate, pack};
 use clap::Args;
 use std::path::PathBuf;
@@ -38,17 +38,7 @@ impl Evaluate {
     /// When models or data are missing, damaged or do not fit.
     pub fn run(self) -> Result<()> {
         let (set, mut engine) = self.models.open()?;
-        let mut data = self.data.load(&self.dataset, Split::Test)?;
-        if let Some(images) = self.images {
-            if !(1..=data.len()).contains(&images) {
-                return Err(Error::setting(
-                    "--images",
-                    format!("{images} is out of range"),
-                    format!("give a number from 1 to {}", data.len()),
-                ));
-            }
-            data = data.slice(0..images);
-        }
+        let data = first_images(self.data.load(&self.dataset, Split::Test)?, self.images)?;
         let bar = Bar::new(data.len() as u64, "images");
         let evaluation = evaluate(&set, engine.as_mut(), &data, self.samples, self.seed.seed, &mut bar.follow())?;
         drop(bar);

@@ -47,6 +47,20 @@ impl DataOptions {
     }
 }
 
+/// The first so many images of a data set; all for `None`.
+///
+/// # Errors
+/// When there are not so many.
+pub fn first_images(data: Dataset, wanted: Option<usize>) -> Result<Dataset> {
+    match wanted {
+        None => Ok(data),
+        Some(images) if (1..=data.len()).contains(&images) => Ok(data.slice(0..images)),
+        Some(images) => {
+            Err(Error::setting("--images", format!("{images} is out of range"), format!("give a number from 1 to {}", data.len())))
+        }
+    }
+}
+
 fn decoded(split: Split) -> Result<Dataset> {
     // Training wants both splits, and they are decoded together.
     static DIGITS: OnceLock<Dataset> = OnceLock::new();

@@ -1,7 +1,7 @@
 //! `epistemap train`: a VAE, a classifier or an ensemble, into model folders.
 
 use super::progress::Bar;
-use super::shared::{DataOptions, Seed};
+use super::shared::{DataOptions, Seed, first_images};
 use crate::autodiff::train::{self, Event, Goal, Optimiser, Scores, Settings};
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
@@ -149,18 +149,8 @@ impl Train {
 
 impl Common {
     fn load(&self) -> Result<(Dataset, Dataset)> {
-        let (mut train, test) = (self.data.load(&self.dataset, Split::Train)?, self.data.load(&self.dataset, Split::Test)?);
-        if let Some(images) = self.images {
-            if !(1..=train.len()).contains(&images) {
-                return Err(Error::setting(
-                    "--images",
-                    format!("{images} is out of range"),
-                    format!("give a number from 1 to {}", train.len()),
-                ));
-            }
-            train = train.slice(0..images);
-        }
-        Ok((train, test))
+        let train = first_images(self.data.load(&self.dataset, Split::Train)?, self.images)?;
+        Ok((train, self.data.load(&self.dataset, Split::Test)?))
     }
 
     fn train(&self, goal: Goal, seed: u32, folder: &Path, train: &Dataset, test: &Dataset) -> Result<()> {

@@ -13,7 +13,6 @@ const TILE: usize = 256;
 const GROUPS: usize = 10;
 /// The most draws: beyond it only time is spent.
 const MOST_SAMPLES: u32 = 1_000_000;
-
 /// The most bytes of statistics: what asks for more is a slip rather than a wish.
 const MOST_BYTES: f64 = (16u64 << 30) as f64;
 
@@ -49,7 +48,8 @@ pub struct Map {
 /// Computes a map.
 ///
 /// # Errors
-/// When the settings make no sense or ask for more memory than any machine should give, the VAE's plane has not two dimensions, the engine fails, or the observer stops.
+/// When the settings make no sense or ask for more memory than any machine should give, the VAE's plane has not two
+/// dimensions, the engine fails, or the observer stops.
 pub fn map(set: &ModelSet, engine: &mut dyn Engine, settings: &MapSettings, observe: Observer<'_>) -> Result<Map> {
     if !(1..=MOST_SAMPLES).contains(&settings.samples) {
         let mend = format!("give a number from 1 to {MOST_SAMPLES}");
