@@ -28,7 +28,7 @@ impl Map {
         let all: Vec<usize> = (0..self.settings.members.len()).collect();
         let mut arrays: Vec<_> =
             Measure::ALL.into_iter().filter_map(|measure| Some((measure.key(), self.measure(measure, &all)?))).collect();
-        arrays.push((STANDARD_ERROR, self.standard_error.clone()));
+        arrays.extend(self.standard_error.clone().map(|errors| (STANDARD_ERROR, errors)));
         arrays
     }
 

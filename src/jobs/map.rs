@@ -33,47 +33,28 @@ pub struct MapSettings {
     pub deterministic: bool,
 }
 
-/// A finished map. The members are kept apart, so that any subset of them is a sum over it.
+/// A map. The members are kept apart, so that any subset of them is a sum over it. Points that have not been asked yet have
+/// statistics of no draws, so a map is valid at every moment of its making.
 pub struct Map {
     /// What was asked for.
     pub settings: MapSettings,
     /// The sampled passes: points × members, in the order of the settings.
     pub sampled: StatisticsGrid,
-    /// The entropy of the mean prediction of all members without dropout at each point in nats, where it was asked for.
-    pub deterministic_entropy: Option<Vec<f32>>,
-    /// The standard error of the mutual information over all members at each point, in nats; NaN with one draw.
-    pub standard_error: Vec<f32>,
+    /// The probabilities without dropout, [points, members, classes], where they were asked for; NaN where they are still to come.
+    pub deterministic: Option<Vec<f32>>,
+    /// The standard error of the mutual information over all members at each point, in nats, where it was estimated; NaN with one draw.
+    pub standard_error: Option<Vec<f32>>,
 }
 
 /// Computes a map.
 ///
 /// # Errors
-/// When the settings make no sense or ask for more memory than any machine should give, the VAE's plane has not two
-/// dimensions, the engine fails, or the observer stops.
+/// As [`Map::new`], and when the engine fails or the observer stops.
 pub fn map(set: &ModelSet, engine: &mut dyn Engine, settings: &MapSettings, observe: Observer<'_>) -> Result<Map> {
-    if !(1..=MOST_SAMPLES).contains(&settings.samples) {
-        let mend = format!("give a number from 1 to {MOST_SAMPLES}");
-        return Err(Error::setting("--samples", format!("{} draws are out of range", settings.samples), mend));
-    }
-    if set.vae.latent_size() != 2 {
-        let problem = format!("its VAE has {} latent dimensions, but a map needs 2", set.vae.latent_size());
-        return Err(Error::file(&set.origin, problem, "train one with --latent 2"));
-    }
-    set.members(Some(&settings.members))?;
-    let (members, classes) = (settings.members.len(), set.ensemble().classes().len());
-    let bytes = settings.view.len() as f64 * ((members + 1) * sums_len(classes) * size_of::<f64>()) as f64;
-    if bytes > MOST_BYTES {
-        let problem = format!("{} points with {members} members would take {:.0} GB of memory", settings.view.len(), bytes / 1e9);
-        return Err(Error::setting("--grid", problem, "give a smaller one, or fewer --members"));
-    }
-    let points = settings.view.points();
+    let mut map = Map::new(set, settings)?;
+    let (points, members) = (settings.view.points(), settings.members.len());
     let groups = GROUPS.min(settings.samples as usize);
-    let mut map = Map {
-        settings: settings.clone(),
-        sampled: StatisticsGrid::new(points.len(), members, classes),
-        deterministic_entropy: settings.deterministic.then(|| vec![f32::NAN; points.len()]),
-        standard_error: vec![f32::NAN; points.len()],
-    };
+    let mut standard_error = Vec::with_capacity(points.len());
     let numbers: Vec<u32> = (0..points.len() as u32).collect();
     tell(observe, 0, points.len())?;
     for (tile, numbers) in points.chunks(TILE).zip(numbers.chunks(TILE)) {
@@ -87,44 +68,104 @@ pub fn map(set: &ModelSet, engine: &mut dyn Engine, settings: &MapSettings, obse
             masks: settings.masks,
         };
         let sampled = engine.statistics(&block)?;
-        if let Some(entropy) = &mut map.deterministic_entropy {
-            let deterministic = engine.statistics(&Block { draws: Draws::Deterministic, groups: 1, ..block })?;
-            for (at, &number) in numbers.iter().enumerate() {
-                entropy[number as usize] = Measure::DeterministicEntropy.evaluate(&deterministic.whole_cell(at)) as f32;
-            }
-        }
         for (at, &number) in numbers.iter().enumerate() {
-            let point = number as usize;
             for row in 0..members * groups {
-                add(map.sampled.sums_mut(point, row / groups), sampled.sums(at, row));
+                map.add_sampled(number as usize, row / groups, sampled.sums(at, row));
             }
             let of_group = |group| sampled.cell(at, (0..members).map(|member| member * groups + group));
             let groups: Vec<CellStatistics> = (0..groups).map(of_group).collect();
-            map.standard_error[point] = mutual_information_standard_error(&groups) as f32;
+            standard_error.push(mutual_information_standard_error(&groups) as f32);
+        }
+        if settings.deterministic {
+            let deterministic = engine.statistics(&Block { draws: Draws::Deterministic, groups: 1, ..block })?;
+            for (at, &number) in numbers.iter().enumerate() {
+                (0..members).for_each(|place| map.set_deterministic(number as usize, place, &deterministic.cell(at, [place])));
+            }
         }
         tell(observe, numbers[0] as usize + tile.len(), points.len())?;
     }
+    map.standard_error = Some(standard_error);
     Ok(map)
 }
 
-fn add(sums: &mut [f64], others: &[f64]) {
-    sums.iter_mut().zip(others).for_each(|(sum, other)| *sum += other);
-}
-
 impl Map {
+    /// A map that has asked nothing yet.
+    ///
+    /// # Errors
+    /// When the settings make no sense or ask for more memory than any machine should give, or the VAE's plane has not two dimensions.
+    pub fn new(set: &ModelSet, settings: &MapSettings) -> Result<Self> {
+        if !(1..=MOST_SAMPLES).contains(&settings.samples) {
+            let mend = format!("give a number from 1 to {MOST_SAMPLES}");
+            return Err(Error::setting("--samples", format!("{} draws are out of range", settings.samples), mend));
+        }
+        if set.vae.latent_size() != 2 {
+            let problem = format!("its VAE has {} latent dimensions, but a map needs 2", set.vae.latent_size());
+            return Err(Error::file(&set.origin, problem, "train one with --latent 2"));
+        }
+        set.members(Some(&settings.members))?;
+        let (points, members, classes) = (settings.view.len(), settings.members.len(), set.ensemble().classes().len());
+        let deterministic = if settings.deterministic { classes * size_of::<f32>() } else { 0 };
+        let bytes = points as f64 * (members * (sums_len(classes) * size_of::<f64>() + deterministic)) as f64;
+        if bytes > MOST_BYTES {
+            let problem = format!("{points} points with {members} members would take {:.0} GB of memory", bytes / 1e9);
+            return Err(Error::setting("--grid", problem, "give a smaller one, or fewer --members"));
+        }
+        Ok(Self {
+            settings: settings.clone(),
+            sampled: StatisticsGrid::new(points, members, classes),
+            deterministic: settings.deterministic.then(|| vec![f32::NAN; points * members * classes]),
+            standard_error: None,
+        })
+    }
+
+    /// Adds draws of the member at a place in the settings to a point.
+    pub(super) fn add_sampled(&mut self, point: usize, place: usize, sums: &[f64]) {
+        self.sampled.sums_mut(point, place).iter_mut().zip(sums).for_each(|(sum, other)| *sum += other);
+    }
+
+    /// Notes what the member at a place in the settings says of a point without dropout.
+    pub(super) fn set_deterministic(&mut self, point: usize, place: usize, pass: &CellStatistics) {
+        let (members, classes) = (self.sampled.members(), self.classes());
+        if let Some(probabilities) = &mut self.deterministic {
+            let to = &mut probabilities[(point * members + place) * classes..][..classes];
+            to.iter_mut().zip(pass.sum_p()).for_each(|(to, &p)| *to = p as f32);
+        }
+    }
+
     /// The number of classes.
     pub fn classes(&self) -> usize {
         self.sampled.classes()
     }
 
-    /// A measure at every point over the members at the given places in the settings; the deterministic entropy is always
-    /// that of all members. `None` where the map has not the passes that the measure is a function of.
+    /// A measure at every point over the members at the given places in the settings; NaN at points that they have not been
+    /// asked about yet. `None` where the map has not the passes that the measure is a function of.
     pub fn measure(&self, measure: Measure, places: &[usize]) -> Option<Vec<f32>> {
-        let at = |point| measure.evaluate(&self.sampled.cell(point, places.iter().copied())) as f32;
-        match measure.passes() {
-            Passes::Sampled => Some((0..self.sampled.points()).map(at).collect()),
-            Passes::Deterministic => self.deterministic_entropy.clone(),
+        if measure.passes() == Passes::Deterministic && self.deterministic.is_none() {
+            return None;
         }
+        Some((0..self.sampled.points()).map(|point| self.measure_at(point, measure, places)).collect())
+    }
+
+    /// As [`measure`](Self::measure), at one point; NaN also where the map has not the passes.
+    pub fn measure_at(&self, point: usize, measure: Measure, places: &[usize]) -> f32 {
+        match measure.passes() {
+            Passes::Sampled if places.iter().any(|&place| self.draws(point, place) == 0.0) => f32::NAN,
+            Passes::Sampled => measure.evaluate(&self.sampled.cell(point, places.iter().copied())) as f32,
+            Passes::Deterministic => self.deterministic.as_ref().map_or(f32::NAN, |probabilities| {
+                let (members, classes) = (self.sampled.members(), self.classes());
+                let mut pass = CellStatistics::new(classes);
+                for &place in places {
+                    let p: Vec<f64> = probabilities[(point * members + place) * classes..][..classes].iter().map(|&p| p.into()).collect();
+                    pass.add_draw(&p);
+                }
+                measure.evaluate(&pass) as f32
+            }),
+        }
+    }
+
+    /// How many draws of the member at a place a point has.
+    pub fn draws(&self, point: usize, place: usize) -> f64 {
+        self.sampled.sums(point, place)[sums_len(self.classes()) - 1]
     }
 
     /// The mean prediction at every point over all members, [points, classes].

@@ -4,15 +4,21 @@
 mod evaluate;
 mod export;
 mod figures;
+mod live;
 mod map;
 mod models;
 mod pack;
+mod shared_engine;
+mod worker;
 
 pub use evaluate::{Evaluation, NamedScores, evaluate};
 pub use figures::{FigureSettings, figures, map_data};
+pub use live::{LiveMap, fill, fill_gaps};
 pub use map::{Map, MapSettings, map};
 pub use models::{ModelSet, decoded_digits};
 pub use pack::pack;
+pub use shared_engine::{SharedEngine, Turn};
+pub use worker::{Desk, Status, Wake, Worker};
 
 use crate::error::{Error, Result};
 use std::ops::ControlFlow;

@@ -1,0 +1,292 @@
+//! A map that comes into being while one looks: coarse first, then finer in space and in draws, what is looked at first.
+
+use super::map::{Map, MapSettings};
+use super::{ModelSet, Observer, Progress};
+use crate::engine::{Block, Draws, Engine, Input};
+use crate::error::{Error, Result};
+use crate::latent::View;
+use crate::uncertainty::{Measure, Passes};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+
+/// Points per block of work: about 25 ms of the paper's networks with 50 draws, so that nobody waits for a stop.
+const TILE: usize = 256;
+/// The first picture has at most so many points…
+const COARSE_POINTS: usize = 1024;
+/// … and so many draws.
+const COARSE_DRAWS: u32 = 10;
+/// Later passes over the plane add at most so many draws: the trunk of the network runs again in each.
+const MORE_DRAWS: u32 = 50;
+
+/// A map that a job fills while others read it.
+pub struct LiveMap {
+    map: RwLock<Map>,
+    /// The places of the members that somebody looks at, a bit each: they come first.
+    sampled_first: AtomicU64,
+    /// As above, for the passes without dropout.
+    deterministic_first: AtomicU64,
+}
+
+impl LiveMap {
+    /// A map that has asked nothing yet.
+    ///
+    /// # Errors
+    /// As [`Map::new`].
+    pub fn new(set: &ModelSet, settings: &MapSettings) -> Result<Self> {
+        Ok(Self { map: RwLock::new(Map::new(set, settings)?), sampled_first: AtomicU64::new(0), deterministic_first: AtomicU64::new(0) })
+    }
+
+    /// The map as it is now.
+    pub fn read(&self) -> RwLockReadGuard<'_, Map> {
+        self.map.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The map as it is now, unless it is just being written.
+    pub fn try_read(&self) -> Option<RwLockReadGuard<'_, Map>> {
+        self.map.try_read().ok()
+    }
+
+    /// Says what is looked at: it is computed before the rest.
+    pub fn look_at<'a>(&self, looked_at: impl IntoIterator<Item = (Measure, &'a [usize])>) {
+        let (mut sampled, mut deterministic) = (0, 0);
+        for (measure, places) in looked_at {
+            let bits = places.iter().fold(0, |bits, &place| bits | bit(place));
+            match measure.passes() {
+                Passes::Sampled => sampled |= bits,
+                Passes::Deterministic => deterministic |= bits,
+            }
+        }
+        self.sampled_first.store(sampled, Ordering::Relaxed);
+        self.deterministic_first.store(deterministic, Ordering::Relaxed);
+    }
+
+    fn is_looked_at(&self, lane: &Lane) -> bool {
+        let first = if lane.sampled { &self.sampled_first } else { &self.deterministic_first };
+        first.load(Ordering::Relaxed) & bit(lane.place) != 0
+    }
+}
+
+/// Members beyond the 64th share bits: some then come first unasked.
+fn bit(place: usize) -> u64 {
+    1 << (place % 64)
+}
+
+/// Some points and some draws of them.
+#[derive(Clone, Debug, PartialEq)]
+struct Tile {
+    points: Range<usize>,
+    draws: Range<u32>,
+}
+
+/// The passes of one member, sampled or without dropout.
+struct Lane {
+    place: usize,
+    sampled: bool,
+    next: usize,
+}
+
+/// Fills a map, block by block, until it is complete; `observe` is told of the points × draws of all members.
+///
+/// # Errors
+/// When the engine fails or the observer stops.
+pub fn fill(live: &LiveMap, engine: &mut dyn Engine, observe: Observer<'_>) -> Result<()> {
+    let settings = live.read().settings.clone();
+    let points = settings.view.points();
+    let (order, levels) = coarse_to_fine(&settings.view);
+    let plans = [deterministic_plan(&levels), plan(&levels, settings.samples)];
+    let mut lanes: Vec<Lane> =
+        (0..settings.members.len()).flat_map(|place| [true, false].map(|sampled| Lane { place, sampled, next: 0 })).collect();
+    lanes.retain(|lane| lane.sampled || settings.deterministic);
+    let work = |tile: &Tile| (tile.points.len() * tile.draws.len()) as u64;
+    let total = lanes.iter().map(|lane| plans[usize::from(lane.sampled)].iter().map(work).sum::<u64>()).sum();
+    let mut done = 0;
+    loop {
+        if observe(Progress { done, total }).is_break() {
+            return Err(Error::Cancelled);
+        }
+        let unfinished = lanes.iter_mut().filter(|lane| lane.next < plans[usize::from(lane.sampled)].len());
+        // What is looked at comes first; among equals, all grow together.
+        let Some(lane) = unfinished.min_by_key(|lane| (!live.is_looked_at(lane), !lane.sampled, lane.next)) else { return Ok(()) };
+        let tile = &plans[usize::from(lane.sampled)][lane.next];
+        lane.next += 1;
+        done += work(tile);
+        let numbers = &order[tile.points.clone()];
+        let z: Vec<f64> = numbers.iter().flat_map(|&number| points[number as usize]).collect();
+        let statistics = engine.statistics(&Block {
+            input: Input::Latent(&z),
+            point_numbers: numbers,
+            members: &[settings.members[lane.place]],
+            draws: if lane.sampled { Draws::Sampled(tile.draws.clone()) } else { Draws::Deterministic },
+            groups: 1,
+            seed: settings.seed,
+            masks: settings.masks,
+        })?;
+        let mut map = live.map.write().unwrap_or_else(PoisonError::into_inner);
+        for (at, &number) in numbers.iter().enumerate() {
+            if lane.sampled {
+                map.add_sampled(number as usize, lane.place, statistics.sums(at, 0));
+            } else {
+                map.set_deterministic(number as usize, lane.place, &statistics.whole_cell(at));
+            }
+        }
+    }
+}
+
+/// The numbers of all points, those of a coarse grid first, and where in that order each finer grid is complete.
+fn coarse_to_fine(view: &View) -> (Vec<u32>, Vec<usize>) {
+    let mut stride = 1;
+    while view.columns.div_ceil(stride) * view.rows.div_ceil(stride) > COARSE_POINTS {
+        stride *= 2;
+    }
+    let mut order = Vec::with_capacity(view.len());
+    let mut levels = Vec::new();
+    let mut coarser = usize::MAX;
+    while stride > 0 {
+        for row in (0..view.rows).step_by(stride) {
+            let columns = (0..view.columns).step_by(stride);
+            let new = columns.filter(|column| coarser == usize::MAX || row % coarser != 0 || column % coarser != 0);
+            order.extend(new.map(|column| (row * view.columns + column) as u32));
+        }
+        levels.push(order.len());
+        coarser = stride;
+        stride /= 2;
+    }
+    (order, levels)
+}
+
+/// All tiles of a member: a first picture of few points and draws, its other draws, the finer points, then more draws of all.
+fn plan(levels: &[usize], samples: u32) -> Vec<Tile> {
+    let (coarse, all) = (levels[0], levels[levels.len() - 1]);
+    let (few, some) = (COARSE_DRAWS.min(samples), MORE_DRAWS.min(samples));
+    let mut plan = tiles(0..coarse, 0..few);
+    plan.extend(tiles(0..coarse, few..some));
+    plan.extend(levels.windows(2).flat_map(|level| tiles(level[0]..level[1], 0..some)));
+    let mut from = some;
+    while from < samples {
+        let to = samples.min(from + MORE_DRAWS);
+        plan.extend(tiles(0..all, from..to));
+        from = to;
+    }
+    plan
+}
+
+fn deterministic_plan(levels: &[usize]) -> Vec<Tile> {
+    let starts = std::iter::once(0).chain(levels.iter().copied());
+    starts.zip(levels).flat_map(|(start, &end)| tiles(start..end, 0..1)).collect()
+}
+
+fn tiles(points: Range<usize>, draws: Range<u32>) -> Vec<Tile> {
+    if draws.is_empty() {
+        return Vec::new();
+    }
+    let end = points.end;
+    points.step_by(TILE).map(|start| Tile { points: start..end.min(start + TILE), draws: draws.clone() }).collect()
+}
+
+/// Gives every point that has no number yet that of the coarser grid's point before it: what a picture shows meanwhile.
+/// `values` is [rows, columns] of the view.
+pub fn fill_gaps(view: &View, values: &mut [f32]) {
+    for row in 0..view.rows {
+        for column in 0..view.columns {
+            let mut stride = 1;
+            while values[row * view.columns + column].is_nan() && stride < view.columns.max(view.rows) {
+                stride *= 2;
+                let before = (row / stride * stride) * view.columns + column / stride * stride;
+                values[row * view.columns + column] = values[before];
+            }
+        }
+    }
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{self, Masks};
+    use crate::jobs::map;
+    use std::ops::ControlFlow;
+    use std::sync::Arc;
+
+    fn settings(columns: usize, rows: usize, samples: u32) -> MapSettings {
+        MapSettings {
+            view: View::new([-3.0, 3.0], [-2.0, 2.0], columns, rows).unwrap(),
+            samples,
+            members: vec![0, 3],
+            seed: 5,
+            masks: Masks::Shared,
+            deterministic: true,
+        }
+    }
+
+    #[test]
+    fn every_point_comes_once_and_coarse_grids_first() {
+        for (columns, rows) in [(1, 1), (7, 5), (32, 32), (33, 31), (128, 128), (100, 257)] {
+            let view = View::new([0.0, 1.0], [0.0, 1.0], columns, rows).unwrap();
+            let (order, levels) = coarse_to_fine(&view);
+            let mut sorted = order.clone();
+            sorted.sort_unstable();
+            assert!(sorted.iter().enumerate().all(|(at, &number)| at as u32 == number) && sorted.len() == view.len());
+            assert!(levels[0] <= COARSE_POINTS && levels[levels.len() - 1] == view.len());
+        }
+    }
+
+    #[test]
+    fn every_point_gets_every_draw_once() {
+        let (_, levels) = coarse_to_fine(&View::new([0.0, 1.0], [0.0, 1.0], 50, 60).unwrap());
+        for samples in [1, 10, 11, 50, 51, 130] {
+            let mut seen = vec![std::collections::BTreeSet::new(); 3000];
+            for tile in plan(&levels, samples) {
+                for point in tile.points {
+                    tile.draws.clone().for_each(|draw| assert!(seen[point].insert(draw)));
+                }
+            }
+            assert!(seen.iter().all(|draws| draws.len() == samples as usize));
+        }
+    }
+
+    #[test]
+    fn a_filled_map_is_the_map_of_the_command_line() {
+        let set = ModelSet::shipped().unwrap();
+        let settings = settings(9, 7, 12);
+        let mut engine = engine::open("cpu", Arc::clone(&set.models)).unwrap();
+        let live = LiveMap::new(&set, &settings).unwrap();
+        fill(&live, engine.as_mut(), &mut |_| ControlFlow::Continue(())).unwrap();
+        let whole = map(&set, engine.as_mut(), &settings, &mut |_| ControlFlow::Continue(())).unwrap();
+        for measure in Measure::ALL {
+            for places in [&[0][..], &[1], &[0, 1]] {
+                let (live, whole) = (live.read().measure(measure, places).unwrap(), whole.measure(measure, places).unwrap());
+                // Blocks of other draws add up in another order.
+                assert!(live.iter().zip(&whole).all(|(live, whole)| (live - whole).abs() <= 1e-5), "{measure:?}");
+            }
+        }
+        let (one, other) = (live.read().measure(Measure::MutualInformation, &[0]), live.read().measure(Measure::MutualInformation, &[1]));
+        assert_ne!(one, other, "members are kept apart");
+    }
+
+    #[test]
+    fn what_is_looked_at_comes_first_and_a_stopped_map_is_valid() {
+        let set = ModelSet::shipped().unwrap();
+        let mut engine = engine::open("cpu", Arc::clone(&set.models)).unwrap();
+        let live = LiveMap::new(&set, &settings(6, 5, 3)).unwrap();
+        live.look_at([(Measure::PredictiveEntropy, &[1][..])]);
+        let mut blocks = 0;
+        let stopped = fill(&live, engine.as_mut(), &mut |_| {
+            blocks += 1;
+            if blocks > 1 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        assert!(matches!(stopped, Err(Error::Cancelled)));
+        let map = live.read();
+        assert!(map.measure(Measure::PredictiveEntropy, &[1]).unwrap().iter().all(|value| value.is_finite()));
+        assert!(map.measure(Measure::PredictiveEntropy, &[0, 1]).unwrap().iter().all(|value| value.is_nan()));
+    }
+
+    #[test]
+    fn gaps_show_the_coarser_point_before_them() {
+        let view = View::new([0.0, 1.0], [0.0, 1.0], 5, 3).unwrap();
+        let mut values = vec![f32::NAN; 15];
+        (values[0], values[2], values[4], values[6]) = (1.0, 2.0, 3.0, 4.0);
+        fill_gaps(&view, &mut values);
+        assert_eq!(values, [1.0, 1.0, 2.0, 2.0, 3.0, 1.0, 4.0, 2.0, 2.0, 3.0, 1.0, 1.0, 1.0, 1.0, 3.0]);
+    }
+}
