@@ -27,6 +27,7 @@
 //! in [`figure::all`]; a data set an entry in [`data::sources`]; a verb a file in `cli`.
 
 pub mod analysis;
+pub mod app;
 pub mod autodiff;
 pub mod cli;
 pub mod data;

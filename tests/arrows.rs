@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// The rooms of the crate in the order of the data.
-const ROOMS: [&str; 14] = [
+const ROOMS: [&str; 15] = [
     "error",
     "files",
     "random",
@@ -19,6 +19,7 @@ const ROOMS: [&str; 14] = [
     "autodiff",
     "figure",
     "jobs",
+    "app",
     "cli",
 ];
 

@@ -10,6 +10,7 @@ mod progress;
 mod shared;
 mod small;
 mod train;
+mod window;
 
 use crate::error::Result;
 use clap::{Parser, Subcommand};
@@ -17,7 +18,8 @@ use std::process::ExitCode;
 
 /// A microscope for what an image classifier does not know: maps of uncertainty over the latent plane of a VAE.
 ///
-/// Without a verb it writes the paper's figures (Smith & Gal 2018) into the folder `figures`.
+/// Without a verb it opens its window; where there is no display, it writes the paper's figures (Smith & Gal 2018) into the
+/// folder `figures`.
 #[derive(Debug, Parser)]
 #[command(name = "epistemap", version, after_help = EXAMPLES)]
 struct Cli {
@@ -35,6 +37,8 @@ Exit codes: 0 done; 1 failed, with one sentence on standard error; 2 the command
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Open the window.
+    Window(window::Window),
     /// Write the paper's figures.
     Figures(Box<figures::Figures>),
     /// Compute a map of the latent plane, as arrays (npz, csv) or as a picture (png, svg, pdf).
@@ -80,11 +84,7 @@ fn run(verb: Option<Verb>) -> Result<()> {
         Some(Verb::Devices) => small::devices(),
         Some(Verb::Provenance(provenance)) => provenance.run(),
         Some(Verb::Completions(completions)) => completions.run(),
-        None => {
-            shared::say(
-                "This version has no window yet: writing the paper's figures into the folder `figures`. `epistemap --help` lists the verbs.",
-            );
-            figures::Figures::default_run()
-        }
+        Some(Verb::Window(window)) => window.run(),
+        None => window::Window::default_run(),
     }
 }

@@ -62,6 +62,19 @@ impl ColourMap {
     }
 }
 
+/// The colour of a difference, `t` from 0 (the lowest) over 0.5 (none) to 1 (the highest): blue over light grey to red, the
+/// ends and the middle of Moreland's cool-warm map (2009), which colour-blind readers tell apart as well. As
+/// [`ColourMap::sample`] for what is out of range or not a number.
+pub fn difference_colour(t: f64) -> Rgb {
+    const ENDS: [[f64; 3]; 3] = [[59.0, 76.0, 192.0], [221.0, 221.0, 221.0], [180.0, 4.0, 38.0]];
+    if t.is_nan() {
+        return NOT_A_NUMBER;
+    }
+    let t = 2.0 * t.clamp(0.0, 1.0);
+    let (from, share) = if t < 1.0 { (0, t) } else { (1, t - 1.0) };
+    std::array::from_fn(|channel| (ENDS[from][channel] + share * (ENDS[from + 1][channel] - ENDS[from][channel])).round() as u8)
+}
+
 /// Ten light colours, since encodings lie where a map of uncertainty is dark. From Paul Tol's *light* and *vibrant* schemes
 /// (2021, SRON/EPS/TN/09-002: `77AADD EE8866 EEDD88 BBCC33 99DDFF FFAABB EE3377`), Okabe & Ito (2008: `CC79A7 D55E00`) and
 /// white, chosen so that the two nearest are as far apart as these schemes allow, for readers with normal colour vision and
@@ -105,6 +118,16 @@ mod tests {
             assert!(lightness.windows(2).all(|pair| pair[1] > pair[0] - 0.5), "{}", map.label());
             assert!(lightness[255] - lightness[0] > 70.0);
             assert!(colours.iter().all(|&colour| distance(linear(colour), linear(NOT_A_NUMBER)) > 30.0), "{}", map.label());
+        }
+    }
+
+    #[test]
+    fn differences_meet_in_grey_and_part_in_hue() {
+        assert_eq!([0.0, 0.5, 1.0].map(difference_colour), [[59, 76, 192], [221; 3], [180, 4, 38]]);
+        assert_eq!([-1.0, f64::INFINITY, f64::NAN].map(difference_colour), [[59, 76, 192], [180, 4, 38], NOT_A_NUMBER]);
+        for vision in VISIONS {
+            let seen = [0.0, 0.5, 1.0].map(|t| times(vision, linear(difference_colour(t))));
+            assert!(distance(seen[0], seen[2]) > 40.0 && distance(seen[0], seen[1]) > 40.0 && distance(seen[1], seen[2]) > 40.0);
         }
     }
 

@@ -16,7 +16,7 @@ mod tests;
 
 pub use axes::{Ticks, nice_ticks};
 pub use canvas::{Anchor, Area, Canvas, Shape, Stroke};
-pub use colour::{ColourMap, NOT_A_NUMBER, Rgb, class_colour};
+pub use colour::{ColourMap, NOT_A_NUMBER, Rgb, class_colour, difference_colour};
 pub use document::{Document, Format, PRINT_DPI, check_dpi};
 pub use heat_map::{ColourRange, MapData, Options, Panel, Scatter, heat_map};
 pub use text::{Face, Run};

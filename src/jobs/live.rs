@@ -199,7 +199,6 @@ pub fn fill_gaps(view: &View, values: &mut [f32]) {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -32,6 +32,11 @@ impl SharedEngine {
         Ok(Arc::new(Self { name: engine.name(), engine: Mutex::new(engine), waiting: Mutex::new(0), nobody_waits: Condvar::new() }))
     }
 
+    /// The engine's name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// For what a person waits for: each block of work comes as soon as the one at hand is done.
     pub fn foreground(self: &Arc<Self>) -> Turn {
         Turn { shared: Arc::clone(self), foreground: true }

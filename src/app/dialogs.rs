@@ -1,0 +1,174 @@
+//! What opens over the window: paths, exports, the list of shortcuts.
+
+use super::keys::SHORTCUTS;
+use super::scope::{Command, Scope};
+use super::session::Pin;
+use super::storage::Preferences;
+use super::style;
+use crate::error::Result;
+use crate::jobs::{Wake, Worker};
+use crate::uncertainty::Measure;
+use eframe::egui::{Context, Grid, Id, Key, Modal, ScrollArea, TextEdit};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Which path is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// A folder of models.
+    Models,
+    /// A session file or an exported figure.
+    Session,
+    /// Where to save the session.
+    SaveSession,
+    /// An image file.
+    Image,
+}
+
+/// The dialogs of paths with their menu entries.
+pub const FILES: [(&str, Wanted); 4] = [
+    ("Open models…", Wanted::Models),
+    ("Open an image…", Wanted::Image),
+    ("Open a session…", Wanted::Session),
+    ("Save the session…", Wanted::SaveSession),
+];
+
+/// The dialogs' state.
+pub struct Dialogs {
+    path: Option<PathDialog>,
+    chooser: Worker<Wanted, PathBuf>,
+    help: bool,
+    export: bool,
+}
+
+struct PathDialog {
+    wanted: Wanted,
+    text: String,
+}
+
+/// Asks for a dialog from wherever the window is drawn.
+pub fn request(ctx: &Context, wanted: Wanted) {
+    ctx.data_mut(|data| data.insert_temp(Id::unique("wanted path"), Some(wanted)));
+}
+
+impl Dialogs {
+    /// No dialog is open. The system's own file dialog runs on a thread of its own.
+    pub fn new(wake: &Wake) -> Result<Self> {
+        let chooser = Worker::spawn("file dialog", Arc::clone(wake), |wanted: Wanted, desk| {
+            let dialog = rfd::FileDialog::new();
+            let chosen = match wanted {
+                Wanted::Models => dialog.set_title("A folder of models").pick_folder(),
+                Wanted::Session => dialog.set_title("A session, or an exported figure").pick_file(),
+                Wanted::SaveSession => dialog.set_title("Save the session").set_file_name("session.json").save_file(),
+                Wanted::Image => dialog.set_title("An image").add_filter("images", &["png", "jpg", "jpeg"]).pick_file(),
+            };
+            if let Some(path) = chosen {
+                desk.publish(path);
+            }
+            Ok(())
+        })?;
+        Ok(Self { path: None, chooser, help: false, export: false })
+    }
+
+    /// Shows or hides the list of shortcuts.
+    pub fn toggle_help(&mut self) {
+        self.help = !self.help;
+    }
+
+    /// Shows or hides the dialog of exports.
+    pub fn toggle_export(&mut self) {
+        self.export = !self.export;
+    }
+
+    /// Draws what is open.
+    pub fn show(&mut self, ctx: &Context, scope: &mut Scope, _preferences: &mut Preferences) {
+        if let Some(wanted) = ctx.data_mut(|data| data.remove_temp::<Option<Wanted>>(Id::unique("wanted path"))).flatten() {
+            let text = if wanted == Wanted::SaveSession { "session.json".to_owned() } else { String::new() };
+            self.path = Some(PathDialog { wanted, text });
+        }
+        self.path(ctx, scope);
+        self.help(ctx);
+    }
+
+    fn path(&mut self, ctx: &Context, scope: &mut Scope) {
+        let Some(dialog) = &mut self.path else { return };
+        if let Some(path) = self.chooser.take() {
+            dialog.text = path.display().to_string();
+        }
+        let (title, go) = match dialog.wanted {
+            Wanted::Models => ("A folder that holds model folders: one VAE, and the classifiers", "Open"),
+            Wanted::Session => ("A session file, or a figure that the window exported", "Open"),
+            Wanted::SaveSession => ("Where to save the session", "Save"),
+            Wanted::Image => ("An image file (PNG or JPEG): it is encoded and marked as pin A", "Open"),
+        };
+        let mut done = false;
+        let response = Modal::new(Id::unique("path dialog")).show(ctx, |ui| {
+            ui.set_width(460.0_f32.min(ctx.content_rect().width() - 40.0));
+            let label = ui.label(title);
+            let edit = ui.horizontal(|ui| {
+                let edit = ui.add(TextEdit::singleline(&mut dialog.text).desired_width(ui.available_width() - 84.0)).labelled_by(label.id);
+                if ui.button("Browse…").on_hover_text("The system's file dialog, where there is one").clicked() {
+                    self.chooser.request(dialog.wanted);
+                }
+                edit
+            });
+            let edit = edit.inner;
+            if edit.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter)) {
+                done = true;
+            }
+            ui.horizontal(|ui| {
+                done |= ui.add_enabled(!dialog.text.trim().is_empty(), eframe::egui::Button::new(go)).clicked();
+                if ui.button("Cancel").clicked() {
+                    ui.close();
+                }
+            });
+        });
+        if done && !dialog.text.trim().is_empty() {
+            let path = PathBuf::from(dialog.text.trim());
+            match dialog.wanted {
+                Wanted::Models => scope.ask(Command::OpenModels(Some(path))),
+                Wanted::Session => scope.ask(Command::OpenSession(path)),
+                Wanted::SaveSession => scope.ask(Command::SaveSession(path)),
+                Wanted::Image => scope.session.pins[0] = Some(Pin::File(path)),
+            }
+        }
+        if done || response.should_close() {
+            self.path = None;
+        }
+    }
+
+    fn help(&mut self, ctx: &Context) {
+        if !self.help {
+            return;
+        }
+        let response = Modal::new(Id::unique("shortcuts")).show(ctx, |ui| {
+            ui.heading("Shortcuts");
+            ScrollArea::vertical().max_height(ctx.content_rect().height() * 0.7).show(ui, |ui| {
+                Grid::new("shortcuts").num_columns(2).spacing([24.0, 4.0]).show(ui, |ui| {
+                    let mut line = |keys: String, does: &str| {
+                        ui.monospace(keys);
+                        ui.label(does);
+                        ui.end_row();
+                    };
+                    line("click".into(), "Pin the point as A; with the shift key as B");
+                    line("drag".into(), "Move the map");
+                    line("wheel".into(), "Closer or farther, towards the pointer");
+                    line("double click".into(), "The whole plane");
+                    line("1 … 7".into(), &format!("The measures, from {} on", Measure::ALL[0].label().to_lowercase()));
+                    line("arrows".into(), "Move the map that has the focus");
+                    for shortcut in &SHORTCUTS {
+                        line(ctx.format_shortcut(&shortcut.keys), shortcut.does);
+                    }
+                });
+            });
+            ui.add_space(4.0);
+            if ui.button("Close").clicked() {
+                ui.close();
+            }
+            ui.label(style::note("Files dropped on the window open: images as pin A, sessions, folders of models."));
+        });
+        if response.should_close() {
+            self.help = false;
+        }
+    }
+}

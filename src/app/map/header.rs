@@ -1,0 +1,116 @@
+//! The line above a map: what it shows, and of which members.
+
+use super::title;
+use crate::app::scope::Scope;
+use crate::app::style;
+use crate::uncertainty::Measure;
+use eframe::egui::{ComboBox, Response, Slider, Ui};
+
+/// Draws the line.
+pub fn show(ui: &mut Ui, scope: &mut Scope, place: usize) {
+    let count = scope.set.ensemble().members().len();
+    let several = scope.session.layout.count() > 1;
+    ui.horizontal(|ui| {
+        if several {
+            let is_active = scope.session.active == place;
+            let number = ui.selectable_label(is_active, format!("{}", place + 1));
+            if number.on_hover_text("The keys change this map").clicked() {
+                scope.session.active = place;
+            }
+        }
+        measure_menu(ui, scope, place);
+        if count > 1 {
+            member_menu(ui, scope, place, count);
+        }
+    });
+}
+
+fn measure_menu(ui: &mut Ui, scope: &mut Scope, place: usize) {
+    let shown = scope.session.layout.count();
+    let pane = &mut scope.session.panes[place];
+    let before = pane.measure;
+    let text = match pane.minus.filter(|&other| other < shown) {
+        Some(other) => format!("{} − map {}", pane.measure.label(), other + 1),
+        None => pane.measure.label().to_owned(),
+    };
+    let menu = ComboBox::from_id_salt(("measure", place)).selected_text(text).width(164.0).show_ui(ui, |ui| {
+        for (number, measure) in Measure::ALL.into_iter().enumerate() {
+            let label = format!("{}  {}", number + 1, measure.label());
+            describe(ui.selectable_value(&mut pane.measure, measure, label), measure);
+        }
+        if shown > 1 {
+            ui.separator();
+            ui.selectable_value(&mut pane.minus, None, "No difference");
+            for other in (0..shown).filter(|&other| other != place) {
+                ui.selectable_value(&mut pane.minus, Some(other), format!("Minus map {}", other + 1));
+            }
+        }
+    });
+    describe(menu.response, before);
+    if scope.session.panes[place].measure != before {
+        scope.session.active = place;
+    }
+}
+
+/// Tells what a measure is: its symbol, its equation, its unit.
+pub fn describe(response: Response, measure: Measure) -> Response {
+    response.on_hover_ui(|ui| {
+        ui.strong(format!("{}  {}", measure.label(), measure.symbol()));
+        ui.monospace(measure.formula());
+        ui.label(explanation(measure));
+        if !measure.unit().is_empty() {
+            ui.label(style::note(format!("in {}; Smith & Gal (2018), section 3", measure.unit())));
+        }
+    })
+}
+
+/// What a measure tells, in a sentence.
+fn explanation(measure: Measure) -> &'static str {
+    match measure {
+        Measure::PredictiveEntropy => "What the mean prediction does not know, for whatever reason.",
+        Measure::ExpectedEntropy => "What each draw does not know, on average: ambiguity that more data would not take away.",
+        Measure::MutualInformation => "How far the draws disagree: what more data would teach (BALD).",
+        Measure::SoftmaxVariance => "The variance of the probabilities over the draws; its series begins like mutual information's.",
+        Measure::VariationRatio => "The share of draws that vote against the winner.",
+        Measure::MaximumProbability => "The confidence of the mean prediction: high where the other measures are low.",
+        Measure::DeterministicEntropy => "What a network without dropout does not know: the usual softmax entropy.",
+    }
+}
+
+fn member_menu(ui: &mut Ui, scope: &mut Scope, place: usize, count: usize) {
+    let pane = &mut scope.session.panes[place];
+    let names: Vec<&str> = scope.set.ensemble().members().iter().map(|member| member.name.as_str()).collect();
+    let mut size = pane.members.len();
+    let first = pane.members.iter().enumerate().all(|(at, &member)| at == member);
+    let slider = ui.add(Slider::new(&mut size, 1..=count).show_value(false));
+    let slider = slider.on_hover_text("Ensemble size: how many members are asked, the first ones. Keys [ and ].");
+    slider.widget_info(|| eframe::egui::WidgetInfo::slider(true, size as f64, format!("Ensemble size of map {}", place + 1)));
+    if slider.changed() {
+        pane.members = (0..size).collect();
+    }
+    let text = match (size, first) {
+        (1, _) => format!("{} of {count}", names[pane.members[0]]),
+        (_, true) => format!("{size} of {count} members"),
+        (_, false) => format!("{size} chosen of {count}"),
+    };
+    ui.menu_button(text, |ui| {
+        for (member, name) in names.iter().enumerate() {
+            let mut chosen = pane.members.contains(&member);
+            // The last one stays: a map of nobody is no map.
+            let last = chosen && pane.members.len() == 1;
+            if ui.add_enabled(!last, eframe::egui::Checkbox::new(&mut chosen, *name)).changed() {
+                pane.members.retain(|&other| other != member);
+                if chosen {
+                    pane.members.push(member);
+                    pane.members.sort_unstable();
+                }
+            }
+        }
+        ui.separator();
+        if ui.button("All").clicked() {
+            pane.members = (0..count).collect();
+        }
+    })
+    .response
+    .on_hover_text(title(scope, place));
+}

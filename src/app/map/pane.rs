@@ -1,0 +1,173 @@
+//! One map: its picture, what lies over it, and what the hand does to it.
+
+use super::dots::WHOLE;
+use super::picture::{BAR, colour_bar};
+use super::plane::{AXES, Plane, axes};
+use super::{Maps, title, waiting};
+use crate::app::scope::Scope;
+use crate::app::session::Pin;
+use crate::app::style;
+use eframe::egui::{
+    Align2, Color32, CursorIcon, FontId, Key, Painter, Pos2, Rect, Response, Role, Sense, Shape, Stroke, Ui, UiBuilder, WidgetInfo, pos2,
+    vec2,
+};
+
+/// A wheel's notch of 50 points zooms by about a fifth.
+const WHEEL: f32 = 0.004;
+/// The radius in which a handle is taken hold of.
+const HANDLE: f32 = 11.0;
+
+/// Draws the map in what is left of the cell.
+pub fn show(maps: &mut Maps, ui: &mut Ui, scope: &mut Scope, place: usize) {
+    let cell = ui.available_rect_before_wrap();
+    if maps.values.get(place).is_none_or(|values| values.known == 0.0) {
+        return waiting(ui, scope);
+    }
+    let side = (cell.width() - AXES.x - BAR).min(cell.height() - AXES.y - 6.0).floor();
+    if side < 24.0 {
+        return;
+    }
+    let left = cell.left() + AXES.x + ((cell.width() - AXES.x - BAR - side) / 2.0).floor();
+    let rect = Rect::from_min_size(pos2(left, cell.top() + 6.0), vec2(side, side));
+    let plane = Plane { rect, extent: scope.session.extent() };
+    let response = ui.interact(rect, ui.scope_id().with("map"), Sense::click_and_drag());
+    let name = title(scope, place);
+    response.widget_info(|| WidgetInfo::labeled(Role::Image, true, &name));
+    gestures(ui, &response, &plane, scope, place);
+    let plane = Plane { rect, extent: scope.session.extent() };
+
+    let outside = ui.painter().clone();
+    let painter = ui.painter().with_clip_rect(rect.intersect(ui.clip_rect()));
+    painter.rect_filled(rect, 0.0, ui.visuals().extreme_bg_color);
+    let Some(scale) = maps.paint(ui, &painter, &plane, scope, place) else { return };
+    maps.layers.under(&painter, &plane, scope);
+    if scope.session.overlays.encodings
+        && let Some(encodings) = &scope.set.encodings
+    {
+        let texture = maps.dots.texture(ui.ctx(), &encodings.train, &plane, &scope.session.overlays.hidden);
+        painter.image(texture.id(), rect, WHOLE, Color32::WHITE);
+    }
+    maps.layers.over(&painter, &plane, scope, place);
+    if scope.session.overlays.line {
+        line(ui, &painter, &plane, scope);
+    }
+    pins(&painter, &plane, scope);
+    marks(&painter, &plane, scope, place);
+    axes(ui, &outside, &plane);
+    let values = &maps.values[place];
+    let hovered = scope.cursor.and_then(|z| values.point_at(z)).map(|point| values.numbers[point]);
+    let measure = values.pane.measure;
+    let difference = if values.pane.minus.is_some() { "difference of " } else { "" };
+    let unit = if measure.unit().is_empty() { String::new() } else { format!(" ({})", measure.unit()) };
+    colour_bar(ui, &outside, rect, &scale, &format!("{difference}{}{unit}", measure.label()), hovered);
+    if scope.live.is_none() {
+        ui.scope_builder(UiBuilder::new().max_rect(rect), |ui| waiting(ui, scope));
+    }
+}
+
+fn gestures(ui: &Ui, response: &Response, plane: &Plane, scope: &mut Scope, place: usize) {
+    if response.dragged() {
+        let [z1, z2] = plane.moved(response.drag_delta());
+        scope.session.pan([-z1, -z2]);
+        ui.ctx().set_cursor_icon(CursorIcon::Grabbing);
+    }
+    if let Some(at) = response.hover_pos() {
+        let z = plane.to_latent(at);
+        scope.cursor = Some(z);
+        scope.cursor_map = Some(place);
+        let (wheel, pinch) = ui.input(|input| (input.smooth_scroll_delta.y, input.zoom_delta()));
+        let factor = (wheel * WHEEL).exp() * pinch;
+        if factor != 1.0 {
+            scope.session.zoom(factor.into(), z);
+        }
+    }
+    if response.double_clicked() {
+        scope.session.reset_view();
+    } else if response.clicked()
+        && let Some(at) = response.interact_pointer_pos()
+    {
+        let which = usize::from(ui.input(|input| input.modifiers.shift));
+        scope.session.pins[which] = Some(Pin::Latent(plane.to_latent(at)));
+        scope.session.active = place;
+        response.request_focus();
+    }
+    if response.has_focus() {
+        ui.memory_mut(|memory| {
+            let arrows = eframe::egui::EventFilter { horizontal_arrows: true, vertical_arrows: true, ..Default::default() };
+            memory.set_focus_lock_filter(response.id, arrows);
+        });
+        let pressed = |key| ui.input(|input| input.key_pressed(key));
+        let step = scope.session.width / 10.0;
+        for (key, by) in
+            [(Key::ArrowLeft, [-step, 0.0]), (Key::ArrowRight, [step, 0.0]), (Key::ArrowUp, [0.0, step]), (Key::ArrowDown, [0.0, -step])]
+        {
+            if pressed(key) {
+                scope.session.pan(by);
+            }
+        }
+        if pressed(Key::Enter) {
+            scope.session.pins[0] = Some(Pin::Latent(scope.session.centre));
+        }
+    }
+}
+
+/// A line that can be seen on light and dark: a dark one under a light one.
+pub fn cased(painter: &Painter, points: [Pos2; 2], colour: Color32, width: f32) {
+    painter.line_segment(points, Stroke::new(width + 2.0, Color32::from_black_alpha(160)));
+    painter.line_segment(points, Stroke::new(width, colour));
+}
+
+/// A disc with a letter, for pins and for the ends of the line.
+fn badge(painter: &Painter, at: Pos2, letter: &str, colour: Color32, filled: bool) {
+    let radius = 8.0;
+    let (fill, ink) = if filled { (colour, Color32::BLACK) } else { (Color32::from_black_alpha(190), colour) };
+    painter.circle(at, radius, fill, Stroke::new(1.5, if filled { Color32::BLACK } else { colour }));
+    painter.text(at, Align2::CENTER_CENTER, letter, FontId::proportional(11.0), ink);
+}
+
+/// The interpolation line with its two handles.
+fn line(ui: &Ui, painter: &Painter, plane: &Plane, scope: &mut Scope) {
+    let ends = scope.session.line.ends.map(|end| plane.to_screen(end));
+    cased(painter, ends, Color32::WHITE, 1.5);
+    for (end, &at) in ends.iter().enumerate() {
+        if plane.rect.contains(at) {
+            let handle =
+                ui.interact(Rect::from_center_size(at, vec2(2.0, 2.0) * HANDLE), ui.scope_id().with(("handle", end)), Sense::drag());
+            handle.widget_info(|| WidgetInfo::labeled(Role::Button, true, format!("End {} of the line", style::PIN_NAMES[end])));
+            if handle.dragged()
+                && let Some(pointer) = handle.interact_pointer_pos()
+            {
+                scope.session.line.ends[end] = plane.to_latent(pointer.clamp(plane.rect.min, plane.rect.max));
+                scope.session.line.images[end] = None;
+            }
+            if handle.hovered() || handle.dragged() {
+                ui.ctx().set_cursor_icon(CursorIcon::Grab);
+            }
+        }
+        let (fill, rim) = if end == 0 { (Color32::WHITE, Color32::BLACK) } else { (Color32::BLACK, Color32::WHITE) };
+        painter.circle(at, 6.0, fill, Stroke::new(2.0, rim));
+    }
+}
+
+fn pins(painter: &Painter, plane: &Plane, scope: &Scope) {
+    for (which, z) in scope.pinned.iter().enumerate() {
+        if let Some(z) = z {
+            badge(painter, plane.to_screen(*z), style::PIN_NAMES[which], style::PINS[which], true);
+        }
+    }
+}
+
+/// The pointer of another map, and the cursor of a curve.
+fn marks(painter: &Painter, plane: &Plane, scope: &Scope, place: usize) {
+    if let Some(z) = scope.cursor.filter(|_| scope.cursor_map != Some(place)) {
+        let at = plane.to_screen(z);
+        for (x, y) in [(7.0, 0.0), (0.0, 7.0)] {
+            cased(painter, [at - vec2(x, y), at + vec2(x, y)], Color32::WHITE, 1.0);
+        }
+    }
+    if let Some(z) = scope.mark {
+        let at = plane.to_screen(z);
+        painter.add(Shape::circle_stroke(at, 7.0, Stroke::new(3.5, Color32::BLACK)));
+        painter.add(Shape::circle_stroke(at, 7.0, Stroke::new(1.5, Color32::WHITE)));
+    }
+}

@@ -1,0 +1,148 @@
+//! The heat map as a texture, and its colour bar.
+
+use super::plane::Plane;
+use super::sums::Values;
+use crate::app::style;
+use crate::figure::{ColourMap, ColourRange, Rgb, difference_colour, nice_ticks};
+use eframe::egui::{
+    Align2, Color32, ColorImage, Context, FontId, Painter, Rect, Stroke, StrokeKind, TextureHandle, TextureOptions, Ui, pos2,
+};
+
+/// What the ends of a map's colours stand for, and which colours they are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scale {
+    /// The values at the ends.
+    pub range: [f64; 2],
+    /// The colours; those of differences for `None`.
+    pub colours: Option<ColourMap>,
+}
+
+impl Scale {
+    /// The scale of the map at a place among those that are shown: fitted ranges are common to all maps of one unit, so that
+    /// their colours can be compared.
+    pub fn new(all: &[Values], place: usize, classes: usize, colours: ColourMap, range: ColourRange) -> Self {
+        let values = &all[place];
+        let measure = values.pane.measure;
+        let (is_difference, unit) = (values.pane.minus.is_some(), measure.unit());
+        let alike = |other: &&Values| {
+            let same = if unit.is_empty() { other.pane.measure == measure } else { other.pane.measure.unit() == unit };
+            same && other.pane.minus.is_some() == is_difference
+        };
+        let fitted = all.iter().filter(alike).filter_map(Values::range).fold(None, |range: Option<[f32; 2]>, [low, high]| {
+            Some(range.map_or([low, high], |[lowest, highest]| [lowest.min(low), highest.max(high)]))
+        });
+        let natural = measure.natural_range(classes);
+        let [low, high] = match (range, fitted) {
+            (ColourRange::Data, Some([low, high])) if low < high => [low.into(), high.into()],
+            _ if is_difference => [natural[0] - natural[1], natural[1] - natural[0]],
+            _ => natural,
+        };
+        if is_difference {
+            let most = high.max(-low);
+            return Self { range: [-most, most], colours: None };
+        }
+        Self { range: [low, if low < high { high } else { low + 1.0 }], colours: Some(colours) }
+    }
+
+    /// The colour of a value.
+    pub fn colour(&self, value: f64) -> Rgb {
+        let t = (value - self.range[0]) / (self.range[1] - self.range[0]);
+        self.colours.map_or_else(|| difference_colour(t), |colours| colours.sample(t))
+    }
+}
+
+/// A map's texture and what it was painted from.
+pub struct Picture {
+    texture: TextureHandle,
+    values: Values,
+    scale: Scale,
+}
+
+impl Picture {
+    /// Paints values.
+    pub fn new(ctx: &Context, values: Values, scale: Scale) -> Self {
+        let texture = ctx.load_texture("map", image(&values, &scale), TextureOptions::NEAREST);
+        Self { texture, values, scale }
+    }
+
+    /// Paints other values or colours, if they are others.
+    pub fn update(&mut self, values: &Values, scale: &Scale) {
+        if !std::sync::Arc::ptr_eq(&self.values.numbers, &values.numbers) || self.scale != *scale {
+            self.texture.set(image(values, scale), TextureOptions::NEAREST);
+            self.values = values.clone();
+            self.scale = scale.clone();
+        }
+    }
+
+    /// Draws the part of the picture that lies in the plane: each value fills the cell around its point.
+    pub fn draw(&self, painter: &Painter, plane: &Plane) {
+        let view = self.values.view;
+        let half = |count: usize| 0.5 / count as f32;
+        let (u, v) = (half(view.columns), half(view.rows));
+        let uv = Rect { min: pos2(u, v), max: pos2(1.0 - u, 1.0 - v) };
+        painter.image(self.texture.id(), plane.rect_of([view.z1, view.z2]), uv, Color32::WHITE);
+    }
+
+    /// How far apart the points are that have been computed.
+    pub fn spacing(&self) -> f64 {
+        let view = self.values.view;
+        (view.z1[1] - view.z1[0]) / (view.columns as f64 * f64::from(self.values.known).sqrt())
+    }
+
+    /// The part of the plane that it covers.
+    pub fn extent(&self) -> [[f64; 2]; 2] {
+        [self.values.view.z1, self.values.view.z2]
+    }
+}
+
+fn image(values: &Values, scale: &Scale) -> ColorImage {
+    let view = values.view;
+    // A point that nobody has computed yet is not an undefined one.
+    let colour = |&value: &f32| if value.is_nan() { Color32::TRANSPARENT } else { style::colour(scale.colour(value.into())) };
+    let pixels = values.numbers.chunks(view.columns).rev().flatten().map(colour).collect();
+    ColorImage::new([view.columns, view.rows], pixels)
+}
+
+/// The width that [`colour_bar`] takes with its labels.
+pub const BAR: f32 = 62.0;
+
+/// Draws a colour bar with ticks and the measure's name to the right of a map.
+pub fn colour_bar(ui: &Ui, painter: &Painter, map: Rect, scale: &Scale, label: &str, hovered: Option<f32>) {
+    let bar = Rect::from_min_max(pos2(map.right() + 10.0, map.top()), pos2(map.right() + 22.0, map.bottom()));
+    let (strong, weak) = (ui.visuals().text_color(), ui.visuals().weak_text_color());
+    let [low, high] = scale.range;
+    let mut mesh = eframe::egui::Mesh::default();
+    let steps = 64;
+    for step in 0..=steps {
+        let share = step as f32 / steps as f32;
+        let colour = style::colour(scale.colour(low + f64::from(share) * (high - low)));
+        let y = bar.bottom() - share * bar.height();
+        mesh.colored_vertex(pos2(bar.left(), y), colour);
+        mesh.colored_vertex(pos2(bar.right(), y), colour);
+        if step > 0 {
+            let next = 2 * step as u32;
+            mesh.add_triangle(next - 2, next - 1, next);
+            mesh.add_triangle(next - 1, next + 1, next);
+        }
+    }
+    painter.add(mesh);
+    painter.rect_stroke(bar, 0.0, Stroke::new(1.0, weak), StrokeKind::Outside);
+    let y_of = |value: f64| bar.bottom() - ((value - low) / (high - low)) as f32 * bar.height();
+    let ticks = nice_ticks(scale.range, ((bar.height() / 40.0) as usize).clamp(2, 9));
+    for (&at, label) in ticks.at.iter().zip(&ticks.labels) {
+        painter.hline(bar.right()..=bar.right() + 3.0, y_of(at), Stroke::new(1.0, weak));
+        painter.text(pos2(bar.right() + 5.0, y_of(at)), Align2::LEFT_CENTER, label, FontId::proportional(11.0), weak);
+    }
+    let galley = painter.layout_no_wrap(label.to_owned(), FontId::proportional(11.5), strong);
+    let at = pos2(bar.right() + 30.0, bar.center().y + galley.size().x / 2.0);
+    painter.add(eframe::egui::epaint::TextShape::new(at, galley, strong).with_angle(-std::f32::consts::FRAC_PI_2));
+    if let Some(value) = hovered.filter(|value| value.is_finite()) {
+        let y = y_of(f64::from(value).clamp(low, high));
+        let tip = pos2(bar.left() - 1.0, y);
+        painter.add(eframe::egui::Shape::convex_polygon(
+            vec![tip, pos2(tip.x - 6.0, y - 4.0), pos2(tip.x - 6.0, y + 4.0)],
+            strong,
+            Stroke::NONE,
+        ));
+    }
+}

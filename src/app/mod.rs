@@ -1,0 +1,62 @@
+//! The window: maps, inspector and tabs over one session. It asks jobs and shows what they answer; it never computes, never waits.
+
+mod chrome;
+mod dialogs;
+mod history;
+mod images;
+mod inspector;
+mod keys;
+mod map;
+mod run;
+mod scope;
+mod session;
+mod storage;
+mod style;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+pub use run::{Start, open};
+pub use session::Session;
+pub use storage::Storage;
+pub use window::Window;
+
+use crate::error::Result;
+use crate::jobs::Wake;
+use eframe::egui::{Context, Ui};
+use scope::Scope;
+
+/// Where a panel stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the middle.
+    Centre,
+    /// To the right.
+    Side,
+    /// Below, one at a time.
+    Tab,
+}
+
+/// A part of the window with a purpose of its own.
+pub trait Panel {
+    /// Its name, which is also what its tab is called.
+    fn name(&self) -> &'static str;
+
+    /// Where it stands.
+    fn place(&self) -> Place;
+
+    /// Before anything is drawn: takes results, and asks for what the session now wants. Also called while the panel is hidden.
+    fn logic(&mut self, ctx: &Context, scope: &mut Scope);
+
+    /// Draws it.
+    fn ui(&mut self, ui: &mut Ui, scope: &mut Scope);
+}
+
+/// Every panel. A new one is a file and a line here.
+///
+/// # Errors
+/// When the system has no thread left for their workers.
+pub fn panels(wake: &Wake) -> Result<Vec<Box<dyn Panel>>> {
+    Ok(vec![Box::new(map::Maps::new(wake)?), Box::new(inspector::Inspector::new(wake)?)])
+}

@@ -1,0 +1,96 @@
+//! Opening the window, and saying why it does not open.
+
+use super::storage::Storage;
+use super::window::{LoadData, Window};
+use crate::error::{Error, Result};
+use crate::jobs::ModelSet;
+use eframe::egui::{Ui, ViewportBuilder};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use thread_priority::{ThreadPriority, set_current_thread_priority};
+
+/// The packages that a window needs on Debian and Ubuntu; elsewhere they have similar names.
+const PACKAGES: &str = "libxcursor1 libxi6 libxkbcommon-x11-0 mesa-vulkan-drivers";
+
+/// What a window opens with.
+pub struct Start {
+    /// The models.
+    pub set: ModelSet,
+    /// The folder that they come from; none for the shipped ones.
+    pub folder: Option<PathBuf>,
+    /// The engine's name.
+    pub engine: String,
+    /// A session file to open.
+    pub session: Option<PathBuf>,
+    /// Where the window remembers things.
+    pub storage: Storage,
+    /// Loads the images that ends and pins are chosen from.
+    pub load: LoadData,
+}
+
+/// The program in its window.
+struct Program(Window);
+
+impl eframe::App for Program {
+    fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
+        self.0.frame(ui);
+    }
+
+    fn on_exit(&mut self) {
+        self.0.finish();
+    }
+}
+
+/// Opens the window and stays until it is closed.
+///
+/// # Errors
+/// When there is no display, no graphics driver, or a library is missing; says what to install. Nothing has been shown then.
+pub fn open(start: Start) -> Result<()> {
+    let has_display = ["DISPLAY", "WAYLAND_DISPLAY", "WAYLAND_SOCKET"].iter().any(|name| std::env::var_os(name).is_some());
+    if cfg!(target_os = "linux") && !has_display {
+        return Err(no_window("there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set)", "start it in a graphical session"));
+    }
+    leave_the_window_its_time();
+    let size = start.storage.preferences().unwrap_or_default().window;
+    let viewport = ViewportBuilder::default().with_title("Epistemap").with_app_id("epistemap").with_inner_size(size);
+    let options = eframe::NativeOptions { viewport: viewport.with_min_inner_size([320.0, 240.0]), ..Default::default() };
+    let mut refused = None;
+    // A missing library of the keyboard panics within the window system's crates.
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        eframe::run_native(
+            "epistemap",
+            options,
+            Box::new(|creation| {
+                let window = Window::open(&creation.egui_ctx, start);
+                Ok(Box::new(Program(window.inspect_err(|error| refused = Some(error.to_string()))?)))
+            }),
+        )
+    }));
+    match outcome {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) if refused.is_some() => {
+            Err(Error::setting("the window", refused.unwrap_or_default().trim_end_matches('.'), "mend that first"))
+        }
+        Ok(Err(error)) => Err(no_window(&error.to_string(), &format!("on Debian or Ubuntu: apt-get install {PACKAGES}"))),
+        Err(_) => Err(no_window("a library of the window system is missing", &format!("on Debian or Ubuntu: apt-get install {PACKAGES}"))),
+    }
+}
+
+fn no_window(problem: &str, mend: &str) -> Error {
+    Error::setting("the window cannot open", problem, mend)
+}
+
+/// Of 99: enough below the window's 50 or so that it comes first, and not so low that other programs starve the engine.
+const ENGINE_PRIORITY: u8 = 30;
+
+/// The engine's threads give way to the window's, so that it never stutters, even on two cores.
+fn leave_the_window_its_time() {
+    let pool = rayon::ThreadPoolBuilder::new().thread_name(|number| format!("engine {number}")).start_handler(|_| {
+        if let Ok(value) = ENGINE_PRIORITY.try_into() {
+            // Where the system refuses, the window shares its time evenly.
+            set_current_thread_priority(ThreadPriority::Crossplatform(value)).ok();
+        }
+    });
+    // There is a pool already where a job has run before.
+    pool.build_global().ok();
+}

@@ -1,0 +1,79 @@
+//! What every panel sees: the session, the models, the map that is being computed, and where the pointer is.
+
+use super::map::Values;
+use super::session::Session;
+use crate::data::Dataset;
+use crate::jobs::{LiveMap, ModelSet, SharedEngine, Status, Wake};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Something that a panel asks the window to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Open the models of a folder; the shipped ones for `None`.
+    OpenModels(Option<PathBuf>),
+    /// Open a session file, or the provenance of an exported figure.
+    OpenSession(PathBuf),
+    /// Save the session.
+    SaveSession(PathBuf),
+    /// One step back.
+    Undo,
+    /// One step forward.
+    Redo,
+    /// Show or hide the dialog of exports.
+    Export,
+    /// Show or hide the list of shortcuts.
+    Help,
+    /// Show the tab of that name.
+    ShowTab(&'static str),
+    /// Say a sentence in the status line until another comes.
+    Say(String),
+    /// Say that something went wrong: it stays until it is closed.
+    Complain(String),
+    /// Close the window.
+    Quit,
+}
+
+/// What every panel sees and may change.
+pub struct Scope {
+    /// Everything that makes the picture.
+    pub session: Session,
+    /// The models.
+    pub set: Arc<ModelSet>,
+    /// What computes.
+    pub engine: Arc<SharedEngine>,
+    /// The newest map; it may still be growing.
+    pub live: Option<Arc<LiveMap>>,
+    /// What the map's worker is at.
+    pub map_status: Status,
+    /// Whether the newest map has other settings than a part of the plane: older pictures then show something else.
+    pub settings_changed: bool,
+    /// The values that the maps show.
+    pub values: Vec<Values>,
+    /// The images that ends and pins are chosen from; they come a moment after the start.
+    pub data: Option<Arc<Dataset>>,
+    /// The latent point under the pointer, in whichever panel it is: every map marks it.
+    pub cursor: Option<[f64; 2]>,
+    /// The map that the pointer is on.
+    pub cursor_map: Option<usize>,
+    /// Where the pins lie, as far as it is known.
+    pub pinned: [Option<[f64; 2]>; 2],
+    /// A mark on the maps that follows another panel, such as the cursor on a curve.
+    pub mark: Option<[f64; 2]>,
+    /// What is to be done after this frame.
+    pub commands: Vec<Command>,
+    /// Wakes the window from any thread.
+    pub wake: Wake,
+}
+
+impl Scope {
+    /// Asks for something to be done after this frame.
+    pub fn ask(&mut self, command: Command) {
+        self.commands.push(command);
+    }
+
+    /// The names of the classes.
+    pub fn classes(&self) -> &[String] {
+        self.set.ensemble().classes()
+    }
+}

@@ -1,0 +1,145 @@
+//! One visual language: colours, spacing and text of the window, light and dark.
+
+use crate::figure::{Rgb, class_colour};
+use crate::jobs::Status;
+use eframe::egui::{self, Color32, Context, CornerRadius, FontId, RichText, Stroke, TextStyle, Theme, Visuals, vec2};
+use serde::{Deserialize, Serialize};
+
+/// Light, dark, or as the system says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Appearance {
+    /// As the system says.
+    #[default]
+    System,
+    /// Dark.
+    Dark,
+    /// Light.
+    Light,
+}
+
+impl Appearance {
+    /// Every appearance with its name.
+    pub const ALL: [(Self, &'static str); 3] = [(Self::System, "As the system"), (Self::Dark, "Dark"), (Self::Light, "Light")];
+
+    /// Shows the window so.
+    pub fn apply(self, ctx: &Context) {
+        ctx.set_theme(match self {
+            Self::System => egui::ThemePreference::System,
+            Self::Dark => egui::ThemePreference::Dark,
+            Self::Light => egui::ThemePreference::Light,
+        });
+    }
+}
+
+/// The colour of what is chosen, and of links.
+pub const ACCENT: Color32 = Color32::from_rgb(0x2f, 0x9e, 0x8f);
+/// What needs attention.
+pub const WARNING: Color32 = Color32::from_rgb(0xe0, 0x7b, 0x39);
+/// The two pins, and the two ends of the line.
+pub const PINS: [Color32; 2] = [Color32::from_rgb(0xff, 0xb0, 0x00), Color32::from_rgb(0x64, 0xb5, 0xff)];
+/// The names of the two pins, and of the two ends of the line.
+pub const PIN_NAMES: [&str; 2] = ["A", "B"];
+
+/// Sets sizes and colours for the whole window.
+pub fn install(ctx: &Context) {
+    for theme in [Theme::Dark, Theme::Light] {
+        ctx.set_visuals_of(theme, visuals(theme));
+    }
+    ctx.all_styles_mut(|style| {
+        style.spacing.item_spacing = vec2(8.0, 5.0);
+        style.spacing.button_padding = vec2(7.0, 3.0);
+        style.spacing.slider_width = 96.0;
+        style.spacing.combo_width = 80.0;
+        style.spacing.tooltip_width = 360.0;
+        style.spacing.scroll = egui::style::ScrollStyle::thin();
+        for (text, size) in [(TextStyle::Body, 13.0), (TextStyle::Button, 13.0), (TextStyle::Small, 11.0), (TextStyle::Heading, 15.0)] {
+            style.text_styles.insert(text, FontId::proportional(size));
+        }
+        style.text_styles.insert(TextStyle::Monospace, FontId::monospace(12.0));
+    });
+}
+
+fn visuals(theme: Theme) -> Visuals {
+    let mut visuals = theme.default_visuals();
+    let radius = CornerRadius::same(4);
+    match theme {
+        Theme::Dark => {
+            visuals.panel_fill = Color32::from_gray(24);
+            visuals.window_fill = Color32::from_gray(30);
+            visuals.extreme_bg_color = Color32::from_gray(14);
+            visuals.faint_bg_color = Color32::from_gray(32);
+            visuals.override_text_color = Some(Color32::from_gray(218));
+        }
+        Theme::Light => {
+            visuals.panel_fill = Color32::from_gray(246);
+            visuals.window_fill = Color32::from_gray(252);
+            visuals.extreme_bg_color = Color32::WHITE;
+            visuals.faint_bg_color = Color32::from_gray(238);
+            visuals.override_text_color = Some(Color32::from_gray(30));
+        }
+    }
+    visuals.selection.bg_fill = ACCENT.gamma_multiply(if theme == Theme::Dark { 0.55 } else { 0.35 });
+    visuals.selection.stroke = Stroke::new(1.0, if theme == Theme::Dark { Color32::WHITE } else { Color32::BLACK });
+    visuals.hyperlink_color = ACCENT;
+    visuals.warn_fg_color = WARNING;
+    for widget in [
+        &mut visuals.widgets.noninteractive,
+        &mut visuals.widgets.inactive,
+        &mut visuals.widgets.hovered,
+        &mut visuals.widgets.active,
+        &mut visuals.widgets.open,
+    ] {
+        widget.corner_radius = radius;
+    }
+    visuals
+}
+
+/// A colour of figures as the window's.
+pub fn colour([red, green, blue]: Rgb) -> Color32 {
+    Color32::from_rgb(red, green, blue)
+}
+
+/// The colour of a class.
+pub fn of_class(class: usize) -> Color32 {
+    colour(class_colour(class))
+}
+
+/// The colour of an ensemble member: evenly spaced hues of one lightness, so that ten can be told apart.
+pub fn of_member(member: usize, dark: bool) -> Color32 {
+    let hue = (member as f32 * 0.618_034 + 0.45).fract();
+    egui::ecolor::Hsva::new(hue, 0.55, if dark { 0.9 } else { 0.65 }, 1.0).into()
+}
+
+/// A small grey note.
+pub fn note(text: impl Into<String>) -> RichText {
+    RichText::new(text).small().weak()
+}
+
+/// What stands in the middle of a panel that has nothing to show: a headline and what to do.
+pub fn empty(ui: &mut egui::Ui, headline: &str, what_to_do: &str) {
+    ui.vertical_centered(|ui| {
+        ui.add_space((ui.available_height() * 0.3).min(60.0));
+        ui.label(RichText::new(headline).heading());
+        ui.label(RichText::new(what_to_do).weak());
+    });
+}
+
+/// A worker's state as a line; nothing when it is idle or done. Answers whether the line was drawn.
+pub fn status_line(ui: &mut egui::Ui, what: &str, status: &Status) -> bool {
+    match status {
+        Status::Idle | Status::Done => false,
+        Status::Working(progress) => {
+            ui.horizontal(|ui| {
+                ui.add(egui::Spinner::new().size(12.0));
+                let share = if progress.total == 0 { String::new() } else { format!(" {} %", 100 * progress.done / progress.total) };
+                ui.label(note(format!("{what}{share}")));
+            });
+            true
+        }
+        Status::Failed(sentence) => {
+            ui.colored_label(ui.visuals().warn_fg_color, sentence);
+            true
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! The window's state, and one frame of it.
+
+use super::chrome;
+use super::dialogs::Dialogs;
+use super::history::History;
+use super::keys;
+use super::run::Start;
+use super::scope::{Command, Scope};
+use super::session::{Pin, Session};
+use super::storage::{Preferences, Storage};
+use super::{Panel, Place, panels, style};
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::jobs::{LiveMap, MapSettings, ModelSet, SharedEngine, Status, Wake, Worker, fill};
+use eframe::egui::{CentralPanel, Context, Panel as Side, ScrollArea, Ui, vec2};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What the map's worker is asked for.
+type MapRequest = (Arc<ModelSet>, Arc<SharedEngine>, MapSettings, Session);
+/// Loads the images that ends and pins are chosen from.
+pub type LoadData = Arc<dyn Fn() -> Result<Dataset> + Send + Sync>;
+
+/// A view that is being moved asks for a new map at most so often.
+const UNHURRIED: Duration = Duration::from_millis(80);
+
+/// The window: everything that outlives a frame.
+pub struct Window {
+    /// What panels see.
+    pub(super) scope: Scope,
+    pub(super) panels: Vec<Box<dyn Panel>>,
+    pub(super) preferences: Preferences,
+    history: History,
+    dialogs: Dialogs,
+    storage: Storage,
+    maps: Worker<MapRequest, Arc<LiveMap>>,
+    asked: Option<(MapSettings, Instant)>,
+    data: Worker<LoadData, Arc<Dataset>>,
+    /// When the map at hand was asked for, for the status line.
+    since: Instant,
+    /// The last frames' time in milliseconds, for the status line and the benchmark.
+    pub(super) frame_ms: f32,
+    said: Said,
+}
+
+/// What the status line and the bar of complaints say.
+#[derive(Default)]
+pub(super) struct Said {
+    pub note: String,
+    pub complaints: Vec<String>,
+}
+
+impl Window {
+    /// A window over a set of models; it goes on with the last session where the storage has one that fits.
+    ///
+    /// # Errors
+    /// When the engine or a thread cannot be started, or the session file that was named cannot be used.
+    pub fn open(ctx: &Context, start: Start) -> Result<Self> {
+        let Start { set, folder, engine, session, storage, load } = start;
+        style::install(ctx);
+        let waker = ctx.clone();
+        let wake: Wake = Arc::new(move || waker.request_repaint());
+        let maps = Worker::spawn("map", Arc::clone(&wake), |(set, engine, settings, session): MapRequest, desk| {
+            let live = Arc::new(LiveMap::new(&set, &settings)?);
+            live.look_at(looked_at(&session));
+            desk.publish(Arc::clone(&live));
+            fill(&live, &mut engine.background(), &mut |progress| desk.tell(progress))
+        })?;
+        let data = Worker::spawn("data", Arc::clone(&wake), |load: LoadData, desk| {
+            desk.publish(Arc::new(load()?));
+            Ok(())
+        })?;
+        data.request(load);
+        let set = Arc::new(set);
+        let mut window = Self {
+            scope: Scope {
+                engine: SharedEngine::open(&engine, &set)?,
+                session: Session { models: folder, engine, ..Session::new(&set) },
+                set,
+                live: None,
+                map_status: Status::Idle,
+                settings_changed: false,
+                values: Vec::new(),
+                data: None,
+                cursor: None,
+                cursor_map: None,
+                pinned: [None, None],
+                mark: None,
+                commands: Vec::new(),
+                wake: Arc::clone(&wake),
+            },
+            panels: panels(&wake)?,
+            preferences: Preferences::default(),
+            history: History::default(),
+            dialogs: Dialogs::new(&wake)?,
+            storage,
+            maps,
+            asked: None,
+            data,
+            since: Instant::now(),
+            frame_ms: 0.0,
+            said: Said::default(),
+        };
+        match session {
+            Some(path) => window.carry_out(ctx, Command::OpenSession(path))?,
+            None => window.restore(),
+        }
+        window.preferences.appearance.apply(ctx);
+        Ok(window)
+    }
+
+    /// Goes on where the last session ended. What cannot be read is said, kept beside, and replaced by a new session.
+    fn restore(&mut self) {
+        match self.storage.preferences() {
+            Ok(preferences) => self.preferences = preferences,
+            Err(error) => self.said.complaints.push(error.to_string()),
+        }
+        let restored = self.storage.last_session().and_then(|session| match session {
+            Some(session) if session.models == self.scope.session.models => self.adopt(session),
+            _ => Ok(()),
+        });
+        if let Err(error) = restored {
+            self.storage.set_aside();
+            self.said.complaints.push(format!("{error} The last session was set aside; this is a new one."));
+        }
+    }
+
+    /// Takes a session over, with its models where these are others.
+    fn adopt(&mut self, session: Session) -> Result<()> {
+        let is_other = session.models != self.scope.session.models;
+        let set = if is_other { Arc::new(ModelSet::open(session.models.as_deref())?) } else { Arc::clone(&self.scope.set) };
+        session.check(&set)?;
+        let engine = if is_other || session.engine != self.scope.engine.name() {
+            SharedEngine::open(&session.engine, &set)?
+        } else {
+            Arc::clone(&self.scope.engine)
+        };
+        let changed = session.hashes.iter().any(|(name, hash)| set.hashes.get(name).is_some_and(|there| there != hash));
+        if changed {
+            self.said.complaints.push("The models are not those that this session was made with: its picture will differ.".to_owned());
+        }
+        (self.scope.set, self.scope.engine) = (set, engine);
+        self.scope.session = Session { hashes: self.scope.set.hashes.clone(), ..session };
+        if is_other {
+            self.scope.live = None;
+            self.asked = None;
+            self.history.clear();
+        }
+        Ok(())
+    }
+
+    /// One frame: results in, panels, commands.
+    pub fn frame(&mut self, ui: &mut Ui) {
+        let start = Instant::now();
+        let ctx = ui.ctx().clone();
+        self.logic(&ctx);
+        keys::listen(&ctx, &mut self.scope);
+        self.drops(&ctx);
+        self.show(ui);
+        self.dialogs.show(&ctx, &mut self.scope, &mut self.preferences);
+        for command in std::mem::take(&mut self.scope.commands) {
+            if let Err(error) = self.carry_out(&ctx, command) {
+                self.said.complaints.push(error.to_string());
+            }
+        }
+        let busy = ctx.input(|input| input.pointer.any_down()) || ctx.text_edit_focused();
+        self.history.observe(&self.scope.session, busy);
+        self.storage.keep(&self.scope.session, &self.preferences);
+        self.frame_ms = 1e3 * start.elapsed().as_secs_f32();
+    }
+
+    fn logic(&mut self, ctx: &Context) {
+        if let Some(live) = self.maps.take() {
+            self.scope.live = Some(live);
+        }
+        self.scope.map_status = self.maps.status();
+        if let Some(data) = self.data.take() {
+            self.scope.data = Some(data);
+        }
+        if let Status::Failed(sentence) = self.data.status() {
+            self.said.complaints.push(sentence);
+            self.data.cancel();
+        }
+        self.change_engine();
+        self.ask_for_map(ctx);
+        if let Some(live) = &self.scope.live {
+            live.look_at(looked_at(&self.scope.session));
+        }
+        for panel in &mut self.panels {
+            panel.logic(ctx, &mut self.scope);
+        }
+    }
+
+    /// Opens the engine that the session names now; where it cannot be opened, the one at hand stays.
+    fn change_engine(&mut self) {
+        if self.scope.session.engine == self.scope.engine.name() {
+            return;
+        }
+        match SharedEngine::open(&self.scope.session.engine, &self.scope.set) {
+            Ok(engine) => {
+                self.scope.engine = engine;
+                self.asked = None;
+            }
+            Err(error) => {
+                self.scope.session.engine = self.scope.engine.name().to_owned();
+                self.said.complaints.push(error.to_string());
+            }
+        }
+    }
+
+    /// Asks for a new map where the settings have changed. While a view is moved, each map gets a moment for its coarse picture.
+    fn ask_for_map(&mut self, ctx: &Context) {
+        let settings = match self.scope.session.map_settings(&self.scope.set) {
+            Ok(settings) => settings,
+            Err(error) => return self.said.note = error.to_string(),
+        };
+        if let Some((asked, when)) = &self.asked {
+            if *asked == settings {
+                return;
+            }
+            let waited = when.elapsed();
+            if waited < UNHURRIED {
+                return ctx.request_repaint_after(UNHURRIED.saturating_sub(waited));
+            }
+            let same_but_the_view = MapSettings { view: settings.view, ..asked.clone() } == settings;
+            self.scope.settings_changed = !same_but_the_view || asked.view.columns != settings.view.columns;
+        }
+        self.since = Instant::now();
+        self.asked = Some((settings.clone(), self.since));
+        self.maps.request((Arc::clone(&self.scope.set), Arc::clone(&self.scope.engine), settings, self.scope.session.clone()));
+    }
+
+    fn drops(&mut self, ctx: &Context) {
+        for file in ctx.input(|input| input.raw.dropped_files.clone()) {
+            let path = file.path().to_owned();
+            if path.is_dir() {
+                self.scope.ask(Command::OpenModels(Some(path)));
+            } else if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
+                self.scope.ask(Command::OpenSession(path));
+            } else {
+                self.scope.session.pins[0] = Some(Pin::File(path));
+            }
+        }
+    }
+
+    fn show(&mut self, ui: &mut Ui) {
+        let size = ui.available_size();
+        chrome::menu(ui, &mut self.scope, &mut self.preferences, &self.history);
+        chrome::complaints(ui, &mut self.said.complaints);
+        chrome::toolbar(ui, &mut self.scope);
+        chrome::status(ui, &self.scope, &self.said.note, self.since.elapsed());
+        let Self { panels, scope, preferences, .. } = self;
+        // What does not fit is left out, the map last.
+        if size.y >= 420.0 && panels.iter().any(|panel| panel.place() == Place::Tab) {
+            Side::bottom("tabs").resizable(true).default_size(230.0).size_range(90.0..=size.y * 0.6).show(ui, |ui| {
+                chrome::tabs(ui, panels, scope, preferences);
+            });
+        }
+        if size.x >= 640.0 {
+            Side::right("side").resizable(true).default_size(296.0).size_range(220.0..=size.x * 0.5).show(ui, |ui| {
+                for panel in panels.iter_mut().filter(|panel| panel.place() == Place::Side) {
+                    ScrollArea::vertical().id_salt(panel.name()).auto_shrink(false).show(ui, |ui| panel.ui(ui, scope));
+                }
+            });
+        }
+        CentralPanel::default().show(ui, |ui| {
+            if ui.available_size().min_elem() < 40.0 {
+                return;
+            }
+            chrome::legend(ui, scope);
+            for panel in panels.iter_mut().filter(|panel| panel.place() == Place::Centre) {
+                panel.ui(ui, scope);
+            }
+        });
+        chrome::hints(ui, preferences, vec2(size.x, size.y));
+    }
+
+    fn carry_out(&mut self, ctx: &Context, command: Command) -> Result<()> {
+        match command {
+            Command::Undo => self.history.undo(&mut self.scope.session),
+            Command::Redo => self.history.redo(&mut self.scope.session),
+            Command::OpenModels(folder) => {
+                let set = ModelSet::open(folder.as_deref())?;
+                self.adopt(Session { models: folder, engine: self.scope.session.engine.clone(), ..Session::new(&set) })?;
+            }
+            Command::OpenSession(path) => {
+                let session = self.storage.open(&path, &self.scope)?;
+                self.adopt(session).map_err(|error| Error::file(&path, error.to_string().trim_end_matches('.'), "nothing was changed"))?;
+            }
+            Command::SaveSession(path) => {
+                Storage::save(&path, &self.scope.session)?;
+                self.said.note = format!("The session is saved in {}.", path.display());
+            }
+            Command::Export => self.dialogs.toggle_export(),
+            Command::Help => self.dialogs.toggle_help(),
+            Command::ShowTab(name) => name.clone_into(&mut self.preferences.tab),
+            Command::Say(sentence) => self.said.note = sentence,
+            Command::Complain(sentence) => self.said.complaints.push(sentence),
+            Command::Quit => ctx.send_viewport_cmd(eframe::egui::ViewportCommand::Close),
+        }
+        Ok(())
+    }
+
+    /// Writes down where the next start goes on.
+    pub fn finish(&mut self) {
+        self.storage.finish(&self.scope.session, &self.preferences);
+    }
+}
+
+/// What the maps on the screen show, and what they are differences from.
+fn looked_at(session: &Session) -> Vec<(crate::uncertainty::Measure, &[usize])> {
+    let shown = session.shown();
+    let others = shown.iter().filter_map(|pane| session.panes.get(pane.minus?));
+    shown.iter().chain(others).map(|pane| (pane.measure, pane.members.as_slice())).collect()
+}

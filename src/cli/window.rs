@@ -1,0 +1,62 @@
+//! `epistemap window`: the window, or, where there can be none, the figures.
+
+use super::shared::{DataOptions, ModelOptions, say};
+use crate::app::{self, Start, Storage};
+use crate::data::Split;
+use crate::error::{Error, Result};
+use crate::jobs::ModelSet;
+use clap::{Args, Parser};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// `epistemap window`.
+#[derive(Debug, Args)]
+pub struct Window {
+    #[command(flatten)]
+    models: ModelOptions,
+    #[command(flatten)]
+    data: DataOptions,
+    /// A session file, or a figure that the window exported: it is opened instead of the last session.
+    #[arg(long, value_name = "FILE")]
+    session: Option<PathBuf>,
+    /// Where the window remembers its last session [default: the user's configuration folder].
+    #[arg(long, value_name = "DIR")]
+    config: Option<PathBuf>,
+}
+
+impl Window {
+    /// The window with its defaults; the figures where it cannot open.
+    ///
+    /// # Errors
+    /// When neither can be done.
+    pub fn default_run() -> Result<()> {
+        #[derive(Parser)]
+        struct Defaults {
+            #[command(flatten)]
+            window: Window,
+        }
+        let opened = Defaults::parse_from(["epistemap"]).window.run();
+        let Err(error @ Error::Setting { .. }) = opened else { return opened };
+        say(&format!(
+            "{error} Without a window, the paper's figures are written into the folder `figures`; `epistemap --help` lists the verbs."
+        ));
+        super::figures::Figures::default_run()
+    }
+
+    /// Runs the verb.
+    ///
+    /// # Errors
+    /// When a model or the session file is damaged, or the window cannot open.
+    pub fn run(self) -> Result<()> {
+        let set = ModelSet::open(self.models.models.as_deref())?;
+        let data = self.data;
+        app::open(Start {
+            set,
+            folder: self.models.models,
+            engine: self.models.engine,
+            session: self.session,
+            storage: self.config.map_or_else(Storage::of_user, |folder| Storage::in_folder(Some(folder))),
+            load: Arc::new(move || data.load("mnist", Split::Test)),
+        })
+    }
+}
