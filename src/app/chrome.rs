@@ -11,8 +11,8 @@ use crate::engine::{self, Masks};
 use crate::figure::{ColourMap, ColourRange};
 use crate::jobs::Status;
 use eframe::egui::{
-    Align, Align2, Button, ComboBox, Context, DragValue, Frame, Layout as Flow, MenuBar, Panel as Side, RichText, Sense, Ui, Vec2, Window,
-    vec2,
+    Align, Align2, Button, ComboBox, Context, DragValue, Frame, Layout as Flow, MenuBar, Panel as Side, RichText, Role, Sense, Ui, Vec2,
+    Window, vec2,
 };
 use std::time::Duration;
 
@@ -78,7 +78,7 @@ pub fn complaints(ui: &mut Ui, complaints: &mut Vec<String>) {
         let mut read = None;
         for (at, complaint) in complaints.iter().enumerate() {
             ui.horizontal(|ui| {
-                if ui.small_button("✖").on_hover_text("Read").clicked() {
+                if ui.small_button("×").on_hover_text("Read").clicked() {
                     read = Some(at);
                 }
                 ui.add(eframe::egui::Label::new(complaint).wrap());
@@ -110,8 +110,7 @@ fn layout(ui: &mut Ui, scope: &mut Scope) {
     for (layout, label) in Layout::ALL.into_iter().zip(["1", "2", "4"]) {
         let text = if layout == Layout::One { "One map" } else { "Maps side by side, with linked views" };
         let button = ui.selectable_label(scope.session.layout == layout, label).on_hover_text(text);
-        button.widget_info(|| eframe::egui::WidgetInfo::labeled(eframe::egui::Role::Button, true, format!("{label} maps")));
-        if button.clicked() {
+        if style::named(button, Role::Button, &format!("{label} maps")).clicked() {
             scope.session.layout = layout;
             scope.session.active = scope.session.active.min(layout.count() - 1);
         }
@@ -133,11 +132,12 @@ fn overlays(ui: &mut Ui, scope: &mut Scope) {
 
 fn colours(ui: &mut Ui, scope: &mut Scope) {
     let session = &mut scope.session;
-    ComboBox::from_id_salt("colours").selected_text(session.colours.label()).width(72.0).show_ui(ui, |ui| {
+    let menu = ComboBox::from_id_salt("colours").selected_text(session.colours.label()).width(72.0).show_ui(ui, |ui| {
         for map in ColourMap::ALL {
             ui.selectable_value(&mut session.colours, map, map.label());
         }
     });
+    style::named(menu.response, Role::ComboBox, "Colour map");
     let mut fixed = session.range == ColourRange::Natural;
     let text = "Colours for all that the measure can take (0 … ln C nats for entropies), rather than for what is on the screen (R)";
     if ui.toggle_value(&mut fixed, "Fixed range").on_hover_text(text).changed() {
@@ -150,11 +150,12 @@ fn computation(ui: &mut Ui, scope: &mut Scope) {
     ui.label("T").on_hover_text("Dropout draws per member");
     ui.add(DragValue::new(&mut session.samples).range(1..=MOST_SAMPLES).speed(0.5)).on_hover_text("Dropout draws per member, T");
     ui.label("grid");
-    ComboBox::from_id_salt("grid").selected_text(format!("{0}×{0}", session.grid)).width(76.0).show_ui(ui, |ui| {
+    let menu = ComboBox::from_id_salt("grid").selected_text(format!("{0}×{0}", session.grid)).width(76.0).show_ui(ui, |ui| {
         for grid in [32, 64, 128, 256, 512] {
             ui.selectable_value(&mut session.grid, grid, format!("{grid}×{grid}"));
         }
     });
+    style::named(menu.response, Role::ComboBox, "Points of the grid");
     ui.label("seed");
     ui.add(DragValue::new(&mut session.seed).speed(0.1)).on_hover_text("The seed of the dropout masks");
     let mut shared = session.masks == Masks::Shared;
@@ -164,14 +165,13 @@ fn computation(ui: &mut Ui, scope: &mut Scope) {
         session.masks = if shared { Masks::Shared } else { Masks::PerPoint };
     }
     let mut engine = session.engine.clone();
-    ComboBox::from_id_salt("engine").selected_text(&engine).width(64.0).show_ui(ui, |ui| {
+    let menu = ComboBox::from_id_salt("engine").selected_text(&engine).width(64.0).show_ui(ui, |ui| {
         for kind in engine::available() {
             ui.selectable_value(&mut engine, kind.name.to_owned(), kind.name).on_hover_text(kind.summary);
         }
     });
-    if engine != session.engine {
-        session.engine = engine;
-    }
+    style::named(menu.response, Role::ComboBox, "Engine");
+    session.engine = engine;
 }
 
 /// The classes in their colours; a click hides or shows one.

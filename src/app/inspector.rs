@@ -35,6 +35,9 @@ impl Panel for Inspector {
         }
     }
 
+    #[cfg(test)]
+    fn pretend(&mut self, _status: crate::jobs::Status) {}
+
     fn ui(&mut self, ui: &mut Ui, scope: &mut Scope) {
         if scope.session.pins.iter().all(Option::is_none) {
             style::empty(ui, "Nothing is pinned", "Click a point of the map.");

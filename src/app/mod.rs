@@ -2,6 +2,7 @@
 
 mod chrome;
 mod dialogs;
+pub mod headless;
 mod history;
 mod images;
 mod inspector;
@@ -17,7 +18,7 @@ mod window;
 #[cfg(test)]
 mod tests;
 
-pub use run::{Start, open};
+pub use run::{Start, leave_the_window_its_time, open};
 pub use session::Session;
 pub use storage::Storage;
 pub use window::Window;
@@ -51,6 +52,10 @@ pub trait Panel {
 
     /// Draws it.
     fn ui(&mut self, ui: &mut Ui, scope: &mut Scope);
+
+    /// Puts its workers into a state, to see how it looks in it.
+    #[cfg(test)]
+    fn pretend(&mut self, status: crate::jobs::Status);
 }
 
 /// Every panel. A new one is a file and a line here.

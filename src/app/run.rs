@@ -29,7 +29,7 @@ pub struct Start {
 }
 
 /// The program in its window.
-struct Program(Window);
+pub(super) struct Program(pub Window);
 
 impl eframe::App for Program {
     fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
@@ -84,7 +84,7 @@ fn no_window(problem: &str, mend: &str) -> Error {
 const ENGINE_PRIORITY: u8 = 30;
 
 /// The engine's threads give way to the window's, so that it never stutters, even on two cores.
-fn leave_the_window_its_time() {
+pub fn leave_the_window_its_time() {
     let pool = rayon::ThreadPoolBuilder::new().thread_name(|number| format!("engine {number}")).start_handler(|_| {
         if let Ok(value) = ENGINE_PRIORITY.try_into() {
             // Where the system refuses, the window shares its time evenly.

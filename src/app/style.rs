@@ -2,7 +2,9 @@
 
 use crate::figure::{Rgb, class_colour};
 use crate::jobs::Status;
-use eframe::egui::{self, Color32, Context, CornerRadius, FontId, RichText, Stroke, TextStyle, Theme, Visuals, vec2};
+use eframe::egui::{
+    self, Color32, Context, CornerRadius, FontId, Response, RichText, Role, Stroke, TextStyle, Theme, Visuals, WidgetInfo, vec2,
+};
 use serde::{Deserialize, Serialize};
 
 /// Light, dark, or as the system says.
@@ -111,6 +113,12 @@ pub fn of_member(member: usize, dark: bool) -> Color32 {
     egui::ecolor::Hsva::new(hue, 0.55, if dark { 0.9 } else { 0.65 }, 1.0).into()
 }
 
+/// Gives a control the name that screen readers say, where nothing on the screen names it.
+pub fn named(response: Response, role: Role, name: &str) -> Response {
+    response.widget_info(|| WidgetInfo::labeled(role, true, name));
+    response
+}
+
 /// A small grey note.
 pub fn note(text: impl Into<String>) -> RichText {
     RichText::new(text).small().weak()
@@ -132,7 +140,7 @@ pub fn status_line(ui: &mut egui::Ui, what: &str, status: &Status) -> bool {
         Status::Working(progress) => {
             ui.horizontal(|ui| {
                 ui.add(egui::Spinner::new().size(12.0));
-                let share = if progress.total == 0 { String::new() } else { format!(" {} %", 100 * progress.done / progress.total) };
+                let share = (100 * progress.done).checked_div(progress.total).map_or(String::new(), |share| format!(" {share} %"));
                 ui.label(note(format!("{what}{share}")));
             });
             true

@@ -301,6 +301,18 @@ impl Window {
         Ok(())
     }
 
+    /// How many maps have been asked for so far.
+    #[cfg(test)]
+    pub fn map_jobs(&self) -> u64 {
+        self.maps.requests()
+    }
+
+    /// What went wrong and has not been read yet.
+    #[cfg(test)]
+    pub fn complaints(&self) -> &[String] {
+        &self.said.complaints
+    }
+
     /// Writes down where the next start goes on.
     pub fn finish(&mut self) {
         self.storage.finish(&self.scope.session, &self.preferences);

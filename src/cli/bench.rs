@@ -1,11 +1,13 @@
 //! `epistemap bench`: how fast this machine is at what the program does, beside its own rate of matrix products.
 
+mod window;
+
 use super::progress::Bar;
-use super::shared::{MapOptions, ModelOptions, print, print_json};
+use super::shared::{MapOptions, ModelOptions, Seed, print, print_json};
 use crate::autodiff::train::{Goal, Optimiser, Settings, Trainer};
 use crate::data::Dataset;
 use crate::engine::{self, cpu::bench::gemm_gflops};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::jobs::{MapSettings, ModelSet, map};
 use crate::latent::View;
 use crate::nets::paper_cnn;
@@ -38,6 +40,31 @@ enum What {
         #[arg(long)]
         json: bool,
     },
+    /// The window's own time per frame (update and tessellation, without painting): idle, with the pointer over the map, and while
+    /// the map is computed.
+    Frames {
+        /// For how many seconds each.
+        #[arg(long, value_name = "S", default_value_t = 5.0)]
+        seconds: f64,
+        #[command(flatten)]
+        models: ModelOptions,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// The window under random clicks, drags, wheels and keys, to see whether its memory grows; a panic ends it.
+    Soak {
+        /// For how many seconds.
+        #[arg(long, value_name = "S", default_value_t = 600.0)]
+        seconds: f64,
+        #[command(flatten)]
+        seed: Seed,
+        #[command(flatten)]
+        models: ModelOptions,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// A training step of the paper's convolutional network: forward, backward, update.
     Train {
         /// Images per step.
@@ -60,6 +87,8 @@ impl Bench {
     pub fn run(self) -> Result<()> {
         let (result, json) = match self.what {
             What::Map { map, models, json } => (bench_map(&map, &models)?, json),
+            What::Frames { seconds, models, json } => (window::frames(&models, duration(seconds)?)?, json),
+            What::Soak { seconds, seed, models, json } => (window::soak(&models, duration(seconds)?, seed.seed)?, json),
             What::Train { batch, steps, json } => (bench_train(batch.into(), steps.into())?, json),
         };
         if json {
@@ -68,6 +97,11 @@ impl Bench {
         let lines: Vec<String> = result.as_object().into_iter().flatten().map(|(key, value)| format!("{key:<20}{value}")).collect();
         print(&lines.join("\n"))
     }
+}
+
+fn duration(seconds: f64) -> Result<Duration> {
+    let problem = |_| Error::setting("--seconds", format!("{seconds} is no duration"), "give a number above 0");
+    Duration::try_from_secs_f64(seconds).map_err(problem)
 }
 
 fn bench_map(options: &MapOptions, models: &ModelOptions) -> Result<serde_json::Value> {

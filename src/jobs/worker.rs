@@ -103,6 +103,13 @@ impl<Request: Send + 'static, Reply: Send + 'static> Worker<Request, Reply> {
         self.shared.lock().reply.take()
     }
 
+    /// Puts the worker into a state, so that a test sees how that looks.
+    #[cfg(test)]
+    pub fn pretend(&self, status: Status) {
+        self.cancel();
+        self.shared.lock().status = status;
+    }
+
     /// How many requests there have been, cancellations included.
     pub fn requests(&self) -> u64 {
         self.shared.newest.load(Ordering::SeqCst)

@@ -4,7 +4,7 @@ use super::title;
 use crate::app::scope::Scope;
 use crate::app::style;
 use crate::uncertainty::Measure;
-use eframe::egui::{ComboBox, Response, Slider, Ui};
+use eframe::egui::{ComboBox, Response, Role, Slider, Ui};
 
 /// Draws the line.
 pub fn show(ui: &mut Ui, scope: &mut Scope, place: usize) {
@@ -46,7 +46,7 @@ fn measure_menu(ui: &mut Ui, scope: &mut Scope, place: usize) {
             }
         }
     });
-    describe(menu.response, before);
+    describe(style::named(menu.response, Role::ComboBox, &format!("Measure of map {}", place + 1)), before);
     if scope.session.panes[place].measure != before {
         scope.session.active = place;
     }

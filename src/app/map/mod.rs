@@ -130,6 +130,11 @@ impl Panel for Maps {
         self.layers.logic(ctx, scope);
     }
 
+    #[cfg(test)]
+    fn pretend(&mut self, status: Status) {
+        self.sums.pretend(status);
+    }
+
     fn ui(&mut self, ui: &mut Ui, scope: &mut Scope) {
         scope.cursor = None;
         let layout = scope.session.layout;
@@ -148,6 +153,10 @@ impl Panel for Maps {
 }
 
 impl Maps {
+    fn has_picture(&self, place: usize) -> bool {
+        self.pictures.get(place).is_some_and(|pictures| pictures.newest.is_some())
+    }
+
     /// Draws a map's picture over the older one where that shows more.
     fn paint(&mut self, ui: &Ui, painter: &eframe::egui::Painter, plane: &Plane, scope: &Scope, place: usize) -> Option<Scale> {
         let values = self.values.get(place)?.clone();
@@ -157,6 +166,8 @@ impl Maps {
         }
         let Pictures { newest, older } = &mut self.pictures[place];
         match newest {
+            // Nothing has been computed yet: what was there stays.
+            Some(_) if values.known == 0.0 => {}
             Some(picture) if picture.extent() == [values.view.z1, values.view.z2] => picture.update(&values, &scale),
             _ => {
                 if let Some(picture) =

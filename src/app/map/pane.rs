@@ -8,8 +8,7 @@ use crate::app::scope::Scope;
 use crate::app::session::Pin;
 use crate::app::style;
 use eframe::egui::{
-    Align2, Color32, CursorIcon, FontId, Key, Painter, Pos2, Rect, Response, Role, Sense, Shape, Stroke, Ui, UiBuilder, WidgetInfo, pos2,
-    vec2,
+    Align2, Color32, CursorIcon, FontId, Key, Painter, Pos2, Rect, Response, Role, Sense, Shape, Stroke, Ui, WidgetInfo, pos2, vec2,
 };
 
 /// A wheel's notch of 50 points zooms by about a fifth.
@@ -20,7 +19,7 @@ const HANDLE: f32 = 11.0;
 /// Draws the map in what is left of the cell.
 pub fn show(maps: &mut Maps, ui: &mut Ui, scope: &mut Scope, place: usize) {
     let cell = ui.available_rect_before_wrap();
-    if maps.values.get(place).is_none_or(|values| values.known == 0.0) {
+    if scope.live.is_none() || (!maps.has_picture(place) && maps.values.get(place).is_none_or(|values| values.known == 0.0)) {
         return waiting(ui, scope);
     }
     let side = (cell.width() - AXES.x - BAR).min(cell.height() - AXES.y - 6.0).floor();
@@ -54,15 +53,12 @@ pub fn show(maps: &mut Maps, ui: &mut Ui, scope: &mut Scope, place: usize) {
     pins(&painter, &plane, scope);
     marks(&painter, &plane, scope, place);
     axes(ui, &outside, &plane);
-    let values = &maps.values[place];
+    let Some(values) = maps.values.get(place) else { return };
     let hovered = scope.cursor.and_then(|z| values.point_at(z)).map(|point| values.numbers[point]);
     let measure = values.pane.measure;
     let difference = if values.pane.minus.is_some() { "difference of " } else { "" };
     let unit = if measure.unit().is_empty() { String::new() } else { format!(" ({})", measure.unit()) };
     colour_bar(ui, &outside, rect, &scale, &format!("{difference}{}{unit}", measure.label()), hovered);
-    if scope.live.is_none() {
-        ui.scope_builder(UiBuilder::new().max_rect(rect), |ui| waiting(ui, scope));
-    }
 }
 
 fn gestures(ui: &Ui, response: &Response, plane: &Plane, scope: &mut Scope, place: usize) {

@@ -1,0 +1,70 @@
+//! The window without a screen, measured.
+
+use crate::app::headless::{Headless, hovering, random_events};
+use crate::app::{Start, Storage};
+use crate::cli::shared::ModelOptions;
+use crate::error::Result;
+use crate::jobs::{ModelSet, decoded_digits};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The window's size in points.
+const SIZE: [f32; 2] = [1280.0, 800.0];
+
+fn open(models: &ModelOptions) -> Result<Headless> {
+    let start = Start {
+        set: ModelSet::open(models.models.as_deref())?,
+        folder: models.models.clone(),
+        engine: models.engine.clone(),
+        session: None,
+        storage: Storage::in_folder(None),
+        load: Arc::new(decoded_digits),
+    };
+    Headless::open(start, SIZE)
+}
+
+/// The time of frames while nothing happens, while the pointer moves, and while the map is computed.
+pub fn frames(models: &ModelOptions, how_long: Duration) -> Result<Value> {
+    crate::app::leave_the_window_its_time();
+    let mut window = open(models)?;
+    let opened = Instant::now();
+    while !window.has_picture() && !window.is_done() {
+        window.step(Vec::new());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let first_picture = opened.elapsed();
+    let computing = window.watch(how_long, |_, _| Vec::new());
+    window.reseed();
+    let hovering_while_computing = window.watch(how_long, hovering);
+    window.finish_map()?;
+    let idle = window.watch(how_long, |_, _| Vec::new());
+    let hovering = window.watch(how_long, hovering);
+    Ok(json!({
+        "first_picture_ms": 1e3 * first_picture.as_secs_f64(), "computing": computing, "hovering_while_computing": hovering_while_computing,
+        "idle": idle, "hovering": hovering,
+    }))
+}
+
+/// Random interaction, and the memory that it takes.
+pub fn soak(models: &ModelOptions, how_long: Duration, seed: u32) -> Result<Value> {
+    crate::app::leave_the_window_its_time();
+    let mut window = open(models)?;
+    let start = Instant::now();
+    let (mut memory, mut frame) = (Vec::new(), 0);
+    while start.elapsed() < how_long {
+        let times = window.watch(how_long / 10, |_, size| {
+            frame += 1;
+            random_events(seed, frame, size)
+        });
+        memory.push(json!({ "seconds": start.elapsed().as_secs_f64(), "megabytes": resident_megabytes(), "frames": times }));
+    }
+    Ok(json!({ "seed": seed, "frames": frame, "memory": memory }))
+}
+
+/// The memory that the process holds now, where the system tells.
+fn resident_megabytes() -> Option<f64> {
+    const PAGE: f64 = 4096.0;
+    let pages: f64 = std::fs::read_to_string("/proc/self/statm").ok()?.split(' ').nth(1)?.parse().ok()?;
+    Some(pages * PAGE / 1e6)
+}
