@@ -14,7 +14,7 @@ const GROUPS: usize = 10;
 /// The most draws: beyond it only time is spent.
 const MOST_SAMPLES: u32 = 1_000_000;
 /// The most bytes of statistics: what asks for more is a slip rather than a wish.
-const MOST_BYTES: f64 = (16u64 << 30) as f64;
+const MOST_BYTES: f64 = (8u64 << 30) as f64;
 
 /// Everything that fixes a map, given the models.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
