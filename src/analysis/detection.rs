@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 
 /// The area under the ROC curve: the probability that the score of a positive is higher than that of a negative, where a tie
-/// counts half (the statistic of Mann & Whitney 1947 over the number of pairs; Hanley & McNeil 1982). 0.5 is chance.
+/// counts half (the statistic of Mann & Whitney 1947 over the number of pairs; Hanley & `McNeil` 1982). 0.5 is chance.
 ///
 /// # Errors
 /// When there is no negative or no positive, or a score is not a number.

@@ -47,6 +47,10 @@ pub enum Needs {
         /// Whether the training encodings lie over the map.
         scatter: bool,
     },
+    /// Images along the ways from one image to another, and measures (by their keys) along them.
+    Interpolation { measures: &'static [&'static str], members: Members },
+    /// Midpoints between many pairs of images, and histograms of measures (by their keys) of them.
+    Population { measures: &'static [&'static str], members: Members },
 }
 
 /// What has been computed for a figure.
@@ -75,13 +79,32 @@ pub struct Figure {
     pub colours: ColourMap,
 }
 
-static FIGURES: [Figure; 3] = [
+/// What the paper draws of interpolations.
+const ENTROPY_AND_INFORMATION: &[&str] = &["predictive_entropy", "mutual_information"];
+
+static FIGURES: [Figure; 5] = [
     Figure {
         name: "figure-1",
         number: 1,
         title: "Mutual information and the training data",
         summary: "the mutual information of one dropout network over the latent plane, with the training encodings in class colours",
         needs: Needs::Map { measure: "mutual_information", members: Members::One, scatter: true },
+        colours: ColourMap::Grey,
+    },
+    Figure {
+        name: "figure-2",
+        number: 2,
+        title: "Between two images",
+        summary: "images between two of different classes, through latent space, through pixel space and along a geodesic, and their uncertainty",
+        needs: Needs::Interpolation { measures: ENTROPY_AND_INFORMATION, members: Members::One },
+        colours: ColourMap::Grey,
+    },
+    Figure {
+        name: "figure-3",
+        number: 3,
+        title: "Midpoints between many pairs of images",
+        summary: "the uncertainty of midpoints between images of different classes, through latent and through pixel space",
+        needs: Needs::Population { measures: ENTROPY_AND_INFORMATION, members: Members::One },
         colours: ColourMap::Grey,
     },
     Figure {
@@ -125,6 +148,9 @@ impl Figure {
             (Needs::Map { scatter: needed, .. }, Content::Map { map, scatter }) => {
                 assert_eq!(scatter.is_some(), needed, "{} has encodings exactly where it needs them", self.name);
                 heat_map(&[Panel { title: None, map, scatter }], options)
+            }
+            (Needs::Interpolation { .. } | Needs::Population { .. }, Content::Plots { strips, plots: panels }) => {
+                plots(strips, panels, options)
             }
             (needs, _) => unreachable!("{} is drawn from {needs:?}", self.name),
         }

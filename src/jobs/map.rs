@@ -1,5 +1,6 @@
 //! The map: the statistics of the draws over a view of the latent plane.
 
+use super::passes::check;
 use super::{ModelSet, Observer, tell};
 use crate::engine::{Block, Draws, Engine, Input, Masks};
 use crate::error::{Error, Result};
@@ -11,8 +12,6 @@ use serde::{Deserialize, Serialize};
 const TILE: usize = 256;
 /// The groups of draws that the standard error is estimated from.
 const GROUPS: usize = 10;
-/// The most draws: beyond it only time is spent.
-const MOST_SAMPLES: u32 = 1_000_000;
 /// The most bytes of statistics: what asks for more is a slip rather than a wish.
 const MOST_BYTES: f64 = (16u64 << 30) as f64;
 
@@ -51,15 +50,7 @@ pub struct Map {
 /// When the settings make no sense or ask for more memory than any machine should give, the VAE's plane has not two
 /// dimensions, the engine fails, or the observer stops.
 pub fn map(set: &ModelSet, engine: &mut dyn Engine, settings: &MapSettings, observe: Observer<'_>) -> Result<Map> {
-    if !(1..=MOST_SAMPLES).contains(&settings.samples) {
-        let mend = format!("give a number from 1 to {MOST_SAMPLES}");
-        return Err(Error::setting("--samples", format!("{} draws are out of range", settings.samples), mend));
-    }
-    if set.vae.latent_size() != 2 {
-        let problem = format!("its VAE has {} latent dimensions, but a map needs 2", set.vae.latent_size());
-        return Err(Error::file(&set.origin, problem, "train one with --latent 2"));
-    }
-    set.members(Some(&settings.members))?;
+    check(set, settings.samples, &settings.members)?;
     let (members, classes) = (settings.members.len(), set.ensemble().classes().len());
     let bytes = settings.view.len() as f64 * ((members + 1) * sums_len(classes) * size_of::<f64>()) as f64;
     if bytes > MOST_BYTES {

@@ -200,7 +200,7 @@ fn refined(mut curve: Vec<[f64; 2]>, decode: Decode<'_>) -> Result<Vec<[f64; 2]>
             damping /= 5.0;
         } else {
             damping *= 10.0;
-            if !(damping < 1e6) {
+            if damping > 1e6 {
                 break;
             }
         }

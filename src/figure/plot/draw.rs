@@ -75,7 +75,7 @@ fn draw_plot(canvas: &mut Canvas, plot: &Plot, place: &Place, style: &Style) {
     let named = |label: String, room: f64| vec![Run::regular(elide(&label, Face::Regular, style.label_pt, room))];
     let x_label = place.x_labelled.then(|| named(plot.x.text(), area.width));
     axes::lower_axis(canvas, area, plot.x.ends(), &place.x_ticks, x_label, style);
-    let y_label = place.y_labelled.then(|| (named(plot.y.text(), area.height), place.y_ticks.width(style.tick_pt)));
+    let y_label = place.y_labelled.then(|| (named(plot.y.text(), area.height), place.widest));
     axes::left_axis(canvas, area, plot.y.ends(), &place.y_ticks, y_label, style);
 }
 

@@ -30,6 +30,8 @@ pub(super) struct Place {
     pub x_labelled: bool,
     /// Whether the y axis is labelled here; else the plot at the left has the same.
     pub y_labelled: bool,
+    /// The width of the widest label of the y axes in this column, so that what they show stands in one line.
+    pub widest: f64,
 }
 
 /// Where everything stands, in points.
@@ -103,12 +105,18 @@ impl Layout {
                     y_ticks: y_ticks(&plot.y, height, style),
                     x_labelled: below.is_none_or(|below| below.x != plot.x),
                     y_labelled: y_labelled(plots, index, columns),
+                    widest: 0.0,
                 });
             }
             let labelled = places[row * columns..].iter().any(|place| place.x_labelled);
             y += height + if labelled { axes::depth(CAPITAL * style.tick_pt, style) } else { 1.1 * style.tick_pt };
             // The next plot's uppermost label of the y axis, or its title, stands clear of what is written here.
             y += if (row + 1) * columns < plots.len() { 0.6 * style.tick_pt } else { 0.0 };
+        }
+        for column in 0..columns.min(places.len()) {
+            let labelled = places.iter().skip(column).step_by(columns).filter(|place| place.y_labelled);
+            let widest = labelled.map(|place| place.y_ticks.width(style.tick_pt)).fold(0.0, f64::max);
+            places.iter_mut().skip(column).step_by(columns).for_each(|place| place.widest = widest);
         }
         Ok(Self { width, height: y + margin, legend: legend.map(|legend| (legend, keys)), edges, strips: strip_areas, plots: places })
     }
