@@ -1,4 +1,4 @@
-//! The measures, the reference engine's networks and the ELBO against an independent implementation (PyTorch in f64; see
+//! The measures, the reference engine's networks, the ELBO and the AUROC against an independent implementation (PyTorch in f64; see
 //! `tests/reference/make.py`), to 1e-9 relative. Every comparison has a twin with one number changed that must fail.
 
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
@@ -6,6 +6,7 @@
 #[path = "common/fixtures.rs"]
 mod fixtures;
 
+use epistemap::analysis::detection::auroc;
 use epistemap::analysis::elbo::{Elbo, logit_decoder, sample};
 use epistemap::engine::reference::{forward, softmax};
 use epistemap::nets::{Layer, Vae, VaeLayers, Weights};
@@ -175,6 +176,22 @@ fn the_vae_agrees_with_the_reference() {
             _ => &decoder,
         };
         assert_eq!(failing(&changed(&weights, name, 0)), *expected, "with another '{name}'");
+    }
+}
+
+#[test]
+fn the_auroc_agrees_with_the_reference() {
+    for (number, case) in load("detection.json").as_array().unwrap().iter().enumerate() {
+        let (labels, scores) = (numbers(&case["labels"]), numbers(&case["scores"]));
+        let of =
+            |wanted: f64| scores.iter().zip(&labels).filter(|(_, label)| **label == wanted).map(|(score, _)| *score).collect::<Vec<_>>();
+        let (negatives, mut positives) = (of(0.0), of(1.0));
+        let agrees = |positives: &[f64]| agree(&[auroc(&negatives, positives).unwrap()], &[case["auroc"].as_f64().unwrap()]);
+        assert!(agrees(&positives), "case {number}");
+        // The twin: the least of the positives' scores becomes the greatest of all.
+        let least = (0..positives.len()).min_by(|&a, &b| positives[a].total_cmp(&positives[b])).unwrap();
+        positives[least] = 1e9;
+        assert!(!agrees(&positives), "the twin of case {number} passes");
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::drawing::Drawing;
 use super::progress::Bar;
-use super::shared::{MapOptions, ModelOptions, choice};
+use super::shared::{DataOptions, MapOptions, ModelOptions, choice};
+use crate::data::Split;
 use crate::error::Result;
 use crate::figure::{self, Figure, Format, check_dpi};
 use crate::files;
@@ -30,6 +31,17 @@ pub struct Figures {
     title: bool,
     #[command(flatten)]
     map: MapOptions,
+    /// Images along each curve of figure 2.
+    #[arg(long, value_name = "N", default_value_t = 15)]
+    steps: usize,
+    /// Pairs of images of figure 3.
+    #[arg(long, value_name = "N", default_value_t = 3000)]
+    pairs: usize,
+    /// The data set of figures 2 and 3; its test images are used. `epistemap data list` names them.
+    #[arg(long, value_name = "NAME", default_value = "mnist")]
+    dataset: String,
+    #[command(flatten)]
+    data: DataOptions,
     #[command(flatten)]
     models: ModelOptions,
     #[command(flatten)]
@@ -67,12 +79,15 @@ impl Figures {
         let bar = Bar::new(map.view.len() as u64, "points");
         let settings = FigureSettings {
             map,
+            steps: self.steps,
+            pairs: self.pairs,
             style: self.drawing.style(),
             colours: self.drawing.colours,
             range: self.drawing.range(),
             title: self.title,
         };
-        for (figure, document) in figures(&set, engine.as_mut(), &wanted, &settings, &mut bar.follow())? {
+        let mut data = || self.data.load(&self.dataset, Split::Test);
+        for (figure, document) in figures(&set, engine.as_mut(), &mut data, &wanted, &settings, &mut bar.follow())? {
             for &format in &self.format {
                 let path = self.out.join(format!("{}.{}", figure.name, format.extension()));
                 document.write(&path, format, self.drawing.dpi)?;

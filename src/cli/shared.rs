@@ -116,14 +116,21 @@ pub struct MapOptions {
     /// The first and the last latent coordinate, of both axes.
     #[arg(long, value_name = "MIN,MAX", value_parser = pair::<f64>, default_value = "-10,10", allow_hyphen_values = true)]
     extent: [f64; 2],
+    #[command(flatten)]
+    draws: DrawOptions,
+}
+
+/// Which draws are asked, at every point or image.
+#[derive(Debug, Args)]
+pub struct DrawOptions {
     /// Dropout draws per ensemble member, T.
     #[arg(long, value_name = "T", default_value_t = 50)]
-    samples: u32,
+    pub samples: u32,
     /// How many ensemble members, or which: a count, or their numbers with commas [default: all].
     #[arg(long, value_name = "E|N,N,…", value_parser = members)]
     members: Option<MemberChoice>,
     #[command(flatten)]
-    seed: Seed,
+    pub seed: Seed,
     /// One mask per draw for the whole plane (a smooth map), or new masks at every point (as the paper's code).
     #[arg(long, value_enum, default_value_t = MaskChoice::Shared)]
     masks: MaskChoice,
@@ -150,6 +157,23 @@ impl MapOptions {
     /// # Errors
     /// When a number makes no sense, or a member is not there.
     pub fn settings(&self, set: &ModelSet, deterministic: bool) -> Result<MapSettings> {
+        Ok(MapSettings {
+            view: View::square(self.extent, self.grid)?,
+            samples: self.draws.samples,
+            members: self.draws.members(set)?,
+            seed: self.draws.seed.seed,
+            masks: self.draws.masks(),
+            deterministic,
+        })
+    }
+}
+
+impl DrawOptions {
+    /// The members by number.
+    ///
+    /// # Errors
+    /// When a member is not there.
+    pub fn members(&self, set: &ModelSet) -> Result<Vec<usize>> {
         let there = set.ensemble().members().len();
         let wanted = match &self.members {
             None => None,
@@ -160,17 +184,15 @@ impl MapOptions {
             Some(MemberChoice::First(count)) => Some((0..*count).collect()),
             Some(MemberChoice::These(numbers)) => Some(numbers.clone()),
         };
-        Ok(MapSettings {
-            view: View::square(self.extent, self.grid)?,
-            samples: self.samples,
-            members: set.members(wanted.as_deref())?,
-            seed: self.seed.seed,
-            masks: match self.masks {
-                MaskChoice::Shared => Masks::Shared,
-                MaskChoice::PerPoint => Masks::PerPoint,
-            },
-            deterministic,
-        })
+        set.members(wanted.as_deref())
+    }
+
+    /// How masks are shared.
+    pub fn masks(&self) -> Masks {
+        match self.masks {
+            MaskChoice::Shared => Masks::Shared,
+            MaskChoice::PerPoint => Masks::PerPoint,
+        }
     }
 }
 

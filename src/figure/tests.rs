@@ -39,7 +39,14 @@ impl Example {
     }
 
     fn draw(&self, figure: &Figure, options: &Options) -> Canvas {
-        figure.draw(&self.map, figure.needs.scatter.then(|| self.scatter()), options).unwrap()
+        let content = match figure.needs {
+            Needs::Map { scatter, .. } => Content::Map { map: &self.map, scatter: scatter.then(|| self.scatter()) },
+            Needs::Interpolation { .. } | Needs::Population { .. } => {
+                let x = Axis::new("Entropy", "nats", [0.0, 2.0]);
+                Content::Plots { strips: &[], plots: &[histograms(&[("values", 0, &self.map.values)], x, "Share", 5)] }
+            }
+        };
+        figure.draw(content, options).unwrap()
     }
 }
 
@@ -129,7 +136,7 @@ fn files_without_provenance_and_other_files_are_told_apart() {
 #[test]
 fn a_damaged_file_gives_an_error_or_the_true_provenance_and_never_a_panic() {
     let folder = tempfile::tempdir().unwrap();
-    let document = document(Example::new(view(3, 2), 20, &DIGITS).draw(&all()[1], &Options::default()));
+    let document = document(Example::new(view(3, 2), 20, &DIGITS).draw(Figure::named("figure-4").unwrap(), &Options::default()));
     let stream = Stream::new(1, Purpose::Choice);
     let mut damaged = 0;
     for (number, format) in Format::ALL.into_iter().enumerate() {
@@ -174,7 +181,7 @@ fn a_png_is_as_wide_as_the_venue_asks_at_its_resolution() {
     let example = Example::new(view(4, 4), 10, &DIGITS);
     for (venue, dpi) in [("icml", 300.0), ("cvpr", 96.0), ("jmlr", 150.0)] {
         let style = Venue::named(venue).unwrap().style(Width::Full);
-        let canvas = example.draw(&all()[1], &Options { style, ..Options::default() });
+        let canvas = example.draw(Figure::named("figure-4").unwrap(), &Options { style, ..Options::default() });
         let height = (canvas.height * dpi / 72.0).round() as u32;
         let bytes = document(canvas).encode(Format::Png, dpi).unwrap();
         let reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().unwrap();
@@ -194,7 +201,7 @@ fn resolutions_and_names_that_make_no_sense_are_refused() {
 }
 
 /// The boxes of the lines of text, from the baseline to the height of capitals: [left, right, top, bottom].
-fn text_boxes(canvas: &Canvas) -> Vec<([f64; 4], String)> {
+pub(super) fn text_boxes(canvas: &Canvas) -> Vec<([f64; 4], String)> {
     let boxed = |shape: &Shape| {
         let Shape::Text { at: [x, y], anchor, upwards, size, runs } = shape else { return None };
         let width: f64 = runs.iter().map(|run| run.width(*size)).sum();

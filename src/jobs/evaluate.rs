@@ -1,11 +1,12 @@
 //! How good the models are on labelled images.
 
+use super::passes::check_data;
 use super::{ModelSet, Observer, tell};
 use crate::analysis::calibration::Scores;
 use crate::autodiff::elbo_of;
 use crate::data::Dataset;
 use crate::engine::{Block, Draws, Engine, Input, Masks};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use serde::Serialize;
 
 /// Images per block of work.
@@ -67,19 +68,7 @@ pub fn evaluate(
     observe: Observer<'_>,
 ) -> Result<Evaluation> {
     let (classes, members) = (set.ensemble().classes().len(), set.ensemble().members());
-    if set.ensemble().image_shape() != data.image_shape || classes != data.classes.len() {
-        return Err(Error::setting(
-            "--dataset",
-            format!(
-                "{} has images of {:?} in {} classes, but the models take {:?} in {classes}",
-                data.name,
-                data.image_shape,
-                data.classes.len(),
-                set.ensemble().image_shape()
-            ),
-            "choose the data that the models were trained on",
-        ));
-    }
+    check_data(set, data)?;
     let numbers: Vec<usize> = (0..members.len()).collect();
     let (mut each, mut all) = (vec![Vec::with_capacity(data.len() * classes); members.len()], Vec::with_capacity(data.len() * classes));
     tell(observe, 0, data.len())?;

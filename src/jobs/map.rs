@@ -1,5 +1,6 @@
 //! The map: the statistics of the draws over a view of the latent plane.
 
+use super::passes::check;
 use super::{ModelSet, Observer, tell};
 use crate::engine::{Block, Draws, Engine, Input, Masks};
 use crate::error::{Error, Result};
@@ -11,8 +12,6 @@ use serde::{Deserialize, Serialize};
 const TILE: usize = 256;
 /// The groups of draws that the standard error is estimated from.
 const GROUPS: usize = 10;
-/// The most draws: beyond it only time is spent.
-const MOST_SAMPLES: u32 = 1_000_000;
 /// The most bytes of statistics: what asks for more is a slip rather than a wish.
 const MOST_BYTES: f64 = (8u64 << 30) as f64;
 
@@ -94,15 +93,7 @@ impl Map {
     /// # Errors
     /// When the settings make no sense or ask for more memory than any machine should give, or the VAE's plane has not two dimensions.
     pub fn new(set: &ModelSet, settings: &MapSettings) -> Result<Self> {
-        if !(1..=MOST_SAMPLES).contains(&settings.samples) {
-            let mend = format!("give a number from 1 to {MOST_SAMPLES}");
-            return Err(Error::setting("--samples", format!("{} draws are out of range", settings.samples), mend));
-        }
-        if set.vae.latent_size() != 2 {
-            let problem = format!("its VAE has {} latent dimensions, but a map needs 2", set.vae.latent_size());
-            return Err(Error::file(&set.origin, problem, "train one with --latent 2"));
-        }
-        set.members(Some(&settings.members))?;
+        check(set, settings.samples, &settings.members)?;
         let (points, members, classes) = (settings.view.len(), settings.members.len(), set.ensemble().classes().len());
         let deterministic = if settings.deterministic { classes * size_of::<f32>() } else { 0 };
         let bytes = points as f64 * (members * (sums_len(classes) * size_of::<f64>() + deterministic)) as f64;

@@ -4,19 +4,25 @@
 mod evaluate;
 mod export;
 mod figures;
+mod interpolate;
 mod live;
 mod map;
 mod models;
 mod pack;
+mod passes;
+mod population;
 mod shared_engine;
+mod tables;
 mod worker;
 
 pub use evaluate::{Evaluation, NamedScores, evaluate};
-pub use figures::{FigureSettings, figures, map_data};
+pub use figures::{DataSource, FigureSettings, figures, interpolation_plots, map_data, population_plots, provenance};
+pub use interpolate::{Curve, End, Interpolation, InterpolationSettings, Path, default_ends, image_end, interpolate};
 pub use live::{LiveMap, fill, fill_gaps};
 pub use map::{Map, MapSettings, map};
 pub use models::{ModelSet, decoded_digits};
 pub use pack::pack;
+pub use population::{Population, PopulationObserver, PopulationSettings, population};
 pub use shared_engine::{SharedEngine, Turn};
 pub use worker::{Desk, Status, Wake, Worker};
 

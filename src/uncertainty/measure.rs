@@ -129,6 +129,11 @@ impl Measure {
         }
     }
 
+    /// Whether it is higher where there is more uncertainty; only the maximum probability is lower there.
+    pub const fn rises_with_uncertainty(self) -> bool {
+        !matches!(self, Self::MaximumProbability)
+    }
+
     /// Which statistics [`evaluate`](Self::evaluate) is to be given.
     pub const fn passes(self) -> Passes {
         match self {
@@ -218,6 +223,15 @@ mod tests {
     fn undecided_draws_that_agree_hold_no_mutual_information() {
         let ln4 = 4f64.ln();
         assert_eq!(all(&[&[0.25; 4], &[0.25; 4], &[0.25; 4]]), [ln4, ln4, 0.0, 0.0, 0.0, 0.25, ln4]);
+    }
+
+    #[test]
+    fn torn_draws_are_more_uncertain_than_certain_ones() {
+        let (certain, torn) = (all(&[&[1.0, 0.0], &[1.0, 0.0]]), all(&[&[1.0, 0.0], &[0.0, 1.0]]));
+        for (measure, (certain, torn)) in Measure::ALL.into_iter().zip(certain.into_iter().zip(torn)) {
+            assert!(torn != certain || measure == Measure::ExpectedEntropy);
+            assert!(torn == certain || (torn > certain) == measure.rises_with_uncertainty(), "{measure:?}");
+        }
     }
 
     #[test]

@@ -1,0 +1,281 @@
+//! `epistemap interpolate`: from one image to another, or the midpoints between many.
+
+use super::drawing::Drawing;
+use super::progress::Bar;
+use super::shared::{DataOptions, DrawOptions, ModelOptions, choice, pair, print, print_json};
+use crate::data::{Dataset, Split};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::figure::{Document, Format, check_dpi, plots};
+use crate::files;
+use crate::jobs::{
+    End, Interpolation, InterpolationSettings, ModelSet, Path as Way, Population, PopulationSettings, default_ends, image_end, interpolate,
+    interpolation_plots, population, population_plots, provenance,
+};
+use crate::uncertainty::Measure;
+use clap::Args;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// `epistemap interpolate`.
+#[derive(Debug, Args)]
+pub struct Interpolate {
+    /// Begin at a point of the latent plane [default: the first image of the data].
+    #[arg(long, value_name = "Z1,Z2", value_parser = pair::<f64>, allow_hyphen_values = true, group = "first")]
+    from: Option<[f64; 2]>,
+    /// End at a point of the latent plane [default: the first image of another class].
+    #[arg(long, value_name = "Z1,Z2", value_parser = pair::<f64>, allow_hyphen_values = true, group = "last")]
+    to: Option<[f64; 2]>,
+    /// Begin at the first test image of a class, by its name or number.
+    #[arg(long, value_name = "CLASS", group = "first")]
+    from_class: Option<String>,
+    /// End at the first test image of a class.
+    #[arg(long, value_name = "CLASS", group = "last")]
+    to_class: Option<String>,
+    /// Begin at the test image of this number, the first being 0.
+    #[arg(long, value_name = "N", group = "first")]
+    from_index: Option<usize>,
+    /// End at the test image of this number.
+    #[arg(long, value_name = "N", group = "last")]
+    to_index: Option<usize>,
+    /// Images along each curve.
+    #[arg(long, value_name = "N", default_value_t = 15)]
+    steps: usize,
+    /// The ways to go, with commas between them.
+    #[arg(long, value_parser = choice(Way::ALL.map(Way::key), Way::named), value_delimiter = ',', default_value = "latent,pixel,geodesic")]
+    paths: Vec<Way>,
+    /// Look at the midpoints between N random pairs of images of different classes instead [default: 3000].
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "3000", conflicts_with_all = ["first", "last", "steps", "paths"])]
+    population: Option<usize>,
+    #[command(flatten)]
+    draws: DrawOptions,
+    /// The data set; its test images are used. `epistemap data list` names them.
+    #[arg(long, value_name = "NAME", default_value = "mnist")]
+    dataset: String,
+    #[command(flatten)]
+    data: DataOptions,
+    #[command(flatten)]
+    models: ModelOptions,
+    /// Print everything as JSON.
+    #[arg(long)]
+    json: bool,
+    /// Where to write; the extension says how: csv and json hold every measure, png, svg and pdf draw some.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// The measures to draw and to list, with commas between them.
+    #[arg(long, value_parser = choice(Measure::ALL.map(Measure::key), |key| Measure::from_key(key).ok()), value_delimiter = ',', default_value = "predictive_entropy,mutual_information")]
+    measures: Vec<Measure>,
+    #[command(flatten)]
+    drawing: Drawing,
+}
+
+/// What was computed.
+enum Computed {
+    /// With the images at its ends.
+    Curves(Interpolation, Value),
+    Midpoints(Population),
+}
+
+impl Interpolate {
+    /// Runs the verb.
+    ///
+    /// # Errors
+    /// When an option makes no sense, models or data are missing or damaged, or the file cannot be written.
+    pub fn run(self) -> Result<()> {
+        let extension = self.out.as_deref().and_then(Path::extension).and_then(|extension| extension.to_str()).unwrap_or_default();
+        let extension = extension.to_ascii_lowercase();
+        let format = Format::named(&extension);
+        if let (Some(out), None, false) = (&self.out, format, ["csv", "json"].contains(&extension.as_str())) {
+            let problem = format!("'.{extension}' is no format of interpolations");
+            return Err(Error::file(out, problem, "end the name in .csv, .json, .png, .svg or .pdf"));
+        }
+        check_dpi(self.drawing.dpi)?;
+        let (set, mut engine) = self.models.open()?;
+        let computed = match self.population {
+            Some(pairs) => self.midpoints(&set, engine.as_mut(), pairs)?,
+            None => self.curves(&set, engine.as_mut())?,
+        };
+        let provenance = computed.provenance(&set, engine.name());
+        if let Some(out) = &self.out {
+            files::create_folder_of(out)?;
+            match format {
+                Some(format) => self.drawn(&set, &computed, provenance.clone())?.write(out, format, self.drawing.dpi)?,
+                None if extension == "csv" => files::write_atomically(out, computed.csv(&provenance).as_bytes())?,
+                None => files::write_atomically(out, computed.json(&provenance)?.to_string().as_bytes())?,
+            }
+        }
+        match (self.json, &self.out) {
+            (true, _) => print_json(&computed.json(&provenance)?),
+            (false, None) => print(&self.table(&computed)?),
+            (false, Some(_)) => Ok(()),
+        }
+    }
+
+    fn curves(&self, set: &ModelSet, engine: &mut dyn Engine) -> Result<Computed> {
+        let load = || self.data.load(&self.dataset, Split::Test);
+        let missing = |option: &str| {
+            let (problem, mend) = ("the other end is chosen, but this one is not", "give a point, --{}-class or --{}-index as well");
+            Error::setting(format!("--{option}"), problem, mend.replace("{}", option))
+        };
+        let first = Choice { option: "from", z: self.from, class: self.from_class.as_deref(), index: self.from_index };
+        let last = Choice { option: "to", z: self.to, class: self.to_class.as_deref(), index: self.to_index };
+        let (ends, images) = match [&first, &last].map(Choice::is_made) {
+            [false, false] => default_ends(set, &load()?)?,
+            [true, true] => {
+                let data = if first.needs_data() || last.needs_data() { Some(load()?) } else { None };
+                let ((from, a), (to, b)) = (first.end(set, data.as_ref())?, last.end(set, data.as_ref())?);
+                ([from, to], json!([a, b]))
+            }
+            [made, _] => return Err(missing(if made { "to" } else { "from" })),
+        };
+        let settings = InterpolationSettings {
+            ends,
+            steps: self.steps,
+            samples: self.draws.samples,
+            members: self.draws.members(set)?,
+            seed: self.draws.seed.seed,
+            masks: self.draws.masks(),
+            paths: self.paths.clone(),
+        };
+        let bar = Bar::new(0, "images");
+        Ok(Computed::Curves(interpolate(set, engine, &settings, &mut bar.follow())?, images))
+    }
+
+    fn midpoints(&self, set: &ModelSet, engine: &mut dyn Engine, pairs: usize) -> Result<Computed> {
+        let settings = PopulationSettings {
+            pairs,
+            samples: self.draws.samples,
+            members: self.draws.members(set)?,
+            seed: self.draws.seed.seed,
+            masks: self.draws.masks(),
+        };
+        let data = self.data.load(&self.dataset, Split::Test)?;
+        let bar = Bar::new(pairs as u64, "pairs");
+        let mut follow = bar.follow();
+        Ok(Computed::Midpoints(population(set, engine, &data, &settings, &mut |progress, _| follow(progress))?))
+    }
+
+    fn drawn(&self, set: &ModelSet, computed: &Computed, provenance: Value) -> Result<Document> {
+        let (places, shape) = (computed.places(), set.ensemble().image_shape());
+        let (title, (strips, panels)) = match computed {
+            Computed::Curves(interpolation, _) => {
+                ("Between two images", interpolation_plots(interpolation, [shape[0], shape[1], shape[2]], &self.measures, &places))
+            }
+            Computed::Midpoints(population) => {
+                ("Midpoints between many pairs of images", (Vec::new(), population_plots(population, &self.measures, &places)?))
+            }
+        };
+        Ok(Document { title: title.to_owned(), canvas: plots(&strips, &panels, &self.drawing.options())?, provenance })
+    }
+
+    /// For a person: the measures along the curves, or how well they separate the midpoints.
+    fn table(&self, computed: &Computed) -> Result<String> {
+        let places = computed.places();
+        let mut lines = Vec::new();
+        match computed {
+            Computed::Curves(interpolation, _) => {
+                for &measure in &self.measures {
+                    let columns: Vec<Vec<f32>> = interpolation.curves.iter().map(|curve| curve.measure(measure, &places)).collect();
+                    let names: Vec<String> = interpolation.curves.iter().map(|curve| format!("{:>10}", curve.path.label())).collect();
+                    lines.push(format!("{:<28}{}", named(measure), names.concat()));
+                    for (step, t) in interpolation.positions().into_iter().enumerate() {
+                        let values: Vec<String> = columns.iter().map(|column| format!("{:>10.4}", column[step])).collect();
+                        lines.push(format!("{t:<28.3}{}", values.concat()));
+                    }
+                }
+            }
+            Computed::Midpoints(population) => {
+                lines.push(format!("Midpoints between {} pairs of images of {}", population.done, population.dataset));
+                for &measure in &self.measures {
+                    lines.push(format!("{:<28}AUROC {:.3}", named(measure), population.auroc(measure, &places)?));
+                }
+                lines.push("AUROC: how well the measure tells midpoints in pixel space from those in latent space.".to_owned());
+            }
+        }
+        Ok(lines.join("\n"))
+    }
+}
+
+fn named(measure: Measure) -> String {
+    if measure.unit().is_empty() { measure.label().to_owned() } else { format!("{} ({})", measure.label(), measure.unit()) }
+}
+
+/// An end as a person chooses it.
+struct Choice<'a> {
+    option: &'static str,
+    z: Option<[f64; 2]>,
+    class: Option<&'a str>,
+    index: Option<usize>,
+}
+
+impl Choice<'_> {
+    fn is_made(&self) -> bool {
+        self.z.is_some() || self.needs_data()
+    }
+
+    fn needs_data(&self) -> bool {
+        self.class.is_some() || self.index.is_some()
+    }
+
+    /// The end, and the image that it is (null for a point of the plane).
+    fn end(&self, set: &ModelSet, data: Option<&Dataset>) -> Result<(End, Value)> {
+        match (self.class, self.index, self.z, data) {
+            (Some(class), _, _, Some(data)) => image_end(set, data, self.first_of(class, data)?),
+            (_, Some(index), _, Some(data)) if index < data.len() => image_end(set, data, index),
+            (_, Some(index), _, Some(data)) => {
+                let (problem, mend) =
+                    (format!("{} has no image {index}", data.name), format!("give a number from 0 to {}", data.len() - 1));
+                Err(Error::setting(format!("--{}-index", self.option), problem, mend))
+            }
+            (_, _, Some(z), _) => Ok((End::at(z), Value::Null)),
+            _ => unreachable!("a choice has been made, and its data loaded"),
+        }
+    }
+
+    /// The number of the first image of a class.
+    fn first_of(&self, class: &str, data: &Dataset) -> Result<usize> {
+        let by_name = data.classes.iter().position(|name| name.eq_ignore_ascii_case(class));
+        let number = by_name.or_else(|| class.parse().ok().filter(|&number| number < data.classes.len()));
+        let image = number.and_then(|number| data.labels.iter().position(|&label| usize::from(label) == number));
+        image.ok_or_else(|| {
+            let names: Vec<&str> = data.classes.iter().take(20).map(String::as_str).collect();
+            let problem = format!("{} has no image of a class '{class}'", data.name);
+            Error::setting(format!("--{}-class", self.option), problem, format!("choose one of {}", names.join(", ")))
+        })
+    }
+}
+
+impl Computed {
+    fn places(&self) -> Vec<usize> {
+        let members = match self {
+            Self::Curves(interpolation, _) => &interpolation.settings.members,
+            Self::Midpoints(population) => &population.settings.members,
+        };
+        (0..members.len()).collect()
+    }
+
+    fn provenance(&self, set: &ModelSet, engine: &str) -> Value {
+        match self {
+            Self::Curves(Interpolation { settings, .. }, images) => {
+                provenance(set, engine, settings, &settings.members, &json!({ "images": images }))
+            }
+            Self::Midpoints(Population { settings, dataset, .. }) => {
+                provenance(set, engine, settings, &settings.members, &json!({ "dataset": dataset }))
+            }
+        }
+    }
+
+    fn json(&self, provenance: &Value) -> Result<Value> {
+        match self {
+            Self::Curves(interpolation, _) => Ok(interpolation.to_json(provenance)),
+            Self::Midpoints(population) => population.to_json(provenance),
+        }
+    }
+
+    fn csv(&self, provenance: &Value) -> String {
+        match self {
+            Self::Curves(interpolation, _) => interpolation.to_csv(provenance),
+            Self::Midpoints(population) => population.to_csv(provenance),
+        }
+    }
+}

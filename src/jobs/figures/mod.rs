@@ -1,0 +1,147 @@
+//! The figures: what they need is computed once for all that are asked for, and a document made of each.
+
+mod of_map;
+mod of_plots;
+
+pub use of_map::map_data;
+pub use of_plots::{interpolation_plots, population_plots};
+
+use super::interpolate::{Interpolation, InterpolationSettings, Path, default_ends, interpolate};
+use super::map::{Map, MapSettings, map};
+use super::population::{Population, PopulationSettings, population};
+use super::{ModelSet, Observer};
+use crate::data::Dataset;
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::figure::{ColourMap, ColourRange, Content, Document, Figure, Members, Needs, Options, Style};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// Everything that fixes figures, given the models.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FigureSettings {
+    /// The map under those of the latent plane; the members are those of a figure of all.
+    pub map: MapSettings,
+    /// The number of images along each curve between two.
+    pub steps: usize,
+    /// The number of pairs of images whose midpoints are looked at.
+    pub pairs: usize,
+    /// Sizes.
+    pub style: Style,
+    /// The colours; those that suit the figure for `None`.
+    pub colours: Option<ColourMap>,
+    /// What the colours stand for.
+    pub range: ColourRange,
+    /// Whether the figure's title stands above it.
+    pub title: bool,
+}
+
+impl FigureSettings {
+    /// The members that a figure is about, by number.
+    fn members(&self, members: Members) -> Vec<usize> {
+        match members {
+            Members::One => self.map.members[..1].to_vec(),
+            Members::All => self.map.members.clone(),
+        }
+    }
+
+    /// How a figure is drawn.
+    fn options(&self, figure: &Figure) -> Options {
+        Options {
+            style: self.style,
+            colours: self.colours.unwrap_or(figure.colours),
+            range: self.range,
+            title: self.title.then(|| figure.title.to_owned()),
+        }
+    }
+}
+
+/// Loads the images that some figures are about; asked once, and only where a figure needs them.
+pub type DataSource<'a> = &'a mut dyn FnMut() -> Result<Dataset>;
+
+/// What figures are drawn from, as far as they need it.
+#[derive(Default)]
+struct Computed {
+    map: Option<Map>,
+    /// With the images at its ends, for the provenance.
+    interpolation: Option<(Interpolation, Value)>,
+    population: Option<Population>,
+}
+
+/// Computes figures.
+///
+/// # Errors
+/// As [`map`], [`interpolate`] and [`population`], and when the models have no encodings, or the data no two classes, where a
+/// figure needs them.
+pub fn figures(
+    set: &ModelSet,
+    engine: &mut dyn Engine,
+    data: DataSource<'_>,
+    wanted: &[&'static Figure],
+    settings: &FigureSettings,
+    observe: Observer<'_>,
+) -> Result<Vec<(&'static Figure, Document)>> {
+    // What can be refused is refused before anything is computed.
+    if wanted.iter().any(|figure| matches!(figure.needs, Needs::Map { scatter: true, .. })) {
+        set.encodings()?;
+    }
+    // Of each kind, what the figure with the most members needs serves all.
+    let members = |of: fn(Needs) -> Option<Members>| {
+        wanted.iter().filter_map(|figure| of(figure.needs)).map(|members| settings.members(members)).max_by_key(Vec::len)
+    };
+    let of_map = members(|needs| if let Needs::Map { members, .. } = needs { Some(members) } else { None });
+    let of_interpolation = members(|needs| if let Needs::Interpolation { members, .. } = needs { Some(members) } else { None });
+    let of_population = members(|needs| if let Needs::Population { members, .. } = needs { Some(members) } else { None });
+    let MapSettings { samples, seed, masks, .. } = settings.map;
+    let mut computed = Computed::default();
+    if of_interpolation.is_some() || of_population.is_some() {
+        let data = data()?;
+        if let Some(members) = of_interpolation {
+            let (ends, images) = default_ends(set, &data)?;
+            let asked = InterpolationSettings { ends, steps: settings.steps, samples, members, seed, masks, paths: Path::ALL.to_vec() };
+            computed.interpolation = Some((interpolate(set, engine, &asked, observe)?, images));
+        }
+        if let Some(members) = of_population {
+            let asked = PopulationSettings { pairs: settings.pairs, samples, members, seed, masks };
+            computed.population = Some(population(set, engine, &data, &asked, &mut |progress, _| observe(progress))?);
+        }
+    }
+    if let Some(members) = of_map {
+        computed.map = Some(map(set, engine, &MapSettings { members, ..settings.map.clone() }, observe)?);
+    }
+    wanted.iter().map(|figure| Ok((*figure, document(set, engine.name(), figure, &computed, settings)?))).collect()
+}
+
+fn document(set: &ModelSet, engine: &str, figure: &Figure, computed: &Computed, settings: &FigureSettings) -> Result<Document> {
+    match (figure.needs, computed) {
+        (Needs::Map { measure, members, scatter }, Computed { map: Some(map), .. }) => {
+            of_map::document(set, engine, figure, (measure, settings.members(members), scatter), map, settings)
+        }
+        (Needs::Interpolation { measures, members }, Computed { interpolation: Some((interpolation, images)), .. }) => {
+            of_plots::interpolation(set, engine, figure, (measures, settings.members(members)), (interpolation, images), settings)
+        }
+        (Needs::Population { measures, members }, Computed { population: Some(population), .. }) => {
+            of_plots::population(set, engine, figure, (measures, settings.members(members)), population, settings)
+        }
+        (needs, _) => unreachable!("{needs:?} has been computed"),
+    }
+}
+
+/// The document of a figure.
+fn drawn(figure: &Figure, content: Content<'_>, settings: &FigureSettings, provenance: Value) -> Result<Document> {
+    Ok(Document { title: figure.title.to_owned(), canvas: figure.draw(content, &settings.options(figure))?, provenance })
+}
+
+/// What made a result: the program, the settings, the VAE and the members of these numbers; `more` is added at the top.
+pub fn provenance(set: &ModelSet, engine: &str, settings: &impl Serialize, members: &[usize], more: &Value) -> Value {
+    let names = members.iter().map(|&member| set.ensemble().members()[member].name.as_str());
+    let used: Vec<&str> = std::iter::once(set.descriptions[0].name()).chain(names).collect();
+    let hashes: serde_json::Map<String, Value> = used.iter().map(|&name| (name.to_owned(), set.hashes[name].clone().into())).collect();
+    let mut all = json!({
+        "program": "epistemap", "version": env!("CARGO_PKG_VERSION"), "engine": engine, "settings": settings, "models": hashes,
+    });
+    if let (Value::Object(all), Value::Object(more)) = (&mut all, more) {
+        all.extend(more.clone());
+    }
+    all
+}

@@ -1,0 +1,115 @@
+//! Interpolations as strips of images and curves; their populations as histograms.
+
+use super::super::ModelSet;
+use super::super::interpolate::{Curve, Interpolation, InterpolationSettings, Path};
+use super::super::population::{Population, PopulationSettings};
+use super::{FigureSettings, drawn, provenance};
+use crate::error::Result;
+use crate::figure::{Axis, Content, Document, Figure, Plot, Series, Strip, histograms};
+use crate::uncertainty::Measure;
+use serde_json::{Value, json};
+
+/// The most images of a strip.
+const MOST_IMAGES: usize = 15;
+/// The bins of a histogram.
+const BINS: usize = 40;
+
+fn parsed(measures: &[&str]) -> Result<Vec<Measure>> {
+    measures.iter().map(|key| Measure::from_key(key)).collect()
+}
+
+/// The document of a figure of measures (by key) over some members of an interpolation; `images` says what its ends are.
+pub(super) fn interpolation(
+    set: &ModelSet,
+    engine: &str,
+    figure: &Figure,
+    (measures, members): (&[&str], Vec<usize>),
+    (interpolation, images): (&Interpolation, &Value),
+    settings: &FigureSettings,
+) -> Result<Document> {
+    // The members of a figure are the first of those that were computed.
+    let places: Vec<usize> = (0..members.len()).collect();
+    let shape = set.ensemble().image_shape();
+    let (strips, plots) = interpolation_plots(interpolation, [shape[0], shape[1], shape[2]], &parsed(measures)?, &places);
+    let asked = InterpolationSettings { members, ..interpolation.settings.clone() };
+    let more = json!({ "figure": figure.name, "measures": measures, "images": images });
+    let provenance = provenance(set, engine, &asked, &asked.members, &more);
+    drawn(figure, Content::Plots { strips: &strips, plots: &plots }, settings, provenance)
+}
+
+/// The document of a figure of measures (by key) over some members of a population.
+pub(super) fn population(
+    set: &ModelSet,
+    engine: &str,
+    figure: &Figure,
+    (measures, members): (&[&str], Vec<usize>),
+    population: &Population,
+    settings: &FigureSettings,
+) -> Result<Document> {
+    let places: Vec<usize> = (0..members.len()).collect();
+    let plots = population_plots(population, &parsed(measures)?, &places)?;
+    let asked = PopulationSettings { members, ..population.settings.clone() };
+    let more = json!({ "figure": figure.name, "measures": measures, "dataset": population.dataset });
+    let provenance = provenance(set, engine, &asked, &asked.members, &more);
+    drawn(figure, Content::Plots { strips: &[], plots: &plots }, settings, provenance)
+}
+
+/// A strip of images of each curve of an interpolation, and a plot of each measure along the curves over the members at the given
+/// places. The images of a strip, fifteen at the most, stand above the points that they belong to.
+pub fn interpolation_plots(
+    interpolation: &Interpolation,
+    image_shape: [usize; 3],
+    measures: &[Measure],
+    places: &[usize],
+) -> (Vec<Strip>, Vec<Plot>) {
+    let (steps, pixels) = (interpolation.settings.steps, image_shape.iter().product::<usize>());
+    let shown = steps.min(MOST_IMAGES);
+    let strip = |curve: &Curve| {
+        let image = |number: usize| {
+            let step = ((number * (steps - 1)) as f64 / (shown - 1) as f64).round() as usize;
+            &curve.images[step * pixels..][..pixels]
+        };
+        Strip { label: curve.path.label().to_owned(), image_shape, images: (0..shown).flat_map(image).copied().collect() }
+    };
+    let positions = interpolation.positions();
+    let plot = |&measure: &Measure| {
+        let series = interpolation.curves.iter().map(|curve| Series {
+            label: curve.path.label().to_owned(),
+            look: curve.path as usize,
+            points: positions.iter().zip(curve.measure(measure, places)).map(|(&t, value)| [t, f64::from(value)]).collect(),
+            ..Series::default()
+        });
+        let series: Vec<Series> = series.collect();
+        let values = series.iter().flat_map(|series| &series.points).map(|point| point[1]);
+        let y = axis(measure, interpolation.classes(), values).with_margins([0.04; 2]);
+        let x = Axis::new("Position between the ends", "", [0.0, 1.0]).with_margins([0.5 / (shown - 1) as f64; 2]);
+        Plot { title: None, x, y, series }
+    };
+    (interpolation.curves.iter().map(strip).collect(), measures.iter().map(plot).collect())
+}
+
+/// Histograms of each measure at the latent and at the pixel midpoints over the members at the given places, with the AUROC that
+/// separates the two above them.
+///
+/// # Errors
+/// As [`Population::auroc`].
+pub fn population_plots(population: &Population, measures: &[Measure], places: &[usize]) -> Result<Vec<Plot>> {
+    let plot = |&measure: &Measure| {
+        let [latent, pixel] = [Path::Latent, Path::Pixel].map(|path| population.measure(path, measure, places));
+        let samples =
+            [(Path::Latent, &latent), (Path::Pixel, &pixel)].map(|(path, values)| (path.label(), path as usize, values.as_slice()));
+        let x = axis(measure, population.classes(), latent.iter().chain(&pixel).copied().map(f64::from));
+        let title = Some(format!("AUROC {:.3}", population.auroc(measure, places)?));
+        Ok(Plot { title, ..histograms(&samples, x, "Share of midpoints", BINS) })
+    };
+    measures.iter().map(plot).collect()
+}
+
+/// The axis of a measure over the values, from 0 where a measure begins there. Unlike colours, axes say by themselves what they
+/// stand for: the natural range would press the mutual information, which is small beside ln C, to the ground.
+fn axis(measure: Measure, classes: usize, values: impl Iterator<Item = f64>) -> Axis {
+    let wider = |[low, high]: [f64; 2], value: f64| [low.min(value), high.max(value)];
+    let [low, high] = values.filter(|value| value.is_finite()).fold([f64::INFINITY, f64::NEG_INFINITY], wider);
+    let first = if measure.natural_range(classes)[0] == 0.0 { 0.0 } else { low };
+    Axis::new(measure.label(), measure.unit(), [first, high])
+}

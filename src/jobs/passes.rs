@@ -1,0 +1,107 @@
+//! The passes of a list of images or latent points through some members: what interpolation and its population ask for.
+
+use super::ModelSet;
+use crate::data::Dataset;
+use crate::engine::{Block, Draws, Engine, Input, Masks};
+use crate::error::{Error, Result};
+use crate::uncertainty::{Measure, Passes, StatisticsGrid};
+
+/// The most draws: beyond it only time is spent.
+const MOST_SAMPLES: u32 = 1_000_000;
+
+/// Checks the number of draws, the members and the latent plane.
+///
+/// # Errors
+/// When there are too many draws or none, a member is not there, or the plane has not two dimensions.
+pub(super) fn check(set: &ModelSet, samples: u32, members: &[usize]) -> Result<()> {
+    if !(1..=MOST_SAMPLES).contains(&samples) {
+        let mend = format!("give a number from 1 to {MOST_SAMPLES}");
+        return Err(Error::setting("--samples", format!("{samples} draws are out of range"), mend));
+    }
+    if set.vae.latent_size() != 2 {
+        let problem = format!("its VAE has {} latent dimensions, but a map needs 2", set.vae.latent_size());
+        return Err(Error::file(&set.origin, problem, "train one with --latent 2"));
+    }
+    set.members(Some(members)).map(|_| ())
+}
+
+/// Checks that the models take the images of a data set, and know as many classes.
+///
+/// # Errors
+/// When they do not.
+pub(super) fn check_data(set: &ModelSet, data: &Dataset) -> Result<()> {
+    let (shape, classes) = (set.ensemble().image_shape(), set.ensemble().classes().len());
+    if shape == data.image_shape && classes == data.classes.len() {
+        return Ok(());
+    }
+    Err(Error::setting(
+        "--dataset",
+        format!(
+            "{} has images of {:?} in {} classes, but the models take {shape:?} in {classes}",
+            data.name,
+            data.image_shape,
+            data.classes.len(),
+        ),
+        "choose the data that the models were trained on",
+    ))
+}
+
+/// What fixes the passes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    /// Draws per member.
+    pub samples: u32,
+    /// The members by number.
+    pub members: &'a [usize],
+    /// The seed of the masks.
+    pub seed: u32,
+    /// How masks are shared between points.
+    pub masks: Masks,
+}
+
+/// The statistics of points, the members kept apart: those of the draws, and those of the passes without dropout.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answers {
+    /// Points × members.
+    pub sampled: StatisticsGrid,
+    /// Points × members, one pass each.
+    pub deterministic: StatisticsGrid,
+}
+
+impl Answers {
+    /// Those of no draws.
+    pub(super) fn new(points: usize, members: usize, classes: usize) -> Self {
+        let empty = StatisticsGrid::new(points, members, classes);
+        Self { sampled: empty.clone(), deterministic: empty }
+    }
+
+    /// Computes those of a block of points, whose first is `first` here, and `number` for masks that are drawn per point.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub(super) fn compute(
+        &mut self,
+        engine: &mut dyn Engine,
+        asked: Asked<'_>,
+        input: Input<'_>,
+        count: usize,
+        [first, number]: [usize; 2],
+    ) -> Result<()> {
+        let point_numbers: Vec<u32> = (0..count).map(|point| (number + point) as u32).collect();
+        let Asked { samples, members, seed, masks } = asked;
+        let draws = Draws::Sampled(0..samples);
+        let block = Block { input, point_numbers: &point_numbers, members, draws, groups: 1, seed, masks };
+        self.sampled.merge_at(first, &engine.statistics(&block)?);
+        self.deterministic.merge_at(first, &engine.statistics(&Block { draws: Draws::Deterministic, ..block })?);
+        Ok(())
+    }
+
+    /// A measure at the first `points` points over the members at the given places.
+    pub(super) fn measure(&self, measure: Measure, points: usize, places: &[usize]) -> Vec<f32> {
+        let grid = match measure.passes() {
+            Passes::Sampled => &self.sampled,
+            Passes::Deterministic => &self.deterministic,
+        };
+        (0..points).map(|point| measure.evaluate(&grid.cell(point, places.iter().copied())) as f32).collect()
+    }
+}
