@@ -6,8 +6,10 @@ pub mod headless;
 mod history;
 mod images;
 mod inspector;
+mod interpolation;
 mod keys;
 mod map;
+mod population;
 mod run;
 mod scope;
 mod session;
@@ -63,5 +65,10 @@ pub trait Panel {
 /// # Errors
 /// When the system has no thread left for their workers.
 pub fn panels(wake: &Wake) -> Result<Vec<Box<dyn Panel>>> {
-    Ok(vec![Box::new(map::Maps::new(wake)?), Box::new(inspector::Inspector::new(wake)?)])
+    Ok(vec![
+        Box::new(map::Maps::new(wake)?),
+        Box::new(inspector::Inspector::new(wake)?),
+        Box::new(interpolation::Interpolations::new(wake)?),
+        Box::new(population::Populations::new(wake)?),
+    ])
 }

@@ -58,6 +58,8 @@ pub struct Scope {
     pub cursor_map: Option<usize>,
     /// Where the pins lie, as far as it is known.
     pub pinned: [Option<[f64; 2]>; 2],
+    /// The geodesic between the ends of the line, where it is shown.
+    pub geodesic: Option<Vec<[f64; 2]>>,
     /// A mark on the maps that follows another panel, such as the cursor on a curve.
     pub mark: Option<[f64; 2]>,
     /// What is to be done after this frame.

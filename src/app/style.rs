@@ -107,6 +107,14 @@ pub fn of_class(class: usize) -> Color32 {
     colour(class_colour(class))
 }
 
+/// The colour of a curve: Okabe & Ito (2008), lighter ones on a dark ground.
+pub fn of_curve(number: usize, dark: bool) -> Color32 {
+    const DARK: [u32; 5] = [0x56_b4e9, 0xe6_9f00, 0x2b_c59a, 0xf0_e442, 0xcc_79a7];
+    const LIGHT: [u32; 5] = [0x00_72b2, 0xd5_5e00, 0x00_9e73, 0x8a_7a00, 0xaa_4f86];
+    let code = (if dark { DARK } else { LIGHT })[number % DARK.len()];
+    Color32::from_rgb((code >> 16) as u8, (code >> 8) as u8, code as u8)
+}
+
 /// The colour of an ensemble member: evenly spaced hues of one lightness, so that ten can be told apart.
 pub fn of_member(member: usize, dark: bool) -> Color32 {
     let hue = (member as f32 * 0.618_034 + 0.45).fract();

@@ -85,6 +85,7 @@ impl Window {
                 cursor: None,
                 cursor_map: None,
                 pinned: [None, None],
+                geodesic: None,
                 mark: None,
                 commands: Vec::new(),
                 wake: Arc::clone(&wake),
@@ -244,6 +245,7 @@ impl Window {
     }
 
     fn show(&mut self, ui: &mut Ui) {
+        self.scope.mark = None;
         let size = ui.available_size();
         chrome::menu(ui, &mut self.scope, &mut self.preferences, &self.history);
         chrome::complaints(ui, &mut self.said.complaints);

@@ -9,6 +9,7 @@ mod picture;
 mod plane;
 mod sums;
 
+pub use header::describe;
 pub use plane::Plane;
 pub use sums::Values;
 

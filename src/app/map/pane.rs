@@ -125,6 +125,11 @@ fn badge(painter: &Painter, at: Pos2, letter: &str, colour: Color32, filled: boo
 fn line(ui: &Ui, painter: &Painter, plane: &Plane, scope: &mut Scope) {
     let ends = scope.session.line.ends.map(|end| plane.to_screen(end));
     cased(painter, ends, Color32::WHITE, 1.5);
+    if let Some(geodesic) = &scope.geodesic {
+        for pair in geodesic.windows(2) {
+            cased(painter, [plane.to_screen(pair[0]), plane.to_screen(pair[1])], Color32::from_rgb(0xff, 0xd1, 0x66), 1.2);
+        }
+    }
     for (end, &at) in ends.iter().enumerate() {
         if plane.rect.contains(at) {
             let handle =

@@ -1,0 +1,92 @@
+//! What the interpolation goes from and to, and which curves it shows.
+
+use crate::app::map::describe;
+use crate::app::scope::{Command, Scope};
+use crate::app::style;
+use crate::jobs::image_end;
+use crate::uncertainty::Measure;
+use eframe::egui::{ComboBox, DragValue, RichText, Role, Ui};
+use std::sync::Arc;
+
+/// Draws the controls.
+pub fn show(ui: &mut Ui, scope: &mut Scope) {
+    for end in 0..2 {
+        this_end(ui, scope, end);
+    }
+    ui.horizontal(|ui| {
+        let label = ui.label("images");
+        ui.add(DragValue::new(&mut scope.session.line.steps).range(2..=201).speed(0.3)).labelled_by(label.id);
+        ui.toggle_value(&mut scope.session.line.geodesic, "Geodesic").on_hover_text(
+            "The shortest way from A to B by the distances between the decoded images: the geodesic of the decoder's pull-back metric \
+             (Arvanitidis et al. 2018)",
+        );
+    });
+    let measures = &mut scope.session.line.measures;
+    let text = match measures.len() {
+        1 => measures[0].label().to_owned(),
+        count => format!("{count} measures"),
+    };
+    ui.menu_button(text, |ui| {
+        for measure in Measure::ALL {
+            let mut chosen = measures.contains(&measure);
+            let last = chosen && measures.len() == 1;
+            let response = ui.add_enabled(!last, eframe::egui::Checkbox::new(&mut chosen, measure.label()));
+            if describe(response, measure).changed() {
+                measures.retain(|&other| other != measure);
+                if chosen {
+                    measures.push(measure);
+                    measures.sort_by_key(|measure| Measure::ALL.iter().position(|other| other == measure));
+                }
+            }
+        }
+    });
+    ui.label(style::note("solid: latent; dashed: pixels; dotted: geodesic"));
+}
+
+/// An end: where it is, and images of the data to put it on.
+fn this_end(ui: &mut Ui, scope: &mut Scope, end: usize) {
+    ui.horizontal(|ui| {
+        ui.label(RichText::new(style::PIN_NAMES[end]).strong());
+        let [z1, z2] = scope.session.line.ends[end];
+        let classes = scope.classes().to_vec();
+        let data = scope.data.clone();
+        let number = scope.session.line.images[end]
+            .zip(data.as_ref())
+            .filter(|(number, data)| *number < data.len())
+            .map(|(number, data)| (number, Arc::clone(data)));
+        let label =
+            number.as_ref().map_or_else(|| "choose".to_owned(), |(number, data)| classes[usize::from(data.labels[*number])].clone());
+        let mut class = None;
+        ui.add_enabled_ui(data.is_some(), |ui| {
+            let menu = ComboBox::from_id_salt(("class", end)).selected_text(label).width(58.0).show_ui(ui, |ui| {
+                for (number, name) in classes.iter().enumerate() {
+                    if ui.selectable_label(false, name).clicked() {
+                        class = Some(number);
+                    }
+                }
+            });
+            let text = "An image of this class from the test data as the end";
+            style::named(menu.response, Role::ComboBox, &format!("Class of end {}", style::PIN_NAMES[end])).on_hover_text(text);
+            let next = ui.add_enabled(number.is_some(), eframe::egui::Button::new("next"));
+            if next.on_hover_text("The next image of the class").clicked()
+                && let Some((number, data)) = &number
+            {
+                class = Some(usize::from(data.labels[*number]));
+            }
+        });
+        ui.label(style::note(format!("({z1:.1}, {z2:.1})")));
+        if let (Some(class), Some(data)) = (class, &data) {
+            // From the image at hand on, around the end.
+            let from = number.map_or(0, |(number, _)| number + 1);
+            let found = (0..data.len()).map(|step| (from + step) % data.len()).find(|&image| usize::from(data.labels[image]) == class);
+            match found.map(|image| (image, image_end(&scope.set, data, image))) {
+                Some((image, Ok((there, _)))) => {
+                    scope.session.line.ends[end] = there.z;
+                    scope.session.line.images[end] = Some(image);
+                }
+                Some((_, Err(error))) => scope.ask(Command::Complain(error.to_string())),
+                None => scope.ask(Command::Say(format!("The data have no image of class {}.", classes[class]))),
+            }
+        }
+    });
+}

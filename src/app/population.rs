@@ -1,0 +1,212 @@
+//! The tab of the population: midpoints of many pairs, in latent and in pixel space (the paper's Figure 3).
+
+use super::map::describe;
+use super::scope::Scope;
+use super::{Panel, Place, style};
+use crate::data::Dataset;
+use crate::error::Result;
+use crate::jobs::{ModelSet, Path, Population, PopulationSettings, SharedEngine, Status, Wake, Worker, population};
+use crate::uncertainty::Measure;
+use eframe::egui::{Context, DragValue, Ui, vec2};
+use egui_plot::{Corner, Legend, Line, Plot, PlotPoints};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The bins of a histogram.
+const BINS: usize = 40;
+/// While it is computed, what there is of it is shown so often.
+const REFRESH: Duration = Duration::from_millis(250);
+
+/// What the worker is asked for.
+type Request = (Arc<ModelSet>, Arc<SharedEngine>, Arc<Dataset>, PopulationSettings);
+
+/// The tab.
+pub struct Populations {
+    worker: Worker<Request, Population>,
+    asked: Option<PopulationSettings>,
+    shown: Option<Shown>,
+}
+
+/// What is on the screen, summed up once.
+struct Shown {
+    settings: PopulationSettings,
+    done: usize,
+    dataset: String,
+    measures: Vec<Histogram>,
+}
+
+struct Histogram {
+    measure: Measure,
+    auroc: Option<f64>,
+    /// The outlines of both histograms, latent and pixels.
+    outlines: [Vec<[f64; 2]>; 2],
+}
+
+impl Populations {
+    /// The tab; its worker wakes the window.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub fn new(wake: &Wake) -> Result<Self> {
+        let worker = Worker::spawn("population", Arc::clone(wake), |(set, engine, data, settings): Request, desk| {
+            let mut last = Instant::now();
+            let whole = population(&set, &mut engine.background(), &data, &settings, &mut |progress, part| {
+                if part.done > 0 && last.elapsed() > REFRESH {
+                    last = Instant::now();
+                    desk.publish(part.clone());
+                }
+                desk.tell(progress)
+            })?;
+            desk.publish(whole);
+            Ok(())
+        })?;
+        Ok(Self { worker, asked: None, shown: None })
+    }
+
+    fn ask(&mut self, scope: &Scope) {
+        let (session, Some(data)) = (&scope.session, &scope.data) else { return };
+        let settings = PopulationSettings {
+            pairs: session.line.pairs,
+            samples: session.samples,
+            members: session.panes[session.active].members.clone(),
+            seed: session.seed,
+            masks: session.masks,
+        };
+        self.asked = Some(settings.clone());
+        self.worker.request((Arc::clone(&scope.set), Arc::clone(&scope.engine), Arc::clone(data), settings));
+    }
+}
+
+impl Panel for Populations {
+    fn name(&self) -> &'static str {
+        "Population"
+    }
+
+    fn place(&self) -> Place {
+        Place::Tab
+    }
+
+    fn logic(&mut self, _ctx: &Context, scope: &mut Scope) {
+        if let Some(population) = self.worker.take() {
+            self.shown = Some(Shown::new(&population, &scope.session.line.measures));
+        }
+    }
+
+    #[cfg(test)]
+    fn pretend(&mut self, status: Status) {
+        self.worker.pretend(status);
+    }
+
+    fn ui(&mut self, ui: &mut Ui, scope: &mut Scope) {
+        let status = self.worker.status();
+        ui.horizontal(|ui| {
+            let label = ui.label("pairs");
+            ui.add(DragValue::new(&mut scope.session.line.pairs).range(10..=100_000).speed(20.0)).labelled_by(label.id);
+            let working = matches!(status, Status::Working(_));
+            let button = if working { "Stop" } else { "Compute" };
+            let text =
+                "Random pairs of test images of different classes: the middle of each, decoded from latent space and mixed in pixel space";
+            if ui.add_enabled(scope.data.is_some(), eframe::egui::Button::new(button)).on_hover_text(text).clicked() {
+                if working { self.worker.cancel() } else { self.ask(scope) }
+            }
+            if !style::status_line(ui, "computing", &status)
+                && let Some(shown) = &self.shown
+            {
+                let Shown { done, dataset, settings, .. } = shown;
+                let members = settings.members.len();
+                ui.label(style::note(format!("{done} pairs of {dataset}, {} draws of {members} members", settings.samples)));
+            }
+        });
+        match &self.shown {
+            Some(shown) => shown.draw(ui),
+            None => style::empty(
+                ui,
+                "Latent and pixel space, told apart",
+                "Compute: histograms of the midpoints of random pairs, and how well each measure separates them.",
+            ),
+        }
+    }
+}
+
+impl Shown {
+    fn new(population: &Population, measures: &[Measure]) -> Self {
+        let places: Vec<usize> = (0..population.settings.members.len()).collect();
+        let histogram = |&measure: &Measure| {
+            let values = [Path::Latent, Path::Pixel].map(|path| population.measure(path, measure, &places));
+            let all = values.iter().flatten().copied().filter(|value| value.is_finite());
+            let most = all.fold(0.0_f32, f32::max).max(1e-6);
+            Histogram {
+                measure,
+                auroc: population.auroc(measure, &places).ok(),
+                outlines: values.each_ref().map(|values| outline(values, most)),
+            }
+        };
+        Self {
+            settings: population.settings.clone(),
+            done: population.done,
+            dataset: population.dataset.clone(),
+            measures: measures.iter().map(histogram).collect(),
+        }
+    }
+
+    fn draw(&self, ui: &mut Ui) {
+        let count = self.measures.len().max(1) as f32;
+        let size = vec2((ui.available_width() - 8.0 * (count - 1.0)) / count, ui.available_height());
+        if size.min_elem() < 40.0 {
+            return;
+        }
+        let dark = ui.visuals().dark_mode;
+        ui.horizontal(|ui| {
+            for histogram in &self.measures {
+                ui.allocate_ui(size, |ui| {
+                    ui.vertical(|ui| {
+                        let auroc = histogram.auroc.map_or(String::new(), |auroc| format!(", AUROC {auroc:.3}"));
+                        describe(ui.strong(format!("{}{auroc}", histogram.measure.label())), histogram.measure);
+                        Plot::new(histogram.measure.key())
+                            .height(ui.available_height().max(30.0))
+                            .allow_drag(false)
+                            .allow_zoom(false)
+                            .allow_scroll(false)
+                            .allow_boxed_zoom(false)
+                            .include_y(0.0)
+                            .x_axis_label(histogram.measure.unit())
+                            .y_axis_label("share of midpoints")
+                            .legend(Legend::default().position(Corner::RightTop).background_alpha(0.6))
+                            .show(ui, |plot| {
+                                for (number, (name, outline)) in ["latent", "pixel"].iter().zip(&histogram.outlines).enumerate() {
+                                    let points: PlotPoints<'_> = outline.iter().copied().collect();
+                                    plot.line(Line::new(*name, points).fill(0.0).width(1.5).color(style::of_curve(number, dark)));
+                                }
+                            });
+                    });
+                });
+            }
+        });
+    }
+}
+
+/// The steps of a histogram: the share of the values in each bin.
+fn outline(values: &[f32], most: f32) -> Vec<[f64; 2]> {
+    let mut bins = [0.0; BINS];
+    for value in values.iter().filter(|value| value.is_finite()) {
+        let bin = (value / most * BINS as f32) as usize;
+        bins[bin.min(BINS - 1)] += 1.0 / values.len() as f64;
+    }
+    let edge = |bin: usize| f64::from(most) * bin as f64 / BINS as f64;
+    let steps = bins.iter().enumerate().flat_map(|(bin, &share)| [[edge(bin), share], [edge(bin + 1), share]]);
+    std::iter::once([0.0, 0.0]).chain(steps).chain([[edge(BINS), 0.0]]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_histogram_holds_every_value_once() {
+        let outline = outline(&[0.0, 0.1, 0.1, 2.0], 2.0);
+        let shares: Vec<f64> = outline[1..outline.len() - 1].iter().step_by(2).map(|point| point[1]).collect();
+        assert_eq!(shares.len(), BINS);
+        assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+        assert_eq!((shares[0], shares[2], shares[BINS - 1]), (0.25, 0.5, 0.25));
+    }
+}
