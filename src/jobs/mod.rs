@@ -4,6 +4,7 @@
 mod evaluate;
 mod export;
 mod figures;
+mod inspect;
 mod live;
 mod map;
 mod models;
@@ -13,6 +14,7 @@ mod worker;
 
 pub use evaluate::{Evaluation, NamedScores, evaluate};
 pub use figures::{FigureSettings, figures, map_data};
+pub use inspect::{InspectSettings, Inspection, Neighbour, Subject, inspect, neighbours};
 pub use live::{LiveMap, fill, fill_gaps};
 pub use map::{Map, MapSettings, map};
 pub use models::{ModelSet, decoded_digits};

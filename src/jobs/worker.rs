@@ -103,6 +103,12 @@ impl<Request: Send + 'static, Reply: Send + 'static> Worker<Request, Reply> {
         self.shared.lock().reply.take()
     }
 
+    /// Puts it into a state, for tests of what shows it.
+    #[cfg(test)]
+    pub fn pretend(&self, status: Status) {
+        self.shared.lock().status = status;
+    }
+
     /// How many requests there have been, cancellations included.
     pub fn requests(&self) -> u64 {
         self.shared.newest.load(Ordering::SeqCst)
