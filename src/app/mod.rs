@@ -2,6 +2,7 @@
 
 mod chrome;
 mod dialogs;
+mod encoded;
 mod history;
 mod images;
 mod inspector;

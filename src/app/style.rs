@@ -111,6 +111,11 @@ pub fn of_member(member: usize, dark: bool) -> Color32 {
     egui::ecolor::Hsva::new(hue, 0.55, if dark { 0.9 } else { 0.65 }, 1.0).into()
 }
 
+/// A number's text with a true minus.
+pub fn signed(text: impl Into<String>) -> String {
+    text.into().replace('-', "−")
+}
+
 /// A small grey note.
 pub fn note(text: impl Into<String>) -> RichText {
     RichText::new(text).small().weak()

@@ -9,6 +9,8 @@ mod picture;
 mod plane;
 mod sums;
 
+pub use header::describe;
+pub use pane::badge;
 pub use plane::Plane;
 pub use sums::Values;
 
