@@ -1,6 +1,6 @@
 //! Inspection: one image, and all that the networks say of it, draw by draw.
 
-use super::ModelSet;
+use super::{ModelSet, Observer, tell};
 use crate::autodiff::encode;
 use crate::data::Dataset;
 use crate::engine::{Block, Draws, Engine, Input, Masks};
@@ -72,11 +72,18 @@ pub struct Neighbour {
     pub image: Vec<f32>,
 }
 
-/// Inspects a latent point or an image.
+/// Inspects a latent point or an image, a member after the other; `observe` is told of these.
 ///
 /// # Errors
-/// When the image has not the networks' shape, the settings or the models make no sense for it, or the engine fails.
-pub fn inspect(set: &ModelSet, engine: &mut dyn Engine, subject: Subject, settings: &InspectSettings) -> Result<Inspection> {
+/// When the image has not the networks' shape, the settings or the models make no sense for it, the engine fails or the observer
+/// stops.
+pub fn inspect(
+    set: &ModelSet,
+    engine: &mut dyn Engine,
+    subject: Subject,
+    settings: &InspectSettings,
+    observe: Observer<'_>,
+) -> Result<Inspection> {
     set.members(Some(&settings.members))?;
     if settings.samples == 0 {
         return Err(Error::setting("--samples", "there is nothing to see without a draw", "give 1 or more"));
@@ -93,26 +100,29 @@ pub fn inspect(set: &ModelSet, engine: &mut dyn Engine, subject: Subject, settin
     };
     let encoding = encoding(set, image_shape, &image)?;
     let reconstruction = engine.decode(&encoding)?;
-    let block = Block {
-        input: latent.as_ref().map_or(Input::Images(&image), |z| Input::Latent(z)),
-        point_numbers: &[0],
-        members: &settings.members,
-        draws: Draws::Sampled(0..settings.samples),
-        groups: 1,
-        seed: settings.seed,
-        masks: settings.masks,
-    };
-    let sampled = engine.probabilities(&block)?;
-    let deterministic = engine.probabilities(&Block { draws: Draws::Deterministic, ..block })?;
-    let (draws, classes) = (settings.samples as usize, set.ensemble().classes().len());
+    let (members, draws, classes) = (settings.members.len(), settings.samples as usize, set.ensemble().classes().len());
     let groups = GROUPS.min(draws);
-    let mut statistics = StatisticsGrid::new(1, settings.members.len() * groups, classes);
-    for (place, of_member) in sampled.chunks_exact(draws * classes).enumerate() {
+    let mut sampled = StatisticsGrid::new(1, members * groups, classes);
+    let (mut probabilities, mut deterministic) = (Vec::with_capacity(members * draws * classes), Vec::with_capacity(members * classes));
+    for (place, member) in settings.members.iter().enumerate() {
+        tell(observe, place, members)?;
+        let block = Block {
+            input: latent.as_ref().map_or(Input::Images(&image), |z| Input::Latent(z)),
+            point_numbers: &[0],
+            members: std::slice::from_ref(member),
+            draws: Draws::Sampled(0..settings.samples),
+            groups: 1,
+            seed: settings.seed,
+            masks: settings.masks,
+        };
+        let of_member = engine.probabilities(&block)?;
         for (draw, p) in of_member.chunks_exact(classes).enumerate() {
-            add_draw(statistics.sums_mut(0, place * groups + draw * groups / draws), p);
+            add_draw(sampled.sums_mut(0, place * groups + draw * groups / draws), p);
         }
+        probabilities.extend(of_member.iter().map(|&p| p as f32));
+        deterministic.extend(engine.probabilities(&Block { draws: Draws::Deterministic, ..block })?.iter().map(|&p| p as f32));
     }
-    let single = |values: Vec<f64>| values.into_iter().map(|value| value as f32).collect();
+    tell(observe, members, members)?;
     Ok(Inspection {
         settings: settings.clone(),
         z: latent.unwrap_or(encoding),
@@ -120,9 +130,9 @@ pub fn inspect(set: &ModelSet, engine: &mut dyn Engine, subject: Subject, settin
         image,
         encoding,
         reconstruction,
-        probabilities: single(sampled),
-        deterministic: single(deterministic),
-        sampled: statistics,
+        probabilities,
+        deterministic,
+        sampled,
         groups,
     })
 }
@@ -157,6 +167,11 @@ pub fn neighbours(set: &ModelSet, engine: &mut dyn Engine, nearest: &Nearest, z:
 }
 
 impl Inspection {
+    /// The place of a member in the settings.
+    pub fn place(&self, member: usize) -> Option<usize> {
+        self.settings.members.iter().position(|&other| other == member)
+    }
+
     /// The number of classes.
     pub fn classes(&self) -> usize {
         self.sampled.classes()
@@ -226,8 +241,12 @@ mod tests {
         let InspectSettings { members, samples, seed, masks } = settings();
         let settings = MapSettings { view, samples, members, seed, masks, deterministic: true };
         let map = map(&set, engine.as_mut(), &settings, &mut |_| ControlFlow::Continue(())).unwrap();
-        let mut inspect =
-            |z, seed| inspect(&set, engine.as_mut(), Subject::Latent(z), &InspectSettings { seed, ..self::settings() }).unwrap();
+        let mut inspect = |z, seed| {
+            inspect(&set, engine.as_mut(), Subject::Latent(z), &InspectSettings { seed, ..self::settings() }, &mut |_| {
+                ControlFlow::Continue(())
+            })
+            .unwrap()
+        };
         let (same, other) = (inspect([1.0, 2.0], 3), inspect([1.0, 2.0], 4));
         for measure in Measure::ALL {
             for places in [&[0][..], &[2], &[0, 1, 2]] {
@@ -248,15 +267,18 @@ mod tests {
     fn an_image_is_seen_as_it_is_and_lies_where_it_is_encoded() {
         let set = ModelSet::shipped().unwrap();
         let mut engine = open(&set);
-        let decoded = inspect(&set, engine.as_mut(), Subject::Latent([-1.0, 0.5]), &settings()).unwrap();
-        let image = inspect(&set, engine.as_mut(), Subject::Image(decoded.image.clone()), &settings()).unwrap();
+        let decoded =
+            inspect(&set, engine.as_mut(), Subject::Latent([-1.0, 0.5]), &settings(), &mut |_| ControlFlow::Continue(())).unwrap();
+        let image =
+            inspect(&set, engine.as_mut(), Subject::Image(decoded.image.clone()), &settings(), &mut |_| ControlFlow::Continue(())).unwrap();
         assert_eq!((image.z, image.encoding), (decoded.encoding, decoded.encoding));
         assert_eq!((&image.image, &image.reconstruction), (&decoded.image, &decoded.reconstruction));
         for measure in Measure::ALL {
             assert!((image.measure(measure, &[0, 1]) - decoded.measure(measure, &[0, 1])).abs() <= 1e-6, "{measure:?}");
         }
         let inverted: Vec<f32> = decoded.image.iter().map(|pixel| 1.0 - pixel).collect();
-        let other = inspect(&set, engine.as_mut(), Subject::Image(inverted.clone()), &settings()).unwrap();
+        let other =
+            inspect(&set, engine.as_mut(), Subject::Image(inverted.clone()), &settings(), &mut |_| ControlFlow::Continue(())).unwrap();
         assert!(other.image == inverted && other.z != image.z && other.mean(&[0]) != image.mean(&[0]));
     }
 
@@ -268,8 +290,10 @@ mod tests {
         let all = &set.encodings().unwrap().test.points;
         let points: Vec<[f64; 2]> = (0..20).map(|at| all[at * all.len() / 20].map(f64::from)).collect();
         let few = InspectSettings { members: vec![0], samples: 1, ..settings() };
-        let inspected: Vec<Inspection> =
-            points.iter().map(|&z| inspect(&set, engine.as_mut(), Subject::Latent(z), &few).unwrap()).collect();
+        let inspected: Vec<Inspection> = points
+            .iter()
+            .map(|&z| inspect(&set, engine.as_mut(), Subject::Latent(z), &few, &mut |_| ControlFlow::Continue(())).unwrap())
+            .collect();
         let median_distance = |shift: usize| {
             let mut distances: Vec<f64> = (0..20)
                 .map(|at| (&inspected[at].encoding, &points[(at + shift) % 20]))
@@ -302,10 +326,23 @@ mod tests {
     }
 
     #[test]
+    fn it_stops_between_two_members() {
+        let set = ModelSet::shipped().unwrap();
+        let mut told = Vec::new();
+        let stopped = super::inspect(&set, open(&set).as_mut(), Subject::Latent([0.0; 2]), &settings(), &mut |progress| {
+            told.push((progress.done, progress.total));
+            if progress.done == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        assert!(matches!(stopped, Err(Error::Cancelled)) && told == [(0, 3), (1, 3), (2, 3)]);
+    }
+
+    #[test]
     fn what_makes_no_sense_is_said_in_one_sentence() {
         let set = ModelSet::shipped().unwrap();
         let mut engine = open(&set);
-        let mut refuse = |subject, settings| inspect(&set, engine.as_mut(), subject, &settings).unwrap_err().to_string();
+        let mut refuse = |subject, settings| {
+            inspect(&set, engine.as_mut(), subject, &settings, &mut |_| ControlFlow::Continue(())).unwrap_err().to_string()
+        };
         let text = refuse(Subject::Image(vec![0.5; 100]), settings());
         assert!(text.contains("100 values") && text.contains("[1, 28, 28]") && text.matches(". ").count() == 0, "{text}");
         assert!(refuse(Subject::Image(vec![1.5; 784]), settings()).contains("not in 0..=1"));

@@ -26,15 +26,15 @@ pub struct Tick {
     opacity: f32,
 }
 
-/// The ticks of every draw for bars of some width. Draws within one point are one tick, so their number is bounded by the
+/// The ticks of every draw of the members at some places for bars of some width. Draws within one point are one tick, so their number is bounded by the
 /// screen rather than by the draws.
-pub fn ticks(inspection: &Inspection, members: &[usize], width: f32) -> Vec<Tick> {
+pub fn ticks(inspection: &Inspection, shown: &[usize], width: f32) -> Vec<Tick> {
     let (classes, places) = (inspection.classes(), width.max(1.0) as usize + 1);
     let mut counts = vec![0u32; classes * places];
     let mut ticks = Vec::new();
-    for (lane, &member) in members.iter().enumerate() {
+    for (lane, &place) in shown.iter().enumerate() {
         counts.fill(0);
-        for draw in inspection.draws(member).chunks_exact(classes) {
+        for draw in inspection.draws(place).chunks_exact(classes) {
             for (class, p) in draw.iter().enumerate() {
                 counts[class * places + ((p * (places - 1) as f32).round() as usize).min(places - 1)] += 1;
             }
@@ -60,7 +60,7 @@ pub fn show(ui: &mut Ui, classes: &[String], shown: &mut Shown) {
     let width = (area.right() - NUMBER - left).max(1.0).floor();
     let Shown { inspection, digest, .. } = shown;
     if digest.ticks.as_ref().is_none_or(|(of, _)| *of != width) {
-        digest.ticks = Some((width, ticks(inspection, &digest.members, width)));
+        digest.ticks = Some((width, ticks(inspection, &digest.places, width)));
     }
     let (best, _) = digest.prediction();
     let painter = ui.painter().clone();
@@ -71,7 +71,7 @@ pub fn show(ui: &mut Ui, classes: &[String], shown: &mut Shown) {
         draw(ui, &painter, row, bar, name, mean, class == best, &font);
         let response = ui.interact(row, ui.scope_id().with(("class", class)), Sense::hover());
         response.widget_info(|| WidgetInfo::labeled(Role::Meter, true, format!("class {name}: {mean:.2}")));
-        response.on_hover_ui(|ui| members(ui, inspection, digest, class, name));
+        response.on_hover_ui(|ui| members(ui, digest, class, name, inspection.settings.samples));
     }
     if let Some((_, ticks)) = &digest.ticks {
         painter.add(mesh(ticks, &digest.members, pos2(left, area.top()), ui.visuals().dark_mode));
@@ -112,16 +112,16 @@ fn mesh(ticks: &[Tick], members: &[usize], corner: eframe::egui::Pos2, dark: boo
 }
 
 /// What each member says of a class.
-fn members(ui: &mut Ui, inspection: &Inspection, digest: &Digest, class: usize, name: &str) {
+fn members(ui: &mut Ui, digest: &Digest, class: usize, name: &str, samples: u32) {
     ui.strong(format!("Class {name}: {:.4}", digest.mean[class]));
-    ui.label(style::note(format!("{} draws of each member, as ticks in its colour", inspection.settings.samples)));
-    for &member in &digest.members {
+    ui.label(style::note(format!("{samples} draws of each member, as ticks in its colour")));
+    for (&member, mean) in digest.members.iter().zip(&digest.of_members) {
         ui.horizontal(|ui| {
             ui.spacing_mut().item_spacing.x = 5.0;
             let (swatch, _) = ui.allocate_exact_size(vec2(9.0, 9.0), Sense::hover());
             ui.painter().rect_filled(swatch, 2.0, style::of_member(member, ui.visuals().dark_mode));
             ui.label(format!("member {member}"));
-            ui.monospace(format!("{:.4}", inspection.mean(&[member])[class]));
+            ui.monospace(format!("{:.4}", mean[class]));
         });
     }
 }

@@ -27,7 +27,7 @@ impl Pick {
         };
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing.x = 4.0;
-            ui.label(style::note("From the data")).on_hover_text(&data.name);
+            ui.label(style::note("Data")).on_hover_text(format!("Pick an image of the data for a pin: {}", data.name));
             for (which, name) in style::PIN_NAMES.into_iter().enumerate() {
                 let button = ui.selectable_label(self.which == which, name).on_hover_text(format!("Pick an image for pin {name}"));
                 named(&button, &format!("Pick for {name}"));

@@ -5,7 +5,9 @@ use crate::app::scope::Scope;
 use crate::app::session::Pin;
 use crate::data::{Dataset, read_image};
 use crate::error::{Error, Result};
-use crate::jobs::{InspectSettings, Inspection, ModelSet, Neighbour, SharedEngine, Status, Subject, Wake, Worker, inspect, neighbours};
+use crate::jobs::{
+    InspectSettings, Inspection, ModelSet, Neighbour, Observer, SharedEngine, Status, Subject, Wake, Worker, inspect, neighbours,
+};
 use crate::latent::Nearest;
 use crate::uncertainty::Measure;
 use eframe::egui::Context;
@@ -21,6 +23,8 @@ const SOON: Duration = Duration::from_millis(250);
 #[derive(Clone)]
 struct Question {
     pin: Pin,
+    /// The members that are asked first, so that somebody who looks at a few does not wait for all. Makes no other question.
+    first: Vec<usize>,
     settings: InspectSettings,
     set: Arc<ModelSet>,
     engine: Arc<SharedEngine>,
@@ -79,6 +83,10 @@ pub struct Shown {
 pub struct Digest {
     /// The members, by number.
     pub members: Vec<usize>,
+    /// The same by their places in the inspection.
+    pub places: Vec<usize>,
+    /// The mean prediction of each.
+    pub of_members: Vec<Vec<f64>>,
     /// The mean prediction.
     pub mean: Vec<f64>,
     /// In the order of [`Measure::ALL`].
@@ -90,14 +98,18 @@ pub struct Digest {
 }
 
 impl Digest {
-    fn new(inspection: &Inspection, members: &[usize]) -> Self {
-        Self {
+    /// `None` where one of the members has not been asked.
+    fn new(inspection: &Inspection, members: &[usize]) -> Option<Self> {
+        let places: Vec<usize> = members.iter().map(|&member| inspection.place(member)).collect::<Option<_>>()?;
+        Some(Self {
             members: members.to_vec(),
-            mean: inspection.mean(members),
-            measures: Measure::ALL.map(|measure| inspection.measure(measure, members)),
-            standard_error: inspection.standard_error(members),
+            mean: inspection.mean(&places),
+            measures: Measure::ALL.map(|measure| inspection.measure(measure, &places)),
+            standard_error: inspection.standard_error(&places),
+            of_members: places.iter().map(|&place| inspection.mean(&[place])).collect(),
+            places,
             ticks: None,
-        }
+        })
     }
 
     /// The most probable class and its mean probability.
@@ -122,7 +134,13 @@ impl Probe {
     /// When the system has no thread left.
     pub fn new(wake: &Wake) -> Result<Self> {
         let worker = Worker::spawn("inspector", Arc::clone(wake), |question: Question, desk| {
-            desk.publish(answer(question)?);
+            for members in [&question.first, &question.settings.members] {
+                let settings = InspectSettings { members: members.clone(), ..question.settings.clone() };
+                desk.publish(answer(&question, &settings, &mut |progress| desk.tell(progress))?);
+                if *members == question.settings.members {
+                    break;
+                }
+            }
             Ok(())
         })?;
         Ok(Self { worker, asked: None, shown: None, status: Status::Idle })
@@ -151,9 +169,9 @@ impl Probe {
         }
         if let Some(shown) = &mut self.shown
             && shown.digest.members != *members
-            && members.iter().all(|member| shown.inspection.settings.members.contains(member))
+            && let Some(digest) = Digest::new(&shown.inspection, members)
         {
-            shown.digest = Digest::new(&shown.inspection, members);
+            shown.digest = digest;
         }
         let shown = self.shown.as_ref().filter(|shown| shown.pin == pin);
         scope.pinned[which] = if let Pin::Latent(z) = pin { Some(z) } else { shown.map(|shown| shown.inspection.z) };
@@ -165,6 +183,7 @@ impl Probe {
         let session = &scope.session;
         let question = Question {
             pin: pin.clone(),
+            first: session.panes[session.active].members.clone(),
             settings: InspectSettings { members, samples: session.samples, seed: session.seed, masks: session.masks },
             set: Arc::clone(&scope.set),
             engine: Arc::clone(&scope.engine),
@@ -190,8 +209,10 @@ impl Probe {
         for (texture, neighbour) in thumbnails.iter_mut().zip(&neighbours) {
             texture.set(ctx, "neighbour", pixels(shape, &neighbour.image));
         }
-        let members = if members.iter().all(|member| inspection.settings.members.contains(member)) { members } else { &[0] };
-        let digest = Digest::new(&inspection, members);
+        // Others may be looked at by now: they come with the whole answer.
+        let Some(digest) = Digest::new(&inspection, members).or_else(|| Digest::new(&inspection, &inspection.settings.members)) else {
+            return;
+        };
         self.shown = Some(Shown { pin, inspection, neighbours, label, notes, digest, image, reconstruction, thumbnails });
     }
 
@@ -229,30 +250,30 @@ impl Probe {
     }
 }
 
-fn answer(question: Question) -> Result<Answer> {
-    let Question { pin, settings, set, engine, nearest, data } = question;
+fn answer(question: &Question, settings: &InspectSettings, observe: Observer<'_>) -> Result<Answer> {
+    let Question { pin, set, engine, nearest, data, .. } = question;
     let engine = &mut engine.foreground();
     let shape = set.vae.image_shape();
     let shape = [shape[0], shape[1], shape[2]];
     let mut label = None;
-    let (subject, notes) = match (&pin, data) {
+    let (subject, notes) = match (pin, data) {
         (Pin::Latent(z), _) => (Subject::Latent(*z), Vec::new()),
         (Pin::File(path), _) => {
             let file = read_image(path, shape)?;
             (Subject::Image(file.image), file.notes)
         }
         (Pin::Data(number), data) => {
-            let data = data.filter(|data| *number < data.len()).ok_or_else(|| {
+            let data = data.as_ref().filter(|data| *number < data.len()).ok_or_else(|| {
                 Error::setting("the pinned image", format!("the data have no image of the number {number}"), "pick another one")
             })?;
             label = Some(data.labels[*number]);
             (Subject::Image(data.image(*number).to_vec()), vec![data.name.clone()])
         }
     };
-    let inspection = inspect(&set, engine, subject, &settings)?;
+    let inspection = inspect(set, engine, subject, settings, observe)?;
     let neighbours = match nearest {
-        Some(nearest) => neighbours(&set, engine, &nearest, inspection.z, NEIGHBOURS)?,
+        Some(nearest) => neighbours(set, engine, nearest, inspection.z, NEIGHBOURS)?,
         None => Vec::new(),
     };
-    Ok(Answer { pin, inspection, neighbours, label, notes })
+    Ok(Answer { pin: pin.clone(), inspection, neighbours, label, notes })
 }

@@ -9,6 +9,7 @@ use crate::latent::Nearest;
 use eframe::egui::{Event, Modifiers, Pos2, pos2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -87,7 +88,9 @@ fn a_click_on_the_map_pins_a_point_and_says_what_it_is() {
     let set = Arc::clone(&scope(&mut harness).set);
     let mut engine = scope(&mut harness).engine.foreground();
     let settings = crate::jobs::InspectSettings { members: vec![0], samples: 3, seed: 0, masks: crate::engine::Masks::Shared };
-    let expected = crate::jobs::inspect(&set, &mut engine, crate::jobs::Subject::Latent(z), &settings).unwrap().mean(&[0]);
+    let expected = crate::jobs::inspect(&set, &mut engine, crate::jobs::Subject::Latent(z), &settings, &mut |_| ControlFlow::Continue(()))
+        .unwrap()
+        .mean(&[0]);
     for (class, mean) in expected.iter().enumerate() {
         assert!(harness.query_by_label(&format!("class {class}: {mean:.2}")).is_some(), "class {class}: {mean:.2}");
     }
