@@ -1,6 +1,7 @@
-//! What the numbers say about a model: how well a VAE explains images, how well a classifier knows what it knows, and how well
-//! a measure tells images apart.
+//! What the numbers say about a model: how well a VAE explains images, how well a classifier knows what it knows, how well a
+//! measure tells images apart, and where it is sure without a reason.
 
 pub mod calibration;
 pub mod detection;
 pub mod elbo;
+pub mod holes;

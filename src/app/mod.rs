@@ -2,6 +2,7 @@
 
 mod chrome;
 mod dialogs;
+mod encoded;
 pub mod headless;
 mod history;
 mod images;

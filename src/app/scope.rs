@@ -4,6 +4,7 @@ use super::map::Values;
 use super::session::Session;
 use crate::data::Dataset;
 use crate::jobs::{LiveMap, ModelSet, SharedEngine, Status, Wake};
+use crate::latent::{Density, Nearest};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -52,6 +53,11 @@ pub struct Scope {
     pub values: Vec<Values>,
     /// The images that ends and pins are chosen from; they come a moment after the start.
     pub data: Option<Arc<Dataset>>,
+    /// The density of the training encodings, and a search for the nearest of them; they come a moment after the start, where the models
+    /// have encodings.
+    pub density: Option<Arc<Density>>,
+    /// As above.
+    pub nearest: Option<Arc<Nearest>>,
     /// The latent point under the pointer, in whichever panel it is: every map marks it.
     pub cursor: Option<[f64; 2]>,
     /// The map that the pointer is on.
@@ -69,6 +75,29 @@ pub struct Scope {
 }
 
 impl Scope {
+    /// What panels see before anything has been computed or loaded.
+    pub fn new(session: Session, set: Arc<ModelSet>, engine: Arc<SharedEngine>, wake: Wake) -> Self {
+        Self {
+            session,
+            set,
+            engine,
+            live: None,
+            map_status: Status::Idle,
+            settings_changed: false,
+            values: Vec::new(),
+            data: None,
+            density: None,
+            nearest: None,
+            cursor: None,
+            cursor_map: None,
+            pinned: [None, None],
+            geodesic: None,
+            mark: None,
+            commands: Vec::new(),
+            wake,
+        }
+    }
+
     /// Asks for something to be done after this frame.
     pub fn ask(&mut self, command: Command) {
         self.commands.push(command);

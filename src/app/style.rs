@@ -127,6 +127,11 @@ pub fn named(response: Response, role: Role, name: &str) -> Response {
     response
 }
 
+/// A number's text with a true minus.
+pub fn signed(text: impl Into<String>) -> String {
+    text.into().replace('-', "−")
+}
+
 /// A small grey note.
 pub fn note(text: impl Into<String>) -> RichText {
     RichText::new(text).small().weak()

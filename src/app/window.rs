@@ -2,6 +2,7 @@
 
 use super::chrome;
 use super::dialogs::Dialogs;
+use super::encoded::Encoded;
 use super::history::History;
 use super::keys;
 use super::run::Start;
@@ -36,6 +37,7 @@ pub struct Window {
     maps: Worker<MapRequest, Arc<LiveMap>>,
     asked: Option<(MapSettings, Instant)>,
     data: Worker<LoadData, Arc<Dataset>>,
+    encoded: Encoded,
     /// When the map at hand was asked for, for the status line.
     since: Instant,
     /// The last frames' time in milliseconds, for the status line and the benchmark.
@@ -72,24 +74,10 @@ impl Window {
         })?;
         data.request(load);
         let set = Arc::new(set);
+        let first = Session { models: folder, engine: engine.clone(), ..Session::new(&set) };
+        let engine = SharedEngine::open(&engine, &set)?;
         let mut window = Self {
-            scope: Scope {
-                engine: SharedEngine::open(&engine, &set)?,
-                session: Session { models: folder, engine, ..Session::new(&set) },
-                set,
-                live: None,
-                map_status: Status::Idle,
-                settings_changed: false,
-                values: Vec::new(),
-                data: None,
-                cursor: None,
-                cursor_map: None,
-                pinned: [None, None],
-                geodesic: None,
-                mark: None,
-                commands: Vec::new(),
-                wake: Arc::clone(&wake),
-            },
+            scope: Scope::new(first, set, engine, Arc::clone(&wake)),
             panels: panels(&wake)?,
             preferences: Preferences::default(),
             history: History::default(),
@@ -98,6 +86,7 @@ impl Window {
             maps,
             asked: None,
             data,
+            encoded: Encoded::new(&wake)?,
             since: Instant::now(),
             frame_ms: 0.0,
             said: Said::default(),
@@ -182,6 +171,7 @@ impl Window {
             self.said.complaints.push(sentence);
             self.data.cancel();
         }
+        self.encoded.logic(&mut self.scope);
         self.change_engine();
         self.ask_for_map(ctx);
         if let Some(live) = &self.scope.live {
@@ -239,7 +229,10 @@ impl Window {
             } else if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
                 self.scope.ask(Command::OpenSession(path));
             } else {
-                self.scope.session.pins[0] = Some(Pin::File(path));
+                // The free one, or A.
+                let pins = &mut self.scope.session.pins;
+                let which = usize::from(pins[0].is_some() && pins[1].is_none());
+                pins[which] = Some(Pin::File(path));
             }
         }
     }

@@ -3,10 +3,12 @@
 mod decoded;
 pub mod fetch;
 pub mod idx;
+mod image_file;
 pub mod locate;
 pub mod sources;
 
 pub use decoded::{DECODED_DIGITS, decoded_digits};
+pub use image_file::{ImageFile, read_image};
 pub use sources::{Source, Split};
 
 use crate::error::{Error, Result};

@@ -250,6 +250,16 @@ mod tests {
     }
 
     #[test]
+    fn the_certain_end_of_the_range_is_where_a_measure_says() {
+        let certain = CellStatistics::of_draws(&[[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]]);
+        for measure in Measure::ALL {
+            let [low, high] = measure.natural_range(3);
+            let [sure, unsure] = if measure.rises_with_uncertainty() { [low, high] } else { [high, low] };
+            assert!(measure.evaluate(&certain) == sure && sure != unsure, "{measure:?}");
+        }
+    }
+
+    #[test]
     fn no_draws_and_broken_draws_give_nan() {
         for statistics in [CellStatistics::new(3), CellStatistics::of_draws(&[[f64::NAN, 0.5, 0.5], [0.2, 0.3, 0.5]])] {
             for measure in [Measure::PredictiveEntropy, Measure::MutualInformation, Measure::SoftmaxVariance, Measure::MaximumProbability] {

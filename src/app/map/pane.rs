@@ -114,7 +114,7 @@ pub fn cased(painter: &Painter, points: [Pos2; 2], colour: Color32, width: f32) 
 }
 
 /// A disc with a letter, for pins and for the ends of the line.
-fn badge(painter: &Painter, at: Pos2, letter: &str, colour: Color32, filled: bool) {
+pub fn badge(painter: &Painter, at: Pos2, letter: &str, colour: Color32, filled: bool) {
     let radius = 8.0;
     let (fill, ink) = if filled { (colour, Color32::BLACK) } else { (Color32::from_black_alpha(190), colour) };
     painter.circle(at, radius, fill, Stroke::new(1.5, if filled { Color32::BLACK } else { colour }));
