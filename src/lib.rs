@@ -13,13 +13,13 @@
 //! | [`uncertainty`] | statistics of draws, which add up, and the measures, which are pure functions of them |
 //! | [`nets`] | networks as data: layers with named weights, the models made of them, the model folder |
 //! | [`data`] | images with labels: IDX files, downloads, where data are looked for |
-//! | [`latent`] | views of the latent plane, and where the data lie on it |
+//! | [`latent`] | views of the latent plane, where the data lie on it, and geodesics |
 //! | [`kernels`] | convolution and pooling, forward and backward |
 //! | [`engine`] | latent points or images in, statistics out: `cpu` (fast), `reference` (plain f64) |
-//! | [`analysis`] | −ELBO, calibration |
+//! | [`analysis`] | −ELBO, calibration, AUROC |
 //! | [`autodiff`] | gradients and training; alone in knowing candle |
 //! | [`figure`] | figures for print, with their provenance |
-//! | [`jobs`] | what window and command line both ask for: maps, figures, evaluation, packing |
+//! | [`jobs`] | what window and command line both ask for: maps, interpolation, figures, evaluation, packing |
 //! | [`cli`] | one file per verb |
 //!
 //! Where to add what: a measure is a variant in `uncertainty/measure.rs`; an engine a file and a line in

@@ -11,6 +11,8 @@ mod program;
 
 #[path = "cli/bad_input.rs"]
 mod bad_input;
+#[path = "cli/interpolate.rs"]
+mod interpolate;
 #[path = "cli/training.rs"]
 mod training;
 
@@ -186,7 +188,7 @@ fn figures_are_written_in_every_format_and_the_same_again() {
     assert!(once.iter().all(|file| file.len() > 1000));
     assert!(figures("twice") == once);
     let [list, err] = desk.succeeds("figures --list");
-    assert!(["figure-1", "figure-4", "figure-6"].iter().all(|name| list.contains(name)) && err.is_empty());
+    assert!(["figure-1", "figure-2", "figure-3", "figure-4", "figure-6"].iter().all(|name| list.contains(name)) && err.is_empty());
 }
 
 #[test]
@@ -239,9 +241,15 @@ fn a_newcomer_finds_every_verb_and_what_every_option_is_for() {
     let desk = Desk::new();
     let [help, _] = desk.succeeds("--help");
     let map = "--grid --extent --samples --members --seed --masks --models --engine";
+    let interpolate =
+        "--steps --json --out --measures --dataset --data --samples --members --seed --masks --models --engine --venue --width";
     let train = "--dataset --data --out --epochs --batch --optimiser --learning-rate --anneal --images --seed --resume";
     for (verb, options) in [
-        ("figures", &format!("--list --out --format --title --venue --width --dpi --colours --range {map}")[..]),
+        (
+            "figures",
+            &format!("--list --out --format --title --steps --pairs --dataset --data --venue --width --dpi --colours --range {map}")[..],
+        ),
+        ("interpolate", &format!("--from --to --from-class --to-class --from-index --to-index --paths --population {interpolate}")[..]),
         ("map", &format!("--out --measure --dpi {map}")[..]),
         ("evaluate", "--models --engine --dataset --data --images --samples --seed --json"),
         ("train vae", &format!("--hidden --latent --as-published {train}")[..]),

@@ -2,8 +2,7 @@
 
 use super::drawing::Drawing;
 use super::progress::Bar;
-use super::shared::{DataOptions, MapOptions, ModelOptions, choice};
-use crate::data::Split;
+use super::shared::{MapOptions, ModelOptions, TestImages, choice};
 use crate::error::Result;
 use crate::figure::{self, Figure, Format, check_dpi};
 use crate::files;
@@ -37,11 +36,8 @@ pub struct Figures {
     /// Pairs of images of figure 3.
     #[arg(long, value_name = "N", default_value_t = 3000)]
     pairs: usize,
-    /// The data set of figures 2 and 3; its test images are used. `epistemap data list` names them.
-    #[arg(long, value_name = "NAME", default_value = "mnist")]
-    dataset: String,
     #[command(flatten)]
-    data: DataOptions,
+    images: TestImages,
     #[command(flatten)]
     models: ModelOptions,
     #[command(flatten)]
@@ -86,7 +82,7 @@ impl Figures {
             range: self.drawing.range(),
             title: self.title,
         };
-        let mut data = || self.data.load(&self.dataset, Split::Test);
+        let mut data = || self.images.load(&set);
         for (figure, document) in figures(&set, engine.as_mut(), &mut data, &wanted, &settings, &mut bar.follow())? {
             for &format in &self.format {
                 let path = self.out.join(format!("{}.{}", figure.name, format.extension()));

@@ -2,15 +2,15 @@
 
 use super::drawing::Drawing;
 use super::progress::Bar;
-use super::shared::{DataOptions, DrawOptions, ModelOptions, choice, pair, print, print_json};
-use crate::data::{Dataset, Split};
+use super::shared::{DrawOptions, ModelOptions, TestImages, choice, pair, print, print_json};
+use crate::data::Dataset;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::figure::{Document, Format, check_dpi, plots};
 use crate::files;
 use crate::jobs::{
     End, Interpolation, InterpolationSettings, ModelSet, Path as Way, Population, PopulationSettings, default_ends, image_end, interpolate,
-    interpolation_plots, population, population_plots, provenance,
+    interpolation_plots, population, population_plots, provenance, typical_image,
 };
 use crate::uncertainty::Measure;
 use clap::Args;
@@ -26,10 +26,10 @@ pub struct Interpolate {
     /// End at a point of the latent plane [default: the first image of another class].
     #[arg(long, value_name = "Z1,Z2", value_parser = pair::<f64>, allow_hyphen_values = true, group = "last")]
     to: Option<[f64; 2]>,
-    /// Begin at the first test image of a class, by its name or number.
+    /// Begin at the most typical test image of a class, by its name or number.
     #[arg(long, value_name = "CLASS", group = "first")]
     from_class: Option<String>,
-    /// End at the first test image of a class.
+    /// End at the most typical test image of a class.
     #[arg(long, value_name = "CLASS", group = "last")]
     to_class: Option<String>,
     /// Begin at the test image of this number, the first being 0.
@@ -49,11 +49,8 @@ pub struct Interpolate {
     population: Option<usize>,
     #[command(flatten)]
     draws: DrawOptions,
-    /// The data set; its test images are used. `epistemap data list` names them.
-    #[arg(long, value_name = "NAME", default_value = "mnist")]
-    dataset: String,
     #[command(flatten)]
-    data: DataOptions,
+    images: TestImages,
     #[command(flatten)]
     models: ModelOptions,
     /// Print everything as JSON.
@@ -112,7 +109,7 @@ impl Interpolate {
     }
 
     fn curves(&self, set: &ModelSet, engine: &mut dyn Engine) -> Result<Computed> {
-        let load = || self.data.load(&self.dataset, Split::Test);
+        let load = || self.images.load(set);
         let missing = |option: &str| {
             let (problem, mend) = ("the other end is chosen, but this one is not", "give a point, --{}-class or --{}-index as well");
             Error::setting(format!("--{option}"), problem, mend.replace("{}", option))
@@ -149,7 +146,7 @@ impl Interpolate {
             seed: self.draws.seed.seed,
             masks: self.draws.masks(),
         };
-        let data = self.data.load(&self.dataset, Split::Test)?;
+        let data = self.images.load(set)?;
         let bar = Bar::new(pairs as u64, "pairs");
         let mut follow = bar.follow();
         Ok(Computed::Midpoints(population(set, engine, &data, &settings, &mut |progress, _| follow(progress))?))
@@ -220,7 +217,7 @@ impl Choice<'_> {
     /// The end, and the image that it is (null for a point of the plane).
     fn end(&self, set: &ModelSet, data: Option<&Dataset>) -> Result<(End, Value)> {
         match (self.class, self.index, self.z, data) {
-            (Some(class), _, _, Some(data)) => image_end(set, data, self.first_of(class, data)?),
+            (Some(class), _, _, Some(data)) => image_end(set, data, self.of_class(class, set, data)?),
             (_, Some(index), _, Some(data)) if index < data.len() => image_end(set, data, index),
             (_, Some(index), _, Some(data)) => {
                 let (problem, mend) =
@@ -232,11 +229,14 @@ impl Choice<'_> {
         }
     }
 
-    /// The number of the first image of a class.
-    fn first_of(&self, class: &str, data: &Dataset) -> Result<usize> {
+    /// The number of the typical image of a class, which has that name or number.
+    fn of_class(&self, class: &str, set: &ModelSet, data: &Dataset) -> Result<usize> {
         let by_name = data.classes.iter().position(|name| name.eq_ignore_ascii_case(class));
-        let number = by_name.or_else(|| class.parse().ok().filter(|&number| number < data.classes.len()));
-        let image = number.and_then(|number| data.labels.iter().position(|&label| usize::from(label) == number));
+        let number = by_name.or_else(|| class.parse().ok());
+        let image = match number {
+            Some(number) => typical_image(set, data, number)?,
+            None => None,
+        };
         image.ok_or_else(|| {
             let names: Vec<&str> = data.classes.iter().take(20).map(String::as_str).collect();
             let problem = format!("{} has no image of a class '{class}'", data.name);

@@ -47,6 +47,30 @@ impl DataOptions {
     }
 }
 
+/// Which data set's test images are looked at.
+#[derive(Debug, Args)]
+pub struct TestImages {
+    /// The data set; its test images are used. `epistemap data list` names them [default: that of the models' training, or mnist].
+    #[arg(long, value_name = "NAME")]
+    dataset: Option<String>,
+    #[command(flatten)]
+    data: DataOptions,
+}
+
+impl TestImages {
+    /// Loads them.
+    ///
+    /// # Errors
+    /// As [`DataOptions::load`].
+    pub fn load(&self, set: &ModelSet) -> Result<Dataset> {
+        let trained_on = set.descriptions[0].training()["dataset"].as_str().unwrap_or_default();
+        // The name of a data set stands before that of its part: "MNIST train".
+        let known = data::sources::ALL.iter().find(|source| trained_on == format!("{} {}", source.name, Split::Train));
+        let name = self.dataset.as_deref().or(known.map(|source| source.folder)).unwrap_or("mnist");
+        self.data.load(name, Split::Test)
+    }
+}
+
 /// The first so many images of a data set; all for `None`.
 ///
 /// # Errors

@@ -92,4 +92,20 @@ impl Dataset {
             classes: self.classes.clone(),
         }
     }
+
+    /// The images of these numbers, in their order, under the same name.
+    ///
+    /// # Panics
+    /// When there is no number, or one is not below [`len`](Self::len).
+    #[must_use]
+    pub fn subset(&self, numbers: &[usize]) -> Self {
+        assert!(!numbers.is_empty(), "a data set holds one image at least");
+        Self {
+            name: self.name.clone(),
+            image_shape: self.image_shape,
+            images: numbers.iter().flat_map(|&number| self.image(number)).copied().collect(),
+            labels: numbers.iter().map(|&number| self.labels[number]).collect(),
+            classes: self.classes.clone(),
+        }
+    }
 }

@@ -35,7 +35,7 @@ pub enum Members {
     All,
 }
 
-/// What a figure is drawn from. A new kind of figure is a variant here and what computes it in [`crate::jobs`].
+/// What a figure is drawn from. A new kind of figure is a variant here and what computes it among the jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
     /// A measure over the latent plane.

@@ -95,6 +95,31 @@ pub fn image_end(set: &ModelSet, data: &Dataset, number: usize) -> Result<(End, 
     Ok((End { z: [z1.into(), z2.into()], image: Some(one.images) }, what))
 }
 
+/// The number of a typical image of a class: the one whose encoding is nearest to the median of the class's. The first would do
+/// as well, but may lie where the decoder makes another class of it. `None` where the data have no image of the class.
+///
+/// # Errors
+/// As [`image_end`].
+pub fn typical_image(set: &ModelSet, data: &Dataset, class: usize) -> Result<Option<usize>> {
+    check_data(set, data)?;
+    let numbers: Vec<usize> = (0..data.len()).filter(|&number| usize::from(data.labels[number]) == class).collect();
+    if numbers.is_empty() {
+        return Ok(None);
+    }
+    let of_class = data.subset(&numbers);
+    let z = encode(&set.vae, &of_class)?;
+    let places: Vec<&[f32]> = z.chunks_exact(set.vae.latent_size()).collect();
+    let median = |axis: usize| {
+        let mut values: Vec<f32> = places.iter().map(|place| place[axis]).collect();
+        values.sort_by(f32::total_cmp);
+        values[values.len() / 2]
+    };
+    let middle: Vec<f32> = (0..set.vae.latent_size()).map(median).collect();
+    let distance = |place: &[f32]| place.iter().zip(&middle).map(|(a, b)| (a - b).powi(2)).sum::<f32>();
+    let nearest = (0..numbers.len()).min_by(|&a, &b| distance(places[a]).total_cmp(&distance(places[b])));
+    Ok(nearest.map(|place| numbers[place]))
+}
+
 /// The ends where nobody has chosen any, and what they are: the first image of the data, and the first of another class.
 ///
 /// # Errors
@@ -355,6 +380,22 @@ mod tests {
     }
 
     #[test]
+    fn a_typical_image_lies_in_the_middle_of_its_class() {
+        let (set, data) = (ModelSet::shipped().unwrap(), decoded_digits().unwrap().slice(0..300));
+        let of_class: Vec<usize> = (0..300).filter(|&number| data.labels[number] == 4).collect();
+        let places: Vec<[f64; 2]> = of_class.iter().map(|&number| image_end(&set, &data, number).unwrap().0.z).collect();
+        let typical = typical_image(&set, &data, 4).unwrap().unwrap();
+        let spread = |from: usize| {
+            let z = places[of_class.iter().position(|&number| number == from).unwrap()];
+            places.iter().map(|place| (place[0] - z[0]).hypot(place[1] - z[1])).sum::<f64>()
+        };
+        // Few images are nearer to all the others of their class than it is.
+        let nearer = of_class.iter().filter(|&&number| spread(number) < spread(typical)).count();
+        assert!(nearer * 4 < of_class.len(), "{nearer} of {}", of_class.len());
+        assert_eq!(typical_image(&set, &data, 10).unwrap(), None);
+    }
+
+    #[test]
     fn the_geodesic_is_shorter_than_the_straight_line() {
         let set = ModelSet::shipped().unwrap();
         let curves = run(&set, &settings(far_apart())).unwrap().curves;
@@ -387,7 +428,7 @@ mod tests {
     fn masks_per_point_do_not_depend_on_the_other_paths() {
         let set = ModelSet::shipped().unwrap();
         let of = |paths: Vec<Path>, masks| {
-            let curves = run(&set, &InterpolationSettings { paths, masks, ..settings(far_apart()) }).unwrap().curves;
+            let curves = run(&set, &InterpolationSettings { masks, paths, ..settings(far_apart()) }).unwrap().curves;
             curves.into_iter().find(|curve| curve.path == Path::Pixel).unwrap()
         };
         assert_eq!(of(Path::ALL.to_vec(), Masks::PerPoint), of(vec![Path::Pixel], Masks::PerPoint));

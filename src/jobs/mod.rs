@@ -19,7 +19,7 @@ mod worker;
 pub use evaluate::{Evaluation, NamedScores, evaluate};
 pub use figures::{DataSource, FigureSettings, figures, interpolation_plots, map_data, population_plots, provenance};
 pub use inspect::{InspectSettings, Inspection, Neighbour, Subject, inspect, neighbours};
-pub use interpolate::{Curve, End, Interpolation, InterpolationSettings, Path, default_ends, image_end, interpolate};
+pub use interpolate::{Curve, End, Interpolation, InterpolationSettings, Path, default_ends, image_end, interpolate, typical_image};
 pub use live::{LiveMap, fill, fill_gaps};
 pub use map::{Map, MapSettings, map};
 pub use models::{ModelSet, decoded_digits};

@@ -89,7 +89,7 @@ pub fn population(
         if block.is_empty() {
             return Ok(all);
         }
-        let images = images(data, &all.pairs[block.clone()]);
+        let images = data.subset(all.pairs[block.clone()].as_flattened());
         // The mean of one image's z and the next one's: the pairs lie side by side, a before b.
         let z: Vec<f64> = encode(&set.vae, &images)?
             .as_chunks()
@@ -132,18 +132,6 @@ fn pairs(data: &Dataset, count: usize, seed: u32) -> Result<Vec<[usize; 2]>> {
         [first, by_class[if other < start { other } else { other + (end - start) }]]
     };
     Ok((0..count).map(pair).collect())
-}
-
-/// The images of pairs, side by side.
-fn images(data: &Dataset, pairs: &[[usize; 2]]) -> Dataset {
-    let numbers = pairs.as_flattened();
-    Dataset {
-        name: data.name.clone(),
-        image_shape: data.image_shape,
-        images: numbers.iter().flat_map(|&number| data.image(number)).copied().collect(),
-        labels: numbers.iter().map(|&number| data.labels[number]).collect(),
-        classes: data.classes.clone(),
-    }
 }
 
 impl Population {

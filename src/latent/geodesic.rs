@@ -292,6 +292,7 @@ fn inverse([[a, b], [c, d]]: &Matrix) -> Matrix {
 }
 
 #[cfg(test)]
+#[allow(clippy::unnecessary_wraps, reason = "decoders may fail, and these stand in for them")]
 mod tests {
     use super::*;
 

@@ -8,6 +8,7 @@ pub use of_plots::{interpolation_plots, population_plots};
 
 use super::interpolate::{Interpolation, InterpolationSettings, Path, default_ends, interpolate};
 use super::map::{Map, MapSettings, map};
+use super::passes::check;
 use super::population::{Population, PopulationSettings, population};
 use super::{ModelSet, Observer};
 use crate::data::Dataset;
@@ -81,7 +82,8 @@ pub fn figures(
     settings: &FigureSettings,
     observe: Observer<'_>,
 ) -> Result<Vec<(&'static Figure, Document)>> {
-    // What can be refused is refused before anything is computed.
+    // What can be refused is refused before anything is computed or loaded.
+    check(set, settings.map.samples, &settings.map.members)?;
     if wanted.iter().any(|figure| matches!(figure.needs, Needs::Map { scatter: true, .. })) {
         set.encodings()?;
     }
