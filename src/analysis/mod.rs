@@ -1,4 +1,6 @@
-//! What the numbers say about a model: how well a VAE explains images, how well a classifier knows what it knows.
+//! What the numbers say about a model: how well a VAE explains images, how well a classifier knows what it knows,
+//! and where it is sure without a reason.
 
 pub mod calibration;
 pub mod elbo;
+pub mod holes;

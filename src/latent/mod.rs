@@ -1,7 +1,13 @@
-//! The latent plane: which part of it is looked at, and where the data lie on it.
+//! The latent plane: which part of it is looked at, where the data lie on it, and how densely.
 
+mod contours;
+mod density;
 mod encodings;
+mod nearest;
 mod view;
 
+pub use contours::contours;
+pub use density::Density;
 pub use encodings::{Encodings, ShippedEncodings};
+pub use nearest::Nearest;
 pub use view::View;

@@ -129,6 +129,11 @@ impl Measure {
         }
     }
 
+    /// Whether high values mean that the prediction is sure, and low ones that it is not.
+    pub const fn certainty_is_high(self) -> bool {
+        matches!(self, Self::MaximumProbability)
+    }
+
     /// Which statistics [`evaluate`](Self::evaluate) is to be given.
     pub const fn passes(self) -> Passes {
         match self {
@@ -232,6 +237,16 @@ mod tests {
             let least = values.into_iter().fold(f64::INFINITY, f64::min);
             let most = values.into_iter().fold(f64::NEG_INFINITY, f64::max);
             assert!((least - low).abs() <= 1e-15 && (most - high).abs() <= 1e-15, "{measure:?}: {values:?} in {low}..={high}");
+        }
+    }
+
+    #[test]
+    fn the_certain_end_of_the_range_is_where_a_measure_says() {
+        let certain = CellStatistics::of_draws(&[[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]]);
+        for measure in Measure::ALL {
+            let [low, high] = measure.natural_range(3);
+            let [sure, unsure] = if measure.certainty_is_high() { [high, low] } else { [low, high] };
+            assert!(measure.evaluate(&certain) == sure && sure != unsure, "{measure:?}");
         }
     }
 

@@ -1,0 +1,314 @@
+//! Holes: regions of the latent plane where a prediction is sure although the data have no density there (Smith & Gal 2018,
+//! Figure 5).
+
+use crate::latent::{Nearest, View};
+use crate::uncertainty::Measure;
+
+/// What makes a point one of a hole: a measure that is as sure as this, and a density that is as low as this.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub struct Thresholds {
+    /// The measure; it says which of its ends is the sure one.
+    pub measure: Measure,
+    /// Values on the sure side of it, and it itself, are sure.
+    pub uncertainty: f64,
+    /// Densities of encodings up to this, per unit of z², are none.
+    pub density: f64,
+}
+
+impl Thresholds {
+    /// Whether a point with this value of the measure and this density belongs to a hole. NaN never does.
+    pub fn hold(&self, value: f64, density: f64) -> bool {
+        self.sure(value) && density <= self.density
+    }
+
+    /// Whether a value of the measure is sure. NaN never is.
+    pub fn sure(&self, value: f64) -> bool {
+        if self.measure.certainty_is_high() { value >= self.uncertainty } else { value <= self.uncertainty }
+    }
+
+    /// How far a point is from belonging to a hole, as one number that is 0 at the edge and positive inside: the lesser of what
+    /// either threshold leaves, each as a part of its threshold. Its contour at 0 outlines the holes.
+    pub fn margin(&self, value: f64, density: f64) -> f64 {
+        let sign = if self.measure.certainty_is_high() { -1.0 } else { 1.0 };
+        let scale = |threshold: f64| if threshold == 0.0 { 1.0 } else { threshold.abs() };
+        let sure = sign * (self.uncertainty - value) / scale(self.uncertainty);
+        let empty = (self.density - density) / scale(self.density);
+        // Unlike `min`, this lets NaN through.
+        if sure < empty || sure.is_nan() { sure } else { empty }
+    }
+}
+
+/// The value that such a share of the values are at least as sure as: 0.95 of test images asks to be as sure as 95 % of the data.
+/// NaN are the least sure.
+///
+/// # Panics
+/// Without a value, and when the share is not within 0..=1.
+pub fn as_sure_as(measure: Measure, values: &[f32], share: f64) -> f64 {
+    assert!((0.0..=1.0).contains(&share) && !values.is_empty(), "a share of some values");
+    let mut sorted: Vec<f64> = values.iter().map(|&value| f64::from(value)).collect();
+    sorted.sort_unstable_by(|a, b| surer(measure, *a, *b));
+    let count = (share * sorted.len() as f64 - 1e-9).ceil() as usize;
+    sorted[count.max(1) - 1]
+}
+
+/// Orders values of a measure from the surest to the least sure; NaN last.
+pub fn surer(measure: Measure, a: f64, b: f64) -> std::cmp::Ordering {
+    let order = if measure.certainty_is_high() { b.total_cmp(&a) } else { a.total_cmp(&b) };
+    a.is_nan().cmp(&b.is_nan()).then(order)
+}
+
+/// A connected region of points that belong to a hole.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Region {
+    /// Its points by number in the view, in ascending order.
+    pub cells: Vec<u32>,
+    /// Its area in units of z², see [`cell_area`].
+    pub area: f64,
+    /// The surest of its points; of several equally sure ones, the farthest from any encoding.
+    pub peak: [f64; 2],
+    /// The number of that point in the view.
+    pub peak_cell: u32,
+    /// The measure at the peak.
+    pub uncertainty: f64,
+    /// The mean of its points, weighted with their areas; it may lie outside.
+    pub centre: [f64; 2],
+    /// Whether it reaches the border of the view, and so may go on beyond it.
+    pub touches_border: bool,
+}
+
+/// The area that a point of a view stands for, in units of z²: from halfway to the point before to halfway to the one behind along
+/// both axes, but not beyond the view, so that the areas of all points add up to the view's.
+pub fn cell_area(view: &View, cell: usize) -> f64 {
+    let along = |[first, last]: [f64; 2], count: usize, at: usize| match count {
+        1 => last - first,
+        _ if at == 0 || at == count - 1 => 0.5 * (last - first) / (count - 1) as f64,
+        _ => (last - first) / (count - 1) as f64,
+    };
+    along(view.z1, view.columns, cell % view.columns) * along(view.z2, view.rows, cell / view.columns)
+}
+
+/// The area of all holes together, in units of z²: the sum over [`regions`], without finding them.
+///
+/// # Panics
+/// As [`regions`].
+pub fn area(view: &View, values: &[f32], density: &[f64], thresholds: &Thresholds) -> f64 {
+    members(view, values, density, thresholds)
+        .into_iter()
+        .enumerate()
+        .filter(|(_, member)| *member)
+        .map(|(cell, _)| cell_area(view, cell))
+        .sum()
+}
+
+fn members(view: &View, values: &[f32], density: &[f64], thresholds: &Thresholds) -> Vec<bool> {
+    assert_eq!((values.len(), density.len()), (view.len(), view.len()), "a value and a density for each point of the view");
+    values.iter().zip(density).map(|(&value, &density)| thresholds.hold(value.into(), density)).collect()
+}
+
+/// The holes of a view, from values of a measure and densities of encodings at its points (row by row from the lowest z₂): points
+/// that belong to a hole and are neighbours along an axis belong to the same one. The largest comes first; of equally large
+/// ones, that with the lower first point. NaN is never in a hole.
+///
+/// # Panics
+/// When there is not one value and one density for each point of the view.
+pub fn regions(view: &View, values: &[f32], density: &[f64], thresholds: &Thresholds, nearest: &Nearest) -> Vec<Region> {
+    let mut waiting = members(view, values, density, thresholds);
+    let points = view.points();
+    let mut found = Vec::new();
+    for first in 0..waiting.len() {
+        if !std::mem::replace(&mut waiting[first], false) {
+            continue;
+        }
+        let mut cells = vec![first as u32];
+        let mut next = 0;
+        while let Some(&cell) = cells.get(next) {
+            for neighbour in neighbours(view, cell as usize) {
+                if std::mem::replace(&mut waiting[neighbour], false) {
+                    cells.push(neighbour as u32);
+                }
+            }
+            next += 1;
+        }
+        cells.sort_unstable();
+        found.push(region(view, values, &points, cells, thresholds.measure, nearest));
+    }
+    // The sort is stable.
+    found.sort_by(|a, b| b.area.total_cmp(&a.area));
+    found
+}
+
+fn neighbours(view: &View, cell: usize) -> impl Iterator<Item = usize> {
+    let (row, column, columns) = (cell / view.columns, cell % view.columns, view.columns);
+    let sides = [
+        (column > 0).then(|| cell - 1),
+        (column + 1 < columns).then(|| cell + 1),
+        (row > 0).then(|| cell - columns),
+        (row + 1 < view.rows).then(|| cell + columns),
+    ];
+    sides.into_iter().flatten()
+}
+
+fn region(view: &View, values: &[f32], points: &[[f64; 2]], cells: Vec<u32>, measure: Measure, nearest: &Nearest) -> Region {
+    let value = |cell: u32| f64::from(values[cell as usize]);
+    let surest = cells.iter().copied().min_by(|&a, &b| surer(measure, value(a), value(b))).unwrap_or(cells[0]);
+    let equals: Vec<u32> = cells.iter().copied().filter(|&cell| value(cell) == value(surest)).collect();
+    let peak = if equals.len() == 1 { surest } else { farthest(&equals, points, nearest) };
+    let areas: Vec<f64> = cells.iter().map(|&cell| cell_area(view, cell as usize)).collect();
+    let area: f64 = areas.iter().sum();
+    let along = |axis: usize| cells.iter().zip(&areas).map(|(&cell, weight)| weight * points[cell as usize][axis]).sum::<f64>() / area;
+    Region {
+        area,
+        peak: points[peak as usize],
+        peak_cell: peak,
+        uncertainty: value(peak),
+        centre: [along(0), along(1)],
+        touches_border: cells.iter().any(|&cell| neighbours(view, cell as usize).count() < 4),
+        cells,
+    }
+}
+
+/// Of some points of a view, at least one, the farthest from any encoding; the first of those equally far.
+pub fn farthest(cells: &[u32], points: &[[f64; 2]], nearest: &Nearest) -> u32 {
+    let mut best = (f64::NEG_INFINITY, cells[0]);
+    for &cell in cells {
+        let distance = nearest.distance(points[cell as usize]);
+        if distance > best.0 {
+            best = (distance, cell);
+        }
+    }
+    best.1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::latent::Encodings;
+    use proptest::prelude::*;
+
+    fn nearest(points: Vec<[f32; 2]>) -> Nearest {
+        let labels = vec![0; points.len()];
+        Nearest::new(&Encodings::new(points, labels, vec!["only".into()]).unwrap())
+    }
+
+    const NONE: Thresholds = Thresholds { measure: Measure::MutualInformation, uncertainty: 0.1, density: 0.01 };
+
+    /// Unequal ranges and counts, so that swapped axes show: spacings of 0.5 along z₁ and 2 along z₂, a cell of 1 z².
+    fn view() -> View {
+        View::new([0.0, 6.0], [-10.0, 10.0], 13, 11).unwrap()
+    }
+
+    /// Uncertain everywhere but in two rectangles of 3 × 4 and 2 × 2 points away from the border; data nowhere.
+    fn two_rectangles() -> (Vec<f32>, Vec<f64>) {
+        let mut values = vec![0.5; view().len()];
+        for (columns, rows) in [(2..5, 3..7), (8..10, 1..3)] {
+            for row in rows {
+                for column in columns.clone() {
+                    values[row * 13 + column] = 0.05;
+                }
+            }
+        }
+        (values, vec![0.0; view().len()])
+    }
+
+    #[test]
+    fn two_sure_rectangles_without_data_are_two_holes_of_their_area() {
+        let (mut values, density) = two_rectangles();
+        values[4 * 13 + 3] = 0.01;
+        let found = regions(&view(), &values, &density, &NONE, &nearest(vec![[0.0, 0.0]]));
+        assert_eq!(found.len(), 2);
+        // 12 and 4 points of 1 z² each.
+        assert!((found[0].area - 12.0).abs() < 1e-12 && (found[1].area - 4.0).abs() < 1e-12);
+        assert_eq!(found[0].cells, [41, 42, 43, 54, 55, 56, 67, 68, 69, 80, 81, 82]);
+        // Column 3, row 4; then columns 2..5 and rows 3..7 in the mean.
+        assert_eq!((found[0].peak, found[0].uncertainty, found[0].peak_cell), ([1.5, -2.0], f64::from(0.01f32), 55));
+        assert_eq!((found[0].centre, found[0].touches_border), ([1.5, -1.0], false));
+        // All of the smaller are equally sure: its peak is the farthest from (0, 0), of columns 8 and 9, rows 1 and 2.
+        assert_eq!(found[1].peak, [4.5, -8.0]);
+        let total = area(&view(), &values, &density, &NONE);
+        assert!((total - 16.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn where_data_are_is_no_hole() {
+        let (values, mut density) = two_rectangles();
+        let near = nearest(vec![[0.0, 0.0]]);
+        for cell in [14 + 7, 14 + 8, 26 + 8, 26 + 9] {
+            density[cell] = 0.02;
+        }
+        let found = regions(&view(), &values, &density, &NONE, &near);
+        assert!(found.len() == 1 && (found[0].area - 12.0).abs() < 1e-12);
+        // At the threshold itself there is still no density.
+        density.iter_mut().for_each(|of| *of = of.min(0.01));
+        assert_eq!(regions(&view(), &values, &density, &NONE, &near).len(), 2);
+        density.fill(0.02);
+        assert!(regions(&view(), &values, &density, &NONE, &near).is_empty());
+    }
+
+    #[test]
+    fn corners_do_not_connect_and_nan_is_never_a_hole() {
+        let view = View::new([0.0, 2.0], [0.0, 2.0], 3, 3).unwrap();
+        let near = nearest(vec![[9.0, 9.0]]);
+        let (sure, not) = (0.0, 1.0);
+        let values = [sure, not, not, not, sure, not, f32::NAN, not, sure];
+        let found = regions(&view, &values, &[0.0; 9], &NONE, &near);
+        // The middle is a whole cell; corners of the view are quarters.
+        assert_eq!(found.iter().map(|of| (of.area, of.touches_border)).collect::<Vec<_>>(), [(1.0, false), (0.25, true), (0.25, true)]);
+        let mut density = [0.0; 9];
+        density[4] = f64::NAN;
+        assert_eq!(regions(&view, &values, &density, &NONE, &near).len(), 2);
+    }
+
+    #[test]
+    fn the_areas_of_all_points_add_up_to_the_views() {
+        for (columns, rows) in [(13, 11), (1, 5), (2, 1), (1, 1)] {
+            let view = View::new([0.0, 6.0], [-10.0, 10.0], columns, rows).unwrap();
+            let total: f64 = (0..view.len()).map(|cell| cell_area(&view, cell)).sum();
+            assert!((total - 120.0).abs() < 1e-9, "{columns} × {rows}: {total}");
+        }
+    }
+
+    #[test]
+    fn high_maximum_probability_is_sure() {
+        let (values, density) = two_rectangles();
+        let values: Vec<f32> = values.iter().map(|value| 1.0 - value).collect();
+        let high = Thresholds { measure: Measure::MaximumProbability, uncertainty: 0.9, density: 0.01 };
+        let near = nearest(vec![[0.0, 0.0]]);
+        assert_eq!(regions(&view(), &values, &density, &high, &near).len(), 2);
+        let low = Thresholds { uncertainty: 0.4, ..NONE };
+        assert!(regions(&view(), &values, &density, &low, &near).is_empty(), "as mutual information, these are the uncertain ones");
+        assert!(high.margin(0.95, 0.0) > 0.0 && high.margin(0.8, 0.0) < 0.0 && NONE.margin(0.05, 0.02) < 0.0);
+
+        let data = [0.2, 0.9, 0.6, 0.8, f32::NAN];
+        let at = |measure, share| as_sure_as(measure, &data, share) as f32;
+        let (high, low) = (Measure::MaximumProbability, Measure::PredictiveEntropy);
+        assert_eq!([0.0, 0.2, 0.21, 0.6, 0.8].map(|share| at(high, share)), [0.9, 0.9, 0.8, 0.6, 0.2]);
+        assert_eq!([0.0, 0.2, 0.21, 0.6, 0.8].map(|share| at(low, share)), [0.2, 0.2, 0.6, 0.8, 0.9]);
+        assert!(at(high, 1.0).is_nan() && at(low, 1.0).is_nan());
+    }
+
+    proptest! {
+        #[test]
+        fn holes_never_grow_when_a_threshold_gets_stricter(
+            values in proptest::collection::vec(0.0..1.0f32, 143),
+            density in proptest::collection::vec(0.0..1.0f64, 143),
+            thresholds in (0.0..1.0f64, 0.0..1.0f64),
+            stricter in (0.0..1.0f64, 0.0..1.0f64),
+            high in proptest::bool::ANY,
+        ) {
+            let measure = if high { Measure::MaximumProbability } else { Measure::MutualInformation };
+            let of = |uncertainty, density_threshold| {
+                let uncertainty = if high { 1.0 - uncertainty } else { uncertainty };
+                let thresholds = Thresholds { measure, uncertainty, density: density_threshold };
+                area(&view(), &values, &density, &thresholds)
+            };
+            let whole = of(thresholds.0, thresholds.1);
+            prop_assert!(of(thresholds.0 * stricter.0, thresholds.1) <= whole);
+            prop_assert!(of(thresholds.0, thresholds.1 * stricter.1) <= whole);
+            let uncertainty = if high { 1.0 - thresholds.0 } else { thresholds.0 };
+            let found = regions(&view(), &values, &density, &Thresholds { measure, uncertainty, density: thresholds.1 }, &nearest(vec![[0.0, 0.0]]));
+            let sum: f64 = found.iter().map(|of| of.area).sum();
+            prop_assert!((sum - whole).abs() <= 1e-9);
+            prop_assert!(found.windows(2).all(|pair| pair[0].area >= pair[1].area));
+        }
+    }
+}
