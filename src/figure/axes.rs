@@ -10,6 +10,8 @@ const BLACK: Rgb = [0; 3];
 const TICK: f64 = 2.5;
 /// The space between a tick and its label, in points.
 const PAD: f64 = 1.5;
+/// The radius of a dot in a legend, as a part of the font size.
+const DOT: f64 = 0.32;
 /// From one line of text to the next, as a part of the font size.
 pub(super) const LEADING: f64 = 1.3;
 
@@ -86,6 +88,20 @@ fn superscript(number: i32) -> String {
     number.to_string().chars().map(raised).collect()
 }
 
+/// The ticks of a lower axis `length` points long, as many as their labels leave room for.
+pub(super) fn lower_ticks(range: [f64; 2], length: f64, style: &Style) -> Ticks {
+    let mut ticks = nice_ticks(range, most_ticks(length, style));
+    while ticks.at.len() > 1 && 1.4 * ticks.width(style.tick_pt) * ticks.at.len() as f64 > length {
+        ticks = nice_ticks(range, ticks.at.len() - 1);
+    }
+    ticks
+}
+
+/// How many ticks an axis `length` points long should have at the most.
+pub(super) fn most_ticks(length: f64, style: &Style) -> usize {
+    ((length / (3.5 * style.tick_pt)) as usize).clamp(3, 9)
+}
+
 impl Ticks {
     /// The width of the widest label in points.
     pub fn width(&self, size: f64) -> f64 {
@@ -113,39 +129,44 @@ pub(super) fn frame(canvas: &mut Canvas, area: Area, style: &Style) {
 }
 
 /// A latent dimension as an axis label: an italic z and its number.
-fn latent(dimension: char) -> Vec<Run> {
+pub(super) fn latent(dimension: char) -> Vec<Run> {
     vec![Run::new("z", Face::Italic), Run::regular(dimension)]
 }
 
-/// The lower axis, z₁ over `range`, with ticks outwards.
-pub(super) fn lower_axis(canvas: &mut Canvas, area: Area, range: [f64; 2], ticks: &Ticks, style: &Style) {
+/// The lower axis over `range`, with ticks outwards; the ticks alone, without what is written at an axis, where there is no label.
+pub(super) fn lower_axis(canvas: &mut Canvas, area: Area, range: [f64; 2], ticks: &Ticks, label: Option<Vec<Run>>, style: &Style) {
     let y = area.bottom() + TICK + PAD + CAPITAL * style.tick_pt;
-    for (&tick, label) in ticks.at.iter().zip(&ticks.labels) {
+    for (&tick, text_there) in ticks.at.iter().zip(&ticks.labels) {
         let x = area.x + area.width * (tick - range[0]) / (range[1] - range[0]);
         canvas.add(Shape::Line { from: [x, area.bottom()], to: [x, area.bottom() + TICK], stroke: line(style) });
-        canvas.add(text([x, y], Anchor::Middle, style.tick_pt, Run::regular(label)));
-    }
-    let at = [area.x + area.width / 2.0, y + PAD + style.label_pt];
-    canvas.add(Shape::Text { at, anchor: Anchor::Middle, upwards: false, size: style.label_pt, runs: latent('₁') });
-}
-
-/// The left axis, z₂ over `range`. `labels` is the width of the widest tick label, where the axis is to have labels at all.
-pub(super) fn left_axis(canvas: &mut Canvas, area: Area, range: [f64; 2], ticks: &Ticks, labels: Option<f64>, style: &Style) {
-    for (&tick, label) in ticks.at.iter().zip(&ticks.labels) {
-        let y = area.bottom() - area.height * (tick - range[0]) / (range[1] - range[0]);
-        canvas.add(Shape::Line { from: [area.x - TICK, y], to: [area.x, y], stroke: line(style) });
-        if labels.is_some() {
-            let at = [area.x - TICK - PAD, y + CAPITAL / 2.0 * style.tick_pt];
-            canvas.add(text(at, Anchor::End, style.tick_pt, Run::regular(label)));
+        if label.is_some() {
+            canvas.add(text([x, y], Anchor::Middle, style.tick_pt, Run::regular(text_there)));
         }
     }
-    if let Some(labels) = labels {
-        let at = [area.x - TICK - 2.0 * PAD - labels - 0.3 * style.label_pt, area.y + area.height / 2.0];
-        canvas.add(Shape::Text { at, anchor: Anchor::Middle, upwards: true, size: style.label_pt, runs: latent('₂') });
+    if let Some(runs) = label {
+        let at = [area.x + area.width / 2.0, y + PAD + style.label_pt];
+        canvas.add(Shape::Text { at, anchor: Anchor::Middle, upwards: false, size: style.label_pt, runs });
     }
 }
 
-/// The ticks of a colour bar `height` points tall: nice ones, and the upper end of a range from 0 to ln C in nats, named so,
+/// The left axis over `range`. `label`: what stands beside it and the width of the widest tick label, where anything is to be
+/// written there at all.
+pub(super) fn left_axis(canvas: &mut Canvas, area: Area, range: [f64; 2], ticks: &Ticks, label: Option<(Vec<Run>, f64)>, style: &Style) {
+    for (&tick, text_there) in ticks.at.iter().zip(&ticks.labels) {
+        let y = area.bottom() - area.height * (tick - range[0]) / (range[1] - range[0]);
+        canvas.add(Shape::Line { from: [area.x - TICK, y], to: [area.x, y], stroke: line(style) });
+        if label.is_some() {
+            let at = [area.x - TICK - PAD, y + CAPITAL / 2.0 * style.tick_pt];
+            canvas.add(text(at, Anchor::End, style.tick_pt, Run::regular(text_there)));
+        }
+    }
+    if let Some((runs, widest)) = label {
+        let at = [area.x - TICK - 2.0 * PAD - widest - 0.3 * style.label_pt, area.y + area.height / 2.0];
+        canvas.add(Shape::Text { at, anchor: Anchor::Middle, upwards: true, size: style.label_pt, runs });
+    }
+}
+
+/// The ticks of a scale `height` points tall, of a colour bar or of an axis: nice ones, and the upper end of a range from 0 to ln C in nats, named so,
 /// in place of those too near to it.
 pub(super) fn bar_ticks(range: [f64; 2], unit: &str, height: f64, style: &Style) -> Ticks {
     let room = (height / (2.5 * style.tick_pt)) as usize;
@@ -180,7 +201,7 @@ pub(super) fn colour_bar(canvas: &mut Canvas, area: Area, colours: ColourMap, ra
     canvas.add(Shape::Text { at, anchor: Anchor::Middle, upwards: true, size: style.label_pt, runs });
 }
 
-/// The names of the classes beside dots in their colours, in as few rows of equal columns as fit.
+/// Names beside their keys (dots, pieces of lines), in as few rows of equal columns as fit.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Legend {
     names: Vec<String>,
@@ -188,25 +209,30 @@ pub(super) struct Legend {
     columns: usize,
     column_width: f64,
     row_height: f64,
-    dot: f64,
+    key: f64,
     size: f64,
 }
 
 impl Legend {
-    /// The legend of some classes over `width` points; names that are too long end in "…".
-    pub fn new(classes: &[String], width: f64, style: &Style) -> Self {
+    /// The legend of some names over `width` points, where a key with the space after it takes `key` points; names that are
+    /// too long end in "…".
+    pub fn new(names: &[String], key: f64, width: f64, style: &Style) -> Self {
         let size = style.tick_pt;
-        let (dot, gap) = (0.32 * size, 1.2 * size);
-        let text = |width: f64| width - 3.0 * dot - gap;
-        let names: Vec<String> = classes.iter().map(|name| elide(name, Face::Regular, size, text(width))).collect();
+        let gap = 1.2 * size;
+        let names: Vec<String> = names.iter().map(|name| elide(name, Face::Regular, size, width - key - gap)).collect();
         let widest = names.iter().map(|name| Run::regular(name).width(size)).fold(0.0, f64::max);
-        let fitting = (((width + gap) / (widest + 3.0 * dot + gap)) as usize).max(1);
+        let fitting = (((width + gap) / (widest + key + gap)) as usize).max(1);
         // Ten classes, of which six fit in a row, stand in two rows of five.
         let rows = names.len().div_ceil(fitting).max(1);
         let columns = names.len().div_ceil(rows).max(1);
         // Short names are not torn apart over a wide figure.
-        let column_width = (width / columns as f64).min(widest + 3.0 * dot + 3.0 * size);
-        Self { names, widest, columns, column_width, row_height: 1.45 * size, dot, size }
+        let column_width = (width / columns as f64).min(widest + key + 3.0 * size);
+        Self { names, widest, columns, column_width, row_height: 1.45 * size, key, size }
+    }
+
+    /// The legend of classes, whose keys are [`class_dot`]s.
+    pub fn of_classes(classes: &[String], width: f64, style: &Style) -> Self {
+        Self::new(classes, 3.0 * DOT * style.tick_pt, width, style)
     }
 
     /// The height in points, with the space below.
@@ -214,17 +240,24 @@ impl Legend {
         self.names.len().div_ceil(self.columns) as f64 * self.row_height + 0.4 * self.size
     }
 
-    /// Draws it downwards from `y`, in the middle between two edges.
-    pub fn draw(&self, canvas: &mut Canvas, [left, right]: [f64; 2], y: f64) {
-        let gap = self.column_width - self.widest - 3.0 * self.dot;
+    /// Draws it downwards from `y`, in the middle between two edges; `key` draws the key of a number, given the middle of its
+    /// left edge.
+    pub fn draw(&self, canvas: &mut Canvas, [left, right]: [f64; 2], y: f64, key: impl Fn(&mut Canvas, usize, [f64; 2])) {
+        let gap = self.column_width - self.widest - self.key;
         let x = f64::midpoint(left, right) - (self.columns as f64 * self.column_width - gap) / 2.0;
-        for (class, name) in self.names.iter().enumerate() {
-            let left = x + (class % self.columns) as f64 * self.column_width;
-            let middle = y + ((class / self.columns) as f64 + 0.5) * self.row_height;
-            let stroke = Some(Stroke { colour: [90; 3], width: 0.35 });
-            canvas.add(Shape::Circle { centre: [left + self.dot, middle], radius: self.dot, fill: class_colour(class), stroke });
-            let at = [left + 3.0 * self.dot, middle + CAPITAL / 2.0 * self.size];
+        for (number, name) in self.names.iter().enumerate() {
+            let left = x + (number % self.columns) as f64 * self.column_width;
+            let middle = y + ((number / self.columns) as f64 + 0.5) * self.row_height;
+            key(canvas, number, [left, middle]);
+            let at = [left + self.key, middle + CAPITAL / 2.0 * self.size];
             canvas.add(text(at, Anchor::Start, self.size, Run::regular(name)));
         }
     }
+}
+
+/// The key of a class: a dot in its colour.
+pub(super) fn class_dot(canvas: &mut Canvas, class: usize, [left, middle]: [f64; 2], style: &Style) {
+    let radius = DOT * style.tick_pt;
+    let stroke = Some(Stroke { colour: [90; 3], width: 0.35 });
+    canvas.add(Shape::Circle { centre: [left + radius, middle], radius, fill: class_colour(class), stroke });
 }

@@ -77,6 +77,10 @@ pub enum Shape {
     Raster { area: Area, clip: Area, columns: usize, pixels: Vec<Rgb> },
     /// Dots in the order of their drawing.
     Markers { clip: Area, radius: f64, dots: Vec<([f64; 2], Rgb)> },
+    /// A line through points; `dashes` are the lengths of dashes and gaps in turn, in points, none for an unbroken line.
+    Polyline { clip: Area, points: Vec<[f64; 2]>, stroke: Stroke, dashes: Vec<f64> },
+    /// A filled polygon without an outline; `opacity` from 0 to 1.
+    Polygon { clip: Area, points: Vec<[f64; 2]>, fill: Rgb, opacity: f64 },
 }
 
 /// A drawing.
@@ -156,6 +160,16 @@ impl Shape {
                 } else if let Some((area, columns, pixels)) = dots_as_pixels(*clip, *radius, dots, dpi) {
                     image(svg, area, png_of(columns, &pixels, png::ColorType::Rgba));
                 }
+            }),
+            Self::Polyline { clip, points, stroke, dashes } => clipped(svg, index, *clip, |svg| {
+                let dashes: Vec<String> = dashes.iter().copied().map(number).collect();
+                let dashes = if dashes.is_empty() { String::new() } else { format!(" stroke-dasharray=\"{}\"", dashes.join(" ")) };
+                let (points, stroke) = (corners(points), outlined(Some(*stroke)));
+                put(svg, format_args!("<polyline points=\"{points}\" fill=\"none\" stroke-linejoin=\"round\"{stroke}{dashes}/>\n"));
+            }),
+            Self::Polygon { clip, points, fill, opacity } => clipped(svg, index, *clip, |svg| {
+                let (points, fill, opacity) = (corners(points), hex(*fill), number(*opacity));
+                put(svg, format_args!("<polygon points=\"{points}\" fill=\"{fill}\" fill-opacity=\"{opacity}\"/>\n"));
             }),
         }
     }
@@ -244,6 +258,11 @@ fn png_of(columns: usize, samples: &[u8], colour: png::ColorType) -> Vec<u8> {
     // Writing to memory cannot fail.
     let _ = encoder.write_header().and_then(|mut writer| writer.write_image_data(samples));
     file
+}
+
+fn corners(points: &[[f64; 2]]) -> String {
+    let pairs: Vec<String> = points.iter().map(|&[x, y]| format!("{},{}", number(x), number(y))).collect();
+    pairs.join(" ")
 }
 
 fn placed(area: Area) -> String {

@@ -92,6 +92,16 @@ static CLASSES: [Rgb; 10] = [
     [0xFF, 0xAA, 0xBB],
 ];
 
+/// Six colours for lines on white paper: those of Okabe & Ito (2008, *Color universal design*) but for yellow, which is too light
+/// there; black comes last, since frames and text have it.
+static LINES: [Rgb; 6] =
+    [[0x00, 0x72, 0xB2], [0xD5, 0x5E, 0x00], [0x00, 0x9E, 0x73], [0xCC, 0x79, 0xA7], [0x56, 0xB4, 0xE9], [0x00, 0x00, 0x00]];
+
+/// The colour of a line by its number; beyond six they repeat.
+pub fn line_colour(number: usize) -> Rgb {
+    LINES[number % LINES.len()]
+}
+
 /// The colour of a class; beyond ten classes they repeat.
 pub fn class_colour(class: usize) -> Rgb {
     CLASSES[class % CLASSES.len()]
@@ -196,6 +206,15 @@ mod tests {
         let set3 = [0x8d_d3c7, 0xff_ffb3, 0xbe_bada, 0xfb_8072, 0x80_b1d3, 0xfd_b462, 0xb3_de69, 0xfc_cde5, 0xd9_d9d9, 0xbc_80bd]
             .map(|code: u32| [(code >> 16) as u8, (code >> 8) as u8, code as u8]);
         assert!(smallest_distance(&set3) < 5.0);
+    }
+
+    #[test]
+    fn lines_stand_out_on_paper_and_are_told_apart_by_colour_blind_readers() {
+        assert!(smallest_distance(&LINES) > 15.0, "{}", smallest_distance(&LINES));
+        let with_paper = |colour: Rgb| smallest_distance(&[colour, [255; 3]]);
+        assert!(LINES.into_iter().all(|colour| with_paper(colour) > 30.0));
+        // The scheme's yellow does not.
+        assert!(with_paper([0xF0, 0xE4, 0x42]) < with_paper(LINES[4]));
     }
 
     #[test]

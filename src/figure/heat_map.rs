@@ -143,7 +143,7 @@ impl Layout {
         }
 
         let inner_width = side * count + lefts[1..].iter().sum::<f64>() + between * (count - 1.0);
-        let legend = panels.iter().find_map(|panel| panel.scatter).map(|scatter| Legend::new(scatter.classes, inner_width, style));
+        let legend = panels.iter().find_map(|panel| panel.scatter).map(|scatter| Legend::of_classes(scatter.classes, inner_width, style));
         let titles = panels.iter().any(|panel| panel.title.is_some());
         let line = LEADING * style.label_pt;
         let top = margin.max(0.5 * style.tick_pt)
@@ -176,7 +176,7 @@ impl Layout {
             y += LEADING * style.label_pt;
         }
         if let Some(legend) = &self.legend {
-            legend.draw(canvas, [first.x, last.right()], y);
+            legend.draw(canvas, [first.x, last.right()], y, |canvas, class, at| axes::class_dot(canvas, class, at, style));
         }
         for ((panel, &area), (z1, z2, labels)) in panels.iter().zip(&self.panels).zip(&self.ticks) {
             let view = &panel.map.view;
@@ -190,8 +190,8 @@ impl Layout {
                 canvas.add(dots(scatter, view, area));
             }
             axes::frame(canvas, area, style);
-            axes::lower_axis(canvas, area, view.z1, z1, style);
-            axes::left_axis(canvas, area, view.z2, z2, *labels, style);
+            axes::lower_axis(canvas, area, view.z1, z1, Some(axes::latent('₁')), style);
+            axes::left_axis(canvas, area, view.z2, z2, labels.map(|widest| (axes::latent('₂'), widest)), style);
         }
         let map = panels[0].map;
         let label = if map.unit.is_empty() { map.label.clone() } else { format!("{} ({})", map.label, map.unit) };
@@ -212,12 +212,8 @@ fn tallest(panels: &[Panel<'_>]) -> f64 {
 /// The ticks of a panel `side` points wide. The labels of z₂ are left out where the panel to the left has the same.
 fn panel_ticks(panels: &[Panel<'_>], index: usize, side: f64, style: &Style) -> (Ticks, Ticks, Option<f64>) {
     let view = &panels[index].map.view;
-    let most = |length: f64| ((length / (3.5 * style.tick_pt)) as usize).clamp(3, 9);
-    let mut z1 = nice_ticks(view.z1, most(side));
-    while z1.at.len() > 1 && 1.4 * z1.width(style.tick_pt) * z1.at.len() as f64 > side {
-        z1 = nice_ticks(view.z1, z1.at.len() - 1);
-    }
-    let z2 = nice_ticks(view.z2, most(side * proportion(view)));
+    let z1 = axes::lower_ticks(view.z1, side, style);
+    let z2 = nice_ticks(view.z2, axes::most_ticks(side * proportion(view), style));
     let repeated = index > 0 && panels[index - 1].map.view.z2 == view.z2;
     let labels = (!repeated).then(|| z2.width(style.tick_pt));
     (z1, z2, labels)

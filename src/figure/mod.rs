@@ -7,6 +7,7 @@ mod canvas;
 mod colour;
 mod document;
 mod heat_map;
+mod plot;
 pub mod provenance;
 mod text;
 mod venue;
@@ -16,9 +17,10 @@ mod tests;
 
 pub use axes::{Ticks, nice_ticks};
 pub use canvas::{Anchor, Area, Canvas, Shape, Stroke};
-pub use colour::{ColourMap, NOT_A_NUMBER, Rgb, class_colour, difference_colour};
+pub use colour::{ColourMap, NOT_A_NUMBER, Rgb, class_colour, difference_colour, line_colour};
 pub use document::{Document, Format, PRINT_DPI, check_dpi};
 pub use heat_map::{ColourRange, MapData, Options, Panel, Scatter, heat_map};
+pub use plot::{Axis, Plot, Sample, Series, Strip, histograms, plots};
 pub use text::{Face, Run};
 pub use venue::{Style, VENUES, Venue, Width};
 

@@ -194,7 +194,7 @@ fn resolutions_and_names_that_make_no_sense_are_refused() {
 }
 
 /// The boxes of the lines of text, from the baseline to the height of capitals: [left, right, top, bottom].
-fn text_boxes(canvas: &Canvas) -> Vec<([f64; 4], String)> {
+pub(super) fn text_boxes(canvas: &Canvas) -> Vec<([f64; 4], String)> {
     let boxed = |shape: &Shape| {
         let Shape::Text { at: [x, y], anchor, upwards, size, runs } = shape else { return None };
         let width: f64 = runs.iter().map(|run| run.width(*size)).sum();
