@@ -1,6 +1,6 @@
 //! Figures for print: a drawing, its files (PNG, SVG, PDF), and where they come from.
 //!
-//! Nothing here computes a measure: a [`Figure`] says what it [`Needs`], a job computes it, and the figure draws it.
+//! Nothing here computes a measure: a [`Figure`] says what it [`Needs`], a job computes it as [`Content`], and the figure draws it.
 
 mod axes;
 mod canvas;
@@ -35,15 +35,27 @@ pub enum Members {
     All,
 }
 
-/// What a figure is drawn from.
+/// What a figure is drawn from. A new kind of figure is a variant here and what computes it in [`crate::jobs`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Needs {
-    /// The key of the measure, such as `mutual_information`.
-    pub measure: &'static str,
-    /// Of which members.
-    pub members: Members,
-    /// Whether the training encodings lie over the map.
-    pub scatter: bool,
+pub enum Needs {
+    /// A measure over the latent plane.
+    Map {
+        /// The key of the measure, such as `mutual_information`.
+        measure: &'static str,
+        /// Of which members.
+        members: Members,
+        /// Whether the training encodings lie over the map.
+        scatter: bool,
+    },
+}
+
+/// What has been computed for a figure.
+#[derive(Clone, Copy, Debug)]
+pub enum Content<'a> {
+    /// A heat map, with encodings on top or without.
+    Map { map: &'a MapData, scatter: Option<Scatter<'a>> },
+    /// Strips of images, and plots below them.
+    Plots { strips: &'a [Strip], plots: &'a [Plot] },
 }
 
 /// A figure of the paper (Smith & Gal 2018).
@@ -69,7 +81,7 @@ static FIGURES: [Figure; 3] = [
         number: 1,
         title: "Mutual information and the training data",
         summary: "the mutual information of one dropout network over the latent plane, with the training encodings in class colours",
-        needs: Needs { measure: "mutual_information", members: Members::One, scatter: true },
+        needs: Needs::Map { measure: "mutual_information", members: Members::One, scatter: true },
         colours: ColourMap::Grey,
     },
     Figure {
@@ -77,7 +89,7 @@ static FIGURES: [Figure; 3] = [
         number: 4,
         title: "Predictive entropy",
         summary: "the predictive entropy of one dropout network over the latent plane",
-        needs: Needs { measure: "predictive_entropy", members: Members::One, scatter: false },
+        needs: Needs::Map { measure: "predictive_entropy", members: Members::One, scatter: false },
         colours: ColourMap::Viridis,
     },
     Figure {
@@ -85,7 +97,7 @@ static FIGURES: [Figure; 3] = [
         number: 6,
         title: "Mutual information of the ensemble",
         summary: "the mutual information of the ensemble of dropout networks over the latent plane",
-        needs: Needs { measure: "mutual_information", members: Members::All, scatter: false },
+        needs: Needs::Map { measure: "mutual_information", members: Members::All, scatter: false },
         colours: ColourMap::Viridis,
     },
 ];
@@ -104,12 +116,17 @@ impl Figure {
     /// Draws the figure from what it [`Needs`].
     ///
     /// # Errors
-    /// As [`heat_map`].
+    /// As [`heat_map`] and [`plots`].
     ///
     /// # Panics
-    /// As [`heat_map`], and when the encodings are missing or superfluous.
-    pub fn draw(&self, map: &MapData, scatter: Option<Scatter<'_>>, options: &Options) -> Result<Canvas> {
-        assert_eq!(scatter.is_some(), self.needs.scatter, "{} has encodings exactly where it needs them", self.name);
-        heat_map(&[Panel { title: None, map, scatter }], options)
+    /// As these, and when the content is of another kind, or the encodings are missing or superfluous.
+    pub fn draw(&self, content: Content<'_>, options: &Options) -> Result<Canvas> {
+        match (self.needs, content) {
+            (Needs::Map { scatter: needed, .. }, Content::Map { map, scatter }) => {
+                assert_eq!(scatter.is_some(), needed, "{} has encodings exactly where it needs them", self.name);
+                heat_map(&[Panel { title: None, map, scatter }], options)
+            }
+            (needs, _) => unreachable!("{} is drawn from {needs:?}", self.name),
+        }
     }
 }

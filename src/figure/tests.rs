@@ -39,7 +39,8 @@ impl Example {
     }
 
     fn draw(&self, figure: &Figure, options: &Options) -> Canvas {
-        figure.draw(&self.map, figure.needs.scatter.then(|| self.scatter()), options).unwrap()
+        let Needs::Map { scatter, .. } = figure.needs;
+        figure.draw(Content::Map { map: &self.map, scatter: scatter.then(|| self.scatter()) }, options).unwrap()
     }
 }
 

@@ -20,7 +20,7 @@ const STANDARD_ERROR: &str = "mutual_information_standard_error";
 impl Map {
     /// What made this map.
     pub fn provenance(&self, set: &ModelSet, engine: &str) -> Value {
-        provenance(set, engine, &self.settings, &json!({}))
+        provenance(set, engine, &self.settings, &self.settings.members, &json!({}))
     }
 
     /// Every measure that the map has, over all members, by key, and the standard error of the mutual information: \[rows, columns\] each.

@@ -1,0 +1,107 @@
+//! The figures: what they need is computed once for all that are asked for, and a document made of each.
+
+mod of_map;
+
+pub use of_map::map_data;
+
+use super::map::{Map, MapSettings, map};
+use super::{ModelSet, Observer};
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::figure::{ColourMap, ColourRange, Content, Document, Figure, Members, Needs, Options, Style};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// Everything that fixes figures, given the models.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FigureSettings {
+    /// The map under those of the latent plane; the members are those of a figure of all.
+    pub map: MapSettings,
+    /// Sizes.
+    pub style: Style,
+    /// The colours; those that suit the figure for `None`.
+    pub colours: Option<ColourMap>,
+    /// What the colours stand for.
+    pub range: ColourRange,
+    /// Whether the figure's title stands above it.
+    pub title: bool,
+}
+
+impl FigureSettings {
+    /// The members that a figure is about, by number.
+    fn members(&self, members: Members) -> Vec<usize> {
+        match members {
+            Members::One => self.map.members[..1].to_vec(),
+            Members::All => self.map.members.clone(),
+        }
+    }
+
+    /// How a figure is drawn.
+    fn options(&self, figure: &Figure) -> Options {
+        Options {
+            style: self.style,
+            colours: self.colours.unwrap_or(figure.colours),
+            range: self.range,
+            title: self.title.then(|| figure.title.to_owned()),
+        }
+    }
+}
+
+/// What has been computed so far, for the figures to come.
+#[derive(Default)]
+struct Computed {
+    map: Option<Map>,
+}
+
+/// Computes figures.
+///
+/// # Errors
+/// As [`map`], and when the models have no encodings where a figure needs them.
+pub fn figures(
+    set: &ModelSet,
+    engine: &mut dyn Engine,
+    wanted: &[&'static Figure],
+    settings: &FigureSettings,
+    observe: Observer<'_>,
+) -> Result<Vec<(&'static Figure, Document)>> {
+    let mut computed = Computed::default();
+    // What can be refused is refused before anything is computed.
+    if wanted.iter().any(|figure| matches!(figure.needs, Needs::Map { scatter: true, .. })) {
+        set.encodings()?;
+    }
+    let of_map = |figure: &&Figure| match figure.needs {
+        Needs::Map { members, .. } => Some(settings.members(members)),
+    };
+    if let Some(members) = wanted.iter().filter_map(of_map).max_by_key(Vec::len) {
+        computed.map = Some(map(set, engine, &MapSettings { members, ..settings.map.clone() }, observe)?);
+    }
+    wanted.iter().map(|figure| Ok((*figure, document(set, engine.name(), figure, &computed, settings)?))).collect()
+}
+
+fn document(set: &ModelSet, engine: &str, figure: &Figure, computed: &Computed, settings: &FigureSettings) -> Result<Document> {
+    match (figure.needs, computed) {
+        (Needs::Map { measure, members, scatter }, Computed { map: Some(map) }) => {
+            of_map::document(set, engine, figure, (measure, settings.members(members), scatter), map, settings)
+        }
+        (needs, _) => unreachable!("{needs:?} has been computed"),
+    }
+}
+
+/// The document of a figure.
+fn drawn(figure: &Figure, content: Content<'_>, settings: &FigureSettings, provenance: Value) -> Result<Document> {
+    Ok(Document { title: figure.title.to_owned(), canvas: figure.draw(content, &settings.options(figure))?, provenance })
+}
+
+/// What made a result: the program, the settings, the VAE and the members of these numbers; `more` is added at the top.
+pub fn provenance(set: &ModelSet, engine: &str, settings: &impl Serialize, members: &[usize], more: &Value) -> Value {
+    let names = members.iter().map(|&member| set.ensemble().members()[member].name.as_str());
+    let used: Vec<&str> = std::iter::once(set.descriptions[0].name()).chain(names).collect();
+    let hashes: serde_json::Map<String, Value> = used.iter().map(|&name| (name.to_owned(), set.hashes[name].clone().into())).collect();
+    let mut all = json!({
+        "program": "epistemap", "version": env!("CARGO_PKG_VERSION"), "engine": engine, "settings": settings, "models": hashes,
+    });
+    if let (Value::Object(all), Value::Object(more)) = (&mut all, more) {
+        all.extend(more.clone());
+    }
+    all
+}
