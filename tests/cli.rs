@@ -11,6 +11,8 @@ mod program;
 
 #[path = "cli/bad_input.rs"]
 mod bad_input;
+#[path = "cli/holes.rs"]
+mod holes;
 #[path = "cli/training.rs"]
 mod training;
 
@@ -243,6 +245,7 @@ fn a_newcomer_finds_every_verb_and_what_every_option_is_for() {
     for (verb, options) in [
         ("figures", &format!("--list --out --format --title --venue --width --dpi --colours --range {map}")[..]),
         ("map", &format!("--out --measure --dpi {map}")[..]),
+        ("holes", &format!("--measure --confident --covered --reference --json --out --garbage --curve --subsets --dpi {map}")[..]),
         ("evaluate", "--models --engine --dataset --data --images --samples --seed --json"),
         ("train vae", &format!("--hidden --latent --as-published {train}")[..]),
         ("train classifier", &format!("--channels --hidden --dropout {train}")[..]),

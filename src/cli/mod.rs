@@ -5,6 +5,7 @@ mod data;
 mod drawing;
 mod evaluate;
 mod figures;
+mod holes;
 mod map;
 mod progress;
 mod shared;
@@ -30,6 +31,7 @@ struct Cli {
 const EXAMPLES: &str = "Examples:
   epistemap figures --out figures --format pdf --venue uai
   epistemap map --grid 200 --extent=-6,6 --samples 100 --members 5 --out map.npz
+  epistemap holes --garbage 6 --out holes.pdf
   epistemap evaluate --json
   epistemap train classifier --seed 10 --out my-models/classifier-10
 
@@ -43,6 +45,8 @@ enum Verb {
     Figures(Box<figures::Figures>),
     /// Compute a map of the latent plane, as arrays (npz, csv) or as a picture (png, svg, pdf).
     Map(Box<map::Map>),
+    /// Find holes: where the models are sure although no data are there.
+    Holes(Box<holes::Holes>),
     /// Say how good the models are: accuracy, NLL, Brier, ECE, −ELBO.
     Evaluate(evaluate::Evaluate),
     /// Train a VAE, a classifier or an ensemble.
@@ -76,6 +80,7 @@ fn run(verb: Option<Verb>) -> Result<()> {
     match verb {
         Some(Verb::Figures(figures)) => figures.run(),
         Some(Verb::Map(map)) => map.run(),
+        Some(Verb::Holes(holes)) => holes.run(),
         Some(Verb::Evaluate(evaluate)) => evaluate.run(),
         Some(Verb::Train(train)) => train.run(),
         Some(Verb::Pack(pack)) => pack.run(),

@@ -4,6 +4,7 @@
 mod evaluate;
 mod export;
 mod figures;
+mod holes;
 mod live;
 mod map;
 mod models;
@@ -12,7 +13,11 @@ mod shared_engine;
 mod worker;
 
 pub use evaluate::{Evaluation, NamedScores, evaluate};
-pub use figures::{FigureSettings, figures, map_data};
+pub use figures::{FigureSettings, figures, hole_picture, hole_provenance, map_data};
+pub use holes::{
+    CurvePoint, CurveSettings, CurveThreshold, Garbage, Hole, HoleReport, HoleSettings, Holes, Reference, garbage, hole_curve, holes,
+    reference,
+};
 pub use live::{LiveMap, fill, fill_gaps};
 pub use map::{Map, MapSettings, map};
 pub use models::{ModelSet, decoded_digits};

@@ -9,5 +9,5 @@ mod view;
 pub use contours::contours;
 pub use density::Density;
 pub use encodings::{Encodings, ShippedEncodings};
-pub use nearest::Nearest;
+pub use nearest::{Nearest, Surroundings};
 pub use view::View;

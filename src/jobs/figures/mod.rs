@@ -1,7 +1,9 @@
 //! The figures: what they need is computed once for all that are asked for, and a document made of each.
 
+mod of_holes;
 mod of_map;
 
+pub use of_holes::{hole_picture, hole_provenance};
 pub use of_map::map_data;
 
 use super::map::{Map, MapSettings, map};
@@ -9,6 +11,7 @@ use super::{ModelSet, Observer};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::figure::{ColourMap, ColourRange, Content, Document, Figure, Members, Needs, Options, Style};
+use of_holes::Ground;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -51,6 +54,7 @@ impl FigureSettings {
 #[derive(Default)]
 struct Computed {
     map: Option<Map>,
+    ground: Option<Ground>,
 }
 
 /// Computes figures.
@@ -66,22 +70,42 @@ pub fn figures(
 ) -> Result<Vec<(&'static Figure, Document)>> {
     let mut computed = Computed::default();
     // What can be refused is refused before anything is computed.
-    if wanted.iter().any(|figure| matches!(figure.needs, Needs::Map { scatter: true, .. })) {
+    let of_holes = |figure: &&Figure| matches!(figure.needs, Needs::Garbage { .. } | Needs::HoleCurve { .. });
+    if wanted.iter().any(|figure| of_holes(figure) || matches!(figure.needs, Needs::Map { scatter: true, .. })) {
         set.encodings()?;
     }
     let of_map = |figure: &&Figure| match figure.needs {
         Needs::Map { members, .. } => Some(settings.members(members)),
+        Needs::Garbage { .. } | Needs::HoleCurve { .. } => Some(settings.members(Members::All)),
     };
     if let Some(members) = wanted.iter().filter_map(of_map).max_by_key(Vec::len) {
         computed.map = Some(map(set, engine, &MapSettings { members, ..settings.map.clone() }, observe)?);
     }
-    wanted.iter().map(|figure| Ok((*figure, document(set, engine.name(), figure, &computed, settings)?))).collect()
+    if let (Some(map), true) = (&computed.map, wanted.iter().any(of_holes)) {
+        computed.ground = Some(Ground::new(set, engine, &map.settings, observe)?);
+    }
+    wanted.iter().map(|figure| Ok((*figure, document(set, engine, figure, &computed, settings, observe)?))).collect()
 }
 
-fn document(set: &ModelSet, engine: &str, figure: &Figure, computed: &Computed, settings: &FigureSettings) -> Result<Document> {
+fn document(
+    set: &ModelSet,
+    engine: &mut dyn Engine,
+    figure: &Figure,
+    computed: &Computed,
+    settings: &FigureSettings,
+    observe: Observer<'_>,
+) -> Result<Document> {
     match (figure.needs, computed) {
-        (Needs::Map { measure, members, scatter }, Computed { map: Some(map) }) => {
-            of_map::document(set, engine, figure, (measure, settings.members(members), scatter), map, settings)
+        (Needs::Map { measure, members, scatter }, Computed { map: Some(map), .. }) => {
+            of_map::document(set, engine.name(), figure, (measure, settings.members(members), scatter), map, settings)
+        }
+        (Needs::Garbage { measure, images }, Computed { map: Some(map), ground: Some(ground) }) => {
+            let found = ground.garbage(engine, map, measure, images, observe)?;
+            of_holes::document(set, engine.name(), figure, &found, map, settings)
+        }
+        (Needs::HoleCurve { measure }, Computed { map: Some(map), ground: Some(ground) }) => {
+            let found = ground.curve(map, measure, observe)?;
+            of_holes::document(set, engine.name(), figure, &found, map, settings)
         }
         (needs, _) => unreachable!("{needs:?} has been computed"),
     }
