@@ -56,6 +56,9 @@ pub fn gallery(panel: &Panel<'_>, cards: &[Card], image_shape: [usize; 3], optio
         Area { x: gap, y: canvas.height + gap, width: width - 2.0 * gap, height: f64::INFINITY }
     };
     let [narrowest, widest] = SIDES.map(|side| side * style.tick_pt);
+    // Images are as wide as the text below them, but for a very long one.
+    let longest = cards.iter().flat_map(|card| &card.lines).map(|line| Run::regular(line).width(style.tick_pt)).fold(0.0, f64::max);
+    let narrowest = (longest + 0.1 * style.tick_pt).clamp(narrowest, widest);
     // The most columns that fit; beside the map, the fewest whose rows fit its height, so that images are as large as can be.
     let most = (((room.width + gap) / (narrowest + gap)) as usize).min(cards.len());
     let side = |columns: usize| ((room.width + gap) / columns as f64 - gap).min(widest);
