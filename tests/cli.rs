@@ -11,6 +11,8 @@ mod program;
 
 #[path = "cli/bad_input.rs"]
 mod bad_input;
+#[path = "cli/holes.rs"]
+mod holes;
 #[path = "cli/interpolate.rs"]
 mod interpolate;
 #[path = "cli/training.rs"]
@@ -251,6 +253,7 @@ fn a_newcomer_finds_every_verb_and_what_every_option_is_for() {
         ),
         ("interpolate", &format!("--from --to --from-class --to-class --from-index --to-index --paths --population {interpolate}")[..]),
         ("map", &format!("--out --measure --dpi {map}")[..]),
+        ("holes", &format!("--measure --confident --covered --reference --json --out --garbage --curve --subsets --dpi {map}")[..]),
         ("evaluate", "--models --engine --dataset --data --images --samples --seed --json"),
         ("train vae", &format!("--hidden --latent --as-published {train}")[..]),
         ("train classifier", &format!("--channels --hidden --dropout {train}")[..]),

@@ -26,15 +26,24 @@ impl Thresholds {
         if self.measure.rises_with_uncertainty() { value <= self.uncertainty } else { value >= self.uncertainty }
     }
 
-    /// How far a point is from belonging to a hole, as one number that is 0 at the edge and positive inside: the lesser of what
-    /// either threshold leaves, each as a part of its threshold. Its contour at 0 outlines the holes.
+    /// How far inside a hole a point is, as one number from −1 to 1 that is 0 at the edge: its contour at 0 outlines the holes. It is the
+    /// logarithm of the threshold over the value, the lesser of both thresholds', cut off at a factor of e: what is far beyond a
+    /// threshold shall not push the outline to the point before it.
     pub fn margin(&self, value: f64, density: f64) -> f64 {
-        let sign = if self.measure.rises_with_uncertainty() { 1.0 } else { -1.0 };
-        let scale = |threshold: f64| if threshold == 0.0 { 1.0 } else { threshold.abs() };
-        let sure = sign * (self.uncertainty - value) / scale(self.uncertainty);
-        let empty = (self.density - density) / scale(self.density);
-        // Unlike `min`, this lets NaN through.
-        if sure < empty || sure.is_nan() { sure } else { empty }
+        let within = |threshold: f64, value: f64| match (threshold > 0.0, value > 0.0) {
+            (true, true) => (threshold / value).ln().clamp(-1.0, 1.0),
+            (_, false) => 1.0,
+            (false, true) => -1.0,
+        };
+        if value.is_nan() || density.is_nan() {
+            return f64::NAN;
+        }
+        let sure = if self.measure.rises_with_uncertainty() {
+            within(self.uncertainty, value)
+        } else {
+            within(1.0 - self.uncertainty, 1.0 - value)
+        };
+        sure.min(within(self.density, density))
     }
 }
 
@@ -238,10 +247,9 @@ mod tests {
         let found = regions(&view(), &values, &density, &NONE, &near);
         assert!(found.len() == 1 && (found[0].area - 12.0).abs() < 1e-12);
         // At the threshold itself there is still no density.
-        density.iter_mut().for_each(|of| *of = of.min(0.01));
+        let density: Vec<f64> = density.into_iter().map(|of| of.min(0.01)).collect();
         assert_eq!(regions(&view(), &values, &density, &NONE, &near).len(), 2);
-        density.fill(0.02);
-        assert!(regions(&view(), &values, &density, &NONE, &near).is_empty());
+        assert!(regions(&view(), &values, &[0.02; 143], &NONE, &near).is_empty());
     }
 
     #[test]
@@ -276,7 +284,18 @@ mod tests {
         assert_eq!(regions(&view(), &values, &density, &high, &near).len(), 2);
         let low = Thresholds { uncertainty: 0.4, ..NONE };
         assert!(regions(&view(), &values, &density, &low, &near).is_empty(), "as mutual information, these are the uncertain ones");
-        assert!(high.margin(0.95, 0.0) > 0.0 && high.margin(0.8, 0.0) < 0.0 && NONE.margin(0.05, 0.02) < 0.0);
+        for (thresholds, value, density) in [
+            (high, 0.95, 0.0),
+            (high, 0.9, 0.01),
+            (high, 0.8, 0.0),
+            (NONE, 0.05, 0.02),
+            (NONE, 0.1, 0.01),
+            (NONE, 0.2, 0.0),
+            (NONE, 0.0, 0.0),
+        ] {
+            assert_eq!(thresholds.margin(value, density) >= 0.0, thresholds.hold(value, density), "{value} {density}");
+        }
+        assert!(NONE.margin(f64::NAN, 0.0).is_nan() && NONE.margin(0.0, f64::NAN).is_nan());
 
         let data = [0.2, 0.9, 0.6, 0.8, f32::NAN];
         let at = |measure, share| as_sure_as(measure, &data, share) as f32;

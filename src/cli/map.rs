@@ -4,7 +4,7 @@ use super::drawing::Drawing;
 use super::progress::Bar;
 use super::shared::{MapOptions, ModelOptions, choice};
 use crate::error::{Error, Result};
-use crate::figure::{Document, Format, Panel, check_dpi, heat_map};
+use crate::figure::{Document, Format, Layers, Panel, check_dpi, heat_map};
 use crate::files;
 use crate::jobs::{map, map_data};
 use crate::uncertainty::{Measure, Passes};
@@ -59,7 +59,8 @@ impl Map {
             Some(format) => {
                 let places: Vec<usize> = (0..settings.members.len()).collect();
                 let data = map_data(&map, measure, &places)?;
-                let canvas = heat_map(&[Panel { title: None, map: &data, scatter: None }], &self.drawing.options())?;
+                let canvas =
+                    heat_map(&[Panel { title: None, map: &data, scatter: None, layers: Layers::default() }], &self.drawing.options())?;
                 Document { title: measure.label().to_owned(), canvas, provenance }.write(&self.out, format, self.drawing.dpi)
             }
             None if extension == "npz" => files::write_atomically(&self.out, &map.to_npz(&self.out, &provenance)?),

@@ -5,6 +5,7 @@ mod data;
 mod drawing;
 mod evaluate;
 mod figures;
+mod holes;
 mod interpolate;
 mod map;
 mod progress;
@@ -32,6 +33,7 @@ const EXAMPLES: &str = "Examples:
   epistemap figures --out figures --format pdf --venue uai
   epistemap map --grid 200 --extent=-6,6 --samples 100 --members 5 --out map.npz
   epistemap interpolate --from-class 3 --to-class 5 --out curves.pdf
+  epistemap holes --garbage 6 --out holes.pdf
   epistemap evaluate --json
   epistemap train classifier --seed 10 --out my-models/classifier-10
 
@@ -47,6 +49,8 @@ enum Verb {
     Map(Box<map::Map>),
     /// Go from one image to another through latent space, pixel space and along a geodesic, and measure the uncertainty on the way.
     Interpolate(Box<interpolate::Interpolate>),
+    /// Find holes: where the models are sure although no data are there.
+    Holes(Box<holes::Holes>),
     /// Say how good the models are: accuracy, NLL, Brier, ECE, −ELBO.
     Evaluate(evaluate::Evaluate),
     /// Train a VAE, a classifier or an ensemble.
@@ -81,6 +85,7 @@ fn run(verb: Option<Verb>) -> Result<()> {
         Some(Verb::Figures(figures)) => figures.run(),
         Some(Verb::Map(map)) => map.run(),
         Some(Verb::Interpolate(interpolate)) => interpolate.run(),
+        Some(Verb::Holes(holes)) => holes.run(),
         Some(Verb::Evaluate(evaluate)) => evaluate.run(),
         Some(Verb::Train(train)) => train.run(),
         Some(Verb::Pack(pack)) => pack.run(),

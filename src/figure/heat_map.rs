@@ -3,6 +3,7 @@
 use super::axes::{self, LEADING, Legend, Ticks, nice_ticks};
 use super::canvas::{Anchor, Area, Canvas, Shape};
 use super::colour::{ColourMap, class_colour};
+use super::layers::Layers;
 use super::text::{CAPITAL, Face, Run, elide};
 use super::venue::Style;
 use crate::error::{Error, Result};
@@ -43,7 +44,7 @@ pub struct Scatter<'a> {
 }
 
 /// One heat map of a figure.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Panel<'a> {
     /// What stands above it.
     pub title: Option<&'a str>,
@@ -51,6 +52,8 @@ pub struct Panel<'a> {
     pub map: &'a MapData,
     /// What lies over them. The legend is that of the first panel that has one.
     pub scatter: Option<Scatter<'a>>,
+    /// What else lies over them.
+    pub layers: Layers,
 }
 
 /// Which values the ends of the colour map stand for.
@@ -189,6 +192,7 @@ impl Layout {
             if let Some(scatter) = panel.scatter {
                 canvas.add(dots(scatter, view, area));
             }
+            panel.layers.draw(canvas, view, area, style);
             axes::frame(canvas, area, style);
             axes::lower_axis(canvas, area, view.z1, z1, Some(axes::latent('₁')), style);
             axes::left_axis(canvas, area, view.z2, z2, labels.map(|widest| (axes::latent('₂'), widest)), style);

@@ -6,7 +6,9 @@ mod axes;
 mod canvas;
 mod colour;
 mod document;
+mod gallery;
 mod heat_map;
+mod layers;
 mod plot;
 pub mod provenance;
 mod text;
@@ -19,7 +21,9 @@ pub use axes::{Ticks, nice_ticks};
 pub use canvas::{Anchor, Area, Canvas, Shape, Stroke};
 pub use colour::{ColourMap, NOT_A_NUMBER, Rgb, class_colour, difference_colour, line_colour};
 pub use document::{Document, Format, PRINT_DPI, check_dpi};
+pub use gallery::{Card, gallery};
 pub use heat_map::{ColourRange, MapData, Options, Panel, Scatter, heat_map};
+pub use layers::{Layers, PlanePath};
 pub use plot::{Axis, Plot, Sample, Series, Strip, histograms, plots};
 pub use text::{Face, Run};
 pub use venue::{Style, VENUES, Venue, Width};
@@ -51,6 +55,18 @@ pub enum Needs {
     Interpolation { measures: &'static [&'static str], members: Members },
     /// Midpoints between many pairs of images, and histograms of measures (by their keys) of them.
     Population { measures: &'static [&'static str], members: Members },
+    /// The holes of the latent plane by a measure over all members, and garbage images of so many of the largest.
+    Garbage {
+        /// The key of the measure.
+        measure: &'static str,
+        /// How many images at the most.
+        images: usize,
+    },
+    /// The area of the holes by a measure against the number of members.
+    HoleCurve {
+        /// The key of the measure.
+        measure: &'static str,
+    },
 }
 
 /// What has been computed for a figure.
@@ -58,17 +74,19 @@ pub enum Needs {
 pub enum Content<'a> {
     /// A heat map, with encodings on top or without.
     Map { map: &'a MapData, scatter: Option<Scatter<'a>> },
+    /// A heat map with pins, and an image of each.
+    Gallery { panel: &'a Panel<'a>, cards: &'a [Card], image_shape: [usize; 3] },
     /// Strips of images, and plots below them.
     Plots { strips: &'a [Strip], plots: &'a [Plot] },
 }
 
-/// A figure of the paper (Smith & Gal 2018).
+/// A figure of the paper (Smith & Gal 2018), or one about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Figure {
     /// Its name on the command line and in file names.
     pub name: &'static str,
-    /// Its number in the paper.
-    pub number: u8,
+    /// Its number in the paper, where it is one of the paper's.
+    pub number: Option<u8>,
     /// Its title.
     pub title: &'static str,
     /// What it shows, in one line.
@@ -82,10 +100,10 @@ pub struct Figure {
 /// What the paper draws of interpolations.
 const ENTROPY_AND_INFORMATION: &[&str] = &["predictive_entropy", "mutual_information"];
 
-static FIGURES: [Figure; 5] = [
+static FIGURES: [Figure; 7] = [
     Figure {
         name: "figure-1",
-        number: 1,
+        number: Some(1),
         title: "Mutual information and the training data",
         summary: "the mutual information of one dropout network over the latent plane, with the training encodings in class colours",
         needs: Needs::Map { measure: "mutual_information", members: Members::One, scatter: true },
@@ -93,7 +111,7 @@ static FIGURES: [Figure; 5] = [
     },
     Figure {
         name: "figure-2",
-        number: 2,
+        number: Some(2),
         title: "Between two images",
         summary: "images between two of different classes, through latent space, through pixel space and along a geodesic, and their uncertainty",
         needs: Needs::Interpolation { measures: ENTROPY_AND_INFORMATION, members: Members::One },
@@ -101,7 +119,7 @@ static FIGURES: [Figure; 5] = [
     },
     Figure {
         name: "figure-3",
-        number: 3,
+        number: Some(3),
         title: "Midpoints between many pairs of images",
         summary: "the uncertainty of midpoints between images of different classes, through latent and through pixel space",
         needs: Needs::Population { measures: ENTROPY_AND_INFORMATION, members: Members::One },
@@ -109,23 +127,39 @@ static FIGURES: [Figure; 5] = [
     },
     Figure {
         name: "figure-4",
-        number: 4,
+        number: Some(4),
         title: "Predictive entropy",
         summary: "the predictive entropy of one dropout network over the latent plane",
         needs: Needs::Map { measure: "predictive_entropy", members: Members::One, scatter: false },
         colours: ColourMap::Viridis,
     },
     Figure {
+        name: "figure-5",
+        number: Some(5),
+        title: "Garbage that the models are sure of",
+        summary: "images decoded from the largest holes, with what the ensemble takes them for, and their places on the map",
+        needs: Needs::Garbage { measure: "mutual_information", images: 6 },
+        colours: ColourMap::Viridis,
+    },
+    Figure {
         name: "figure-6",
-        number: 6,
+        number: Some(6),
         title: "Mutual information of the ensemble",
         summary: "the mutual information of the ensemble of dropout networks over the latent plane",
         needs: Needs::Map { measure: "mutual_information", members: Members::All, scatter: false },
         colours: ColourMap::Viridis,
     },
+    Figure {
+        name: "hole-curve",
+        number: None,
+        title: "Hole area and the size of the ensemble",
+        summary: "the area of the holes against the number of ensemble members, figure 6 as a number",
+        needs: Needs::HoleCurve { measure: "mutual_information" },
+        colours: ColourMap::Viridis,
+    },
 ];
 
-/// Every figure, in the paper's order.
+/// Every figure, in the paper's order, then those that it has not.
 pub fn all() -> &'static [Figure] {
     &FIGURES
 }
@@ -147,11 +181,13 @@ impl Figure {
         match (self.needs, content) {
             (Needs::Map { scatter: needed, .. }, Content::Map { map, scatter }) => {
                 assert_eq!(scatter.is_some(), needed, "{} has encodings exactly where it needs them", self.name);
-                heat_map(&[Panel { title: None, map, scatter }], options)
+                heat_map(&[Panel { title: None, map, scatter, layers: Layers::default() }], options)
             }
-            (Needs::Interpolation { .. } | Needs::Population { .. }, Content::Plots { strips, plots: panels }) => {
-                plots(strips, panels, options)
-            }
+            (Needs::Garbage { .. }, Content::Gallery { panel, cards, image_shape }) => gallery(panel, cards, image_shape, options),
+            (
+                Needs::Interpolation { .. } | Needs::Population { .. } | Needs::HoleCurve { .. },
+                Content::Plots { strips, plots: panels },
+            ) => plots(strips, panels, options),
             (needs, _) => unreachable!("{} is drawn from {needs:?}", self.name),
         }
     }

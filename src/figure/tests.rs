@@ -39,8 +39,16 @@ impl Example {
     }
 
     fn draw(&self, figure: &Figure, options: &Options) -> Canvas {
+        let layers = Layers { pins: vec![("1".to_owned(), [3.0, -4.0])], ..Layers::default() };
+        let panel = Panel { title: None, map: &self.map, scatter: None, layers };
+        let card = Card { label: "1".to_owned(), image: vec![0.5; 6], lines: vec!["7: 99.0 %".to_owned()] };
+        let series = Series { points: vec![[1.0, 2.0], [2.0, 1.0]], ..Series::default() };
+        let plot =
+            Plot { title: None, x: Axis::new("Members", "", [1.0, 2.0]), y: Axis::new("Area", "z²", [0.0, 2.0]), series: vec![series] };
         let content = match figure.needs {
             Needs::Map { scatter, .. } => Content::Map { map: &self.map, scatter: scatter.then(|| self.scatter()) },
+            Needs::Garbage { .. } => Content::Gallery { panel: &panel, cards: &[card], image_shape: [1, 2, 3] },
+            Needs::HoleCurve { .. } => Content::Plots { strips: &[], plots: &[plot] },
             Needs::Interpolation { .. } | Needs::Population { .. } => {
                 let x = Axis::new("Entropy", "nats", [0.0, 2.0]);
                 Content::Plots { strips: &[], plots: &[histograms(&[("values", 0, &self.map.values)], x, "Share", 5)] }
@@ -262,8 +270,9 @@ fn no_text_is_clipped_and_none_overlaps_another() {
                         title: Some("(a) As long a title of a panel as ever there was, and longer than panels are wide"),
                         map: &example.map,
                         scatter: Some(example.scatter()),
+                        layers: Layers::default(),
                     };
-                    for panels in [vec![panel], vec![panel; 2]] {
+                    for panels in [vec![panel.clone()], vec![panel; 2]] {
                         let Ok(canvas) = heat_map(&panels, &options) else {
                             assert!(panels.len() > 1, "{} {z1:?}", venue.label);
                             continue;
@@ -288,9 +297,9 @@ fn no_text_is_clipped_and_none_overlaps_another() {
 #[test]
 fn too_many_panels_for_the_width_are_refused() {
     let example = Example::new(view(2, 2), 1, &["a"]);
-    let panel = Panel { title: None, map: &example.map, scatter: None };
-    assert!(heat_map(&[panel; 2], &Options::default()).is_ok());
-    assert!(heat_map(&[panel; 9], &Options::default()).unwrap_err().to_string().contains("9 panels"));
+    let panel = Panel { title: None, map: &example.map, scatter: None, layers: Layers::default() };
+    assert!(heat_map(&vec![panel.clone(); 2], &Options::default()).is_ok());
+    assert!(heat_map(&vec![panel; 9], &Options::default()).unwrap_err().to_string().contains("9 panels"));
 }
 
 #[test]
@@ -300,7 +309,7 @@ fn the_lowest_row_is_drawn_lowest_and_encodings_lie_where_they_belong() {
     let (points, labels, classes) = ([[0.0, 1.0], [9.0, 0.0]], [1, 0], ["a".to_owned(), "b".to_owned()]);
     let scatter = Scatter { points: &points, labels: &labels, classes: &classes };
     let options = Options { colours: ColourMap::Grey, ..Options::default() };
-    let canvas = heat_map(&[Panel { title: None, map: &map, scatter: Some(scatter) }], &options).unwrap();
+    let canvas = heat_map(&[Panel { title: None, map: &map, scatter: Some(scatter), layers: Layers::default() }], &options).unwrap();
     let raster = canvas.shapes.iter().find_map(|shape| match shape {
         Shape::Raster { area, clip, pixels, .. } => Some((*area, *clip, pixels)),
         _ => None,

@@ -4,6 +4,7 @@
 mod evaluate;
 mod export;
 mod figures;
+mod holes;
 mod inspect;
 mod interpolate;
 mod live;
@@ -17,7 +18,13 @@ mod tables;
 mod worker;
 
 pub use evaluate::{Evaluation, NamedScores, evaluate};
-pub use figures::{DataSource, FigureSettings, figures, interpolation_plots, map_data, population_plots, provenance};
+pub use figures::{
+    DataSource, FigureSettings, figures, hole_picture, hole_provenance, interpolation_plots, map_data, population_plots, provenance,
+};
+pub use holes::{
+    CurvePoint, CurveSettings, CurveThreshold, Garbage, Hole, HoleReport, HoleSettings, Holes, Reference, garbage, hole_curve, holes,
+    reference,
+};
 pub use inspect::{InspectSettings, Inspection, Neighbour, Subject, inspect, neighbours};
 pub use interpolate::{Curve, End, Interpolation, InterpolationSettings, Path, default_ends, image_end, interpolate, typical_image};
 pub use live::{LiveMap, fill, fill_gaps};

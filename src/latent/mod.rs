@@ -11,5 +11,5 @@ pub use contours::contours;
 pub use density::Density;
 pub use encodings::{Encodings, ShippedEncodings};
 pub use geodesic::{curve_energy, geodesic, straight_line};
-pub use nearest::Nearest;
+pub use nearest::{Nearest, Surroundings};
 pub use view::View;

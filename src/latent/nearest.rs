@@ -1,6 +1,6 @@
 //! The nearest encodings of any point of the plane.
 
-use super::Encodings;
+use super::{Density, Encodings};
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
@@ -10,6 +10,22 @@ use std::collections::BinaryHeap;
 pub struct Nearest {
     /// The points in the tree's order, each with its number in the encodings.
     tree: Vec<([f64; 2], u32)>,
+}
+
+/// What lies around a point of the plane: how dense the encodings are there, and which are the nearest.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Surroundings {
+    /// The density of the encodings.
+    pub density: Density,
+    /// The nearest of them.
+    pub nearest: Nearest,
+}
+
+impl Surroundings {
+    /// Takes in the encodings.
+    pub fn new(encodings: &Encodings) -> Self {
+        Self { density: Density::new(encodings), nearest: Nearest::new(encodings) }
+    }
 }
 
 /// An encoding at a squared distance, ordered by it; equal ones by their numbers, so that the answer is one answer.

@@ -122,7 +122,7 @@ fn draw_strip(canvas: &mut Canvas, strip: &Strip, area: Area, style: &Style) {
     for (number, image) in strip.images.chunks_exact(channels * rows * columns).enumerate() {
         let (x, y) = (area.x + place * (number as f64 + (1.0 - FILLED) / 2.0), area.y + area.height * (1.0 - FILLED) / 2.0);
         let there = Area { x, y, width: FILLED * place, height: FILLED * area.height };
-        let pixels = (0..rows * columns).map(|pixel| colour(image, pixel, channels)).collect();
+        let pixels = (0..rows * columns).map(|pixel| pixel_colour(image, pixel, channels)).collect();
         canvas.add(Shape::Raster { area: there, clip: there, columns, pixels });
     }
     let at = [area.x - 0.5 * style.tick_pt, area.y + area.height / 2.0 + CAPITAL / 2.0 * style.tick_pt];
@@ -131,7 +131,7 @@ fn draw_strip(canvas: &mut Canvas, strip: &Strip, area: Area, style: &Style) {
 }
 
 /// The colour of a pixel of an image [channels, pixels].
-fn colour(image: &[f32], pixel: usize, channels: usize) -> Rgb {
+pub(in crate::figure) fn pixel_colour(image: &[f32], pixel: usize, channels: usize) -> Rgb {
     let value = |channel: usize| image[channel * (image.len() / channels) + pixel];
     let byte = |value: f32| (value.clamp(0.0, 1.0) * 255.0).round() as u8;
     if channels == 3 {

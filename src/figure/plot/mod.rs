@@ -5,6 +5,8 @@ mod layout;
 #[cfg(test)]
 mod tests;
 
+pub(super) use draw::pixel_colour;
+
 use super::canvas::Canvas;
 use super::heat_map::Options;
 use crate::error::Result;

@@ -1,8 +1,10 @@
 //! The figures: what they need is computed once for all that are asked for, and a document made of each.
 
+mod of_holes;
 mod of_map;
 mod of_plots;
 
+pub use of_holes::{hole_picture, hole_provenance};
 pub use of_map::map_data;
 pub use of_plots::{interpolation_plots, population_plots};
 
@@ -15,6 +17,7 @@ use crate::data::Dataset;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::figure::{ColourMap, ColourRange, Content, Document, Figure, Members, Needs, Options, Style};
+use of_holes::Ground;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -67,6 +70,7 @@ struct Computed {
     /// With the images at its ends, for the provenance.
     interpolation: Option<(Interpolation, Value)>,
     population: Option<Population>,
+    ground: Option<Ground>,
 }
 
 /// Computes figures.
@@ -84,14 +88,19 @@ pub fn figures(
 ) -> Result<Vec<(&'static Figure, Document)>> {
     // What can be refused is refused before anything is computed or loaded.
     check(set, settings.map.samples, &settings.map.members)?;
-    if wanted.iter().any(|figure| matches!(figure.needs, Needs::Map { scatter: true, .. })) {
+    let of_holes = |figure: &&Figure| matches!(figure.needs, Needs::Garbage { .. } | Needs::HoleCurve { .. });
+    if wanted.iter().any(|figure| of_holes(figure) || matches!(figure.needs, Needs::Map { scatter: true, .. })) {
         set.encodings()?;
     }
     // Of each kind, what the figure with the most members needs serves all.
     let members = |of: fn(Needs) -> Option<Members>| {
         wanted.iter().filter_map(|figure| of(figure.needs)).map(|members| settings.members(members)).max_by_key(Vec::len)
     };
-    let of_map = members(|needs| if let Needs::Map { members, .. } = needs { Some(members) } else { None });
+    let of_map = members(|needs| match needs {
+        Needs::Map { members, .. } => Some(members),
+        Needs::Garbage { .. } | Needs::HoleCurve { .. } => Some(Members::All),
+        _ => None,
+    });
     let of_interpolation = members(|needs| if let Needs::Interpolation { members, .. } = needs { Some(members) } else { None });
     let of_population = members(|needs| if let Needs::Population { members, .. } = needs { Some(members) } else { None });
     let MapSettings { samples, seed, masks, .. } = settings.map;
@@ -111,19 +120,37 @@ pub fn figures(
     if let Some(members) = of_map {
         computed.map = Some(map(set, engine, &MapSettings { members, ..settings.map.clone() }, observe)?);
     }
-    wanted.iter().map(|figure| Ok((*figure, document(set, engine.name(), figure, &computed, settings)?))).collect()
+    if let (Some(map), true) = (&computed.map, wanted.iter().any(of_holes)) {
+        computed.ground = Some(Ground::new(set, engine, &map.settings, observe)?);
+    }
+    wanted.iter().map(|figure| Ok((*figure, document(set, engine, figure, &computed, settings, observe)?))).collect()
 }
 
-fn document(set: &ModelSet, engine: &str, figure: &Figure, computed: &Computed, settings: &FigureSettings) -> Result<Document> {
+fn document(
+    set: &ModelSet,
+    engine: &mut dyn Engine,
+    figure: &Figure,
+    computed: &Computed,
+    settings: &FigureSettings,
+    observe: Observer<'_>,
+) -> Result<Document> {
     match (figure.needs, computed) {
         (Needs::Map { measure, members, scatter }, Computed { map: Some(map), .. }) => {
-            of_map::document(set, engine, figure, (measure, settings.members(members), scatter), map, settings)
+            of_map::document(set, engine.name(), figure, (measure, settings.members(members), scatter), map, settings)
         }
         (Needs::Interpolation { measures, members }, Computed { interpolation: Some((interpolation, images)), .. }) => {
-            of_plots::interpolation(set, engine, figure, (measures, settings.members(members)), (interpolation, images), settings)
+            of_plots::interpolation(set, engine.name(), figure, (measures, settings.members(members)), (interpolation, images), settings)
         }
         (Needs::Population { measures, members }, Computed { population: Some(population), .. }) => {
-            of_plots::population(set, engine, figure, (measures, settings.members(members)), population, settings)
+            of_plots::population(set, engine.name(), figure, (measures, settings.members(members)), population, settings)
+        }
+        (Needs::Garbage { measure, images }, Computed { map: Some(map), ground: Some(ground), .. }) => {
+            let found = ground.garbage(engine, map, measure, images, observe)?;
+            of_holes::document(set, engine.name(), figure, &found, map, settings)
+        }
+        (Needs::HoleCurve { measure }, Computed { map: Some(map), ground: Some(ground), .. }) => {
+            let found = ground.curve(map, measure, observe)?;
+            of_holes::document(set, engine.name(), figure, &found, map, settings)
         }
         (needs, _) => unreachable!("{needs:?} has been computed"),
     }

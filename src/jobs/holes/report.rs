@@ -1,0 +1,81 @@
+//! What is written about holes: JSON and CSV.
+
+use super::super::ModelSet;
+use super::{CurvePoint, Garbage, Hole, Holes};
+use crate::figure::provenance::{JSON_KEY, csv_line};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+
+/// All that was found about the holes of a map.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HoleReport {
+    /// The holes.
+    pub holes: Holes,
+    /// Garbage images of the first of them.
+    pub garbage: Vec<Garbage>,
+    /// The area against the number of members, where it was asked for.
+    pub curve: Option<Vec<CurvePoint>>,
+    /// What made it.
+    pub provenance: Value,
+}
+
+impl HoleReport {
+    /// One object: `holes` (the largest first), `thresholds`, `area`, `share`, `curve` (or null), `provenance`. Numbers of points
+    /// count from the lowest z₁ and z₂ along rows of the grid; areas are in units of z².
+    pub fn to_json(&self, set: &ModelSet) -> Value {
+        let classes = set.ensemble().classes();
+        let prediction =
+            |class: usize, confidence: f64| json!({ "class": classes[class], "class_number": class, "confidence": confidence });
+        let with = |mut to: Value, more: Value| {
+            if let (Value::Object(to), Value::Object(more)) = (&mut to, more) {
+                to.extend(more);
+            }
+            to
+        };
+        let garbage = |garbage: &Garbage| {
+            let measures: serde_json::Map<String, Value> =
+                garbage.measures.iter().map(|(measure, value)| (measure.key().to_owned(), (*value).into())).collect();
+            let rest = json!({
+                "z": garbage.z, "distance": garbage.distance, "measures": measures, "probabilities": garbage.probabilities,
+                "image": garbage.image, "image_shape": set.vae.image_shape(),
+            });
+            with(prediction(garbage.class, garbage.confidence), rest)
+        };
+        let hole = |(number, hole): (usize, &Hole)| {
+            let region = &hole.region;
+            let rest = json!({
+                "number": number + 1, "area": region.area, "peak": region.peak, "uncertainty": region.uncertainty,
+                "distance": hole.distance, "centre": region.centre, "touches_border": region.touches_border, "points": region.cells.len(),
+                "garbage": self.garbage.iter().find(|garbage| garbage.hole == number).map(garbage),
+            });
+            with(prediction(hole.class, hole.confidence), rest)
+        };
+        let Holes { settings, thresholds, list, area, share, .. } = &self.holes;
+        json!({
+            "measure": settings.measure, "confident": settings.confident, "covered": settings.covered, "thresholds": {
+                "uncertainty": thresholds.uncertainty, "density": thresholds.density,
+            },
+            "area": area, "share": share, "holes": list.iter().enumerate().map(hole).collect::<Vec<_>>(), "curve": self.curve,
+            JSON_KEY: self.provenance,
+        })
+    }
+
+    /// The provenance, a header, then one line for each hole.
+    pub fn to_csv(&self, set: &ModelSet) -> String {
+        let mut text =
+            csv_line(&self.provenance) + "number,area,class,confidence,uncertainty,z1,z2,distance,centre_z1,centre_z2,touches_border\n";
+        for (number, Hole { region, class, confidence, distance }) in self.holes.list.iter().enumerate() {
+            let ([z1, z2], [centre1, centre2]) = (region.peak, region.centre);
+            let (number, area, class) = (number + 1, region.area, csv_field(&set.ensemble().classes()[*class]));
+            let (uncertainty, border) = (region.uncertainty, region.touches_border);
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{number},{area},{class},{confidence},{uncertainty},{z1},{z2},{distance},{centre1},{centre2},{border}");
+        }
+        text
+    }
+}
+
+/// A field that commas, quotes and line ends may stand in (RFC 4180).
+fn csv_field(text: &str) -> String {
+    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+}

@@ -1,0 +1,105 @@
+//! `epistemap holes`, and the figures of holes.
+
+use crate::program::Desk;
+use crate::{CLASSES, IMAGE_SHAPE};
+use serde_json::Value;
+
+const HOLES: &str = "holes --models models --grid 9 --extent=-6,6 --samples 4 --confident 1";
+
+#[test]
+fn holes_are_listed_as_json_with_thresholds_curve_and_garbage() {
+    let desk = Desk::with_models(IMAGE_SHAPE, CLASSES);
+    let [out, err] = desk.succeeds(&format!("{HOLES} --json --garbage 1 --curve --subsets 3"));
+    assert_eq!(err, "");
+    let result: Value = serde_json::from_str(&out).unwrap();
+    let number = |of: &Value| of.as_f64().unwrap_or_else(|| panic!("no number: {of}"));
+    let list = result["holes"].as_array().unwrap();
+    assert!(!list.is_empty());
+    let sum: f64 = list.iter().map(|hole| number(&hole["area"])).sum();
+    assert!((sum - number(&result["area"])).abs() < 1e-9 && (sum / 144.0 - number(&result["share"])).abs() < 1e-9);
+    for hole in list {
+        let threshold = number(&result["thresholds"]["uncertainty"]);
+        assert!(number(&hole["uncertainty"]) <= threshold && number(&hole["distance"]) > 0.0, "{hole}");
+        assert!((1.0 / CLASSES as f64 - 1e-6..=1.0).contains(&number(&hole["confidence"])), "{hole}");
+        assert!(hole["peak"].as_array().is_some_and(|peak| peak.len() == 2) && hole["class"].is_string());
+    }
+    let garbage = &list[0]["garbage"];
+    assert_eq!(garbage["image"].as_array().unwrap().len(), IMAGE_SHAPE.iter().product::<usize>());
+    assert!(garbage["measures"]["mutual_information"].is_f64() && garbage["measures"]["deterministic_entropy"].is_f64());
+    assert!(list.iter().skip(1).all(|hole| hole["garbage"].is_null()));
+    let curve = result["curve"].as_array().unwrap();
+    assert_eq!((curve.len(), &curve[0]["subsets"], &curve[1]["subsets"]), (2, &Value::from(2), &Value::from(1)));
+    assert!((number(&curve[1]["mean"]) - sum).abs() < 1e-9, "all members are one subset");
+
+    let [again, _] = desk.succeeds(&format!("{HOLES} --json --garbage 1 --curve --subsets 3"));
+    assert!(again == out);
+    let [other, _] = desk.succeeds(&format!("{HOLES} --json --seed 9"));
+    let other: Value = serde_json::from_str(&other).unwrap();
+    assert!(other["area"] != result["area"] && other["curve"].is_null());
+}
+
+#[test]
+fn every_format_of_holes_carries_its_settings() {
+    let desk = Desk::with_models(IMAGE_SHAPE, CLASSES);
+    for extension in ["json", "csv", "png", "svg", "pdf"] {
+        let file = format!("holes.{extension}");
+        assert_eq!(desk.succeeds(&format!("{HOLES} --measure predictive_entropy --garbage 2 --out {file}")), ["", ""]);
+        let [provenance, _] = desk.succeeds(&format!("provenance {file}"));
+        let provenance: Value = serde_json::from_str(&provenance).unwrap();
+        assert_eq!((&provenance["holes"]["measure"], &provenance["holes"]["covered"]), (&"predictive_entropy".into(), &0.99.into()));
+        assert_eq!(provenance["settings"]["view"]["columns"], 9);
+    }
+    let csv = String::from_utf8(desk.read("holes.csv")).unwrap();
+    let list: Value = serde_json::from_slice(&desk.read("holes.json")).unwrap();
+    assert!(csv.lines().nth(1).unwrap().starts_with("number,area,class,"));
+    assert_eq!(csv.lines().count(), 2 + list["holes"].as_array().unwrap().len());
+
+    let [table, _] = desk.succeeds(&format!("{HOLES} --curve --garbage 1 --measure maximum_probability"));
+    for words in ["z², ", "maximum probability ≥", "density of encodings ≤", "Garbage in hole 1", "subsets"] {
+        assert!(table.contains(words), "'{words}' in {table}");
+    }
+}
+
+#[test]
+fn figures_of_holes_are_written() {
+    let desk = Desk::with_models(IMAGE_SHAPE, CLASSES);
+    let line = "figures figure-5 hole-curve --models models --grid 9 --samples 4 --format svg --out";
+    desk.succeeds(&format!("{line} once"));
+    desk.succeeds(&format!("{line} twice"));
+    for name in ["figure-5", "hole-curve"] {
+        let once = desk.read(&format!("once/{name}.svg"));
+        assert!(once == desk.read(&format!("twice/{name}.svg")));
+        let [provenance, _] = desk.succeeds(&format!("provenance once/{name}.svg"));
+        let provenance: Value = serde_json::from_str(&provenance).unwrap();
+        assert_eq!((&provenance["figure"], &provenance["holes"]["confident"]), (&name.into(), &0.95.into()));
+    }
+    let curve = String::from_utf8(desk.read("once/hole-curve.svg")).unwrap();
+    assert!(curve.contains("Ensemble members") && curve.contains("Area of holes"));
+}
+
+#[test]
+fn what_makes_no_sense_of_holes_is_refused() {
+    let desk = Desk::with_models(IMAGE_SHAPE, CLASSES);
+    for (setting, named) in [
+        ("--confident 1.5", "--confident"),
+        ("--confident nan", "--confident"),
+        ("--confident=-0.1", "--confident"),
+        ("--covered 0", "--covered"),
+        ("--covered inf", "--covered"),
+        ("--reference 0", "--reference"),
+        ("--subsets 0 --curve", "--subsets"),
+        ("--out holes.npz", "holes.npz"),
+        ("--out holes", "holes"),
+        ("--curve --out holes.png", "hole-curve"),
+        ("--dpi 0 --out holes.png", "--dpi"),
+    ] {
+        let sentence = desk.refuses(&format!("holes --models models --grid 3 --samples 1 {setting}"));
+        assert!(sentence.contains(named), "'{named}' in {sentence}");
+    }
+    for setting in ["--confident x", "--measure nonsense", "--garbage=-1", "--curve-threshold nonsense"] {
+        desk.misunderstands(&format!("holes --models models {setting}"));
+    }
+    std::fs::remove_file(desk.path("models/encodings.safetensors")).unwrap();
+    assert!(desk.refuses("holes --models models --grid 3 --samples 1").contains("encodings.safetensors"));
+    assert!(desk.refuses("figures hole-curve --models models --grid 3 --samples 1").contains("encodings.safetensors"));
+}
