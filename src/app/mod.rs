@@ -5,6 +5,7 @@ mod dialogs;
 mod encoded;
 pub mod headless;
 mod history;
+mod holes;
 mod images;
 mod inspector;
 mod interpolation;
@@ -71,5 +72,6 @@ pub fn panels(wake: &Wake) -> Result<Vec<Box<dyn Panel>>> {
         Box::new(inspector::Inspector::new(wake)?),
         Box::new(interpolation::Interpolations::new(wake)?),
         Box::new(population::Populations::new(wake)?),
+        Box::new(holes::HolePanel::new(wake)?),
     ])
 }

@@ -3,8 +3,8 @@
 use super::map::Values;
 use super::session::Session;
 use crate::data::Dataset;
-use crate::jobs::{LiveMap, ModelSet, SharedEngine, Status, Wake};
-use crate::latent::{Density, Nearest};
+use crate::jobs::{Holes, LiveMap, ModelSet, SharedEngine, Status, Wake};
+use crate::latent::Surroundings;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -55,9 +55,11 @@ pub struct Scope {
     pub data: Option<Arc<Dataset>>,
     /// The density of the training encodings, and a search for the nearest of them; they come a moment after the start, where the models
     /// have encodings.
-    pub density: Option<Arc<Density>>,
-    /// As above.
-    pub nearest: Option<Arc<Nearest>>,
+    pub surroundings: Option<Arc<Surroundings>>,
+    /// The holes of the maps that are shown, where somebody looks at them.
+    pub holes: Vec<Arc<Holes>>,
+    /// The name of the tab that is open.
+    pub open_tab: String,
     /// The latent point under the pointer, in whichever panel it is: every map marks it.
     pub cursor: Option<[f64; 2]>,
     /// The map that the pointer is on.
@@ -86,8 +88,9 @@ impl Scope {
             settings_changed: false,
             values: Vec::new(),
             data: None,
-            density: None,
-            nearest: None,
+            surroundings: None,
+            holes: Vec::new(),
+            open_tab: String::new(),
             cursor: None,
             cursor_map: None,
             pinned: [None, None],

@@ -177,6 +177,7 @@ impl Window {
         if let Some(live) = &self.scope.live {
             live.look_at(looked_at(&self.scope.session));
         }
+        self.scope.open_tab.clone_from(&self.preferences.tab);
         for panel in &mut self.panels {
             panel.logic(ctx, &mut self.scope);
         }
@@ -247,7 +248,7 @@ impl Window {
         let Self { panels, scope, preferences, .. } = self;
         // What does not fit is left out, the map last.
         if size.y >= 420.0 && panels.iter().any(|panel| panel.place() == Place::Tab) {
-            Side::bottom("tabs").resizable(true).default_size(230.0).size_range(90.0..=size.y * 0.6).show(ui, |ui| {
+            Side::bottom("tabs").resizable(true).default_size(252.0).size_range(90.0..=size.y * 0.6).show(ui, |ui| {
                 chrome::tabs(ui, panels, scope, preferences);
             });
         }

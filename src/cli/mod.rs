@@ -2,6 +2,7 @@
 
 mod bench;
 mod data;
+mod decode;
 mod drawing;
 mod evaluate;
 mod figures;
@@ -51,6 +52,8 @@ enum Verb {
     Interpolate(Box<interpolate::Interpolate>),
     /// Find holes: where the models are sure although no data are there.
     Holes(Box<holes::Holes>),
+    /// Decode latent points into an image.
+    Decode(decode::Decode),
     /// Say how good the models are: accuracy, NLL, Brier, ECE, −ELBO.
     Evaluate(evaluate::Evaluate),
     /// Train a VAE, a classifier or an ensemble.
@@ -86,6 +89,7 @@ fn run(verb: Option<Verb>) -> Result<()> {
         Some(Verb::Map(map)) => map.run(),
         Some(Verb::Interpolate(interpolate)) => interpolate.run(),
         Some(Verb::Holes(holes)) => holes.run(),
+        Some(Verb::Decode(decode)) => decode.run(),
         Some(Verb::Evaluate(evaluate)) => evaluate.run(),
         Some(Verb::Train(train)) => train.run(),
         Some(Verb::Pack(pack)) => pack.run(),

@@ -34,6 +34,7 @@ pub struct MapSettings {
 
 /// A map. The members are kept apart, so that any subset of them is a sum over it. Points that have not been asked yet have
 /// statistics of no draws, so a map is valid at every moment of its making.
+#[derive(Clone, Debug)]
 pub struct Map {
     /// What was asked for.
     pub settings: MapSettings,

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::jobs::{
     InspectSettings, Inspection, ModelSet, Neighbour, Observer, SharedEngine, Status, Subject, Wake, Worker, inspect, neighbours,
 };
-use crate::latent::Nearest;
+use crate::latent::Surroundings;
 use crate::uncertainty::Measure;
 use eframe::egui::Context;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ struct Question {
     settings: InspectSettings,
     set: Arc<ModelSet>,
     engine: Arc<SharedEngine>,
-    nearest: Option<Arc<Nearest>>,
+    surroundings: Option<Arc<Surroundings>>,
     /// For an image of the data.
     data: Option<Arc<Dataset>>,
 }
@@ -41,7 +41,7 @@ impl PartialEq for Question {
         (&self.pin, &self.settings) == (&other.pin, &other.settings)
             && Arc::ptr_eq(&self.set, &other.set)
             && Arc::ptr_eq(&self.engine, &other.engine)
-            && same(self.nearest.as_ref(), other.nearest.as_ref())
+            && same(self.surroundings.as_ref(), other.surroundings.as_ref())
             && same(self.data.as_ref(), other.data.as_ref())
     }
 }
@@ -187,7 +187,7 @@ impl Probe {
             settings: InspectSettings { members, samples: session.samples, seed: session.seed, masks: session.masks },
             set: Arc::clone(&scope.set),
             engine: Arc::clone(&scope.engine),
-            nearest: scope.nearest.clone(),
+            surroundings: scope.surroundings.clone(),
             data: scope.data.clone().filter(|_| is_data),
         };
         let waits_for_data = is_data && question.data.is_none();
@@ -251,7 +251,7 @@ impl Probe {
 }
 
 fn answer(question: &Question, settings: &InspectSettings, observe: Observer<'_>) -> Result<Answer> {
-    let Question { pin, set, engine, nearest, data, .. } = question;
+    let Question { pin, set, engine, surroundings, data, .. } = question;
     let engine = &mut engine.foreground();
     let shape = set.vae.image_shape();
     let shape = [shape[0], shape[1], shape[2]];
@@ -271,8 +271,8 @@ fn answer(question: &Question, settings: &InspectSettings, observe: Observer<'_>
         }
     };
     let inspection = inspect(set, engine, subject, settings, observe)?;
-    let neighbours = match nearest {
-        Some(nearest) => neighbours(set, engine, nearest, inspection.z, NEIGHBOURS)?,
+    let neighbours = match surroundings {
+        Some(around) => neighbours(set, engine, &around.nearest, inspection.z, NEIGHBOURS)?,
         None => Vec::new(),
     };
     Ok(Answer { pin: pin.clone(), inspection, neighbours, label, notes })

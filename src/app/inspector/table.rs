@@ -44,18 +44,18 @@ pub fn show(ui: &mut Ui, scope: &Scope, shown: [Option<&Shown>; 2]) {
 
 /// How far the pins are from the data.
 fn surroundings(ui: &mut Ui, scope: &Scope, shown: [Option<&Shown>; 2], short: bool) {
-    let text = scope.density.as_ref().map_or_else(
+    let text = scope.surroundings.as_ref().map_or_else(
         || "The density of the training encodings is not known yet, or the models have no encodings.".to_owned(),
-        |density| {
+        |around| {
             format!(
                 "The natural logarithm of the training encodings' density per unit of z² (Gaussian kernels of σ = {:.3}); −∞ beyond five σ \
                  from all of them.",
-                density.bandwidth()
+                around.density.bandwidth()
             )
         },
     );
     ui.label(if short { "ln q(z)" } else { "Log-density ln q(z)" }).on_hover_text(text);
-    numbers(ui, shown.map(|shown| Some(scope.density.as_ref()?.log_at(shown?.inspection.z))));
+    numbers(ui, shown.map(|shown| Some(scope.surroundings.as_ref()?.density.log_at(shown?.inspection.z))));
     ui.label("");
     ui.end_row();
     ui.label(if short { "distance" } else { "Distance to the data" })

@@ -5,7 +5,7 @@ use crate::app::scope::Scope;
 use crate::app::session::{Pin, Session};
 use crate::app::{Panel, Start, Storage, Window, inspector};
 use crate::jobs::{ModelSet, Progress, SharedEngine, Status, Wake, decoded_digits};
-use crate::latent::Nearest;
+use crate::latent::Surroundings;
 use eframe::egui::{Event, Modifiers, Pos2, pos2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
@@ -95,7 +95,7 @@ fn a_click_on_the_map_pins_a_point_and_says_what_it_is() {
         assert!(harness.query_by_label(&format!("class {class}: {mean:.2}")).is_some(), "class {class}: {mean:.2}");
     }
     wait(&mut harness, "the neighbours", |harness| says(harness, "Training image "));
-    wait(&mut harness, "the density", |harness| scope(harness).density.is_some());
+    wait(&mut harness, "the density", |harness| scope(harness).surroundings.is_some());
 
     // The other pin comes with the shift key, and goes with its button.
     harness.event(Event::ModifiersChanged(Modifiers::SHIFT));
@@ -158,8 +158,8 @@ fn nothing_is_asked_twice_and_members_cost_nothing() {
     let wake: Wake = Arc::new(|| {});
     let engine = SharedEngine::open("cpu", &set).unwrap();
     let session = Session { samples: 2, pins: [Some(Pin::Latent([0.5, -0.5])), None], ..Session::new(&set) };
-    let nearest = Some(Arc::new(Nearest::new(&set.encodings().unwrap().train)));
-    let scope = Scope { nearest, ..Scope::new(session, set, engine, wake.clone()) };
+    let surroundings = Some(Arc::new(Surroundings::new(&set.encodings().unwrap().train)));
+    let scope = Scope { surroundings, ..Scope::new(session, set, engine, wake.clone()) };
     let mut harness = Harness::builder().with_size([300.0, 900.0]).build_ui_state(
         |ui, (inspector, scope): &mut (Inspector, Scope)| {
             let ctx = ui.ctx().clone();

@@ -5,7 +5,7 @@ use crate::app::scope::{Command, Scope};
 use crate::app::style;
 use crate::jobs::image_end;
 use crate::uncertainty::Measure;
-use eframe::egui::{ComboBox, DragValue, RichText, Role, Ui};
+use eframe::egui::{Checkbox, ComboBox, DragValue, RichText, Role, Sense, Shape, Stroke, Ui, vec2};
 use std::sync::Arc;
 
 /// Draws the controls.
@@ -21,26 +21,42 @@ pub fn show(ui: &mut Ui, scope: &mut Scope) {
              (Arvanitidis et al. 2018)",
         );
     });
+    let dark = ui.visuals().dark_mode;
     let measures = &mut scope.session.line.measures;
-    let text = match measures.len() {
-        1 => measures[0].label().to_owned(),
-        count => format!("{count} measures"),
-    };
-    ui.menu_button(text, |ui| {
-        for measure in Measure::ALL {
-            let mut chosen = measures.contains(&measure);
-            let last = chosen && measures.len() == 1;
-            let response = ui.add_enabled(!last, eframe::egui::Checkbox::new(&mut chosen, measure.label()));
-            if describe(response, measure).changed() {
-                measures.retain(|&other| other != measure);
-                if chosen {
-                    measures.push(measure);
-                    measures.sort_by_key(|measure| Measure::ALL.iter().position(|other| other == measure));
+    for (number, measure) in measures.clone().into_iter().enumerate() {
+        ui.horizontal(|ui| {
+            let (rect, _) = ui.allocate_exact_size(vec2(18.0, 3.0), Sense::hover());
+            ui.painter().rect_filled(rect, 1.0, style::of_curve(number, dark));
+            describe(ui.label(measure.label()), measure);
+        });
+    }
+    ui.horizontal(|ui| {
+        ui.menu_button("Measures", |ui| {
+            for measure in Measure::ALL {
+                let mut chosen = measures.contains(&measure);
+                let last = chosen && measures.len() == 1;
+                let response = ui.add_enabled(!last, Checkbox::new(&mut chosen, measure.label()));
+                if describe(response, measure).changed() {
+                    measures.retain(|&other| other != measure);
+                    if chosen {
+                        measures.push(measure);
+                        measures.sort_by_key(|measure| Measure::ALL.iter().position(|other| other == measure));
+                    }
                 }
             }
-        }
+        });
     });
-    ui.label(style::note("solid: latent; dashed: pixels; dotted: geodesic"));
+    for (name, dash) in [("latent", &[18.0][..]), ("pixels", &[5.0, 2.0]), ("geodesic", &[1.5, 2.5])] {
+        if name != "geodesic" || scope.session.line.geodesic {
+            ui.horizontal(|ui| {
+                let (rect, _) = ui.allocate_exact_size(vec2(18.0, 3.0), Sense::hover());
+                let (stroke, ends) = (Stroke::new(2.0, ui.visuals().weak_text_color()), [rect.left_center(), rect.right_center()]);
+                let gap = dash.get(1).copied().unwrap_or(0.0);
+                ui.painter().extend(Shape::dashed_line(&ends, stroke, dash[0], gap));
+                ui.label(style::note(name));
+            });
+        }
+    }
 }
 
 /// An end: where it is, and images of the data to put it on.

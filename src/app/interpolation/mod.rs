@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::jobs::{End, Interpolation, InterpolationSettings, ModelSet, Path, SharedEngine, Status, Wake, Worker, interpolate};
 use crate::uncertainty::Measure;
 use eframe::egui::{Context, Rect, Stroke, Ui, pos2, vec2};
-use egui_plot::{Corner, Legend, Line, LineStyle, Plot, PlotPoints, VLine};
+use egui_plot::{Line, LineStyle, Plot, PlotPoints, VLine};
 use std::sync::Arc;
 use strips::Strips;
 
@@ -138,9 +138,7 @@ fn curves(ui: &mut Ui, scope: &mut Scope, shown: &Interpolation, strips: &Strips
         .include_x(1.0 + 0.5 / (positions.len() - 1) as f64)
         .include_y(0.0)
         .y_axis_min_width(46.0)
-        .x_axis_label("from A to B")
-        .y_axis_label(unit(&scope.session.line.measures))
-        .legend(Legend::default().position(Corner::RightTop).background_alpha(0.6));
+        .y_axis_label(unit(&scope.session.line.measures));
     let measures = scope.session.line.measures.clone();
     let response = plot.show(ui, |plot| {
         for curve in &shown.curves {

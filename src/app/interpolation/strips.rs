@@ -1,8 +1,8 @@
 //! Strips of images above the curves, each image over its point.
 
-use crate::app::images::{Texture, pixels};
+use crate::app::images::{Texture, part_of_row, row};
 use crate::jobs::{Interpolation, Path};
-use eframe::egui::{Align2, Color32, ColorImage, Context, FontId, Rect, Ui, Vec2, pos2};
+use eframe::egui::{Align2, Color32, Context, FontId, Rect, Ui, Vec2, pos2};
 
 /// The tallest strip in points.
 const TALLEST: f32 = 44.0;
@@ -50,24 +50,9 @@ impl Strips {
             // The last image is always there: what is left out lies between.
             for step in (0..steps).step_by(stride).filter(|step| step + stride < steps).chain([steps - 1]) {
                 let x = x_of(step as f64 / (steps - 1) as f64);
-                let uv = |step: usize| step as f32 / steps as f32;
                 let rect = Rect::from_min_max(pos2(x - side / 2.0, top), pos2(x + side / 2.0, top + side));
-                painter.image(texture.id(), rect, Rect::from_min_max(pos2(uv(step), 0.0), pos2(uv(step + 1), 1.0)), Color32::WHITE);
+                painter.image(texture.id(), rect, part_of_row(step, steps), Color32::WHITE);
             }
         }
     }
-}
-
-/// Images side by side.
-fn row(shape: [usize; 3], images: &[f32]) -> ColorImage {
-    let [_, height, width] = shape;
-    let length = shape.iter().product::<usize>();
-    let count = images.len() / length;
-    let mut whole = ColorImage::new([count * width, height], vec![Color32::BLACK; count * width * height]);
-    for (number, image) in images.chunks(length).enumerate() {
-        for (at, colour) in pixels(shape, image).pixels.into_iter().enumerate() {
-            whole.pixels[at / width * count * width + number * width + at % width] = colour;
-        }
-    }
-    whole
 }

@@ -1,4 +1,4 @@
-//! What lies over the maps and must be computed: the grid of decoded images.
+//! What lies over the maps and must be computed: the grid of decoded images, contours of the density, outlines of holes.
 
 use super::plane::Plane;
 use crate::app::images::{Texture, pixels};
@@ -6,15 +6,31 @@ use crate::app::scope::Scope;
 use crate::engine::Engine as _;
 use crate::error::Result;
 use crate::jobs::{SharedEngine, Wake, Worker};
-use crate::latent::View;
-use eframe::egui::{Color32, ColorImage, Context, Painter};
+use crate::latent::{Surroundings, View, contours};
+use eframe::egui::{Align2, Color32, ColorImage, Context, FontId, Painter, Pos2, Shape, Stroke, vec2};
 use std::sync::Arc;
 
 /// Decoded images along each axis.
 const DIGITS: usize = 20;
 
+/// The shares of the training encodings that the contours of the density hold.
+const SHARES: [f64; 4] = [0.25, 0.5, 0.9, 0.99];
+/// Points along each axis of the density under its contours.
+const FINE: usize = 200;
+
+/// The colour of the holes: no colour map holds it.
+const OUTLINE: Color32 = Color32::from_rgb(0xff, 0x5a, 0xd2);
+/// The first holes bear their numbers.
+const NUMBERED: usize = 12;
+
+/// Polylines on the latent plane.
+type Polylines = Vec<Vec<[f64; 2]>>;
+
 /// What is computed for the overlays.
 pub struct Layers {
+    density: Worker<(Arc<Surroundings>, View), Vec<Polylines>>,
+    contours_of: Option<(usize, View)>,
+    contours: Vec<Polylines>,
     digits: Worker<(Arc<SharedEngine>, View), (View, Vec<f32>)>,
     asked: Option<View>,
     shown: Option<View>,
@@ -29,7 +45,12 @@ impl Layers {
             desk.publish((view, images));
             Ok(())
         })?;
-        Ok(Self { digits, asked: None, shown: None, texture: Texture::default() })
+        let density = Worker::spawn("density", Arc::clone(wake), |(surroundings, view): (Arc<Surroundings>, View), desk| {
+            let density = surroundings.density.grid(&view);
+            desk.publish(SHARES.map(|share| contours(&view, &density, surroundings.density.covering(share))).to_vec());
+            Ok(())
+        })?;
+        Ok(Self { density, contours_of: None, contours: Vec::new(), digits, asked: None, shown: None, texture: Texture::default() })
     }
 
     /// Takes what has come, and asks for what is to be shown now.
@@ -39,6 +60,7 @@ impl Layers {
             self.texture.set(ctx, "decoded grid", mosaic([shape[0], shape[1], shape[2]], view.columns, &images));
             self.shown = Some(view);
         }
+        self.ask_for_contours(scope);
         if !scope.session.overlays.digits {
             self.shown = None;
             self.asked = None;
@@ -54,8 +76,25 @@ impl Layers {
         }
     }
 
+    fn ask_for_contours(&mut self, scope: &Scope) {
+        if let Some(contours) = self.density.take() {
+            self.contours = contours;
+        }
+        let [z1, z2] = scope.session.extent();
+        if scope.session.overlays.density
+            && let Some(surroundings) = &scope.surroundings
+            && let Ok(view) = View::new(z1, z2, FINE, FINE)
+        {
+            let key = Some((Arc::as_ptr(surroundings) as usize, view));
+            if self.contours_of != key {
+                self.contours_of = key;
+                self.density.request((Arc::clone(surroundings), view));
+            }
+        }
+    }
+
     /// What lies under the encodings.
-    pub fn under(&self, painter: &Painter, plane: &Plane, _scope: &Scope) {
+    pub fn under(&self, painter: &Painter, plane: &Plane) {
         let (Some(view), Some(texture)) = (self.shown, self.texture.handle()) else { return };
         let half = |[first, last]: [f64; 2]| (last - first) / (DIGITS - 1) as f64 / 2.0;
         let whole = [view.z1, view.z2].map(|range| [range[0] - half(range), range[1] + half(range)]);
@@ -63,7 +102,31 @@ impl Layers {
     }
 
     /// What lies over the encodings.
-    pub fn over(&self, _painter: &Painter, _plane: &Plane, _scope: &Scope, _place: usize) {}
+    pub fn over(&self, painter: &Painter, plane: &Plane, scope: &Scope, place: usize) {
+        let draw = |polyline: &[[f64; 2]], colour: Color32, width: f32| {
+            let points: Vec<Pos2> = polyline.iter().map(|&z| plane.to_screen(z)).collect();
+            painter.add(Shape::line(points.clone(), Stroke::new(width + 1.5, Color32::from_black_alpha(130))));
+            painter.add(Shape::line(points, Stroke::new(width, colour)));
+        };
+        if scope.session.overlays.density {
+            for (contours, share) in self.contours.iter().zip(SHARES) {
+                let strength = (255.0 * (1.2 - share)).clamp(90.0, 255.0) as u8;
+                contours.iter().for_each(|contour| draw(contour, Color32::from_white_alpha(strength), 1.0));
+            }
+        }
+        if scope.session.overlays.holes
+            && let Some(holes) = scope.holes.get(place)
+        {
+            holes.outlines.iter().for_each(|outline| draw(outline, OUTLINE, 1.6));
+            for (number, hole) in holes.list.iter().take(NUMBERED).enumerate() {
+                let (at, font) = (plane.to_screen(hole.region.peak), FontId::proportional(11.0));
+                for shift in [vec2(-1.0, 0.0), vec2(1.0, 0.0), vec2(0.0, -1.0), vec2(0.0, 1.0)] {
+                    painter.text(at + shift, Align2::CENTER_CENTER, number + 1, font.clone(), Color32::BLACK);
+                }
+                painter.text(at, Align2::CENTER_CENTER, number + 1, font, OUTLINE);
+            }
+        }
+    }
 }
 
 /// Images side by side, those of the highest z₂ first. Ink is opaque and paper is clear, so that the map shows through.

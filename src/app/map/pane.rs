@@ -39,7 +39,7 @@ pub fn show(maps: &mut Maps, ui: &mut Ui, scope: &mut Scope, place: usize) {
     let painter = ui.painter().with_clip_rect(rect.intersect(ui.clip_rect()));
     painter.rect_filled(rect, 0.0, ui.visuals().extreme_bg_color);
     let Some(scale) = maps.paint(ui, &painter, &plane, scope, place) else { return };
-    maps.layers.under(&painter, &plane, scope);
+    maps.layers.under(&painter, &plane);
     if scope.session.overlays.encodings
         && let Some(encodings) = &scope.set.encodings
     {

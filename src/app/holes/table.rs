@@ -1,0 +1,51 @@
+//! The list of holes.
+
+use super::workers::MOST_THUMBNAILS;
+use crate::app::images::part_of_row;
+use crate::app::scope::Scope;
+use crate::app::session::Pin;
+use crate::app::style;
+use crate::jobs::Holes;
+use eframe::egui::{Grid, Image, ScrollArea, Sense, TextureHandle, Ui, vec2};
+
+/// Draws the list; answers the hole that is to be searched for garbage.
+pub fn show(ui: &mut Ui, scope: &mut Scope, holes: &Holes, thumbnails: Option<&TextureHandle>) -> Option<usize> {
+    let mut search = None;
+    if holes.list.is_empty() {
+        ui.label(style::note("No hole: wherever these networks are sure, there are data."));
+        return None;
+    }
+    ScrollArea::vertical().id_salt("holes").auto_shrink([false, true]).show(ui, |ui| {
+        Grid::new("holes").num_columns(7).striped(true).spacing([12.0, 3.0]).show(ui, |ui| {
+            for title in ["", "", "class", "p", "area (z²)", "distance", ""] {
+                ui.label(style::note(title));
+            }
+            ui.end_row();
+            let shown = holes.list.len().min(MOST_THUMBNAILS);
+            for (number, hole) in holes.list.iter().take(shown).enumerate() {
+                ui.label(format!("{}", number + 1));
+                let size = vec2(26.0, 26.0);
+                let text = "Fly there, and pin the peak";
+                let clicked = if let Some(texture) = thumbnails {
+                    let image = Image::new(texture).uv(part_of_row(number, shown)).fit_to_exact_size(size).sense(Sense::click());
+                    ui.add(image.alt_text(format!("Hole {}", number + 1))).on_hover_text(text).clicked()
+                } else {
+                    ui.button("go").on_hover_text(text).clicked()
+                };
+                if clicked {
+                    scope.session.fly_to(hole.region.peak);
+                    scope.session.pins[0] = Some(Pin::Latent(hole.region.peak));
+                }
+                ui.label(&scope.classes()[hole.class]);
+                ui.label(format!("{:.3}", hole.confidence));
+                ui.label(format!("{:.2}", hole.region.area));
+                ui.label(format!("{:.2}", hole.distance));
+                if ui.small_button("Garbage").on_hover_text("Search for the most confident point farthest from the data").clicked() {
+                    search = Some(number);
+                }
+                ui.end_row();
+            }
+        });
+    });
+    search
+}
