@@ -79,7 +79,7 @@ impl Panel for Inspector {
         let shown = [0, 1].map(|which| self.probes[which].shown());
         if shown.iter().any(Option::is_some) {
             ui.add_space(6.0);
-            table::show(ui, scope, shown);
+            ui.scope(|ui| table::show(ui, scope, shown));
             ui.add_space(6.0);
             neighbours::show(ui, scope, &mut self.probes);
             ui.add_space(8.0);
