@@ -11,8 +11,8 @@ use crate::engine::{self, Masks};
 use crate::figure::{ColourMap, ColourRange};
 use crate::jobs::Status;
 use eframe::egui::{
-    Align, Align2, Button, ComboBox, Context, DragValue, Frame, Layout as Flow, MenuBar, Panel as Side, RichText, Role, Sense, Ui, Vec2,
-    Window, vec2,
+    Align, Align2, Button, ComboBox, Context, DragValue, Frame, Key, Layout as Flow, MenuBar, Panel as Side, RichText, Role, Sense, Ui,
+    Vec2, Window, vec2,
 };
 use std::time::Duration;
 
@@ -213,6 +213,8 @@ pub fn legend(ui: &mut Ui, scope: &mut Scope) {
 
 /// The tabs' names, and the one that is open.
 pub fn tabs(ui: &mut Ui, panels: &mut [Box<dyn Panel>], scope: &mut Scope, preferences: &mut Preferences) {
+    // A tab with little to show leaves the height as it is.
+    ui.set_min_height(ui.available_height());
     let names: Vec<&'static str> = panels.iter().filter(|panel| panel.place() == Place::Tab).map(|panel| panel.name()).collect();
     if !names.contains(&preferences.tab.as_str())
         && let Some(first) = names.first()
@@ -281,7 +283,7 @@ pub fn hints(ui: &mut Ui, preferences: &mut Preferences, size: Vec2) {
             ui.add_space(4.0);
         }
         ui.vertical_centered(|ui| {
-            if ui.button("Begin").clicked() {
+            if ui.button("Begin").clicked() || ui.input(|input| input.key_pressed(Key::Escape) || input.key_pressed(Key::Enter)) {
                 preferences.hints_seen = true;
             }
         });

@@ -209,6 +209,11 @@ impl Panel for HolePanel {
     }
 
     #[cfg(test)]
+    fn is_busy(&self) -> bool {
+        self.workers.is_busy() || self.found.is_none()
+    }
+
+    #[cfg(test)]
     fn pretend(&mut self, status: Status) {
         self.workers.pretend(&status);
     }

@@ -57,6 +57,10 @@ pub trait Panel {
     /// Draws it.
     fn ui(&mut self, ui: &mut Ui, scope: &mut Scope);
 
+    /// Whether what it shows is still to change.
+    #[cfg(test)]
+    fn is_busy(&self) -> bool;
+
     /// Puts its workers into a state, to see how it looks in it.
     #[cfg(test)]
     fn pretend(&mut self, status: crate::jobs::Status);

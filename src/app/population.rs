@@ -93,6 +93,11 @@ impl Panel for Populations {
     }
 
     #[cfg(test)]
+    fn is_busy(&self) -> bool {
+        matches!(self.worker.status(), Status::Working(_))
+    }
+
+    #[cfg(test)]
     fn pretend(&mut self, status: Status) {
         self.worker.pretend(status);
     }

@@ -124,7 +124,7 @@ fn plane(picture: &DynamicImage, channel: usize, grey: bool, size: [usize; 2]) -
 /// The mean of the outermost pixels.
 fn border_mean(plane: &[f32], width: usize) -> f32 {
     let height = plane.len() / width;
-    let is_outermost = |at: usize| at < width || at >= (height - 1) * width || at % width == 0 || at % width == width - 1;
+    let is_outermost = |at: usize| at < width || at >= (height - 1) * width || at.is_multiple_of(width) || at % width == width - 1;
     let outermost: Vec<f32> = plane.iter().enumerate().filter(|&(at, _)| is_outermost(at)).map(|(_, &pixel)| pixel).collect();
     outermost.iter().sum::<f32>() / outermost.len() as f32
 }

@@ -129,6 +129,12 @@ impl Workers {
     }
 
     #[cfg(test)]
+    pub fn is_busy(&self) -> bool {
+        let working = |status| matches!(status, Status::Working(_));
+        !self.complete || working(self.found.status()) || working(self.garbage.status()) || working(self.curve.status())
+    }
+
+    #[cfg(test)]
     pub fn pretend(&self, status: &Status) {
         self.found.pretend(status.clone());
         self.garbage.pretend(status.clone());

@@ -13,7 +13,7 @@ const FAINT: f32 = 0.3;
 /// The widest name of a class.
 const NAME: f32 = 64.0;
 /// The width of a number.
-const NUMBER: f32 = 34.0;
+const NUMBER: f32 = 40.0;
 
 /// Draws of one member in one place of one bar.
 pub struct Tick {
@@ -78,6 +78,10 @@ pub fn show(ui: &mut Ui, classes: &[String], shown: &mut Shown) {
     }
     for (class, &mean) in digest.mean.iter().enumerate() {
         let x = left + width * mean as f32;
+        if x < left + 1.5 {
+            // A line at the end of every bar would say nothing.
+            continue;
+        }
         let top = area.top() + ROW * class as f32;
         painter.vline(x, top + 1.0..=top + ROW - 1.0, Stroke::new(1.5, ui.visuals().strong_text_color()));
     }

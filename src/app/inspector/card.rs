@@ -93,7 +93,7 @@ fn images(ui: &mut Ui, shown: &Shown, which: usize) {
             ui.spacing_mut().item_spacing.y = 2.0;
             let text = format!("The image encoded, at z = ({z1:.3}, {z2:.3}), and decoded again");
             picture(ui, &shown.reconstruction, small, &format!("Reconstruction of pin {name}"), &style::signed(text));
-            ui.add(Label::new(style::note("encoded, decoded")).truncate());
+            ui.add(Label::new(style::note("encoded, decoded")).wrap());
             if matches!(shown.pin, Pin::Latent(_)) {
                 ui.add(Label::new(style::note(format!("|Δz| {moved:.2}"))).truncate())
                     .on_hover_text("How far the image's encoding lies from the point that it was decoded at");

@@ -51,6 +51,11 @@ impl Panel for Inspector {
     }
 
     #[cfg(test)]
+    fn is_busy(&self) -> bool {
+        self.probes.iter().any(|probe| matches!(probe.status(), crate::jobs::Status::Working(_)))
+    }
+
+    #[cfg(test)]
     fn pretend(&mut self, status: crate::jobs::Status) {
         self.probes.iter_mut().for_each(|probe| probe.pretend(status.clone()));
     }
@@ -79,7 +84,7 @@ impl Panel for Inspector {
         let shown = [0, 1].map(|which| self.probes[which].shown());
         if shown.iter().any(Option::is_some) {
             ui.add_space(6.0);
-            table::show(ui, scope, shown);
+            ui.scope(|ui| table::show(ui, scope, shown));
             ui.add_space(6.0);
             neighbours::show(ui, scope, &mut self.probes);
             ui.add_space(8.0);

@@ -7,7 +7,7 @@ use crate::data::Dataset;
 use crate::random::{Purpose, Stream};
 use eframe::egui::{Button, ComboBox, DragValue, Response, Role, Ui, WidgetInfo};
 
-/// The line of controls.
+/// The controls.
 #[derive(Default)]
 pub struct Pick {
     /// The pin that is chosen for.
@@ -19,15 +19,15 @@ pub struct Pick {
 }
 
 impl Pick {
-    /// Draws the line.
+    /// Draws them.
     pub fn ui(&mut self, ui: &mut Ui, scope: &mut Scope) {
         let Some(data) = scope.data.clone() else {
             ui.label(style::note("The images of the data are being loaded."));
             return;
         };
-        ui.horizontal_wrapped(|ui| {
+        ui.horizontal(|ui| {
             ui.spacing_mut().item_spacing.x = 4.0;
-            ui.label(style::note("Data")).on_hover_text(format!("Pick an image of the data for a pin: {}", data.name));
+            ui.label("An image of the data for").on_hover_text(&data.name);
             for (which, name) in style::PIN_NAMES.into_iter().enumerate() {
                 let button = ui.selectable_label(self.which == which, name).on_hover_text(format!("Pick an image for pin {name}"));
                 named(&button, &format!("Pick for {name}"));
@@ -35,6 +35,9 @@ impl Pick {
                     self.which = which;
                 }
             }
+        });
+        ui.horizontal_wrapped(|ui| {
+            ui.spacing_mut().item_spacing.x = 4.0;
             let here = match scope.session.pins[self.which] {
                 Some(Pin::Data(number)) => Some(number),
                 _ => None,

@@ -5,41 +5,45 @@ use crate::app::map::describe;
 use crate::app::scope::Scope;
 use crate::app::style;
 use crate::uncertainty::Measure;
-use eframe::egui::{Align, Grid, Layout, RichText, Ui};
+use eframe::egui::{Align, Label, Layout, Rect, Response, RichText, Sense, Ui, UiBuilder, pos2, vec2};
 
 /// Below this, measures go by their symbols: three columns of numbers need the room.
 const ROOMY: f32 = 350.0;
+/// The height of a row.
+const ROW: f32 = 20.0;
+/// The widths of a column of numbers and of that of the units.
+const NUMBER: f32 = 58.0;
+const UNIT: f32 = 32.0;
 
 /// Draws the table of those that are shown.
 pub fn show(ui: &mut Ui, scope: &Scope, shown: [Option<&Shown>; 2]) {
+    ui.spacing_mut().item_spacing.y = 0.0;
     let both = shown.iter().all(Option::is_some);
     let short = both && ui.available_width() < ROOMY;
-    Grid::new("measures").num_columns(if both { 5 } else { 3 }).spacing([8.0, 3.0]).striped(true).show(ui, |ui| {
-        if both {
-            ui.label("");
-            for (name, colour) in style::PIN_NAMES.iter().zip(style::PINS) {
-                right(ui, RichText::new(*name).strong().background_color(colour.gamma_multiply(0.35)));
+    if both {
+        let names = style::PIN_NAMES.iter().zip(style::PINS);
+        let mut heads: Vec<RichText> =
+            names.map(|(name, colour)| RichText::new(format!(" {name} ")).strong().background_color(colour.gamma_multiply(0.35))).collect();
+        heads.push(RichText::new("B − A").strong());
+        row(ui, false, "", &heads, "");
+    }
+    for (at, measure) in Measure::ALL.into_iter().enumerate() {
+        let name = if short { measure.symbol() } else { measure.label() };
+        let values = numbers(shown.map(|shown| shown.map(|shown| shown.digest.measures[at])));
+        describe(row(ui, at % 2 == 0, name, &values, measure.unit()), measure);
+        if measure == Measure::MutualInformation {
+            let mut errors: Vec<RichText> = shown.into_iter().flatten().map(|shown| number(shown.digest.standard_error).weak()).collect();
+            if both {
+                // The errors of two points are those of the same draws, so their difference's does not follow from them.
+                errors.push(RichText::new(""));
             }
-            right(ui, RichText::new("B − A").strong());
-            ui.end_row();
+            row(ui, at % 2 == 0, if short { "± SE" } else { "± standard error" }, &errors, "nats").on_hover_text(
+                "The standard error of the mutual information for this number of draws (jackknife over ten groups of them). The \
+                 estimate itself is also too low by about I/T.",
+            );
         }
-        for (at, measure) in Measure::ALL.into_iter().enumerate() {
-            let label = ui.label(if short { measure.symbol() } else { measure.label() });
-            describe(label, measure);
-            numbers(ui, shown.map(|shown| shown.map(|shown| shown.digest.measures[at])));
-            ui.label(style::note(measure.unit()));
-            ui.end_row();
-            if measure == Measure::MutualInformation {
-                ui.label(style::note(if short { "± SE" } else { "± standard error" })).on_hover_text(
-                    "The standard error of the mutual information for this number of draws (jackknife over ten groups of them). The \
-                     estimate itself is also too low by about I/T.",
-                );
-                errors(ui, shown);
-                ui.end_row();
-            }
-        }
-        surroundings(ui, scope, shown, short);
-    });
+    }
+    surroundings(ui, scope, shown, short);
 }
 
 /// How far the pins are from the data.
@@ -54,47 +58,74 @@ fn surroundings(ui: &mut Ui, scope: &Scope, shown: [Option<&Shown>; 2], short: b
             )
         },
     );
-    ui.label(if short { "ln q(z)" } else { "Log-density ln q(z)" }).on_hover_text(text);
-    numbers(ui, shown.map(|shown| Some(scope.surroundings.as_ref()?.density.log_at(shown?.inspection.z))));
-    ui.label("");
-    ui.end_row();
-    ui.label(if short { "distance" } else { "Distance to the data" })
+    let densities = numbers(shown.map(|shown| Some(scope.surroundings.as_ref()?.density.log_at(shown?.inspection.z))));
+    row(ui, false, if short { "ln q(z)" } else { "Log-density ln q(z)" }, &densities, "").on_hover_text(text);
+    let distances = numbers(shown.map(|shown| Some(shown?.neighbours.first()?.distance)));
+    row(ui, true, if short { "distance" } else { "Distance to the data" }, &distances, "")
         .on_hover_text("From z to the nearest training encoding on the latent plane");
-    numbers(ui, shown.map(|shown| Some(shown?.neighbours.first()?.distance)));
-    ui.label(style::note("of z"));
-    ui.end_row();
 }
 
-/// A column for each that is shown, and their difference.
-fn numbers(ui: &mut Ui, values: [Option<f64>; 2]) {
-    let text = |value: f64| match value {
-        value if value == f64::NEG_INFINITY => "−∞".to_owned(),
-        value if value.is_nan() => "–".to_owned(),
-        value => style::signed(format!("{value:.4}")),
-    };
-    for value in values.into_iter().flatten() {
-        right(ui, RichText::new(text(value)).monospace());
-    }
+/// A column for each that is known, and their difference.
+fn numbers(values: [Option<f64>; 2]) -> Vec<RichText> {
+    let mut texts: Vec<RichText> = values.into_iter().flatten().map(number).collect();
     if let [Some(a), Some(b)] = values {
-        let sign = if b > a { "+" } else { "" };
-        right(ui, RichText::new(format!("{sign}{}", text(b - a))).monospace());
-    } else if values.iter().all(Option::is_none) {
-        right(ui, style::note("…"));
+        let difference = number(b - a);
+        let rounds_to_something = difference.text().chars().any(|digit| ('1'..='9').contains(&digit));
+        let sign = if b > a && rounds_to_something { "+" } else { "" };
+        texts.push(RichText::new(format!("{sign}{}", difference.text())).monospace());
     }
+    if texts.is_empty() {
+        texts.push(style::note("…"));
+    }
+    texts
 }
 
-fn errors(ui: &mut Ui, shown: [Option<&Shown>; 2]) {
-    for shown in shown.into_iter().flatten() {
-        let error = shown.digest.standard_error;
-        let text = if error.is_nan() { "–".to_owned() } else { format!("{error:.4}") };
-        right(ui, RichText::new(text).monospace().weak());
-    }
-    if shown.iter().all(Option::is_some) {
-        ui.label("");
-    }
-    ui.label(style::note("nats"));
+fn number(value: f64) -> RichText {
+    let text = match value {
+        value if value.is_nan() => "–".to_owned(),
+        f64::NEG_INFINITY => "−∞".to_owned(),
+        f64::INFINITY => "∞".to_owned(),
+        // Without the sign of what is rounded to 0.
+        value => style::signed(format!("{:.4}", (value * 1e4).round() / 1e4 + 0.0)),
+    };
+    RichText::new(text).monospace()
 }
 
-fn right(ui: &mut Ui, text: RichText) {
-    ui.with_layout(Layout::right_to_left(Align::Center), |ui| ui.label(text));
+/// A row over the whole width and no wider, whatever it holds: name, numbers against the right, unit. Answers with the name.
+fn row(ui: &mut Ui, striped: bool, name: &str, numbers: &[RichText], unit: &str) -> Response {
+    let (rect, response) = ui.allocate_exact_size(vec2(ui.available_width(), ROW), Sense::hover());
+    if striped {
+        ui.painter().rect_filled(rect, 2.0, ui.visuals().faint_bg_color);
+    }
+    let first = rect.right() - UNIT - NUMBER * numbers.len() as f32;
+    let mut cell = |from: f32, to: f32, layout: Layout, text: RichText| {
+        let max_rect = Rect::from_min_max(pos2(from, rect.top()), pos2(to.max(from), rect.bottom()));
+        ui.new_child(UiBuilder::new().max_rect(max_rect).layout(layout)).add(Label::new(text).truncate());
+    };
+    let (left, right) = (Layout::left_to_right(Align::Center), Layout::right_to_left(Align::Center));
+    let quiet = name.starts_with('±');
+    cell(rect.left() + 3.0, first, left, if quiet { style::note(name) } else { RichText::new(name) });
+    for (at, number) in numbers.iter().enumerate() {
+        let end = first + NUMBER * (at + 1) as f32;
+        cell(end - NUMBER, end, right, number.clone());
+    }
+    cell(rect.right() - UNIT + 5.0, rect.right(), left, style::note(unit));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_true_signs_and_differences_are_rounded_like_them() {
+        let texts = |values| numbers(values).iter().map(|text| text.text().to_owned()).collect::<Vec<_>>();
+        assert_eq!(texts([Some(0.5), Some(0.25)]), ["0.5000", "0.2500", "−0.2500"]);
+        assert_eq!(texts([Some(0.25), Some(0.5)]), ["0.2500", "0.5000", "+0.2500"]);
+        assert_eq!(texts([Some(0.25), Some(0.250_01)]), ["0.2500", "0.2500", "0.0000"]);
+        assert_eq!(texts([Some(0.250_01), Some(0.25)]), ["0.2500", "0.2500", "0.0000"]);
+        assert_eq!(texts([None, Some(f64::NEG_INFINITY)]), ["−∞"]);
+        assert_eq!(texts([Some(f64::NEG_INFINITY); 2]), ["−∞", "−∞", "–"]);
+        assert_eq!(texts([None, None]), ["…"]);
+    }
 }

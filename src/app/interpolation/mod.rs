@@ -92,6 +92,11 @@ impl Panel for Interpolations {
     }
 
     #[cfg(test)]
+    fn is_busy(&self) -> bool {
+        matches!(self.worker.status(), Status::Working(_)) || self.shown.is_none()
+    }
+
+    #[cfg(test)]
     fn pretend(&mut self, status: Status) {
         self.worker.pretend(status);
     }

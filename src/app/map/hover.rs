@@ -8,7 +8,7 @@ use crate::engine::reference::forward;
 use crate::error::Result;
 use crate::jobs::{Wake, Worker};
 use crate::nets::Network;
-use eframe::egui::{Context, Image, PopupAnchor, Tooltip, Ui, vec2};
+use eframe::egui::{Context, Image, PopupAnchor, TextWrapMode, Tooltip, Ui, vec2};
 use std::sync::Arc;
 
 /// A latent point and the decoder for it.
@@ -51,6 +51,7 @@ impl Hover {
         let (Some(z), Some(place)) = (scope.cursor, scope.cursor_map) else { return };
         let id = ui.scope_id().with("hover");
         Tooltip::always_open(ui.ctx().clone(), ui.layer_id(), id, PopupAnchor::Pointer).gap(16.0).show(|ui| {
+            ui.style_mut().wrap_mode = Some(TextWrapMode::Extend);
             ui.horizontal(|ui| {
                 if let Some(texture) = self.texture.handle() {
                     ui.add(Image::new(texture).fit_to_exact_size(vec2(72.0, 72.0)));

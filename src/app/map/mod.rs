@@ -133,6 +133,11 @@ impl Panel for Maps {
     }
 
     #[cfg(test)]
+    fn is_busy(&self) -> bool {
+        matches!(self.sums.status(), Status::Working(_))
+    }
+
+    #[cfg(test)]
     fn pretend(&mut self, status: Status) {
         self.sums.pretend(status);
     }
