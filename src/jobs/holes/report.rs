@@ -20,8 +20,8 @@ pub struct HoleReport {
 }
 
 impl HoleReport {
-    /// One object: `holes` (the largest first), `thresholds`, `area`, `share`, `curve` (or null), `provenance`. Numbers of points
-    /// count from the lowest z₁ and z₂ along rows of the grid; areas are in units of z².
+    /// One object: `holes` (the largest first), `thresholds`, `area`, `share`, `curve` (or null), `provenance`. `points` counts a
+    /// hole's points of the grid; areas are in units of z².
     pub fn to_json(&self, set: &ModelSet) -> Value {
         let classes = set.ensemble().classes();
         let prediction =
