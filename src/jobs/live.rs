@@ -133,12 +133,18 @@ pub fn fill(live: &LiveMap, engine: &mut dyn Engine, observe: Observer<'_>) -> R
     }
 }
 
-/// The numbers of all points, those of a coarse grid first, and where in that order each finer grid is complete.
-fn coarse_to_fine(view: &View) -> (Vec<u32>, Vec<usize>) {
+/// The stride of the first picture.
+fn coarsest(view: &View) -> usize {
     let mut stride = 1;
     while view.columns.div_ceil(stride) * view.rows.div_ceil(stride) > COARSE_POINTS {
         stride *= 2;
     }
+    stride
+}
+
+/// The numbers of all points, those of a coarse grid first, and where in that order each finer grid is complete.
+fn coarse_to_fine(view: &View) -> (Vec<u32>, Vec<usize>) {
+    let mut stride = coarsest(view);
     let mut order = Vec::with_capacity(view.len());
     let mut levels = Vec::new();
     let mut coarser = usize::MAX;
@@ -184,13 +190,14 @@ fn tiles(points: Range<usize>, draws: Range<u32>) -> Vec<Tile> {
     points.step_by(TILE).map(|start| Tile { points: start..end.min(start + TILE), draws: draws.clone() }).collect()
 }
 
-/// Gives every point that has no number yet that of the coarser grid's point before it: what a picture shows meanwhile.
-/// `values` is [rows, columns] of the view.
+/// Gives every point that has no number yet that of the coarser grid's point before it: what a picture shows meanwhile. Where the
+/// first picture is still to come, there is none. `values` is [rows, columns] of the view.
 pub fn fill_gaps(view: &View, values: &mut [f32]) {
+    let coarsest = coarsest(view);
     for row in 0..view.rows {
         for column in 0..view.columns {
             let mut stride = 1;
-            while values[row * view.columns + column].is_nan() && stride < view.columns.max(view.rows) {
+            while values[row * view.columns + column].is_nan() && stride < coarsest {
                 stride *= 2;
                 let before = (row / stride * stride) * view.columns + column / stride * stride;
                 values[row * view.columns + column] = values[before];
@@ -282,10 +289,12 @@ mod tests {
 
     #[test]
     fn gaps_show_the_coarser_point_before_them() {
-        let view = View::new([0.0, 1.0], [0.0, 1.0], 5, 3).unwrap();
-        let mut values = vec![f32::NAN; 15];
-        (values[0], values[2], values[4], values[6]) = (1.0, 2.0, 3.0, 4.0);
+        // 45 × 45 points are too many for a first picture: it has every second one.
+        let view = View::new([0.0, 1.0], [0.0, 1.0], 45, 45).unwrap();
+        let mut values = vec![f32::NAN; 45 * 45];
+        (values[0], values[2], values[46]) = (1.0, 2.0, 4.0);
         fill_gaps(&view, &mut values);
-        assert_eq!(values, [1.0, 1.0, 2.0, 2.0, 3.0, 1.0, 4.0, 2.0, 2.0, 3.0, 1.0, 1.0, 1.0, 1.0, 3.0]);
+        assert_eq!((values[1], values[2], values[3], values[45], values[46], values[47]), (1.0, 2.0, 2.0, 1.0, 4.0, 2.0));
+        assert!(values[4].is_nan() && values[90].is_nan(), "what the first picture has not reached yet stays open");
     }
 }

@@ -27,7 +27,11 @@ pub fn show(ui: &mut Ui, scope: &mut Scope, holes: &Holes, thumbnails: Option<&T
                 let size = vec2(26.0, 26.0);
                 let text = "Fly there, and pin the peak";
                 let clicked = if let Some(texture) = thumbnails {
-                    let image = Image::new(texture).uv(part_of_row(number, shown)).fit_to_exact_size(size).sense(Sense::click());
+                    let image = Image::new(texture)
+                        .uv(part_of_row(number, shown))
+                        .maintain_aspect_ratio(false)
+                        .fit_to_exact_size(size)
+                        .sense(Sense::click());
                     ui.add(image.alt_text(format!("Hole {}", number + 1))).on_hover_text(text).clicked()
                 } else {
                     ui.button("go").on_hover_text(text).clicked()

@@ -187,7 +187,10 @@ impl Maps {
         }
         let newest = newest.as_ref()?;
         let keep = scope.map_status != Status::Done && !scope.settings_changed;
-        *older = older.take().filter(|older| keep && older.spacing() < newest.spacing());
+        *older = older.take().filter(|older| keep && older.is_of(newest) && older.spacing() < newest.spacing());
+        if let Some(older) = older {
+            older.recolour(&scale);
+        }
         newest.draw(painter, plane);
         if let Some(older) = older {
             older.draw(painter, plane);

@@ -74,6 +74,17 @@ impl Picture {
         }
     }
 
+    /// Whether both show the same measure of the same members.
+    pub fn is_of(&self, other: &Self) -> bool {
+        self.values.pane == other.values.pane
+    }
+
+    /// Paints the same values in other colours, if they are others.
+    pub fn recolour(&mut self, scale: &Scale) {
+        let values = self.values.clone();
+        self.update(&values, scale);
+    }
+
     /// Draws the part of the picture that lies in the plane: each value fills the cell around its point.
     pub fn draw(&self, painter: &Painter, plane: &Plane) {
         let view = self.values.view;

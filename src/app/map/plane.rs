@@ -49,7 +49,7 @@ pub fn axes(ui: &Ui, painter: &Painter, plane: &Plane) {
     let stroke = Stroke::new(1.0, weak);
     let rect = plane.rect;
     painter.rect_stroke(rect, 0.0, stroke, eframe::egui::StrokeKind::Outside);
-    let most = ((rect.width() / 60.0) as usize).clamp(2, 9);
+    let most = ((rect.width() / 60.0) as usize).clamp(3, 9);
     let [z1, z2] = plane.extent.map(|range| nice_ticks(range, most));
     for (&at, label) in z1.at.iter().zip(&z1.labels) {
         let x = plane.to_screen([at, 0.0]).x;
