@@ -154,7 +154,8 @@ pub fn status_line(ui: &mut egui::Ui, what: &str, status: &Status) -> bool {
             ui.horizontal(|ui| {
                 ui.add(egui::Spinner::new().size(12.0));
                 let share = (100 * progress.done).checked_div(progress.total).map_or(String::new(), |share| format!(" {share} %"));
-                ui.label(note(format!("{what}{share}")));
+                // In a narrow column it must not push the panel wider.
+                ui.add(egui::Label::new(note(format!("{what}{share}"))).truncate());
             });
             true
         }

@@ -191,6 +191,8 @@ fn nothing_is_asked_twice_and_members_cost_nothing() {
     assert!(harness.query_by_label("Predictive entropy").is_some() && harness.query_by_label("B − A").is_none());
     harness.state_mut().1.session.pins[1] = Some(Pin::Latent([1.0, 1.0]));
     harness.run_steps(2);
+    let asking = harness.query_all_by_label_contains("The networks are being asked").last().map(|line| line.rect().right());
+    assert!(asking.is_none_or(|right| right <= 300.0), "{asking:?}");
     let start = Instant::now();
     while harness.state().0.probes[1].shown().is_none() {
         assert!(start.elapsed() < Duration::from_mins(1));
