@@ -3,7 +3,7 @@
 use crate::engine::Masks;
 use crate::error::{Error, Result};
 use crate::figure::{ColourMap, ColourRange};
-use crate::jobs::{MapSettings, ModelSet};
+use crate::jobs::{MapSettings, ModelSet, Seen};
 use crate::latent::View;
 use crate::uncertainty::Measure;
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,14 @@ pub struct Pane {
     pub members: Vec<usize>,
     /// The other map, by its place, that this one is the difference from: this measure and members minus those there.
     pub minus: Option<usize>,
+}
+
+impl Pane {
+    /// What is seen of a map here, among panes whose places [`minus`](Self::minus) names.
+    pub fn seen(&self, panes: &[Self]) -> Seen {
+        let minus = self.minus.and_then(|place| panes.get(place)).map(|other| (other.measure, other.members.clone()));
+        Seen { measure: self.measure, members: self.members.clone(), minus }
+    }
 }
 
 /// How many maps stand side by side.

@@ -24,6 +24,15 @@ pub struct Scaled {
     pub range: Option<[f32; 2]>,
 }
 
+/// The smallest and the largest finite number, where there is one.
+pub fn range_of(values: &[f32]) -> Option<[f32; 2]> {
+    let finite = values.iter().copied().filter(|value| value.is_finite());
+    finite.fold(None, |range, value| match range {
+        None => Some([value; 2]),
+        Some([low, high]) => Some([value.min(low), value.max(high)]),
+    })
+}
+
 impl Scale {
     /// The scale of the map at a place among those that are seen together: fitted ranges are common to all maps of one unit,
     /// so that their colours can be compared; those of differences lie evenly around 0.
