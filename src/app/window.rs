@@ -14,7 +14,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::jobs::{LiveMap, MapSettings, ModelSet, SharedEngine, Status, Wake, Worker, fill};
 use eframe::egui::{CentralPanel, Context, Panel as Side, ScrollArea, Ui, vec2};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -170,7 +170,7 @@ impl Window {
         keys::listen(&ctx, &mut self.scope);
         self.drops(&ctx);
         self.show(ui);
-        self.dialogs.show(&ctx, &mut self.scope, &mut self.preferences);
+        self.dialogs.show(&ctx, &mut self.scope);
         for command in std::mem::take(&mut self.scope.commands) {
             if let Err(error) = self.carry_out(&ctx, command) {
                 self.said.complaints.push(error.to_string());
@@ -266,7 +266,7 @@ impl Window {
             let path = file.path().to_owned();
             if path.is_dir() {
                 self.scope.ask(Command::OpenModels(Some(path)));
-            } else if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
+            } else if opens_as_session(&path) {
                 self.scope.ask(Command::OpenSession(path));
             } else {
                 // The free one, or A.
@@ -328,7 +328,7 @@ impl Window {
                 Storage::save(&path, &self.scope.session, self.scope.data_identity.as_ref())?;
                 self.said.note = format!("The session is saved in {}.", path.display());
             }
-            Command::Export => self.dialogs.toggle_export(),
+            Command::Export => self.dialogs.toggle_export(&mut self.scope),
             Command::Help => self.dialogs.toggle_help(),
             Command::ShowTab(name) => name.clone_into(&mut self.preferences.tab),
             Command::Say(sentence) => self.said.note = sentence,
@@ -364,8 +364,18 @@ fn looked_at(session: &Session) -> Vec<(crate::uncertainty::Measure, &[usize])> 
 }
 
 /// A path that means the same after the program has started elsewhere.
-fn absolute(path: PathBuf) -> PathBuf {
+pub(super) fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
+}
+
+/// Whether a dropped file is a session or an export of this program, rather than an image to look at.
+fn opens_as_session(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_ascii_lowercase();
+    match extension.as_str() {
+        "json" | "svg" | "pdf" | "npz" | "csv" => true,
+        "png" => Storage::open(path).is_ok(),
+        _ => false,
+    }
 }
 
 /// Where a file was put that could not be used.

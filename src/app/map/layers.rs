@@ -1,17 +1,15 @@
 //! What lies over the maps and must be computed: the grid of decoded images, contours of the density, outlines of holes.
 
 use super::plane::Plane;
-use crate::app::images::{Texture, pixels};
+use crate::app::images::Texture;
 use crate::app::scope::Scope;
 use crate::engine::Engine as _;
 use crate::error::Result;
+use crate::figure::ImageGrid;
 use crate::jobs::{SharedEngine, Wake, Worker};
 use crate::latent::{Surroundings, View, contours};
 use eframe::egui::{Align2, Color32, ColorImage, Context, FontId, Painter, Pos2, Shape, Stroke, vec2};
 use std::sync::Arc;
-
-/// Decoded images along each axis.
-const DIGITS: usize = 20;
 
 /// The shares of the training encodings that the contours of the density hold.
 const SHARES: [f64; 4] = [0.25, 0.5, 0.9, 0.99];
@@ -33,7 +31,8 @@ pub struct Layers {
     contours: Vec<Polylines>,
     digits: Worker<(Arc<SharedEngine>, View), (View, Vec<f32>)>,
     asked: Option<View>,
-    shown: Option<View>,
+    /// The part of the plane that the images cover.
+    shown: Option<[[f64; 2]; 2]>,
     texture: Texture,
 }
 
@@ -55,10 +54,11 @@ impl Layers {
 
     /// Takes what has come, and asks for what is to be shown now.
     pub fn logic(&mut self, ctx: &Context, scope: &Scope) {
-        if let Some((view, images)) = self.digits.take() {
+        if let Some((view, pixels)) = self.digits.take() {
             let shape = scope.set.vae.image_shape();
-            self.texture.set(ctx, "decoded grid", mosaic([shape[0], shape[1], shape[2]], view.columns, &images));
-            self.shown = Some(view);
+            let images = ImageGrid { view, shape: [shape[0], shape[1], shape[2]], pixels };
+            self.texture.set(ctx, "decoded grid", mosaic(&images));
+            self.shown = Some(images.extent());
         }
         self.ask_for_contours(scope);
         if !scope.session.overlays.digits {
@@ -66,9 +66,7 @@ impl Layers {
             self.asked = None;
             return;
         }
-        let half = scope.session.width / DIGITS as f64 / 2.0;
-        let inner = scope.session.extent().map(|[first, last]| [first + half, last - half]);
-        if let Ok(view) = View::new(inner[0], inner[1], DIGITS, DIGITS)
+        if let Ok(view) = scope.session.image_grid()
             && self.asked != Some(view)
         {
             self.digits.request((Arc::clone(&scope.engine), view));
@@ -95,9 +93,7 @@ impl Layers {
 
     /// What lies under the encodings.
     pub fn under(&self, painter: &Painter, plane: &Plane) {
-        let (Some(view), Some(texture)) = (self.shown, self.texture.handle()) else { return };
-        let half = |[first, last]: [f64; 2]| (last - first) / (DIGITS - 1) as f64 / 2.0;
-        let whole = [view.z1, view.z2].map(|range| [range[0] - half(range), range[1] + half(range)]);
+        let (Some(whole), Some(texture)) = (self.shown, self.texture.handle()) else { return };
         painter.image(texture.id(), plane.rect_of(whole), super::dots::WHOLE, Color32::WHITE);
     }
 
@@ -129,19 +125,9 @@ impl Layers {
     }
 }
 
-/// Images side by side, those of the highest z₂ first. Ink is opaque and paper is clear, so that the map shows through.
-fn mosaic(shape: [usize; 3], columns: usize, images: &[f32]) -> ColorImage {
-    let [_, height, width] = shape;
-    let length = shape.iter().product::<usize>();
-    let rows = images.len() / length / columns;
-    let mut whole = ColorImage::new([columns * width, rows * height], vec![Color32::TRANSPARENT; columns * width * rows * height]);
-    for (number, image) in images.chunks(length).enumerate() {
-        let (left, top) = (number % columns * width, (rows - 1 - number / columns) * height);
-        for (at, colour) in pixels(shape, image).pixels.into_iter().enumerate() {
-            let ink = colour.r().max(colour.g()).max(colour.b());
-            let clear = Color32::from_rgba_unmultiplied(colour.r(), colour.g(), colour.b(), ink);
-            whole.pixels[(top + at / width) * columns * width + left + at % width] = clear;
-        }
-    }
-    whole
+/// Images side by side as pixels.
+fn mosaic(images: &ImageGrid) -> ColorImage {
+    let size = [images.view.columns * images.shape[2], images.view.rows * images.shape[1]];
+    let pixels = images.ink().into_iter().map(|[red, green, blue, ink]| Color32::from_rgba_unmultiplied(red, green, blue, ink));
+    ColorImage::new(size, pixels.collect())
 }
