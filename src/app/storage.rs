@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+#[cfg(test)]
+mod tests;
+
 /// The key of a session in its file, and in the provenance of what the window exports.
 pub const SESSION_KEY: &str = "session";
 /// The key of the session's format beside it.

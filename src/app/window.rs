@@ -320,10 +320,7 @@ impl Window {
                 let engine = self.scope.session.engine.clone();
                 self.adopt(Opened { session: Session { models: folder, engine, ..Session::new(&set) }, data: None })?;
             }
-            Command::OpenSession(path) => {
-                let opened = Storage::open(&path)?;
-                self.adopt(opened).map_err(|error| Error::file(&path, error.to_string().trim_end_matches('.'), "nothing was changed"))?;
-            }
+            Command::OpenSession(path) => self.open_session(&path)?,
             Command::SaveSession(path) => {
                 Storage::save(&path, &self.scope.session, self.scope.data_identity.as_ref())?;
                 self.said.note = format!("The session is saved in {}.", path.display());
@@ -348,6 +345,12 @@ impl Window {
     #[cfg(test)]
     pub fn complaints(&self) -> &[String] {
         &self.said.complaints
+    }
+
+    /// Opens a session file or an exported figure.
+    pub(super) fn open_session(&mut self, path: &Path) -> Result<()> {
+        let opened = Storage::open(path)?;
+        self.adopt(opened).map_err(|error| Error::file(path, error.to_string().trim_end_matches('.'), "nothing was changed"))
     }
 
     /// Writes down where the next start goes on.

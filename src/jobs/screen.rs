@@ -30,8 +30,8 @@ pub struct ScreenSettings {
     pub layers: Vec<Layers>,
     /// Sizes.
     pub style: Style,
-    /// What stands above everything.
-    pub title: Option<String>,
+    /// Whether the maps' measures stand above everything.
+    pub title: bool,
     /// What the provenance says besides how the map was made.
     pub more: Value,
 }
@@ -76,9 +76,9 @@ pub fn screen(set: &ModelSet, live: &LiveMap, engine: &mut dyn Engine, settings:
             layers: settings.layers[place].clone(),
         })
         .collect();
-    let canvas = facets(&drawn, settings.columns, &settings.style, settings.title.as_deref())?;
-    let names: Vec<String> = settings.maps.iter().map(|seen| title(set, seen).join(", ")).collect();
-    Ok(Document { title: names.join("; "), canvas, provenance })
+    let headline = headline(set, &settings.maps);
+    let canvas = facets(&drawn, settings.columns, &settings.style, settings.title.then_some(headline.as_str()))?;
+    Ok(Document { title: headline, canvas, provenance })
 }
 
 /// The map's raw data with what is seen of it, and what made them.
@@ -116,7 +116,7 @@ fn map_data(map: &Map, seen: &Seen) -> MapData {
     fill_gaps(&view, &mut values);
     let Seen { measure, minus, .. } = seen;
     let label = match minus {
-        Some((other, _)) if other == measure => format!("Difference of {}", lower(measure.label())),
+        Some((other, _)) if other == measure => format!("Difference of {}", measure.label().to_lowercase()),
         Some(_) => "Difference".to_owned(),
         None => measure.label().to_owned(),
     };
@@ -144,8 +144,18 @@ fn title(set: &ModelSet, seen: &Seen) -> [String; 2] {
     }
 }
 
-fn lower(label: &str) -> String {
-    label.to_lowercase()
+/// One map in full; of several, where each has its own title, the measures.
+fn headline(set: &ModelSet, maps: &[Seen]) -> String {
+    if let [one] = maps {
+        return title(set, one).join(", ");
+    }
+    let mut names: Vec<&str> = Vec::new();
+    for label in maps.iter().map(|seen| seen.measure.label()) {
+        if !names.contains(&label) {
+            names.push(label);
+        }
+    }
+    names.join(" and ")
 }
 
 #[cfg(test)]
@@ -173,7 +183,7 @@ mod tests {
             images: None,
             layers,
             style: Style::default(),
-            title: None,
+            title: true,
             more: json!({}),
         }
     }

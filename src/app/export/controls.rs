@@ -63,7 +63,7 @@ impl Exports {
 
     fn path(&mut self, ui: &mut Ui, scope: &Scope) {
         ui.horizontal(|ui| {
-            let label = ui.label("File");
+            let label = ui.label("Save as");
             let width = (ui.available_width() - 84.0).max(60.0);
             let edit = ui.add(TextEdit::singleline(&mut self.path).desired_width(width)).labelled_by(label.id);
             if edit.changed() {

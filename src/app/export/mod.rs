@@ -11,7 +11,9 @@ use super::style;
 use crate::error::Result;
 use crate::figure::{Format, PRINT_DPI, VENUES, Venue, Width};
 use crate::jobs::{RawFormat, Status, Wake, Worker};
-use eframe::egui::{Align2, Context, FontId, Id, Modal, ProgressBar, Rect, ScrollArea, Sense, TextureHandle, TextureOptions, Ui, vec2};
+use eframe::egui::{
+    Align2, Context, FontId, Frame, Id, Modal, ProgressBar, Rect, ScrollArea, Sense, TextureHandle, TextureOptions, Ui, Vec2, vec2,
+};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,10 +24,12 @@ use work::{FileFormat, Reply, Request, Task};
 const REFRESH: Duration = Duration::from_millis(600);
 /// The dialog's largest size in points.
 const SIZE: [f32; 2] = [880.0, 620.0];
+/// The space around what it holds, in points.
+const MARGIN: f32 = 14.0;
 /// The list's width in points.
 const LIST: f32 = 168.0;
 /// What stands below the preview takes so much height, in points.
-const BELOW: f32 = 178.0;
+const BELOW: f32 = 124.0;
 
 /// What the worker is at for the dialog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,7 +136,9 @@ impl Exports {
         self.take(ctx, scope);
         let [width, height] = [ctx.content_rect().width() - 48.0, ctx.content_rect().height() - 48.0];
         let size = vec2(width.min(SIZE[0]), height.min(SIZE[1]));
-        let response = Modal::new(Id::unique("export")).show(ctx, |ui| {
+        let frame = Frame::popup(&ctx.global_style()).inner_margin(MARGIN);
+        let size = size - 2.0 * Vec2::splat(MARGIN);
+        let response = Modal::new(Id::unique("export")).frame(frame).show(ctx, |ui| {
             ui.set_width(size.x);
             ui.heading("Export");
             ui.add_space(2.0);
@@ -146,8 +152,9 @@ impl Exports {
                 ui.separator();
                 ui.vertical(|ui| {
                     ScrollArea::vertical().id_salt("export").max_height(height.max(40.0)).auto_shrink(false).show(ui, |ui| {
-                        self.preview(ui, scope, height - BELOW);
-                        self.controls(ui, scope);
+                        // Each with ids of its own: what the preview shows must not make the menus below others.
+                        ui.push_id("preview", |ui| self.preview(ui, scope, height - BELOW));
+                        ui.push_id("controls", |ui| self.controls(ui, scope));
                     });
                 });
             });

@@ -174,10 +174,9 @@ impl Subject {
             images: if overlays.digits { Some(self.session.image_grid()?) } else { None },
             layers: self.layers.clone(),
             style: self.style,
-            title: None,
+            title: self.title,
             more: self.more(),
         };
-        let settings = ScreenSettings { title: self.title.then(|| headline(&settings.maps)), ..settings };
         screen(&self.set, self.map()?, &mut self.engine.foreground(), &settings)
     }
 
@@ -202,13 +201,6 @@ impl Subject {
         }
         Ok(document)
     }
-}
-
-/// What stands above what is seen.
-fn headline(maps: &[crate::jobs::Seen]) -> String {
-    let mut names: Vec<&str> = maps.iter().map(|seen| seen.measure.label()).collect();
-    names.dedup();
-    names.join(", ")
 }
 
 /// What lies over every map besides encodings and images.
