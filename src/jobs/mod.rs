@@ -21,7 +21,8 @@ mod worker;
 pub use evaluate::{Evaluation, NamedScores, evaluate};
 pub use export::{Raw, RawFormat};
 pub use figures::{
-    DataSource, FigureSettings, figures, hole_picture, hole_provenance, interpolation_plots, map_data, population_plots, provenance,
+    Computed, DataSource, FigureSettings, figures, hole_picture, hole_provenance, interpolation_plots, map_data, population_plots,
+    provenance,
 };
 pub use holes::{
     CurvePoint, CurveSettings, CurveThreshold, Garbage, Hole, HoleReport, HoleSettings, Holes, Reference, garbage, hole_curve, holes,

@@ -120,7 +120,7 @@ impl Exports {
         if matches!(self.doing, Doing::Save | Doing::Copy) {
             scope.ask(Command::Say("The export was cancelled; nothing was written.".to_owned()));
         }
-        self.worker.cancel();
+        self.worker.request(Request::Forget);
         self.doing = Doing::Nothing;
         self.asked = None;
         self.failure = None;
@@ -190,9 +190,9 @@ impl Exports {
                 self.doing = Doing::Nothing;
             }
             Some(Reply::Saved(path)) => {
-                scope.ask(Command::Say(format!("{} is saved in {}.", self.what.name(), path.display())));
+                self.note = format!("{} is saved in {}.", self.what.name(), path.display());
+                scope.ask(Command::Say(self.note.clone()));
                 self.doing = Doing::Nothing;
-                self.close(scope);
             }
             Some(Reply::Exists(path)) => {
                 self.exists = Some(path);
@@ -303,7 +303,7 @@ impl Exports {
                 return ctx.request_repaint_after(REFRESH.saturating_sub(waited).max(Duration::from_millis(50)));
             }
         }
-        self.worker.request((subject.clone(), Task::Preview(pixels)));
+        self.worker.request(Request::Make(Box::new(subject.clone()), Task::Preview(pixels)));
         self.asked = Some((subject, pixels, Instant::now()));
         self.doing = Doing::Preview;
     }
@@ -325,7 +325,7 @@ impl Exports {
         self.exists = None;
         // What the preview had begun is asked for again.
         self.asked = self.asked.take().filter(|_| self.doing != Doing::Preview);
-        self.worker.request((self.subject(scope), task));
+        self.worker.request(Request::Make(Box::new(self.subject(scope)), task));
         self.doing = doing;
     }
 

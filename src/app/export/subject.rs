@@ -1,5 +1,6 @@
 //! What is exported, taken from the window at one moment, and made into a figure or data off its thread.
 
+use crate::app::map::{NUMBERED, density_contours, density_view};
 use crate::app::scope::Scope;
 use crate::app::session::{Layout, Pane, Session};
 use crate::app::storage::{DataIdentity, packed};
@@ -7,7 +8,8 @@ use crate::app::style;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::figure::{self, Document, Figure, Layers, Members, Needs, Style};
-use crate::jobs::{FigureSettings, LiveMap, ModelSet, Observer, Raw, ScreenSettings, SharedEngine, figures, screen, screen_data};
+use crate::jobs::{Computed, FigureSettings, LiveMap, ModelSet, Observer, Raw, ScreenSettings, SharedEngine, figures, screen, screen_data};
+use crate::latent::Surroundings;
 use crate::uncertainty::Measure;
 use serde_json::Value;
 use std::sync::Arc;
@@ -86,6 +88,8 @@ pub struct Subject {
     /// What is shown of it changes whenever one of these does.
     values: Vec<usize>,
     layers: Vec<Layers>,
+    /// Where contours of the density are shown.
+    surroundings: Option<Arc<Surroundings>>,
     data: Option<Arc<Dataset>>,
     data_identity: Option<DataIdentity>,
 }
@@ -107,7 +111,8 @@ impl Subject {
             engine: Arc::clone(&scope.engine),
             live: scope.live.clone(),
             values: scope.values.iter().take(shown).map(|values| Arc::as_ptr(&values.numbers) as usize).collect(),
-            layers: (0..shown).map(|_| layers(scope)).collect(),
+            layers: (0..shown).map(|place| layers(scope, place)).collect(),
+            surroundings: scope.surroundings.clone().filter(|_| scope.session.overlays.density),
             data: scope.data.clone(),
             data_identity: scope.data_identity.clone(),
         }
@@ -116,10 +121,16 @@ impl Subject {
     /// Whether both make the same, but for what a growing map has meanwhile.
     pub fn is_same(&self, other: &Self) -> bool {
         let settings = |of: &Self| (of.what, of.session.clone(), of.style, of.title, of.data_identity.clone());
-        let map = |of: &Self| (of.live.as_ref().map(Arc::as_ptr), of.layers.clone());
+        let map = |of: &Self| (of.live.as_ref().map(Arc::as_ptr), of.surroundings.is_some(), of.layers.clone());
         settings(self) == settings(other)
             && Arc::ptr_eq(&self.set, &other.set)
             && (matches!(self.what, Export::Figure(_)) || map(self) == map(other))
+    }
+
+    /// Whether both are about the same models and data, and computed by the same engine.
+    pub fn has_ground_of(&self, other: &Self) -> bool {
+        let data = |of: &Self| of.data.as_ref().map(Arc::as_ptr);
+        Arc::ptr_eq(&self.set, &other.set) && Arc::ptr_eq(&self.engine, &other.engine) && data(self) == data(other)
     }
 
     /// Whether the map has grown between both.
@@ -127,14 +138,14 @@ impl Subject {
         !matches!(self.what, Export::Figure(_)) && self.values != other.values
     }
 
-    /// The figure.
+    /// The figure. What has been `computed` is for these models and data.
     ///
     /// # Errors
     /// When it lacks something, or the observer stops.
-    pub fn document(&self, observe: Observer<'_>) -> Result<Document> {
+    pub fn document(&self, computed: &mut Computed, observe: Observer<'_>) -> Result<Document> {
         match self.what {
             Export::Screen => self.screen(),
-            Export::Figure(figure) => self.figure(figure, observe),
+            Export::Figure(figure) => self.figure(figure, computed, observe),
             Export::Data => Err(Error::setting("the map's numbers", "they are no picture", "save them as npz or CSV")),
         }
     }
@@ -165,6 +176,11 @@ impl Subject {
 
     fn screen(&self) -> Result<Document> {
         let overlays = &self.session.overlays;
+        let mut layers = self.layers.clone();
+        if let Some(surroundings) = &self.surroundings {
+            let contours = density_contours(surroundings, &density_view(self.session.extent())?).concat();
+            layers.iter_mut().for_each(|layers| layers.contours.clone_from(&contours));
+        }
         let settings = ScreenSettings {
             maps: self.seen(),
             columns: 2,
@@ -172,7 +188,7 @@ impl Subject {
             range: self.session.range,
             encodings: (overlays.encodings && self.set.encodings.is_some()).then(|| overlays.hidden.clone()),
             images: if overlays.digits { Some(self.session.image_grid()?) } else { None },
-            layers: self.layers.clone(),
+            layers,
             style: self.style,
             title: self.title,
             more: self.more(),
@@ -180,7 +196,7 @@ impl Subject {
         screen(&self.set, self.map()?, &mut self.engine.foreground(), &settings)
     }
 
-    fn figure(&self, figure: &'static Figure, observe: Observer<'_>) -> Result<Document> {
+    fn figure(&self, figure: &'static Figure, computed: &mut Computed, observe: Observer<'_>) -> Result<Document> {
         let settings = FigureSettings {
             map: crate::jobs::MapSettings { deterministic: false, ..self.session.map_settings(&self.set)? },
             steps: self.session.line.steps,
@@ -194,7 +210,7 @@ impl Subject {
             let missing = || Error::setting("the images", "they are still on their way", "wait a moment");
             self.data.as_deref().cloned().ok_or_else(missing)
         };
-        let made = figures(&self.set, &mut self.engine.background(), &mut data, &[figure], &settings, observe)?;
+        let made = figures(&self.set, &mut self.engine.background(), &mut data, &[figure], &settings, computed, observe)?;
         let mut document = made.into_iter().next().map(|(_, document)| document).ok_or(Error::Cancelled)?;
         if let (Value::Object(all), Value::Object(more)) = (&mut document.provenance, self.more()) {
             all.extend(more);
@@ -203,12 +219,16 @@ impl Subject {
     }
 }
 
-/// What lies over every map besides encodings and images.
-fn layers(scope: &Scope) -> Layers {
-    let names = style::PIN_NAMES.iter().zip(scope.pinned);
+/// What lies over a map besides encodings, images and contours.
+fn layers(scope: &Scope, place: usize) -> Layers {
+    let holes = scope.holes.get(place).filter(|_| scope.session.overlays.holes);
+    let numbered = holes.iter().flat_map(|holes| holes.list.iter().take(NUMBERED).enumerate());
+    let mut pins: Vec<(String, [f64; 2])> = numbered.map(|(number, hole)| ((number + 1).to_string(), hole.region.peak)).collect();
+    pins.extend(style::PIN_NAMES.iter().zip(scope.pinned).filter_map(|(name, z)| Some(((*name).to_owned(), z?))));
     Layers {
+        outlines: holes.map(|holes| holes.outlines.clone()).unwrap_or_default(),
         line: scope.session.overlays.line.then_some(scope.session.line.ends),
-        pins: names.filter_map(|(name, z)| Some(((*name).to_owned(), z?))).collect(),
+        pins,
         ..Layers::default()
     }
 }

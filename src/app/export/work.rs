@@ -4,7 +4,7 @@ use super::subject::{Export, Subject};
 use crate::error::{Error, Result};
 use crate::figure::{Document, Format};
 use crate::files;
-use crate::jobs::{Desk, RawFormat, Wake, Worker};
+use crate::jobs::{Computed, Desk, RawFormat, Wake, Worker};
 use eframe::egui::ColorImage;
 use std::path::{Path, PathBuf};
 
@@ -62,15 +62,27 @@ pub enum Reply {
 }
 
 /// What the worker is asked for.
-pub type Request = (Subject, Task);
+pub enum Request {
+    /// To make something.
+    Make(Box<Subject>, Task),
+    /// To forget what it keeps: the dialog is closed.
+    Forget,
+}
 
-/// Starts the worker. It keeps the last figure, which may have taken minutes, for the same wish.
+/// What figures are drawn from, and whose: it may have taken minutes, and draws other figures and sizes as well.
+type Kept = Option<(Box<Subject>, Computed)>;
+
+/// Starts the worker.
 ///
 /// # Errors
 /// As [`Worker::spawn`].
 pub fn worker(wake: Wake) -> Result<Worker<Request, Reply>> {
-    let mut drawn: Option<(Subject, Document)> = None;
-    Worker::spawn("export", wake, move |(subject, task): Request, desk| {
+    let mut kept: Kept = None;
+    Worker::spawn("export", wake, move |request: Request, desk| {
+        let Request::Make(subject, task) = request else {
+            kept = None;
+            return Ok(());
+        };
         if let Task::Save { path, replace: false, .. } = &task
             && path.exists()
         {
@@ -81,13 +93,10 @@ pub fn worker(wake: Wake) -> Result<Worker<Request, Reply>> {
             let (raw, provenance) = subject.raw()?;
             return write(desk, path, &raw.encode(*format, path, &provenance)?);
         }
-        let keeps = drawn.take().filter(|(of, _)| matches!(subject.what, Export::Figure(_)) && of.is_same(&subject));
-        let document = match keeps {
-            Some((_, document)) => document,
-            None => subject.document(&mut |progress| desk.tell(progress))?,
-        };
-        let outcome = make(desk, &document, &subject, &task);
-        drawn = Some((subject, document));
+        let mut computed = kept.take().filter(|(of, _)| of.has_ground_of(&subject)).map(|(_, computed)| computed).unwrap_or_default();
+        let document = subject.document(&mut computed, &mut |progress| desk.tell(progress));
+        let outcome = document.and_then(|document| make(desk, &document, &subject, &task));
+        kept = Some((subject, computed));
         outcome
     })
 }

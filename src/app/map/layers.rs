@@ -19,10 +19,10 @@ const FINE: usize = 200;
 /// The colour of the holes: no colour map holds it.
 const OUTLINE: Color32 = Color32::from_rgb(0xff, 0x5a, 0xd2);
 /// The first holes bear their numbers.
-const NUMBERED: usize = 12;
+pub const NUMBERED: usize = 12;
 
 /// Polylines on the latent plane.
-type Polylines = Vec<Vec<[f64; 2]>>;
+pub type Polylines = Vec<Vec<[f64; 2]>>;
 
 /// What is computed for the overlays.
 pub struct Layers {
@@ -45,8 +45,7 @@ impl Layers {
             Ok(())
         })?;
         let density = Worker::spawn("density", Arc::clone(wake), |(surroundings, view): (Arc<Surroundings>, View), desk| {
-            let density = surroundings.density.grid(&view);
-            desk.publish(SHARES.map(|share| contours(&view, &density, surroundings.density.covering(share))).to_vec());
+            desk.publish(density_contours(&surroundings, &view));
             Ok(())
         })?;
         Ok(Self { density, contours_of: None, contours: Vec::new(), digits, asked: None, shown: None, texture: Texture::default() })
@@ -78,10 +77,9 @@ impl Layers {
         if let Some(contours) = self.density.take() {
             self.contours = contours;
         }
-        let [z1, z2] = scope.session.extent();
         if scope.session.overlays.density
             && let Some(surroundings) = &scope.surroundings
-            && let Ok(view) = View::new(z1, z2, FINE, FINE)
+            && let Ok(view) = density_view(scope.session.extent())
         {
             let key = Some((Arc::as_ptr(surroundings) as usize, view));
             if self.contours_of != key {
@@ -123,6 +121,20 @@ impl Layers {
             }
         }
     }
+}
+
+/// The contours of the encodings' density over a part of the plane: those of each share, the smallest first.
+pub fn density_contours(surroundings: &Surroundings, view: &View) -> Vec<Polylines> {
+    let density = surroundings.density.grid(view);
+    SHARES.map(|share| contours(view, &density, surroundings.density.covering(share))).to_vec()
+}
+
+/// Where the density is looked at for the contours over a part of the plane, [z₁, z₂].
+///
+/// # Errors
+/// As [`View::new`].
+pub fn density_view([z1, z2]: [[f64; 2]; 2]) -> Result<View> {
+    View::new(z1, z2, FINE, FINE)
 }
 
 /// Images side by side as pixels.

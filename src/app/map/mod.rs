@@ -10,6 +10,7 @@ mod plane;
 mod sums;
 
 pub use header::describe;
+pub use layers::{NUMBERED, density_contours, density_view};
 pub use pane::badge;
 pub use plane::Plane;
 pub use sums::Values;
