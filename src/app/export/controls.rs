@@ -50,7 +50,7 @@ impl Exports {
         });
         let inches = |width: Width| format!("{} ({} in)", name(width), self.venue.style(width).width_in);
         let labels = Width::ALL.map(|width| (width, inches(width)));
-        choose(ui, "Width", &inches(self.width), &mut |ui| {
+        choose(ui, "Width", inches(self.width), &mut |ui| {
             for (width, label) in &labels {
                 ui.selectable_value(&mut self.width, *width, label);
             }
@@ -95,7 +95,7 @@ impl Exports {
                 if ui.button("Cancel").clicked() {
                     self.worker.cancel();
                     self.doing = Doing::Nothing;
-                    self.note = "Cancelled; nothing was written.".to_owned();
+                    "Cancelled; nothing was written.".clone_into(&mut self.note);
                 }
                 return;
             }

@@ -179,7 +179,9 @@ impl Subject {
         let mut layers = self.layers.clone();
         if let Some(surroundings) = &self.surroundings {
             let contours = density_contours(surroundings, &density_view(self.session.extent())?).concat();
-            layers.iter_mut().for_each(|layers| layers.contours.clone_from(&contours));
+            for layers in &mut layers {
+                layers.contours.clone_from(&contours);
+            }
         }
         let settings = ScreenSettings {
             maps: self.seen(),
