@@ -1,10 +1,11 @@
 //! What opens over the window: paths, exports, the list of shortcuts.
 
+use super::export::Exports;
 use super::keys::SHORTCUTS;
 use super::scope::{Command, Scope};
 use super::session::Pin;
-use super::storage::Preferences;
 use super::style;
+use super::window::absolute;
 use crate::error::Result;
 use crate::jobs::{Wake, Worker};
 use crate::uncertainty::Measure;
@@ -38,7 +39,7 @@ pub struct Dialogs {
     path: Option<PathDialog>,
     chooser: Worker<Wanted, PathBuf>,
     help: bool,
-    export: bool,
+    export: Exports,
 }
 
 struct PathDialog {
@@ -67,7 +68,7 @@ impl Dialogs {
             }
             Ok(())
         })?;
-        Ok(Self { path: None, chooser, help: false, export: false })
+        Ok(Self { path: None, chooser, help: false, export: Exports::new(wake)? })
     }
 
     /// Shows or hides the list of shortcuts.
@@ -76,18 +77,19 @@ impl Dialogs {
     }
 
     /// Shows or hides the dialog of exports.
-    pub fn toggle_export(&mut self) {
-        self.export = !self.export;
+    pub fn toggle_export(&mut self, scope: &mut Scope) {
+        self.export.toggle(scope);
     }
 
     /// Draws what is open.
-    pub fn show(&mut self, ctx: &Context, scope: &mut Scope, _preferences: &mut Preferences) {
+    pub fn show(&mut self, ctx: &Context, scope: &mut Scope) {
         if let Some(wanted) = ctx.data_mut(|data| data.remove_temp::<Option<Wanted>>(Id::unique("wanted path"))).flatten() {
             let text = if wanted == Wanted::SaveSession { "session.json".to_owned() } else { String::new() };
             self.path = Some(PathDialog { wanted, text });
         }
         self.path(ctx, scope);
         self.help(ctx);
+        self.export.show(ctx, scope);
     }
 
     fn path(&mut self, ctx: &Context, scope: &mut Scope) {
@@ -129,7 +131,7 @@ impl Dialogs {
                 Wanted::Models => scope.ask(Command::OpenModels(Some(path))),
                 Wanted::Session => scope.ask(Command::OpenSession(path)),
                 Wanted::SaveSession => scope.ask(Command::SaveSession(path)),
-                Wanted::Image => scope.session.pins[0] = Some(Pin::File(path)),
+                Wanted::Image => scope.session.pins[0] = Some(Pin::File(absolute(path))),
             }
         }
         if done || response.should_close() {

@@ -4,7 +4,7 @@ use super::scope::{Command, Scope};
 use super::session::{Layout, Session};
 use crate::figure::{ColourMap, ColourRange};
 use crate::uncertainty::Measure;
-use eframe::egui::{Context, Key, KeyboardShortcut, Modifiers};
+use eframe::egui::{Context, Key, KeyboardShortcut, LayerId, Modifiers};
 
 /// What a shortcut does.
 type Act = fn(&mut Scope);
@@ -69,14 +69,17 @@ pub fn listen(ctx: &Context, scope: &mut Scope) {
     if ctx.text_edit_focused() {
         return;
     }
-    for shortcut in &SHORTCUTS {
+    // Under a dialog, only those hold that no text and no button could mean.
+    let covered = !ctx.memory(|memory| memory.allows_interaction(LayerId::background()));
+    let holds = |keys: &KeyboardShortcut| !covered || !keys.modifiers.is_none() && [Key::E, Key::Q].contains(&keys.logical_key);
+    for shortcut in SHORTCUTS.iter().filter(|shortcut| holds(&shortcut.keys)) {
         // A question mark needs the shift key on most keyboards.
         let shifted = shortcut.keys.logical_key == Key::Questionmark && ctx.input(|input| input.key_pressed(Key::Questionmark));
         if shifted || ctx.input_mut(|input| input.consume_shortcut(&shortcut.keys)) {
             (shortcut.act)(scope);
         }
     }
-    for (key, measure) in NUMBERS.into_iter().zip(Measure::ALL) {
+    for (key, measure) in NUMBERS.into_iter().zip(Measure::ALL).filter(|_| !covered) {
         if ctx.input_mut(|input| input.consume_key(Modifiers::NONE, key)) {
             let active = scope.session.active;
             scope.session.panes[active].measure = measure;

@@ -3,6 +3,7 @@
 mod chrome;
 mod dialogs;
 mod encoded;
+mod export;
 pub mod headless;
 mod history;
 mod holes;

@@ -2,6 +2,7 @@
 
 use super::map::Values;
 use super::session::Session;
+use super::storage::DataIdentity;
 use crate::data::Dataset;
 use crate::jobs::{Holes, LiveMap, ModelSet, SharedEngine, Status, Wake};
 use crate::latent::Surroundings;
@@ -53,6 +54,8 @@ pub struct Scope {
     pub values: Vec<Values>,
     /// The images that ends and pins are chosen from; they come a moment after the start.
     pub data: Option<Arc<Dataset>>,
+    /// Which images these are; it takes a moment longer.
+    pub data_identity: Option<DataIdentity>,
     /// The density of the training encodings, and a search for the nearest of them; they come a moment after the start, where the models
     /// have encodings.
     pub surroundings: Option<Arc<Surroundings>>,
@@ -88,6 +91,7 @@ impl Scope {
             settings_changed: false,
             values: Vec::new(),
             data: None,
+            data_identity: None,
             surroundings: None,
             holes: Vec::new(),
             open_tab: String::new(),

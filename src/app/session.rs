@@ -3,7 +3,7 @@
 use crate::engine::Masks;
 use crate::error::{Error, Result};
 use crate::figure::{ColourMap, ColourRange};
-use crate::jobs::{MapSettings, ModelSet};
+use crate::jobs::{MapSettings, ModelSet, Seen};
 use crate::latent::View;
 use crate::uncertainty::Measure;
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,8 @@ use std::path::PathBuf;
 pub const MOST_GRID: usize = 512;
 /// Draws per member.
 pub const MOST_SAMPLES: u32 = 1000;
+/// Decoded images along each axis of a map.
+const IMAGES: usize = 20;
 /// The narrowest and the widest view: closer, f32 decoders have no steps left; farther, all is one hole.
 const WIDTHS: std::ops::RangeInclusive<f64> = 1e-3..=1e4;
 
@@ -39,6 +41,14 @@ pub struct Pane {
     pub members: Vec<usize>,
     /// The other map, by its place, that this one is the difference from: this measure and members minus those there.
     pub minus: Option<usize>,
+}
+
+impl Pane {
+    /// What is seen of a map here, among panes whose places [`minus`](Self::minus) names.
+    pub fn seen(&self, panes: &[Self]) -> Seen {
+        let minus = self.minus.and_then(|place| panes.get(place)).map(|other| (other.measure, other.members.clone()));
+        Seen { measure: self.measure, members: self.members.clone(), minus }
+    }
 }
 
 /// How many maps stand side by side.
@@ -247,6 +257,16 @@ impl Session {
     /// The part of the plane that is looked at, [z₁, z₂] each from the first to the last.
     pub fn extent(&self) -> [[f64; 2]; 2] {
         self.centre.map(|middle| [middle - self.width / 2.0, middle + self.width / 2.0])
+    }
+
+    /// Where the decoded images lie that are shown over the maps.
+    ///
+    /// # Errors
+    /// As [`View::new`].
+    pub fn image_grid(&self) -> Result<View> {
+        let half = self.width / IMAGES as f64 / 2.0;
+        let [z1, z2] = self.extent().map(|[first, last]| [first + half, last - half]);
+        View::new(z1, z2, IMAGES, IMAGES)
     }
 
     /// What fixes the map under all of this: every member, so that another choice of them costs nothing.

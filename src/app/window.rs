@@ -8,12 +8,13 @@ use super::keys;
 use super::run::Start;
 use super::scope::{Command, Scope};
 use super::session::{Pin, Session};
-use super::storage::{Preferences, Storage};
+use super::storage::{DataIdentity, Opened, Preferences, Storage};
 use super::{Panel, Place, panels, style};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::jobs::{LiveMap, MapSettings, ModelSet, SharedEngine, Status, Wake, Worker, fill};
 use eframe::egui::{CentralPanel, Context, Panel as Side, ScrollArea, Ui, vec2};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -36,8 +37,10 @@ pub struct Window {
     storage: Storage,
     maps: Worker<MapRequest, Arc<LiveMap>>,
     asked: Option<(MapSettings, Instant)>,
-    data: Worker<LoadData, Arc<Dataset>>,
+    data: Worker<LoadData, (Arc<Dataset>, Option<DataIdentity>)>,
     encoded: Encoded,
+    /// The session that was opened, until its images have been compared with those at hand.
+    opened: Option<Opened>,
     /// When the map at hand was asked for, for the status line.
     since: Instant,
     /// The last frames' time in milliseconds, for the status line and the benchmark.
@@ -69,11 +72,14 @@ impl Window {
             fill(&live, &mut engine.background(), &mut |progress| desk.tell(progress))
         })?;
         let data = Worker::spawn("data", Arc::clone(&wake), |load: LoadData, desk| {
-            desk.publish(Arc::new(load()?));
+            let data = Arc::new(load()?);
+            desk.publish((Arc::clone(&data), None));
+            let identity = DataIdentity::of(&data);
+            desk.publish((data, Some(identity)));
             Ok(())
         })?;
         data.request(load);
-        let set = Arc::new(set);
+        let (set, folder) = (Arc::new(set), folder.map(absolute));
         let first = Session { models: folder, engine: engine.clone(), ..Session::new(&set) };
         let engine = SharedEngine::open(&engine, &set)?;
         let mut window = Self {
@@ -87,6 +93,7 @@ impl Window {
             asked: None,
             data,
             encoded: Encoded::new(&wake)?,
+            opened: None,
             since: Instant::now(),
             frame_ms: 0.0,
             said: Said::default(),
@@ -103,20 +110,26 @@ impl Window {
     fn restore(&mut self) {
         match self.storage.preferences() {
             Ok(preferences) => self.preferences = preferences,
-            Err(error) => self.said.complaints.push(error.to_string()),
+            Err(error) => {
+                let aside = whereabouts(self.storage.set_preferences_aside());
+                self.said.complaints.push(format!("{error} {aside} The preferences are the usual ones."));
+            }
         }
-        let restored = self.storage.last_session().and_then(|session| match session {
-            Some(session) if session.models == self.scope.session.models => self.adopt(session),
+        let models = self.scope.session.models.clone();
+        let restored = self.storage.last_session().and_then(|last| match last {
+            // Who names other models wants a new session.
+            Some(last) if models.is_none() || last.session.models == models => self.adopt(last),
             _ => Ok(()),
         });
         if let Err(error) = restored {
-            self.storage.set_aside();
-            self.said.complaints.push(format!("{error} The last session was set aside; this is a new one."));
+            let aside = whereabouts(self.storage.set_session_aside());
+            self.said.complaints.push(format!("{error} {aside} This is a new session."));
         }
     }
 
     /// Takes a session over, with its models where these are others.
-    fn adopt(&mut self, session: Session) -> Result<()> {
+    fn adopt(&mut self, opened: Opened) -> Result<()> {
+        let session = opened.session.clone();
         let is_other = session.models != self.scope.session.models;
         let set = if is_other { Arc::new(ModelSet::open(session.models.as_deref())?) } else { Arc::clone(&self.scope.set) };
         session.check(&set)?;
@@ -125,8 +138,7 @@ impl Window {
         } else {
             Arc::clone(&self.scope.engine)
         };
-        let changed = session.hashes.iter().any(|(name, hash)| set.hashes.get(name).is_some_and(|there| there != hash));
-        if changed {
+        if !session.hashes.is_empty() && session.hashes != set.hashes {
             self.said.complaints.push("The models are not those that this session was made with: its picture will differ.".to_owned());
         }
         (self.scope.set, self.scope.engine) = (set, engine);
@@ -136,7 +148,18 @@ impl Window {
             self.asked = None;
             self.history.clear();
         }
+        self.opened = Some(opened);
+        self.compare_data();
         Ok(())
+    }
+
+    /// Says, once both are known, whether a session was made with other images than those at hand.
+    fn compare_data(&mut self) {
+        if let Some(at_hand) = &self.scope.data_identity
+            && let Some(opened) = self.opened.take()
+        {
+            self.said.complaints.extend(opened.strange_data(at_hand));
+        }
     }
 
     /// One frame: results in, panels, commands.
@@ -147,7 +170,7 @@ impl Window {
         keys::listen(&ctx, &mut self.scope);
         self.drops(&ctx);
         self.show(ui);
-        self.dialogs.show(&ctx, &mut self.scope, &mut self.preferences);
+        self.dialogs.show(&ctx, &mut self.scope);
         for command in std::mem::take(&mut self.scope.commands) {
             if let Err(error) = self.carry_out(&ctx, command) {
                 self.said.complaints.push(error.to_string());
@@ -155,8 +178,22 @@ impl Window {
         }
         let busy = ctx.input(|input| input.pointer.any_down()) || ctx.text_edit_focused();
         self.history.observe(&self.scope.session, busy);
-        self.storage.keep(&self.scope.session, &self.preferences);
+        self.remember_size(&ctx);
+        self.storage.keep(&self.scope.session, &self.preferences, self.scope.data_identity.as_ref());
         self.frame_ms = 1e3 * start.elapsed().as_secs_f32();
+    }
+
+    /// A window that is neither tiny nor as large as the screen comes back in its size.
+    fn remember_size(&mut self, ctx: &Context) {
+        let (inner, special) = ctx.input(|input| {
+            let viewport = input.viewport();
+            let special = [viewport.maximized, viewport.fullscreen, viewport.minimized].contains(&Some(true));
+            (viewport.inner_rect, special)
+        });
+        let size = inner.map_or(ctx.content_rect().size(), |rect| rect.size()) * ctx.zoom_factor();
+        if !special && size.x >= 320.0 && size.y >= 240.0 {
+            self.preferences.window = [size.x.round(), size.y.round()];
+        }
     }
 
     fn logic(&mut self, ctx: &Context) {
@@ -164,8 +201,10 @@ impl Window {
             self.scope.live = Some(live);
         }
         self.scope.map_status = self.maps.status();
-        if let Some(data) = self.data.take() {
+        if let Some((data, identity)) = self.data.take() {
             self.scope.data = Some(data);
+            self.scope.data_identity = identity;
+            self.compare_data();
         }
         if let Status::Failed(sentence) = self.data.status() {
             self.said.complaints.push(sentence);
@@ -227,7 +266,7 @@ impl Window {
             let path = file.path().to_owned();
             if path.is_dir() {
                 self.scope.ask(Command::OpenModels(Some(path)));
-            } else if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
+            } else if opens_as_session(&path) {
                 self.scope.ask(Command::OpenSession(path));
             } else {
                 // The free one, or A.
@@ -276,18 +315,17 @@ impl Window {
             Command::Undo => self.history.undo(&mut self.scope.session),
             Command::Redo => self.history.redo(&mut self.scope.session),
             Command::OpenModels(folder) => {
+                let folder = folder.map(absolute);
                 let set = ModelSet::open(folder.as_deref())?;
-                self.adopt(Session { models: folder, engine: self.scope.session.engine.clone(), ..Session::new(&set) })?;
+                let engine = self.scope.session.engine.clone();
+                self.adopt(Opened { session: Session { models: folder, engine, ..Session::new(&set) }, data: None })?;
             }
-            Command::OpenSession(path) => {
-                let session = self.storage.open(&path, &self.scope)?;
-                self.adopt(session).map_err(|error| Error::file(&path, error.to_string().trim_end_matches('.'), "nothing was changed"))?;
-            }
+            Command::OpenSession(path) => self.open_session(&path)?,
             Command::SaveSession(path) => {
-                Storage::save(&path, &self.scope.session)?;
+                Storage::save(&path, &self.scope.session, self.scope.data_identity.as_ref())?;
                 self.said.note = format!("The session is saved in {}.", path.display());
             }
-            Command::Export => self.dialogs.toggle_export(),
+            Command::Export => self.dialogs.toggle_export(&mut self.scope),
             Command::Help => self.dialogs.toggle_help(),
             Command::ShowTab(name) => name.clone_into(&mut self.preferences.tab),
             Command::Say(sentence) => self.said.note = sentence,
@@ -309,9 +347,15 @@ impl Window {
         &self.said.complaints
     }
 
+    /// Opens a session file or an exported figure.
+    pub(super) fn open_session(&mut self, path: &Path) -> Result<()> {
+        let opened = Storage::open(path)?;
+        self.adopt(opened).map_err(|error| Error::file(path, error.to_string().trim_end_matches('.'), "nothing was changed"))
+    }
+
     /// Writes down where the next start goes on.
     pub fn finish(&mut self) {
-        self.storage.finish(&self.scope.session, &self.preferences);
+        self.storage.finish(&self.scope.session, &self.preferences, self.scope.data_identity.as_ref());
     }
 }
 
@@ -320,4 +364,24 @@ fn looked_at(session: &Session) -> Vec<(crate::uncertainty::Measure, &[usize])> 
     let shown = session.shown();
     let others = shown.iter().filter_map(|pane| session.panes.get(pane.minus?));
     shown.iter().chain(others).map(|pane| (pane.measure, pane.members.as_slice())).collect()
+}
+
+/// A path that means the same after the program has started elsewhere.
+pub(super) fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
+}
+
+/// Whether a dropped file is a session or an export of this program, rather than an image to look at.
+fn opens_as_session(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_ascii_lowercase();
+    match extension.as_str() {
+        "json" | "svg" | "pdf" | "npz" | "csv" => true,
+        "png" => Storage::open(path).is_ok(),
+        _ => false,
+    }
+}
+
+/// Where a file was put that could not be used.
+fn whereabouts(path: Option<PathBuf>) -> String {
+    path.map_or("It could not be set aside.".to_owned(), |path| format!("It was set aside as {}.", path.display()))
 }

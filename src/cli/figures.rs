@@ -6,7 +6,7 @@ use super::shared::{MapOptions, ModelOptions, TestImages, choice};
 use crate::error::Result;
 use crate::figure::{self, Figure, Format, check_dpi};
 use crate::files;
-use crate::jobs::{FigureSettings, figures};
+use crate::jobs::{Computed, FigureSettings, figures};
 use clap::{Args, Parser};
 use std::path::PathBuf;
 
@@ -83,7 +83,9 @@ impl Figures {
             title: self.title,
         };
         let mut data = || self.images.load(&set);
-        for (figure, document) in figures(&set, engine.as_mut(), &mut data, &wanted, &settings, &mut bar.follow())? {
+        for (figure, document) in
+            figures(&set, engine.as_mut(), &mut data, &wanted, &settings, &mut Computed::default(), &mut bar.follow())?
+        {
             for &format in &self.format {
                 let path = self.out.join(format!("{}.{}", figure.name, format.extension()));
                 document.write(&path, format, self.drawing.dpi)?;

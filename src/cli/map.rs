@@ -6,7 +6,7 @@ use super::shared::{MapOptions, ModelOptions, choice};
 use crate::error::{Error, Result};
 use crate::figure::{Document, Format, Layers, Panel, check_dpi, heat_map};
 use crate::files;
-use crate::jobs::{map, map_data};
+use crate::jobs::{RawFormat, map, map_data};
 use crate::uncertainty::{Measure, Passes};
 use clap::Args;
 use std::path::PathBuf;
@@ -37,7 +37,8 @@ impl Map {
         let measure = self.measure;
         let extension = self.out.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_ascii_lowercase();
         let format = Format::named(&extension);
-        if format.is_none() && !["npz", "csv"].contains(&extension.as_str()) {
+        let raw = RawFormat::named(&extension);
+        if format.is_none() && raw.is_none() {
             return Err(Error::file(
                 &self.out,
                 format!("'.{extension}' is no format of maps"),
@@ -55,16 +56,12 @@ impl Map {
         let provenance = map.provenance(&set, engine.name());
         // Its thinned networks may take as much memory as the map: what follows has no use for them.
         drop(engine);
-        match format {
-            Some(format) => {
-                let places: Vec<usize> = (0..settings.members.len()).collect();
-                let data = map_data(&map, measure, &places)?;
-                let canvas =
-                    heat_map(&[Panel { title: None, map: &data, scatter: None, layers: Layers::default() }], &self.drawing.options())?;
-                Document { title: measure.label().to_owned(), canvas, provenance }.write(&self.out, format, self.drawing.dpi)
-            }
-            None if extension == "npz" => files::write_atomically(&self.out, &map.to_npz(&self.out, &provenance)?),
-            None => files::write_atomically(&self.out, map.to_csv(&provenance).as_bytes()),
+        if let Some(format) = raw {
+            return files::write_atomically(&self.out, &map.raw(&[]).encode(format, &self.out, &provenance)?);
         }
+        let places: Vec<usize> = (0..settings.members.len()).collect();
+        let data = map_data(&map, measure, &places)?;
+        let canvas = heat_map(&[Panel { title: None, map: &data, scatter: None, layers: Layers::default() }], &self.drawing.options())?;
+        Document { title: measure.label().to_owned(), canvas, provenance }.write(&self.out, Format::of(&self.out)?, self.drawing.dpi)
     }
 }

@@ -12,6 +12,7 @@ pub use image_file::{ImageFile, read_image};
 pub use sources::{Source, Split};
 
 use crate::error::{Error, Result};
+use sha2::{Digest as _, Sha256};
 
 /// Labelled images.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,6 +75,17 @@ impl Dataset {
     /// When `index` is not below [`len`](Self::len).
     pub fn image(&self, index: usize) -> &[f32] {
         &self.images[index * self.pixels()..][..self.pixels()]
+    }
+
+    /// The SHA-256, in hexadecimal, of every pixel (f32, little endian) and every label: which data these are, whatever their name.
+    pub fn sha256(&self) -> String {
+        let mut hasher = Sha256::new();
+        for pixels in self.images.chunks(1 << 14) {
+            let bytes: Vec<u8> = pixels.iter().flat_map(|pixel| pixel.to_le_bytes()).collect();
+            hasher.update(&bytes);
+        }
+        hasher.update(&self.labels);
+        hasher.finalize().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
     }
 
     /// The images from `start` to before `end`, under the same name.

@@ -1,7 +1,8 @@
 //! Ticks, axes, the colour bar and the legend of the classes.
 
 use super::canvas::{Anchor, Area, Canvas, Shape, Stroke};
-use super::colour::{ColourMap, Rgb, class_colour};
+use super::colour::{Rgb, class_colour};
+use super::scale::Scale;
 use super::text::{CAPITAL, Face, Run, elide};
 use super::venue::Style;
 
@@ -184,8 +185,9 @@ pub(super) fn bar_ticks(range: [f64; 2], unit: &str, height: f64, style: &Style)
 }
 
 /// A colour bar with its ticks and label on the right.
-pub(super) fn colour_bar(canvas: &mut Canvas, area: Area, colours: ColourMap, range: [f64; 2], ticks: &Ticks, label: &str, style: &Style) {
-    let pixels = (0..256).rev().map(|i| colours.sample(f64::from(i) / 255.0)).collect();
+pub(super) fn colour_bar(canvas: &mut Canvas, area: Area, scale: &Scale, ticks: &Ticks, label: &str, style: &Style) {
+    let range = scale.range;
+    let pixels = (0..256).rev().map(|i| scale.colour(range[0] + f64::from(i) / 255.0 * (range[1] - range[0]))).collect();
     canvas.add(Shape::Raster { area, clip: area, columns: 1, pixels });
     frame(canvas, area, style);
     for (&tick, label) in ticks.at.iter().zip(&ticks.labels) {

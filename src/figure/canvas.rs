@@ -75,6 +75,8 @@ pub enum Shape {
     Text { at: [f64; 2], anchor: Anchor, upwards: bool, size: f64, runs: Vec<Run> },
     /// An image of `columns` colours a row, the uppermost row first, stretched over an area without smoothing.
     Raster { area: Area, clip: Area, columns: usize, pixels: Vec<Rgb> },
+    /// As a raster, but with the opacity of each pixel as a fourth number.
+    Overlay { area: Area, clip: Area, columns: usize, pixels: Vec<[u8; 4]> },
     /// Dots in the order of their drawing.
     Markers { clip: Area, radius: f64, dots: Vec<([f64; 2], Rgb)> },
     /// A line through points; `dashes` are the lengths of dashes and gaps in turn, in points, none for an unbroken line.
@@ -149,6 +151,9 @@ impl Shape {
             }
             Self::Raster { area, clip, columns, pixels } => clipped(svg, index, *clip, |svg| {
                 image(svg, *area, png_of(*columns, pixels.as_flattened(), png::ColorType::Rgb));
+            }),
+            Self::Overlay { area, clip, columns, pixels } => clipped(svg, index, *clip, |svg| {
+                image(svg, *area, png_of(*columns, pixels.as_flattened(), png::ColorType::Rgba));
             }),
             Self::Markers { clip, radius, dots } => clipped(svg, index, *clip, |svg| {
                 if dots.len() <= MOST_VECTOR_MARKERS {

@@ -2,8 +2,9 @@
 
 use super::axes::{self, LEADING, Legend, Ticks, nice_ticks};
 use super::canvas::{Anchor, Area, Canvas, Shape};
-use super::colour::{ColourMap, class_colour};
+use super::colour::{ColourMap, Rgb, class_colour};
 use super::layers::Layers;
+use super::scale::Scale;
 use super::text::{CAPITAL, Face, Run, elide};
 use super::venue::Style;
 use crate::error::{Error, Result};
@@ -11,11 +12,11 @@ use crate::latent::View;
 use crate::random::{Purpose, Stream};
 
 /// The widest panel in points; a wider figure centres its panels.
-const WIDEST: f64 = 324.0;
+pub(super) const WIDEST: f64 = 324.0;
 /// The tallest panel in points, so that a figure fits on a page.
 const TALLEST: f64 = 500.0;
 /// The narrowest panel in points.
-const NARROWEST: f64 = 24.0;
+pub(super) const NARROWEST: f64 = 24.0;
 
 /// A measure over a view of the latent plane.
 #[derive(Clone, Debug, PartialEq)]
@@ -113,7 +114,7 @@ struct Layout {
     ticks: Vec<(Ticks, Ticks, Option<f64>)>,
     bar: Area,
     bar_ticks: Ticks,
-    range: [f64; 2],
+    scale: Scale,
     legend: Option<Legend>,
 }
 
@@ -164,7 +165,7 @@ impl Layout {
         let end = areas.last().map_or(0.0, |area| area.right());
         let bar = Area { x: end + bar_gap, y: top, width: bar_width, height: tallest };
         let height = top + tallest + axes::depth(CAPITAL * style.tick_pt, style) + margin;
-        Ok(Self { width, height, panels: areas, ticks, bar, bar_ticks, range, legend })
+        Ok(Self { width, height, panels: areas, ticks, bar, bar_ticks, scale: Scale { range, colours: Some(options.colours) }, legend })
     }
 
     fn draw(&self, canvas: &mut Canvas, panels: &[Panel<'_>], options: &Options) {
@@ -188,9 +189,9 @@ impl Layout {
                 let at = [area.x + area.width / 2.0, area.y - 0.4 * style.label_pt];
                 canvas.add(axes::text(at, Anchor::Middle, style.label_pt, run));
             }
-            canvas.add(cells(panel.map, area, self.range, options.colours));
+            canvas.add(cells(panel.map, area, |value| self.scale.colour(value)));
             if let Some(scatter) = panel.scatter {
-                canvas.add(dots(scatter, view, area));
+                canvas.add(dots(scatter, &[], view, area));
             }
             panel.layers.draw(canvas, view, area, style);
             axes::frame(canvas, area, style);
@@ -199,12 +200,12 @@ impl Layout {
         }
         let map = panels[0].map;
         let label = if map.unit.is_empty() { map.label.clone() } else { format!("{} ({})", map.label, map.unit) };
-        axes::colour_bar(canvas, self.bar, options.colours, self.range, &self.bar_ticks, &label, style);
+        axes::colour_bar(canvas, self.bar, &self.scale, &self.bar_ticks, &label, style);
     }
 }
 
 /// The height of a view over its width.
-fn proportion(view: &View) -> f64 {
+pub(super) fn proportion(view: &View) -> f64 {
     ((view.z2[1] - view.z2[0]) / (view.z1[1] - view.z1[0])).clamp(0.25, 4.0)
 }
 
@@ -238,7 +239,7 @@ fn colour_range(panels: &[Panel<'_>], range: ColourRange) -> [f64; 2] {
 }
 
 /// The heat map: each value fills the cell around its point, so that the outermost cells reach beyond the view and are clipped.
-fn cells(map: &MapData, area: Area, [low, high]: [f64; 2], colours: ColourMap) -> Shape {
+pub(super) fn cells(map: &MapData, area: Area, colour: impl Fn(f64) -> Rgb) -> Shape {
     let View { columns, rows, .. } = map.view;
     let cell = |length: f64, count: usize| if count == 1 { length } else { length / (count - 1) as f64 };
     let (width, height) = (cell(area.width, columns), cell(area.height, rows));
@@ -249,16 +250,18 @@ fn cells(map: &MapData, area: Area, [low, high]: [f64; 2], colours: ColourMap) -
         height: height * rows as f64,
     };
     let upper_row_first = map.values.chunks(columns).rev().flatten();
-    let pixels = upper_row_first.map(|&value| colours.sample((f64::from(value) - low) / (high - low))).collect();
+    let pixels = upper_row_first.map(|&value| colour(value.into())).collect();
     Shape::Raster { area: whole, clip: area, columns, pixels }
 }
 
-/// The encodings within the view, in a random order, so that no class lies on top of the others for its number.
-fn dots(scatter: Scatter<'_>, view: &View, area: Area) -> Shape {
+/// The encodings within the view but for those of hidden classes, in a random order, so that no class lies on top of the others
+/// for its number.
+pub(super) fn dots(scatter: Scatter<'_>, hidden: &[usize], view: &View, area: Area) -> Shape {
     let place = |z: f32, [first, last]: [f64; 2]| (f64::from(z) - first) / (last - first);
     let dots = Stream::new(0, Purpose::Choice)
         .permutation([0; 3], scatter.points.len())
         .into_iter()
+        .filter(|&i| !hidden.contains(&scatter.labels[i].into()))
         .map(|i| (scatter.points[i], class_colour(scatter.labels[i].into())))
         .map(|([z1, z2], colour)| ([place(z1, view.z1), 1.0 - place(z2, view.z2)], colour))
         .filter(|([x, y], _)| (0.0..=1.0).contains(x) && (0.0..=1.0).contains(y))

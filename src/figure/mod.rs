@@ -6,11 +6,13 @@ mod axes;
 mod canvas;
 mod colour;
 mod document;
+mod facets;
 mod gallery;
 mod heat_map;
 mod layers;
 mod plot;
 pub mod provenance;
+mod scale;
 mod text;
 mod venue;
 
@@ -21,10 +23,12 @@ pub use axes::{Ticks, nice_ticks};
 pub use canvas::{Anchor, Area, Canvas, Shape, Stroke};
 pub use colour::{ColourMap, NOT_A_NUMBER, Rgb, class_colour, difference_colour, line_colour};
 pub use document::{Document, Format, PRINT_DPI, check_dpi};
+pub use facets::{Facet, ImageGrid, facets};
 pub use gallery::{Card, gallery};
 pub use heat_map::{ColourRange, MapData, Options, Panel, Scatter, heat_map};
 pub use layers::{Layers, PlanePath};
 pub use plot::{Axis, Plot, Sample, Series, Strip, histograms, plots};
+pub use scale::{Scale, Scaled, range_of};
 pub use text::{Face, Run};
 pub use venue::{Style, VENUES, Venue, Width};
 

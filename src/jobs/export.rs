@@ -2,9 +2,10 @@
 
 use super::ModelSet;
 use super::figures::provenance;
-use super::map::Map;
+use super::map::{Map, Seen};
 use crate::error::{Error, Result};
 use crate::figure::provenance::{NPZ_MEMBER, csv_line};
+use crate::latent::View;
 use crate::uncertainty::Measure;
 use npyz::WriterBuilder as _;
 use serde_json::{Value, json};
@@ -23,31 +24,81 @@ impl Map {
         provenance(set, engine, &self.settings, &self.settings.members, &json!({}))
     }
 
-    /// Every measure that the map has, over all members, by key, and the standard error of the mutual information: \[rows, columns\] each.
-    fn arrays(&self) -> Vec<(&'static str, Vec<f32>)> {
+    /// Everything that goes into raw files: every measure that the map has, over all members, by key, the standard error of the
+    /// mutual information where it was estimated, and, as `map_1`, `map_2`, …, what is seen of it.
+    pub fn raw(&self, seen: &[Seen]) -> Raw {
         let all: Vec<usize> = (0..self.settings.members.len()).collect();
-        let mut arrays: Vec<_> =
-            Measure::ALL.into_iter().filter_map(|measure| Some((measure.key(), self.measure(measure, &all)?))).collect();
-        arrays.extend(self.standard_error.clone().map(|errors| (STANDARD_ERROR, errors)));
-        arrays
+        let of_all = |measure: Measure| Some((measure.key().to_owned(), self.measure(measure, &all)?));
+        let mut arrays: Vec<_> = Measure::ALL.into_iter().filter_map(of_all).collect();
+        arrays.extend(self.standard_error.clone().map(|errors| (STANDARD_ERROR.to_owned(), errors)));
+        arrays.extend(seen.iter().enumerate().map(|(place, seen)| (format!("map_{}", place + 1), self.seen(seen))));
+        Raw { view: self.settings.view, classes: self.classes(), arrays, mean_probabilities: self.mean_probabilities() }
+    }
+}
+
+/// A file format of raw maps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RawFormat {
+    /// Arrays, for NumPy.
+    Npz,
+    /// A line of text per point.
+    Csv,
+}
+
+impl RawFormat {
+    /// Every format.
+    pub const ALL: [Self; 2] = [Self::Npz, Self::Csv];
+
+    /// The file name's extension.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Npz => "npz",
+            Self::Csv => "csv",
+        }
     }
 
-    /// The bytes of an npz archive: `z1` and `z2` (f64), a [rows, columns] f32 array per measure (row = z₂), `mean_probabilities`
-    /// [rows, columns, classes], and the provenance. `path` is for messages. The same map gives the same bytes.
+    /// The format of that extension, in any case.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.extension().eq_ignore_ascii_case(name))
+    }
+}
+
+/// What raw files of a map hold.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Raw {
+    view: View,
+    classes: usize,
+    /// \[rows, columns\] each, row 0 the lowest z₂; NaN at points that have not been asked yet.
+    arrays: Vec<(String, Vec<f32>)>,
+    /// \[rows, columns, classes\].
+    mean_probabilities: Vec<f32>,
+}
+
+impl Raw {
+    /// The bytes of a file. `path` is for messages. The same map gives the same bytes.
     ///
     /// # Errors
     /// When the archive cannot be made.
-    pub fn to_npz(&self, path: &Path, provenance: &Value) -> Result<Vec<u8>> {
-        let view = self.settings.view;
+    pub fn encode(&self, format: RawFormat, path: &Path, provenance: &Value) -> Result<Vec<u8>> {
+        match format {
+            RawFormat::Npz => self.npz(path, provenance),
+            RawFormat::Csv => Ok(self.csv(provenance).into_bytes()),
+        }
+    }
+
+    /// An npz archive: `z1` and `z2` (f64), a [rows, columns] f32 array per measure (row = z₂), `mean_probabilities`
+    /// [rows, columns, classes], and the provenance.
+    fn npz(&self, path: &Path, provenance: &Value) -> Result<Vec<u8>> {
+        let view = self.view;
         let (rows, columns) = (view.rows as u64, view.columns as u64);
         let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
         let mut fill = || -> std::io::Result<()> {
             add(&mut archive, "z1", &[columns], view.z1_axis())?;
             add(&mut archive, "z2", &[rows], view.z2_axis())?;
-            for (name, values) in self.arrays() {
-                add(&mut archive, name, &[rows, columns], values)?;
+            for (name, values) in &self.arrays {
+                add(&mut archive, name, &[rows, columns], values.iter().copied())?;
             }
-            add(&mut archive, "mean_probabilities", &[rows, columns, self.classes() as u64], self.mean_probabilities())?;
+            add(&mut archive, "mean_probabilities", &[rows, columns, self.classes as u64], self.mean_probabilities.iter().copied())?;
             archive.start_file(NPZ_MEMBER, entry())?;
             archive.write_all(provenance.to_string().as_bytes())
         };
@@ -56,14 +107,13 @@ impl Map {
     }
 
     /// A CSV text: the provenance, a header, then one line per point with z₁, z₂ and every measure.
-    pub fn to_csv(&self, provenance: &Value) -> String {
-        let arrays = self.arrays();
+    fn csv(&self, provenance: &Value) -> String {
         let mut text = csv_line(provenance) + "z1,z2";
-        text.extend(arrays.iter().flat_map(|(name, _)| [",", name]));
-        for (point, [z1, z2]) in self.settings.view.points().into_iter().enumerate() {
+        text.extend(self.arrays.iter().flat_map(|(name, _)| [",", name]));
+        for (point, [z1, z2]) in self.view.points().into_iter().enumerate() {
             // Writing to a string cannot fail.
             let _ = write!(text, "\n{z1},{z2}");
-            for (_, values) in &arrays {
+            for (_, values) in &self.arrays {
                 let _ = write!(text, ",{}", values[point]);
             }
         }
@@ -77,7 +127,12 @@ fn entry() -> SimpleFileOptions {
     SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated).last_modified_time(zip::DateTime::default())
 }
 
-fn add<T: npyz::AutoSerialize>(archive: &mut ZipWriter<Cursor<Vec<u8>>>, name: &str, shape: &[u64], values: Vec<T>) -> std::io::Result<()> {
+fn add<T: npyz::AutoSerialize>(
+    archive: &mut ZipWriter<Cursor<Vec<u8>>>,
+    name: &str,
+    shape: &[u64],
+    values: impl IntoIterator<Item = T>,
+) -> std::io::Result<()> {
     archive.start_file(format!("{name}.npy"), entry())?;
     let mut writer = npyz::WriteOptions::new().default_dtype().shape(shape).writer(archive).begin_nd()?;
     writer.extend(values)?;

@@ -32,6 +32,17 @@ pub struct MapSettings {
     pub deterministic: bool,
 }
 
+/// What is looked at of a map: a measure over some members, or its difference from another.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Seen {
+    /// The measure.
+    pub measure: Measure,
+    /// The places of the members in the map's settings.
+    pub members: Vec<usize>,
+    /// The measure over the members that is taken away.
+    pub minus: Option<(Measure, Vec<usize>)>,
+}
+
 /// A map. The members are kept apart, so that any subset of them is a sum over it. Points that have not been asked yet have
 /// statistics of no draws, so a map is valid at every moment of its making.
 #[derive(Clone, Debug)]
@@ -153,6 +164,28 @@ impl Map {
                 measure.evaluate(&pass) as f32
             }),
         }
+    }
+
+    /// What is seen at every point; NaN where it has not been asked yet, or the map has not the passes.
+    pub fn seen(&self, seen: &Seen) -> Vec<f32> {
+        let of = |measure, places: &[usize]| self.measure(measure, places).unwrap_or_else(|| vec![f32::NAN; self.sampled.points()]);
+        let mut values = of(seen.measure, &seen.members);
+        if let Some((measure, places)) = &seen.minus {
+            values.iter_mut().zip(of(*measure, places)).for_each(|(value, other)| *value -= other);
+        }
+        values
+    }
+
+    /// The fewest and the most draws that what is seen has at any point of any member.
+    pub fn draws_of(&self, seen: &Seen) -> [u32; 2] {
+        let parts = std::iter::once((seen.measure, &seen.members)).chain(seen.minus.as_ref().map(|(measure, places)| (*measure, places)));
+        let mut range = [u32::MAX, 0];
+        for (_, places) in parts.filter(|(measure, _)| measure.passes() == Passes::Sampled) {
+            for draws in (0..self.sampled.points()).flat_map(|point| places.iter().map(move |&place| self.draws(point, place) as u32)) {
+                range = [range[0].min(draws), range[1].max(draws)];
+            }
+        }
+        [range[0].min(range[1]), range[1]]
     }
 
     /// How many draws of the member at a place a point has.

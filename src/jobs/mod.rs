@@ -13,13 +13,16 @@ mod models;
 mod pack;
 mod passes;
 mod population;
+mod screen;
 mod shared_engine;
 mod tables;
 mod worker;
 
 pub use evaluate::{Evaluation, NamedScores, evaluate};
+pub use export::{Raw, RawFormat};
 pub use figures::{
-    DataSource, FigureSettings, figures, hole_picture, hole_provenance, interpolation_plots, map_data, population_plots, provenance,
+    Computed, DataSource, FigureSettings, figures, hole_picture, hole_provenance, interpolation_plots, map_data, population_plots,
+    provenance,
 };
 pub use holes::{
     CurvePoint, CurveSettings, CurveThreshold, Garbage, Hole, HoleReport, HoleSettings, Holes, Reference, garbage, hole_curve, holes,
@@ -28,10 +31,11 @@ pub use holes::{
 pub use inspect::{InspectSettings, Inspection, Neighbour, Subject, inspect, neighbours};
 pub use interpolate::{Curve, End, Interpolation, InterpolationSettings, Path, default_ends, image_end, interpolate, typical_image};
 pub use live::{LiveMap, fill, fill_gaps};
-pub use map::{Map, MapSettings, map};
+pub use map::{Map, MapSettings, Seen, map};
 pub use models::{ModelSet, decoded_digits};
 pub use pack::pack;
 pub use population::{Population, PopulationObserver, PopulationSettings, population};
+pub use screen::{ScreenSettings, screen, screen_data};
 pub use shared_engine::{SharedEngine, Turn};
 pub use worker::{Desk, Status, Wake, Worker};
 

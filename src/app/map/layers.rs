@@ -1,17 +1,15 @@
 //! What lies over the maps and must be computed: the grid of decoded images, contours of the density, outlines of holes.
 
 use super::plane::Plane;
-use crate::app::images::{Texture, pixels};
+use crate::app::images::Texture;
 use crate::app::scope::Scope;
 use crate::engine::Engine as _;
 use crate::error::Result;
+use crate::figure::ImageGrid;
 use crate::jobs::{SharedEngine, Wake, Worker};
 use crate::latent::{Surroundings, View, contours};
 use eframe::egui::{Align2, Color32, ColorImage, Context, FontId, Painter, Pos2, Shape, Stroke, vec2};
 use std::sync::Arc;
-
-/// Decoded images along each axis.
-const DIGITS: usize = 20;
 
 /// The shares of the training encodings that the contours of the density hold.
 const SHARES: [f64; 4] = [0.25, 0.5, 0.9, 0.99];
@@ -21,10 +19,10 @@ const FINE: usize = 200;
 /// The colour of the holes: no colour map holds it.
 const OUTLINE: Color32 = Color32::from_rgb(0xff, 0x5a, 0xd2);
 /// The first holes bear their numbers.
-const NUMBERED: usize = 12;
+pub const NUMBERED: usize = 12;
 
 /// Polylines on the latent plane.
-type Polylines = Vec<Vec<[f64; 2]>>;
+pub type Polylines = Vec<Vec<[f64; 2]>>;
 
 /// What is computed for the overlays.
 pub struct Layers {
@@ -33,7 +31,8 @@ pub struct Layers {
     contours: Vec<Polylines>,
     digits: Worker<(Arc<SharedEngine>, View), (View, Vec<f32>)>,
     asked: Option<View>,
-    shown: Option<View>,
+    /// The part of the plane that the images cover.
+    shown: Option<[[f64; 2]; 2]>,
     texture: Texture,
 }
 
@@ -46,8 +45,7 @@ impl Layers {
             Ok(())
         })?;
         let density = Worker::spawn("density", Arc::clone(wake), |(surroundings, view): (Arc<Surroundings>, View), desk| {
-            let density = surroundings.density.grid(&view);
-            desk.publish(SHARES.map(|share| contours(&view, &density, surroundings.density.covering(share))).to_vec());
+            desk.publish(density_contours(&surroundings, &view));
             Ok(())
         })?;
         Ok(Self { density, contours_of: None, contours: Vec::new(), digits, asked: None, shown: None, texture: Texture::default() })
@@ -55,10 +53,11 @@ impl Layers {
 
     /// Takes what has come, and asks for what is to be shown now.
     pub fn logic(&mut self, ctx: &Context, scope: &Scope) {
-        if let Some((view, images)) = self.digits.take() {
+        if let Some((view, pixels)) = self.digits.take() {
             let shape = scope.set.vae.image_shape();
-            self.texture.set(ctx, "decoded grid", mosaic([shape[0], shape[1], shape[2]], view.columns, &images));
-            self.shown = Some(view);
+            let images = ImageGrid { view, shape: [shape[0], shape[1], shape[2]], pixels };
+            self.texture.set(ctx, "decoded grid", mosaic(&images));
+            self.shown = Some(images.extent());
         }
         self.ask_for_contours(scope);
         if !scope.session.overlays.digits {
@@ -66,9 +65,7 @@ impl Layers {
             self.asked = None;
             return;
         }
-        let half = scope.session.width / DIGITS as f64 / 2.0;
-        let inner = scope.session.extent().map(|[first, last]| [first + half, last - half]);
-        if let Ok(view) = View::new(inner[0], inner[1], DIGITS, DIGITS)
+        if let Ok(view) = scope.session.image_grid()
             && self.asked != Some(view)
         {
             self.digits.request((Arc::clone(&scope.engine), view));
@@ -80,10 +77,9 @@ impl Layers {
         if let Some(contours) = self.density.take() {
             self.contours = contours;
         }
-        let [z1, z2] = scope.session.extent();
         if scope.session.overlays.density
             && let Some(surroundings) = &scope.surroundings
-            && let Ok(view) = View::new(z1, z2, FINE, FINE)
+            && let Ok(view) = density_view(scope.session.extent())
         {
             let key = Some((Arc::as_ptr(surroundings) as usize, view));
             if self.contours_of != key {
@@ -95,9 +91,7 @@ impl Layers {
 
     /// What lies under the encodings.
     pub fn under(&self, painter: &Painter, plane: &Plane) {
-        let (Some(view), Some(texture)) = (self.shown, self.texture.handle()) else { return };
-        let half = |[first, last]: [f64; 2]| (last - first) / (DIGITS - 1) as f64 / 2.0;
-        let whole = [view.z1, view.z2].map(|range| [range[0] - half(range), range[1] + half(range)]);
+        let (Some(whole), Some(texture)) = (self.shown, self.texture.handle()) else { return };
         painter.image(texture.id(), plane.rect_of(whole), super::dots::WHOLE, Color32::WHITE);
     }
 
@@ -129,19 +123,23 @@ impl Layers {
     }
 }
 
-/// Images side by side, those of the highest z₂ first. Ink is opaque and paper is clear, so that the map shows through.
-fn mosaic(shape: [usize; 3], columns: usize, images: &[f32]) -> ColorImage {
-    let [_, height, width] = shape;
-    let length = shape.iter().product::<usize>();
-    let rows = images.len() / length / columns;
-    let mut whole = ColorImage::new([columns * width, rows * height], vec![Color32::TRANSPARENT; columns * width * rows * height]);
-    for (number, image) in images.chunks(length).enumerate() {
-        let (left, top) = (number % columns * width, (rows - 1 - number / columns) * height);
-        for (at, colour) in pixels(shape, image).pixels.into_iter().enumerate() {
-            let ink = colour.r().max(colour.g()).max(colour.b());
-            let clear = Color32::from_rgba_unmultiplied(colour.r(), colour.g(), colour.b(), ink);
-            whole.pixels[(top + at / width) * columns * width + left + at % width] = clear;
-        }
-    }
-    whole
+/// The contours of the encodings' density over a part of the plane: those of each share, the smallest first.
+pub fn density_contours(surroundings: &Surroundings, view: &View) -> Vec<Polylines> {
+    let density = surroundings.density.grid(view);
+    SHARES.map(|share| contours(view, &density, surroundings.density.covering(share))).to_vec()
+}
+
+/// Where the density is looked at for the contours over a part of the plane, [z₁, z₂].
+///
+/// # Errors
+/// As [`View::new`].
+pub fn density_view([z1, z2]: [[f64; 2]; 2]) -> Result<View> {
+    View::new(z1, z2, FINE, FINE)
+}
+
+/// Images side by side as pixels.
+fn mosaic(images: &ImageGrid) -> ColorImage {
+    let size = [images.view.columns * images.shape[2], images.view.rows * images.shape[1]];
+    let pixels = images.ink().into_iter().map(|[red, green, blue, ink]| Color32::from_rgba_unmultiplied(red, green, blue, ink));
+    ColorImage::new(size, pixels.collect())
 }

@@ -10,6 +10,7 @@ mod plane;
 mod sums;
 
 pub use header::describe;
+pub use layers::{NUMBERED, density_contours, density_view};
 pub use pane::badge;
 pub use plane::Plane;
 pub use sums::Values;
@@ -18,12 +19,13 @@ use super::scope::Scope;
 use super::session::Layout;
 use super::{Panel, Place, style};
 use crate::error::Result;
+use crate::figure::{Scale, Scaled};
 use crate::jobs::{LiveMap, Status, Wake, Worker};
 use dots::Dots;
 use eframe::egui::{Rect, Ui, UiBuilder, pos2, vec2};
 use hover::Hover;
 use layers::Layers;
-use picture::{Picture, Scale};
+use picture::Picture;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use sums::Wanted;
@@ -103,7 +105,8 @@ impl Maps {
     /// The scale of a map's colours.
     fn scale(&self, scope: &Scope, place: usize) -> Scale {
         let shown = &self.values[..scope.session.layout.count().min(self.values.len())];
-        Scale::new(shown, place, scope.classes().len(), scope.session.colours, scope.session.range)
+        let shown: Vec<Scaled> = shown.iter().map(Values::scaled).collect();
+        Scale::new(&shown, place, scope.classes().len(), scope.session.colours, scope.session.range)
     }
 }
 

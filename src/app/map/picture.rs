@@ -3,53 +3,10 @@
 use super::plane::Plane;
 use super::sums::Values;
 use crate::app::style;
-use crate::figure::{ColourMap, ColourRange, Rgb, difference_colour, nice_ticks};
+use crate::figure::{Scale, nice_ticks};
 use eframe::egui::{
     Align2, Color32, ColorImage, Context, FontId, Painter, Rect, Stroke, StrokeKind, TextureHandle, TextureOptions, Ui, pos2,
 };
-
-/// What the ends of a map's colours stand for, and which colours they are.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Scale {
-    /// The values at the ends.
-    pub range: [f64; 2],
-    /// The colours; those of differences for `None`.
-    pub colours: Option<ColourMap>,
-}
-
-impl Scale {
-    /// The scale of the map at a place among those that are shown: fitted ranges are common to all maps of one unit, so that
-    /// their colours can be compared.
-    pub fn new(all: &[Values], place: usize, classes: usize, colours: ColourMap, range: ColourRange) -> Self {
-        let values = &all[place];
-        let measure = values.pane.measure;
-        let (is_difference, unit) = (values.pane.minus.is_some(), measure.unit());
-        let alike = |other: &&Values| {
-            let same = if unit.is_empty() { other.pane.measure == measure } else { other.pane.measure.unit() == unit };
-            same && other.pane.minus.is_some() == is_difference
-        };
-        let fitted = all.iter().filter(alike).filter_map(Values::range).fold(None, |range: Option<[f32; 2]>, [low, high]| {
-            Some(range.map_or([low, high], |[lowest, highest]| [lowest.min(low), highest.max(high)]))
-        });
-        let natural = measure.natural_range(classes);
-        let [low, high] = match (range, fitted) {
-            (ColourRange::Data, Some([low, high])) if low < high => [low.into(), high.into()],
-            _ if is_difference => [natural[0] - natural[1], natural[1] - natural[0]],
-            _ => natural,
-        };
-        if is_difference {
-            let most = high.max(-low);
-            return Self { range: [-most, most], colours: None };
-        }
-        Self { range: [low, if low < high { high } else { low + 1.0 }], colours: Some(colours) }
-    }
-
-    /// The colour of a value.
-    pub fn colour(&self, value: f64) -> Rgb {
-        let t = (value - self.range[0]) / (self.range[1] - self.range[0]);
-        self.colours.map_or_else(|| difference_colour(t), |colours| colours.sample(t))
-    }
-}
 
 /// A map's texture and what it was painted from.
 pub struct Picture {

@@ -2,6 +2,7 @@
 
 use crate::app::session::Pane;
 use crate::error::Result;
+use crate::figure::{Scaled, range_of};
 use crate::jobs::{LiveMap, Wake, Worker, fill_gaps};
 use crate::latent::View;
 use std::sync::Arc;
@@ -42,11 +43,7 @@ pub fn worker(wake: Wake) -> Result<Worker<Wanted, Vec<Values>>> {
 fn sum(wanted: &Wanted, pane: &Pane) -> Values {
     let map = wanted.live.read();
     let view = map.settings.view;
-    let of = |pane: &Pane| map.measure(pane.measure, &pane.members).unwrap_or_else(|| vec![f32::NAN; view.len()]);
-    let mut values = of(pane);
-    if let Some(other) = pane.minus.and_then(|place| wanted.panes.get(place)) {
-        values.iter_mut().zip(of(other)).for_each(|(value, other)| *value -= other);
-    }
+    let mut values = map.seen(&pane.seen(&wanted.panes));
     let known = values.iter().filter(|value| value.is_finite()).count() as f32 / values.len() as f32;
     fill_gaps(&view, &mut values);
     Values { pane: pane.clone(), view, numbers: Arc::new(values), known }
@@ -63,12 +60,8 @@ impl Values {
         Some(row * self.view.columns + column)
     }
 
-    /// The smallest and the largest number.
-    pub fn range(&self) -> Option<[f32; 2]> {
-        let finite = self.numbers.iter().copied().filter(|value| value.is_finite());
-        finite.fold(None, |range, value| match range {
-            None => Some([value; 2]),
-            Some([low, high]) => Some([value.min(low), value.max(high)]),
-        })
+    /// What a scale of them is chosen by.
+    pub fn scaled(&self) -> Scaled {
+        Scaled { measure: self.pane.measure, is_difference: self.pane.minus.is_some(), range: range_of(&self.numbers) }
     }
 }

@@ -63,9 +63,11 @@ impl FigureSettings {
 /// Loads the images that some figures are about; asked once, and only where a figure needs them.
 pub type DataSource<'a> = &'a mut dyn FnMut() -> Result<Dataset>;
 
-/// What figures are drawn from, as far as they need it.
+/// What figures are drawn from, as far as they need it: kept, it draws them again in other sizes, or others from the same.
 #[derive(Default)]
-struct Computed {
+pub struct Computed {
+    /// The map's settings, steps and pairs that it was computed with.
+    of: Option<(MapSettings, usize, usize)>,
     map: Option<Map>,
     /// With the images at its ends, for the provenance.
     interpolation: Option<(Interpolation, Value)>,
@@ -73,7 +75,7 @@ struct Computed {
     ground: Option<Ground>,
 }
 
-/// Computes figures.
+/// Computes figures. What `computed` holds of the same settings, for the same models and data, is not computed again.
 ///
 /// # Errors
 /// As [`map`], [`interpolate`] and [`population`], and when the models have no encodings, or the data no two classes, where a
@@ -84,6 +86,7 @@ pub fn figures(
     data: DataSource<'_>,
     wanted: &[&'static Figure],
     settings: &FigureSettings,
+    computed: &mut Computed,
     observe: Observer<'_>,
 ) -> Result<Vec<(&'static Figure, Document)>> {
     // What can be refused is refused before anything is computed or loaded.
@@ -104,7 +107,15 @@ pub fn figures(
     let of_interpolation = members(|needs| if let Needs::Interpolation { members, .. } = needs { Some(members) } else { None });
     let of_population = members(|needs| if let Needs::Population { members, .. } = needs { Some(members) } else { None });
     let MapSettings { samples, seed, masks, .. } = settings.map;
-    let mut computed = Computed::default();
+    let of = Some((settings.map.clone(), settings.steps, settings.pairs));
+    if computed.of != of {
+        *computed = Computed { of, ..Computed::default() };
+    }
+    let of_map = of_map.filter(|members| computed.map.as_ref().is_none_or(|map| map.settings.members.len() < members.len()));
+    let of_interpolation = of_interpolation
+        .filter(|members| computed.interpolation.as_ref().is_none_or(|(curves, _)| curves.settings.members.len() < members.len()));
+    let of_population =
+        of_population.filter(|members| computed.population.as_ref().is_none_or(|pairs| pairs.settings.members.len() < members.len()));
     if of_interpolation.is_some() || of_population.is_some() {
         let data = data()?;
         if let Some(members) = of_interpolation {
@@ -120,10 +131,10 @@ pub fn figures(
     if let Some(members) = of_map {
         computed.map = Some(map(set, engine, &MapSettings { members, ..settings.map.clone() }, observe)?);
     }
-    if let (Some(map), true) = (&computed.map, wanted.iter().any(of_holes)) {
+    if let (Some(map), None, true) = (&computed.map, &computed.ground, wanted.iter().any(of_holes)) {
         computed.ground = Some(Ground::new(set, engine, &map.settings, observe)?);
     }
-    wanted.iter().map(|figure| Ok((*figure, document(set, engine, figure, &computed, settings, observe)?))).collect()
+    wanted.iter().map(|figure| Ok((*figure, document(set, engine, figure, computed, settings, observe)?))).collect()
 }
 
 fn document(

@@ -1,0 +1,142 @@
+//! Sessions to files and back; what cannot be read is said, and nothing is lost.
+
+use super::*;
+use crate::app::run::Start;
+use crate::app::session::Layout;
+use crate::app::tests::start;
+use crate::app::window::Window;
+use crate::data::Dataset;
+use crate::jobs::ModelSet;
+use eframe::egui::Context;
+
+fn session() -> Session {
+    let mut session = Session::new(&ModelSet::shipped().unwrap());
+    session.layout = Layout::Four;
+    session.centre = [0.1 + 0.2, -1.0 / 3.0];
+    session.pins = [Some(Pin::Data(3)), Some(Pin::File("ö <&> \"x\".png".into()))];
+    session.overlays.hidden = vec![2, 5];
+    session.panes[1].minus = Some(0);
+    session
+}
+
+fn data() -> Dataset {
+    Dataset::new("two", [1, 1, 2], vec![0.0, 0.5, 0.25, 1.0], vec![0, 1], vec!["a".into(), "b".into()]).unwrap()
+}
+
+#[test]
+fn a_session_file_gives_back_what_was_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.json");
+    let identity = DataIdentity::of(&data());
+    for data in [None, Some(&identity)] {
+        Storage::save(&path, &session(), data).unwrap();
+        assert_eq!(Storage::open(&path).unwrap(), Opened { session: session(), data: data.cloned() });
+    }
+}
+
+#[test]
+fn other_images_are_noticed_where_the_session_names_images_by_number() {
+    let identity = DataIdentity::of(&data());
+    let other = DataIdentity::of(&Dataset { images: vec![0.0, 0.5, 0.25, 0.75], ..data() });
+    let relabelled = DataIdentity::of(&Dataset { labels: vec![1, 0], ..data() });
+    assert_eq!(identity, DataIdentity::of(&data()));
+    assert!(other != identity && relabelled != identity);
+    let opened = Opened { session: session(), data: Some(identity.clone()) };
+    assert_eq!(opened.strange_data(&identity), None);
+    assert!(opened.strange_data(&other).unwrap().contains("another edition of two"));
+    let without = Opened { session: Session { pins: [None, None], ..session() }, ..opened };
+    assert_eq!(without.strange_data(&other), None);
+}
+
+/// Files that are no session of this program, and a word of the sentence about each.
+fn damaged_files() -> Vec<(&'static str, Vec<u8>, &'static str)> {
+    let whole = serde_json::to_value(packed(&session(), None)).unwrap();
+    let changed = |change: &dyn Fn(&mut Value)| {
+        let mut value = whole.clone();
+        change(&mut value);
+        value.to_string().into_bytes()
+    };
+    let text = whole.to_string();
+    vec![
+        ("an empty file", Vec::new(), "no PNG"),
+        ("no JSON", b"{hello".to_vec(), "cannot read"),
+        ("a cut file", text.as_bytes()[..text.len() / 2].to_vec(), "cannot read"),
+        ("other JSON", b"{\"a\": 1}".to_vec(), "no session"),
+        ("a list", b"[1, 2]".to_vec(), "no PNG"),
+        ("an unknown key", changed(&|value| value["session"]["colour_of_socks"] = "red".into()), "colour_of_socks"),
+        ("an unknown measure", changed(&|value| value["session"]["panes"][0]["measure"] = "socks".into()), "socks"),
+        ("a wrong type", changed(&|value| value["session"]["seed"] = "many".into()), "many"),
+        ("a missing key", changed(&|value| drop(value["session"].as_object_mut().unwrap().remove("line"))), "line"),
+        ("a newer format", changed(&|value| value[VERSION_KEY] = 2.into()), "newer"),
+        ("damaged data", changed(&|value| value[DATA_KEY] = 7.into()), "cannot read"),
+        ("no member", changed(&|value| value["session"]["panes"][0]["members"] = json!([99])), "members"),
+        ("no part of the plane", changed(&|value| value["session"]["width"] = json!(-1.0)), "width"),
+        ("no models", changed(&|value| value["session"]["models"] = "/no/such/models".into()), "models"),
+        ("no engine", changed(&|value| value["session"]["engine"] = "steam".into()), "steam"),
+        ("pixels", b"\x89PNG\r\n\x1a\nnothing".to_vec(), "damaged"),
+    ]
+}
+
+#[test]
+fn a_damaged_session_is_said_by_name_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut window = Window::open(&Context::default(), start()).unwrap();
+    let before = window.scope.session.clone();
+    for (what, bytes, word) in damaged_files() {
+        let path = folder.path().join("broken.json");
+        std::fs::write(&path, bytes).unwrap();
+        let error = window.open_session(&path).expect_err(what).to_string();
+        assert!(error.contains("broken.json") && error.contains(word), "{what}: {error}");
+        assert_eq!(window.scope.session, before, "{what}");
+    }
+    let error = window.open_session(&folder.path().join("none.json")).unwrap_err().to_string();
+    assert!(error.contains("none.json"), "{error}");
+    assert!(window.complaints().is_empty());
+}
+
+fn start_in(folder: &Path) -> Start {
+    Start { storage: Storage::in_folder(Some(folder.to_owned())), ..start() }
+}
+
+#[test]
+fn the_last_session_comes_back_and_a_damaged_one_is_set_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    let last = folder.path().join(LAST_SESSION);
+    let mut window = Window::open(&Context::default(), start_in(folder.path())).unwrap();
+    window.scope.session = session();
+    window.preferences.hints_seen = true;
+    window.finish();
+    let mut window = Window::open(&Context::default(), start_in(folder.path())).unwrap();
+    assert_eq!((&window.scope.session, window.preferences.hints_seen), (&session(), true));
+    assert!(window.complaints().is_empty());
+
+    for (number, bytes) in [b"{\"one\"".as_slice(), b"{\"two\""].into_iter().enumerate() {
+        std::fs::write(&last, bytes).unwrap();
+        window = Window::open(&Context::default(), start_in(folder.path())).unwrap();
+        let aside = folder.path().join(["session.damaged.json", "session.damaged-2.json"][number]);
+        let said = window.complaints();
+        assert!(said.len() == 1 && said[0].contains(&aside.display().to_string()), "{said:?}");
+        assert_eq!(std::fs::read(&aside).unwrap(), bytes);
+        window.finish();
+        assert!(Storage::open(&last).is_ok());
+    }
+    std::fs::write(folder.path().join(PREFERENCES), "no").unwrap();
+    let window = Window::open(&Context::default(), start_in(folder.path())).unwrap();
+    assert!(window.complaints()[0].contains("preferences.damaged.json"), "{:?}", window.complaints());
+}
+
+#[test]
+fn a_session_of_other_models_opens_with_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.json");
+    let mut window = Window::open(&Context::default(), start()).unwrap();
+    let mut other = session();
+    Storage::save(&path, &other, None).unwrap();
+    window.open_session(&path).unwrap();
+    assert!(window.complaints().is_empty(), "the same models: {:?}", window.complaints());
+    other.hashes.insert("vae".to_owned(), "0".repeat(64));
+    Storage::save(&path, &other, None).unwrap();
+    window.open_session(&path).unwrap();
+    assert!(window.complaints()[0].contains("models are not those"), "{:?}", window.complaints());
+    assert_eq!(window.scope.session, session(), "with the hashes of the models at hand");
+}
