@@ -34,17 +34,15 @@ pub fn range_of(values: &[f32]) -> Option<[f32; 2]> {
 }
 
 impl Scale {
-    /// The scale of the map at a place among those that are seen together: fitted ranges are common to all maps of one unit,
-    /// so that their colours can be compared; those of differences lie evenly around 0.
+    /// The scale of the map at a place among those that are seen together: fitted ranges are common to all maps of one
+    /// measure, so that one network can be compared with an ensemble; entropy and mutual information, of one unit but not of
+    /// one size, keep their own, or the smaller would be dark. Those of differences lie evenly around 0.
     ///
     /// # Panics
     /// When there is no map at that place.
     pub fn new(all: &[Scaled], place: usize, classes: usize, colours: ColourMap, range: ColourRange) -> Self {
         let Scaled { measure, is_difference, .. } = all[place];
-        let alike = |other: &&Scaled| {
-            let same = if measure.unit().is_empty() { other.measure == measure } else { other.measure.unit() == measure.unit() };
-            same && other.is_difference == is_difference
-        };
+        let alike = |other: &&Scaled| other.measure == measure && other.is_difference == is_difference;
         let fitted = all.iter().filter(alike).filter_map(|map| map.range).fold(None, |range: Option<[f32; 2]>, [low, high]| {
             Some(range.map_or([low, high], |[lowest, highest]| [lowest.min(low), highest.max(high)]))
         });
@@ -79,15 +77,19 @@ mod tests {
     }
 
     #[test]
-    fn maps_of_one_unit_share_a_fitted_range_and_others_do_not() {
+    fn maps_of_one_measure_share_a_fitted_range_and_others_do_not() {
         let all = [
             scaled(MutualInformation, false, [0.0, 0.5]),
             scaled(PredictiveEntropy, false, [0.25, 2.0]),
             scaled(MaximumProbability, false, [0.25, 0.75]),
             scaled(MutualInformation, true, [-1.0, 0.25]),
+            scaled(MutualInformation, false, [0.125, 1.0]),
         ];
         let range = |place, range| Scale::new(&all, place, 10, ColourMap::Grey, range).range;
-        assert_eq!([0, 1, 2, 3].map(|place| range(place, ColourRange::Data)), [[0.0, 2.0], [0.0, 2.0], [0.25, 0.75], [-1.0, 1.0]]);
+        assert_eq!(
+            [0, 1, 2, 3, 4].map(|place| range(place, ColourRange::Data)),
+            [[0.0, 1.0], [0.25, 2.0], [0.25, 0.75], [-1.0, 1.0], [0.0, 1.0]]
+        );
         let most = 10_f64.ln();
         assert_eq!([0, 1, 2, 3].map(|place| range(place, ColourRange::Natural)), [[0.0, most], [0.0, most], [0.1, 1.0], [-most, most]]);
     }
