@@ -11,7 +11,7 @@ use eframe::egui::{
 use std::time::{Duration, Instant};
 
 /// No map of a benchmark takes longer.
-const LONGEST: Duration = Duration::from_secs(600);
+const LONGEST: Duration = Duration::from_mins(10);
 /// A frame of a 60 Hz screen.
 const FRAME: Duration = Duration::from_micros(16_667);
 

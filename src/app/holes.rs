@@ -70,7 +70,7 @@ impl HolePanel {
         ui.horizontal_top(|ui| {
             ui.allocate_ui(vec2(250.0, height), |ui| {
                 ui.vertical(|ui| {
-                    self.controls(ui, scope);
+                    Self::controls(ui, scope);
                     let members = holes.places.len();
                     let measure = holes.settings.measure;
                     ui.label(format!("{} holes, {:.1} z², {:.1} % of the view", holes.list.len(), holes.area, 100.0 * holes.share));
@@ -94,7 +94,7 @@ impl HolePanel {
         });
     }
 
-    fn controls(&mut self, ui: &mut Ui, scope: &mut Scope) {
+    fn controls(ui: &mut Ui, scope: &mut Scope) {
         let choice = &mut scope.session.holes;
         for (share, name, text) in [
             (

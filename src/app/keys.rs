@@ -27,7 +27,7 @@ const fn command(key: Key, does: &'static str, act: Act) -> Shortcut {
 }
 
 /// Every shortcut; the numbers of the measures come on top.
-pub const SHORTCUTS: [Shortcut; 21] = [
+pub const SHORTCUTS: [Shortcut; 22] = [
     Shortcut {
         keys: KeyboardShortcut::new(Modifiers::COMMAND.plus(Modifiers::SHIFT), Key::Z),
         does: "Redo",
@@ -58,6 +58,7 @@ pub const SHORTCUTS: [Shortcut; 21] = [
     plain(Key::Plus, "Closer", |scope| zoom(&mut scope.session, 1.25)),
     plain(Key::Equals, "Closer", |scope| zoom(&mut scope.session, 1.25)),
     plain(Key::Minus, "Farther", |scope| zoom(&mut scope.session, 0.8)),
+    plain(Key::F1, "This list", |scope| scope.ask(Command::Help)),
     plain(Key::Questionmark, "This list", |scope| scope.ask(Command::Help)),
 ];
 

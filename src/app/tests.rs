@@ -64,7 +64,7 @@ pub fn wait(harness: &mut Harness<'static, Program>, what: &str, holds: impl Fn(
         if holds(scope(harness)) {
             return;
         }
-        assert!(start.elapsed() < Duration::from_secs(120), "{what} does not come: {:?}", scope(harness).map_status);
+        assert!(start.elapsed() < Duration::from_mins(2), "{what} does not come: {:?}", scope(harness).map_status);
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -363,7 +363,7 @@ fn every_tab_looks_as_it_did() {
                 if !seen.any(|panel| panel.is_busy()) {
                     break;
                 }
-                assert!(start.elapsed() < Duration::from_secs(180), "{name} does not come to rest");
+                assert!(start.elapsed() < Duration::from_mins(3), "{name} does not come to rest");
                 std::thread::sleep(Duration::from_millis(20));
             }
             harness.run_steps(4);

@@ -23,6 +23,8 @@ type MapRequest = (Arc<ModelSet>, Arc<SharedEngine>, MapSettings, Session);
 /// Loads the images that ends and pins are chosen from.
 pub type LoadData = Arc<dyn Fn() -> Result<Dataset> + Send + Sync>;
 
+/// While a map grows, the window is drawn anew so often.
+const GROWING: Duration = Duration::from_millis(90);
 /// A view that is being moved asks for a new map at most so often.
 const UNHURRIED: Duration = Duration::from_millis(80);
 
@@ -65,7 +67,10 @@ impl Window {
         style::install(ctx);
         let waker = ctx.clone();
         let wake: Wake = Arc::new(move || waker.request_repaint());
-        let maps = Worker::spawn("map", Arc::clone(&wake), |(set, engine, settings, session): MapRequest, desk| {
+        // A growing map wakes the window now and then: a software renderer would otherwise take the engine's time to paint.
+        let waker = ctx.clone();
+        let now_and_then: Wake = Arc::new(move || waker.request_repaint_after(GROWING));
+        let maps = Worker::spawn("map", now_and_then, |(set, engine, settings, session): MapRequest, desk| {
             let live = Arc::new(LiveMap::new(&set, &settings)?);
             live.look_at(looked_at(&session));
             desk.publish(Arc::clone(&live));

@@ -105,13 +105,17 @@ impl Layers {
         if scope.session.overlays.density {
             for (contours, share) in self.contours.iter().zip(SHARES) {
                 let strength = (255.0 * (1.2 - share)).clamp(90.0, 255.0) as u8;
-                contours.iter().for_each(|contour| draw(contour, Color32::from_white_alpha(strength), 1.0));
+                for contour in contours {
+                    draw(contour, Color32::from_white_alpha(strength), 1.0);
+                }
             }
         }
         if scope.session.overlays.holes
             && let Some(holes) = scope.holes.get(place)
         {
-            holes.outlines.iter().for_each(|outline| draw(outline, OUTLINE, 1.6));
+            for outline in &holes.outlines {
+                draw(outline, OUTLINE, 1.6);
+            }
             for (number, hole) in holes.list.iter().take(NUMBERED).enumerate() {
                 let (at, font) = (plane.to_screen(hole.region.peak), FontId::proportional(11.0));
                 for shift in [vec2(-1.0, 0.0), vec2(1.0, 0.0), vec2(0.0, -1.0), vec2(0.0, 1.0)] {

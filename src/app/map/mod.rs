@@ -51,7 +51,7 @@ struct Pictures {
 }
 
 /// While a map grows, it is summed up so often.
-const REFRESH: Duration = Duration::from_millis(60);
+const REFRESH: Duration = Duration::from_millis(90);
 
 impl Maps {
     /// The panel; its workers wake the window.
@@ -176,8 +176,8 @@ impl Maps {
         }
         let Pictures { newest, older } = &mut self.pictures[place];
         match newest {
-            // Nothing has been computed yet: what was there stays.
-            Some(_) if values.known == 0.0 => {}
+            // Nothing has been computed yet: the same measure of another part of the plane stays meanwhile.
+            Some(picture) if values.known == 0.0 && picture.pane() == &values.pane => picture.recolour(&scale),
             Some(picture) if picture.extent() == [values.view.z1, values.view.z2] => picture.update(&values, &scale),
             _ => {
                 if let Some(picture) =
@@ -190,7 +190,7 @@ impl Maps {
         }
         let newest = newest.as_ref()?;
         let keep = scope.map_status != Status::Done && !scope.settings_changed;
-        *older = older.take().filter(|older| keep && older.is_of(newest) && older.spacing() < newest.spacing());
+        *older = older.take().filter(|older| keep && older.pane() == newest.pane() && older.spacing() < newest.spacing());
         if let Some(older) = older {
             older.recolour(&scale);
         }

@@ -2,6 +2,7 @@
 
 use super::plane::Plane;
 use super::sums::Values;
+use crate::app::session::Pane;
 use crate::app::style;
 use crate::figure::{Scale, nice_ticks};
 use eframe::egui::{
@@ -31,9 +32,9 @@ impl Picture {
         }
     }
 
-    /// Whether both show the same measure of the same members.
-    pub fn is_of(&self, other: &Self) -> bool {
-        self.values.pane == other.values.pane
+    /// What it shows: the measure and the members.
+    pub fn pane(&self) -> &Pane {
+        &self.values.pane
     }
 
     /// Paints the same values in other colours, if they are others.
