@@ -210,16 +210,19 @@ mod tests {
         let [mi, entropy] = [Measure::MutualInformation, Measure::PredictiveEntropy].map(|measure| seen(measure, &[0, 1]));
         let variance = seen(Measure::SoftmaxVariance, &[0]);
         let difference = Seen { minus: Some((Measure::PredictiveEntropy, vec![0, 1])), ..seen(Measure::PredictiveEntropy, &[0]) };
-        for (maps, bars) in [
-            (vec![mi.clone()], 1),
-            (vec![mi.clone(), entropy.clone()], 1),
-            (vec![mi.clone(), variance.clone()], 2),
-            (vec![mi.clone(), entropy.clone(), entropy.clone(), mi.clone()], 1),
-            (vec![mi.clone(), entropy.clone(), difference.clone(), difference.clone()], 2),
-            (vec![mi.clone(), variance.clone(), entropy.clone(), variance.clone()], 2),
-            (vec![mi, variance, difference, entropy], 4),
+        let alone = |of: &Seen| Seen { members: vec![1], ..of.clone() };
+        for (maps, range, bars) in [
+            (vec![mi.clone()], ColourRange::Data, 1),
+            (vec![mi.clone(), alone(&mi)], ColourRange::Data, 1),
+            (vec![mi.clone(), entropy.clone()], ColourRange::Data, 2),
+            (vec![mi.clone(), entropy.clone()], ColourRange::Natural, 1),
+            (vec![mi.clone(), variance.clone()], ColourRange::Natural, 2),
+            (vec![mi.clone(), entropy.clone(), alone(&mi), alone(&entropy)], ColourRange::Data, 2),
+            (vec![mi.clone(), alone(&mi), difference.clone(), difference.clone()], ColourRange::Data, 2),
+            (vec![mi, variance, difference, entropy], ColourRange::Data, 4),
         ] {
-            let document = screen(&set, &live, engine.as_mut(), &settings(maps.clone())).unwrap();
+            let asked = ScreenSettings { range, ..settings(maps.clone()) };
+            let document = screen(&set, &live, engine.as_mut(), &asked).unwrap();
             let rasters: Vec<(usize, &Vec<[u8; 3]>)> = document
                 .canvas
                 .shapes
@@ -232,7 +235,7 @@ mod tests {
             let map = live.read();
             let all: Vec<Scaled> = maps.iter().map(|seen| scaled(seen, &map_data(&map, seen))).collect();
             for (place, (_, pixels)) in pictures.iter().enumerate() {
-                let scale = Scale::new(&all, place, 10, ColourMap::Viridis, ColourRange::Data);
+                let scale = Scale::new(&all, place, 10, ColourMap::Viridis, range);
                 let lowest_row = &map.seen(&maps[place])[..8];
                 let expected: Vec<_> = lowest_row.iter().map(|&value| scale.colour(value.into())).collect();
                 assert_eq!(pixels[56..], expected, "{:?}", maps[place]);

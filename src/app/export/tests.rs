@@ -195,7 +195,7 @@ fn models_without_encodings_say_so_in_place_of_the_picture() {
     window.scope.set = std::sync::Arc::new(set);
     click(&mut harness, "Figure 1");
     until(&mut harness, "the headline", |harness| harness.query_by_label("There is no picture of this").is_some());
-    assert!(harness.query_all_by_label_contains("no encodings").next().is_some());
+    assert!(harness.query_all_by_label_contains("encodings.safetensors: is missing").next().is_some());
 }
 
 #[test]
