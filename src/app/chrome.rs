@@ -48,6 +48,18 @@ pub fn menu(ui: &mut Ui, scope: &mut Scope, preferences: &mut Preferences, histo
                 if ui.button("The whole plane").clicked() {
                     scope.session.reset_view();
                 }
+                let session = &mut scope.session;
+                let speed = session.width / 200.0;
+                for (name, value) in ["z₁ in the middle", "z₂ in the middle"].into_iter().zip(&mut session.centre) {
+                    ui.horizontal(|ui| {
+                        let label = ui.label(name);
+                        ui.add(DragValue::new(value).range(-1e4..=1e4).speed(speed)).labelled_by(label.id);
+                    });
+                }
+                ui.horizontal(|ui| {
+                    let label = ui.label("width");
+                    ui.add(DragValue::new(&mut session.width).range(1e-3..=1e4).speed(speed)).labelled_by(label.id);
+                });
             });
             ui.menu_button("Help", |ui| entry(ui, scope, "Shortcuts", Command::Help, true));
             ui.with_layout(Flow::right_to_left(Align::Center), |ui| {

@@ -1,14 +1,19 @@
 //! What is exported, taken from the window at one moment, and made into a figure or data off its thread.
 
+use crate::app::interpolation::Interpolations;
 use crate::app::map::{NUMBERED, density_contours, density_view};
 use crate::app::scope::Scope;
 use crate::app::session::{Layout, Pane, Session};
 use crate::app::storage::{DataIdentity, packed};
 use crate::app::style;
 use crate::data::Dataset;
+use crate::engine::Engine as _;
 use crate::error::{Error, Result};
-use crate::figure::{self, Document, Figure, Layers, Members, Needs, Style};
-use crate::jobs::{Computed, FigureSettings, LiveMap, ModelSet, Observer, Raw, ScreenSettings, SharedEngine, figures, screen, screen_data};
+use crate::figure::{self, Document, Figure, Layers, Members, Needs, Options, Style};
+use crate::jobs::{
+    Computed, FigureSettings, InterpolationSettings, LiveMap, ModelSet, Observer, Raw, ScreenSettings, SharedEngine, figures, interpolate,
+    interpolation_plots, provenance, screen, screen_data,
+};
 use crate::latent::Surroundings;
 use crate::uncertainty::Measure;
 use serde_json::Value;
@@ -19,6 +24,8 @@ use std::sync::Arc;
 pub enum Export {
     /// The maps as they are seen.
     Screen,
+    /// The strips and curves along the interpolation line.
+    Interpolation,
     /// A figure of the paper, or one like it.
     Figure(&'static Figure),
     /// The map's numbers.
@@ -27,7 +34,7 @@ pub enum Export {
 
 /// Everything that can be exported, in the order of the list. What else is to be exported is a line here.
 pub fn exports() -> Vec<Export> {
-    let mut all = vec![Export::Screen];
+    let mut all = vec![Export::Screen, Export::Interpolation];
     all.extend(figure::all().iter().map(Export::Figure));
     all.push(Export::Data);
     all
@@ -37,7 +44,8 @@ impl Export {
     /// Its name in the list.
     pub fn name(self) -> String {
         match self {
-            Self::Screen => "What is on the screen".to_owned(),
+            Self::Screen => "The maps on the screen".to_owned(),
+            Self::Interpolation => "The interpolation".to_owned(),
             Self::Figure(figure) => {
                 let words = figure.name.replace('-', " ");
                 words[..1].to_uppercase() + &words[1..]
@@ -49,7 +57,7 @@ impl Export {
     /// What stands above those of its kind in the list.
     pub fn group(self) -> &'static str {
         match self {
-            Self::Screen => "Now",
+            Self::Screen | Self::Interpolation => "Now",
             Self::Figure(_) => "Figures",
             Self::Data => "Data",
         }
@@ -59,6 +67,7 @@ impl Export {
     pub fn summary(self) -> String {
         match self {
             Self::Screen => "The maps with their measures, members, colours and what lies over them.".to_owned(),
+            Self::Interpolation => "The images along the line, and the chosen measures over the active map's members.".to_owned(),
             Self::Figure(figure) => format!("{}: {}.", figure.title, figure.summary),
             Self::Data => "Every measure over all members, the mean prediction, and each map that is shown.".to_owned(),
         }
@@ -68,6 +77,7 @@ impl Export {
     pub fn file_name(self) -> &'static str {
         match self {
             Self::Screen => "maps",
+            Self::Interpolation => "interpolation",
             Self::Figure(figure) => figure.name,
             Self::Data => "map",
         }
@@ -88,6 +98,7 @@ pub struct Subject {
     /// What is shown of it changes whenever one of these does.
     values: Vec<usize>,
     layers: Vec<Layers>,
+    interpolation: InterpolationSettings,
     /// Where contours of the density are shown.
     surroundings: Option<Arc<Surroundings>>,
     data: Option<Arc<Dataset>>,
@@ -112,6 +123,7 @@ impl Subject {
             live: scope.live.clone(),
             values: scope.values.iter().take(shown).map(|values| Arc::as_ptr(&values.numbers) as usize).collect(),
             layers: (0..shown).map(|place| layers(scope, place)).collect(),
+            interpolation: Interpolations::wanted(scope),
             surroundings: scope.surroundings.clone().filter(|_| scope.session.overlays.density),
             data: scope.data.clone(),
             data_identity: scope.data_identity.clone(),
@@ -124,7 +136,11 @@ impl Subject {
         let map = |of: &Self| (of.live.as_ref().map(Arc::as_ptr), of.surroundings.is_some(), of.layers.clone());
         settings(self) == settings(other)
             && Arc::ptr_eq(&self.set, &other.set)
-            && (matches!(self.what, Export::Figure(_)) || map(self) == map(other))
+            && match self.what {
+                Export::Figure(_) => true,
+                Export::Interpolation => self.interpolation == other.interpolation,
+                Export::Screen | Export::Data => map(self) == map(other),
+            }
     }
 
     /// Whether both are about the same models and data, and computed by the same engine.
@@ -135,7 +151,7 @@ impl Subject {
 
     /// Whether the map has grown between both.
     pub fn has_grown(&self, other: &Self) -> bool {
-        !matches!(self.what, Export::Figure(_)) && self.values != other.values
+        matches!(self.what, Export::Screen | Export::Data) && self.values != other.values
     }
 
     /// The figure. What has been `computed` is for these models and data.
@@ -145,6 +161,7 @@ impl Subject {
     pub fn document(&self, computed: &mut Computed, observe: Observer<'_>) -> Result<Document> {
         match self.what {
             Export::Screen => self.screen(),
+            Export::Interpolation => self.interpolation(observe),
             Export::Figure(figure) => self.figure(figure, computed, observe),
             Export::Data => Err(Error::setting("the map's numbers", "they are no picture", "save them as npz or CSV")),
         }
@@ -196,6 +213,24 @@ impl Subject {
             more: self.more(),
         };
         screen(&self.set, self.map()?, &mut self.engine.foreground(), &settings)
+    }
+
+    fn interpolation(&self, observe: Observer<'_>) -> Result<Document> {
+        let engine = &mut self.engine.foreground();
+        let asked = &self.interpolation;
+        let done = interpolate(&self.set, engine, asked, observe)?;
+        let shape = self.set.ensemble().image_shape();
+        let places: Vec<usize> = (0..asked.members.len()).collect();
+        let (strips, curves) = interpolation_plots(&done, [shape[0], shape[1], shape[2]], &self.session.line.measures, &places);
+        let title = "Interpolation".to_owned();
+        let options = Options {
+            style: self.style,
+            colours: self.session.colours,
+            range: self.session.range,
+            title: self.title.then(|| title.clone()),
+        };
+        let provenance = provenance(&self.set, engine.name(), asked, &asked.members, &self.more());
+        Ok(Document { title, canvas: figure::plots(&strips, &curves, &options)?, provenance })
     }
 
     fn figure(&self, figure: &'static Figure, computed: &mut Computed, observe: Observer<'_>) -> Result<Document> {

@@ -82,22 +82,26 @@ fn every_format_of_what_is_seen_opens_as_the_session() {
     let mut harness = open();
     wait(&mut harness, "the data's hash", |scope| scope.data_identity.is_some());
     for (entry, extension) in [
-        ("What is on the screen", "svg"),
-        ("What is on the screen", "png"),
-        ("What is on the screen", "pdf"),
+        ("The maps on the screen", "svg"),
+        ("The maps on the screen", "png"),
+        ("The maps on the screen", "pdf"),
+        ("The interpolation", "pdf"),
         ("The map's numbers", "npz"),
         ("The map's numbers", "csv"),
     ] {
         click(&mut harness, entry);
         // A name with all that XML and JSON must escape.
-        let path = folder.path().join(format!("a <b> & \"c\".{extension}"));
+        let path = folder.path().join(format!("{entry}, a <b> & \"c\".{extension}"));
         type_path(&mut harness, &path);
         harness.key_press(Key::Enter);
         until(&mut harness, "the file", |_| path.exists());
         saved(&mut harness);
         opens_as(&path, &scope(&harness).session);
         let provenance = provenance::read(&path).unwrap();
-        assert_eq!((&provenance["complete"], &provenance["settings"]["samples"]), (&true.into(), &4.into()));
+        assert_eq!(provenance["settings"]["samples"], 4);
+        // Only a map may be exported while it grows.
+        assert_eq!(provenance.get("complete").is_some(), entry.contains("map"));
+        assert_ne!(provenance["complete"], false);
     }
 }
 

@@ -40,7 +40,7 @@ impl Interpolations {
     }
 
     /// What the session wants to see.
-    fn wanted(scope: &Scope) -> InterpolationSettings {
+    pub fn wanted(scope: &Scope) -> InterpolationSettings {
         let session = &scope.session;
         let image = |end: usize| {
             let (number, data) = (session.line.images[end]?, scope.data.as_ref()?);
