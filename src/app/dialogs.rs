@@ -9,7 +9,7 @@ use super::window::absolute;
 use crate::error::Result;
 use crate::jobs::{Wake, Worker};
 use crate::uncertainty::Measure;
-use eframe::egui::{Context, Grid, Id, Key, Modal, ScrollArea, TextEdit};
+use eframe::egui::{Context, Grid, Id, Key, KeyboardShortcut, Modal, ScrollArea, TextEdit};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -159,7 +159,10 @@ impl Dialogs {
                     line("1 … 7".into(), &format!("The measures, from {} on", Measure::ALL[0].label().to_lowercase()));
                     line("arrows".into(), "Move the map that has the focus");
                     for shortcut in &SHORTCUTS {
-                        line(ctx.format_shortcut(&shortcut.keys), shortcut.does);
+                        let KeyboardShortcut { modifiers, logical_key } = shortcut.keys;
+                        let keys =
+                            if modifiers.is_none() { logical_key.symbol_or_name().to_owned() } else { ctx.format_shortcut(&shortcut.keys) };
+                        line(keys, shortcut.does);
                     }
                 });
             });
