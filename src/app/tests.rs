@@ -49,6 +49,7 @@ pub fn settle(harness: &mut Harness<'static, Program>) {
         let panes = scope.values.iter().map(|values| &values.pane);
         scope.map_status == Status::Done
             && scope.data.is_some()
+            && (scope.surroundings.is_some() || scope.set.encodings.is_none())
             && scope.values.len() >= shown
             && panes.eq(&scope.session.panes)
             && scope.values[..shown].iter().all(|values| values.known == 1.0 && [values.view.z1, values.view.z2] == scope.session.extent())

@@ -89,6 +89,13 @@ impl Layers {
         }
     }
 
+    /// Whether something that was asked for is still to come.
+    #[cfg(test)]
+    pub fn is_busy(&self) -> bool {
+        let working = |status| matches!(status, crate::jobs::Status::Working(_));
+        working(self.density.status()) || working(self.digits.status())
+    }
+
     /// What lies under the encodings.
     pub fn under(&self, painter: &Painter, plane: &Plane) {
         let (Some(whole), Some(texture)) = (self.shown, self.texture.handle()) else { return };

@@ -137,7 +137,7 @@ impl Panel for Maps {
 
     #[cfg(test)]
     fn is_busy(&self) -> bool {
-        matches!(self.sums.status(), Status::Working(_))
+        matches!(self.sums.status(), Status::Working(_)) || self.layers.is_busy()
     }
 
     #[cfg(test)]
