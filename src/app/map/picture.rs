@@ -73,7 +73,7 @@ fn image(values: &Values, scale: &Scale) -> ColorImage {
 }
 
 /// The width that [`colour_bar`] takes with its labels.
-pub const BAR: f32 = 62.0;
+pub const BAR: f32 = 72.0;
 
 /// Draws a colour bar with ticks and the measure's name to the right of a map.
 pub fn colour_bar(ui: &Ui, painter: &Painter, map: Rect, scale: &Scale, label: &str, hovered: Option<f32>) {
