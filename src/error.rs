@@ -17,6 +17,9 @@ pub enum Error {
     /// The gradient library refused an operation: a defect of this program rather than of the input.
     #[error("the gradient computation failed: {0}.")]
     Autodiff(String),
+    /// An engine that cannot start or go on: no adapter, a lost device, too little memory.
+    #[error("{0}.")]
+    Engine(String),
     /// A person, or a newer request, asked for the work to stop.
     #[error("Cancelled.")]
     Cancelled,

@@ -15,21 +15,23 @@
 //! | [`data`] | images with labels: IDX files, downloads, where data are looked for |
 //! | [`latent`] | views of the latent plane, where the data lie on it and how densely, geodesics |
 //! | [`kernels`] | convolution and pooling, forward and backward |
-//! | [`engine`] | latent points or images in, statistics out: `cpu` (fast), `reference` (plain f64) |
+//! | [`engine`] | latent points or images in, statistics out: `cpu` (vectorised), `gpu` (shaders; alone in knowing wgpu), `reference` (plain f64); where another fails, the CPU takes over |
 //! | [`analysis`] | −ELBO, calibration, AUROC, holes |
 //! | [`autodiff`] | gradients and training; alone in knowing candle |
+//! | [`attack`] | changes to images within a budget that fool the networks: FGM, BIM, MIM, PGD and others |
 //! | [`figure`] | figures for print, with their provenance |
 //! | [`jobs`] | what window and command line both ask for: maps, interpolation, holes, figures; the threads that do it |
 //! | [`app`] | the window: one session, panels over it; it asks jobs and never waits |
 //! | [`cli`] | one file per verb |
 //!
 //! Where to add what: a measure is a variant in `uncertainty/measure.rs`; an engine a file and a line in
-//! [`engine::available`]; a kind of layer a variant of [`nets::Layer`], and then what the compiler asks for; a figure an entry
-//! in [`figure::all`]; a data set an entry in [`data::sources`]; a verb a file in `cli`; a panel of the
+//! [`engine::available`]; a shader a file in `shaders/`, a variant of `engine::gpu`'s kernels, and its twin; a kind of layer a variant of [`nets::Layer`], and then what the compiler asks for; a figure an entry
+//! in [`figure::all`]; an attack a file and a line in [`attack::all`]; a data set an entry in [`data::sources`]; a verb a file in `cli`; a panel of the
 //! window a file and a line in [`app::panels`]; a shortcut a line in `app/keys.rs`.
 
 pub mod analysis;
 pub mod app;
+pub mod attack;
 pub mod autodiff;
 pub mod cli;
 pub mod data;

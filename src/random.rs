@@ -28,6 +28,12 @@ pub enum Purpose {
     Weights,
     /// Subsets, pairs and other choices of an analysis.
     Choice,
+    /// Where attacks start, and the steps of those that go at random.
+    Attack,
+    /// The noise that attacked images are compared with.
+    Noise,
+    /// The resamples of a bootstrap.
+    Bootstrap,
 }
 
 /// A stream of random words, addressed by (a, b, index).
@@ -49,6 +55,9 @@ impl Stream {
             Purpose::Shuffle => 0x8000_0002,
             Purpose::Weights => 0x8000_0003,
             Purpose::Choice => 0x8000_0004,
+            Purpose::Attack => 0x8000_0005,
+            Purpose::Noise => 0x8000_0006,
+            Purpose::Bootstrap => 0x8000_0007,
         };
         Self { key: [seed, tag] }
     }

@@ -1,11 +1,11 @@
-//! The way the data goes: a room uses only rooms to its left, and only `autodiff` knows candle.
+//! The way the data goes: a room uses only rooms to its left, only `autodiff` knows candle, and only `engine::gpu` computes with wgpu.
 
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use std::path::{Path, PathBuf};
 
 /// The rooms of the crate in the order of the data.
-const ROOMS: [&str; 15] = [
+const ROOMS: [&str; 16] = [
     "error",
     "files",
     "random",
@@ -17,6 +17,7 @@ const ROOMS: [&str; 15] = [
     "engine",
     "analysis",
     "autodiff",
+    "attack",
     "figure",
     "jobs",
     "app",
@@ -54,6 +55,11 @@ fn breaches(room: &str, text: &str) -> Vec<String> {
     found
 }
 
+/// Whether a text computes with wgpu itself, rather than through eframe.
+fn knows_wgpu(text: &str) -> bool {
+    text.contains("use wgpu") || text.contains(" wgpu::")
+}
+
 #[test]
 fn every_room_uses_only_rooms_to_its_left() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -64,8 +70,10 @@ fn every_room_uses_only_rooms_to_its_left() {
         if ["lib", "main"].contains(&room.as_str()) {
             continue;
         }
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(path.starts_with(source.join("engine/gpu")) || !knows_wgpu(&text), "{} knows wgpu", path.display());
         assert!(ROOMS.contains(&room.as_str()), "the room '{room}' has no place in the order");
-        assert_eq!(breaches(&room, &std::fs::read_to_string(&path).unwrap()), Vec::<String>::new(), "{}", path.display());
+        assert_eq!(breaches(&room, &text), Vec::<String>::new(), "{}", path.display());
         rooms.insert(room);
     }
     assert_eq!(rooms.len(), ROOMS.len(), "rooms without a file");
@@ -75,4 +83,5 @@ fn every_room_uses_only_rooms_to_its_left() {
 fn a_breach_is_noticed() {
     assert_eq!(breaches("nets", "use crate::engine::Engine;"), ["nets uses engine"]);
     assert_eq!(breaches("cli", "candle_core::Tensor"), ["cli knows candle"]);
+    assert!(knows_wgpu("use wgpu::Device;") && knows_wgpu("fn f(d: wgpu::Device)") && !knows_wgpu("eframe::egui_wgpu::wgpu::Instance"));
 }

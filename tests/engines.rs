@@ -12,19 +12,36 @@ mod fixtures;
 mod networks;
 
 use conformance::{Answer, Case, Points, conforms, with_weights};
-use epistemap::engine::{Block, Draws, Engine, Models, cpu, reference};
+use epistemap::engine::{Block, Draws, Engine, Masks, Models, cpu, gpu, reference};
 use epistemap::error::Result;
+use epistemap::jobs::{MapSettings, ModelSet, compare};
+use epistemap::latent::View;
 use epistemap::nets::{Classifier, Ensemble, Layer, Network, VaeLayers, Weights, cnn, paper_cnn};
 use epistemap::uncertainty::{Measure, StatisticsGrid};
 use networks::{classifier, random_layers, random_weights};
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::ops::ControlFlow;
+use std::sync::{Arc, OnceLock};
 
 type Open = fn(Arc<Models>) -> Result<Box<dyn Engine>>;
 
 /// The engines that are held against the reference.
 fn engines() -> Vec<(&'static str, Open)> {
-    vec![("reference", reference::open), ("reference with f32 weights", with_f32_weights), ("cpu", cpu::open)]
+    let mut engines: Vec<(&'static str, Open)> =
+        vec![("reference", reference::open), ("reference with f32 weights", with_f32_weights), ("cpu", cpu::open)];
+    if gpu_is_there() {
+        engines.push(("gpu", gpu::open));
+    }
+    engines
+}
+
+/// Whether there is an adapter to compute on; where one is required, its absence is a failure.
+fn gpu_is_there() -> bool {
+    static THERE: OnceLock<bool> = OnceLock::new();
+    let there = *THERE.get_or_init(|| gpu::reports().iter().any(|adapter| adapter.problem.is_none()));
+    let required = std::env::var_os("EPISTEMAP_REQUIRE_GPU").is_some_and(|value| value == "1");
+    assert!(there || !required, "EPISTEMAP_REQUIRE_GPU is set, but no graphics adapter can compute");
+    there
 }
 
 /// What an engine does to the weights at least when it computes in single precision.
@@ -173,6 +190,32 @@ fn random_networks_of_every_kind_of_layer() {
         hold(&format!("random network {seed}"), &case);
     }
     assert_eq!(kinds.len(), 14, "only {kinds:?} were tried");
+}
+
+#[test]
+fn factors_of_16_bits_stay_close_on_the_shipped_models() {
+    if !gpu_is_there() {
+        return;
+    }
+    let set = ModelSet::shipped().unwrap();
+    let view = View::new([-10.0, 10.0], [-10.0, 10.0], 5, 7).unwrap();
+    let settings = MapSettings { view, samples: 10, members: vec![0, 3], seed: 2, masks: Masks::Shared, deterministic: true };
+    let mut single = gpu::open(Arc::clone(&set.models)).unwrap();
+    let mut opened = 0;
+    for open in [gpu::open_half, gpu::open_matrix] {
+        let mut engine = match open(Arc::clone(&set.models)) {
+            Ok(engine) => engine,
+            Err(error) if error.to_string().contains("has no") => continue,
+            Err(error) => panic!("{error}"),
+        };
+        opened += 1;
+        let result = compare(&set, [single.as_mut(), engine.as_mut()], &settings, 2e-3, &mut |_| ControlFlow::Continue(())).unwrap();
+        let worst = result.worst().unwrap();
+        assert_eq!(result.wrong, 0, "{}: {worst:?}", engine.name());
+        assert!(worst.share > 1e-6, "{}: nothing was rounded ({worst:?})", engine.name());
+    }
+    let halves = gpu::reports().iter().any(|adapter| adapter.lines.iter().any(|line| line.contains("16-bit floats: yes")));
+    assert!(opened > 0 || !halves, "the adapter has 16-bit floats, but no engine took them");
 }
 
 /// An engine that does something else than it was asked.

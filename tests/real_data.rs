@@ -2,10 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use epistemap::attack::{Norm, Settings};
 use epistemap::data::{Dataset, Split, idx, locate, sources};
+use epistemap::engine;
+use epistemap::jobs::{self, AttackSettings, Classifiers, Labels, On, success_rate};
 use md5::{Digest as _, Md5};
 use std::io::Write as _;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// The data set, or `None` with a line that says so past the test harness, which hides what a passing test prints.
 fn load(name: &str, split: Split) -> Option<Dataset> {
@@ -50,4 +55,39 @@ fn notmnist_has_ten_letters() {
         assert!((0..10).all(|class| data.labels.contains(&class)));
         assert_eq!(data.classes[9], "J");
     }
+}
+
+/// On real digits the shipped networks fall as networks of their kind do (the bands of the field: see the reference numbers), and
+/// faster to more steps and to larger budgets.
+#[test]
+fn the_shipped_networks_fall_to_attacks_on_mnist() {
+    let Some(data) = load("mnist", Split::Test) else { return };
+    let data = data.slice(0..100);
+    let classifiers = Classifiers::open(None).unwrap();
+    let mut engine = engine::open("cpu", Arc::clone(&classifiers.models)).unwrap();
+    let labels: Vec<usize> = data.labels.iter().map(|&label| usize::from(label)).collect();
+    let mut success = |method: &str, epsilon: f64, on: On, as_published: bool| {
+        let attack = Settings { as_published, ..Settings::new(method, Norm::Linf, epsilon) };
+        let settings = AttackSettings { attack, on, members: vec![0], samples: 10 };
+        let images = (&data.images[..], data.image_shape);
+        let observe: jobs::AttackObserver<'_> = &mut |_, _| ControlFlow::Continue(());
+        let done = jobs::attack(&classifiers, engine.as_mut(), images, Labels::Given(&labels), &settings, observe).unwrap();
+        // The checks take longer than the attack.
+        let checked = epsilon == 0.3 && method != "pgd";
+        let mut check = || jobs::self_checks(&classifiers, engine.as_mut(), images, &done, &mut |_| ControlFlow::Continue(())).unwrap();
+        let failures = if checked { check() } else { Vec::new() };
+        (success_rate(&done.successes()), failures)
+    };
+    let rates = [0.1, 0.2, 0.3].map(|epsilon| success("bim", epsilon, On::Deterministic, false).0);
+    assert!(rates.is_sorted() && rates[2] >= 0.98, "{rates:?}");
+    let (single, failures) = success("fgm", 0.3, On::Deterministic, false);
+    assert!((0.5..=rates[2]).contains(&single) && failures.is_empty(), "{single} {failures:?}");
+    for method in ["bim", "mim", "pgd", "eot"] {
+        let (rate, failures) = success(method, 0.3, On::Mc, false);
+        assert!(rate >= 0.95 && failures.is_empty(), "{method}: {rate} {failures:?}");
+    }
+    let square = success("square", 0.1, On::Deterministic, false).0;
+    assert!(square <= rates[0] + 0.05, "{square}");
+    // The paper's loss is the weaker one where networks are sure.
+    assert!(success("bim", 0.2, On::Mc, true).0 <= success("bim", 0.2, On::Mc, false).0 + 0.05);
 }

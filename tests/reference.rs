@@ -6,7 +6,7 @@
 #[path = "common/fixtures.rs"]
 mod fixtures;
 
-use epistemap::analysis::detection::auroc;
+use epistemap::analysis::detection::Ranking;
 use epistemap::analysis::elbo::{Elbo, logit_decoder, sample};
 use epistemap::engine::reference::{forward, softmax};
 use epistemap::nets::{Layer, Vae, VaeLayers, Weights};
@@ -180,18 +180,30 @@ fn the_vae_agrees_with_the_reference() {
 }
 
 #[test]
-fn the_auroc_agrees_with_the_reference() {
+fn detection_agrees_with_the_reference() {
     for (number, case) in load("detection.json").as_array().unwrap().iter().enumerate() {
         let (labels, scores) = (numbers(&case["labels"]), numbers(&case["scores"]));
         let of =
             |wanted: f64| scores.iter().zip(&labels).filter(|(_, label)| **label == wanted).map(|(score, _)| *score).collect::<Vec<_>>();
         let (negatives, mut positives) = (of(0.0), of(1.0));
-        let agrees = |positives: &[f64]| agree(&[auroc(&negatives, positives).unwrap()], &[case["auroc"].as_f64().unwrap()]);
-        assert!(agrees(&positives), "case {number}");
-        // The twin: the least of the positives' scores becomes the greatest of all.
+        let agrees = |negatives: &[f64], positives: &[f64]| {
+            let ranking = Ranking::new(negatives, positives).unwrap();
+            let [fpr, tpr]: [Vec<f64>; 2] = [0, 1].map(|axis| ranking.roc().iter().map(|point| point[axis]).collect());
+            [
+                agree(&[ranking.auroc()], &[case["auroc"].as_f64().unwrap()]),
+                agree(&[ranking.average_precision()], &[case["average_precision"].as_f64().unwrap()]),
+                agree(&[ranking.fpr_at_95_tpr()], &[case["fpr_at_95_tpr"].as_f64().unwrap()]),
+                agree(&fpr, &numbers(&case["fpr"])) && agree(&tpr, &numbers(&case["tpr"])),
+            ]
+        };
+        assert_eq!(agrees(&negatives, &positives), [true; 4], "case {number}");
+        // The twins: a negative that is above all others; and the least of the positives' scores as the greatest of all.
+        let below: Vec<f64> = negatives.iter().map(|score| score - 10.0).collect();
+        assert_eq!(agrees(&below, &positives), [false; 4], "the twin of case {number} passes");
         let least = (0..positives.len()).min_by(|&a, &b| positives[a].total_cmp(&positives[b])).unwrap();
         positives[least] = 1e9;
-        assert!(!agrees(&positives), "the twin of case {number} passes");
+        let moved = agrees(&negatives, &positives);
+        assert!(!moved[0] && !moved[1] && !moved[3], "the twin of case {number} passes");
     }
 }
 

@@ -255,6 +255,9 @@ pub fn status(ui: &mut Ui, scope: &Scope, note: &str, since: Duration) {
             let work =
                 format!("{} · {2}×{2} points · {3} draws · {1} members", scope.engine.name(), members, session.grid, session.samples);
             ui.label(style::note(work));
+            if let Some(notice) = scope.engine.notice() {
+                ui.colored_label(ui.visuals().warn_fg_color, notice);
+            }
             match &scope.map_status {
                 Status::Working(progress) if progress.total > 0 => {
                     let share = progress.done as f32 / progress.total as f32;

@@ -9,7 +9,7 @@ use super::{Panel, Place, style};
 use crate::error::Result;
 use crate::jobs::{CurvePoint, Garbage, HoleSettings, Status, Wake};
 use eframe::egui::{Context, DragValue, Image, Ui, vec2};
-use egui_plot::{FilledArea, Line, Plot, PlotPoints, Points};
+use egui_plot::{FilledArea, Line, PlotPoints, Points};
 use std::sync::Arc;
 use workers::{Asked, Found, Workers};
 
@@ -22,6 +22,8 @@ pub struct HolePanel {
     asked: Option<Asked>,
     found: Option<Arc<Found>>,
     thumbnails: super::images::Texture,
+    /// The place of the map whose holes they show.
+    thumbnails_of: usize,
     garbage: Option<Garbage>,
     garbage_image: super::images::Texture,
     curve: Option<Vec<CurvePoint>>,
@@ -38,6 +40,7 @@ impl HolePanel {
             asked: None,
             found: None,
             thumbnails: super::images::Texture::default(),
+            thumbnails_of: 0,
             garbage: None,
             garbage_image: super::images::Texture::default(),
             curve: None,
@@ -86,7 +89,7 @@ impl HolePanel {
             });
             ui.allocate_ui(vec2((ui.available_width() - 420.0).clamp(200.0, 460.0), height), |ui| {
                 if let Some(hole) = table::show(ui, scope, holes, self.thumbnails.handle()) {
-                    self.workers.garbage(scope, found, active, hole);
+                    self.workers.garbage(found, active, hole);
                 }
             });
             ui.allocate_ui(vec2(150.0, height), |ui| ui.vertical(|ui| self.show_garbage(ui, scope)));
@@ -155,23 +158,17 @@ impl HolePanel {
         let of = |value: fn(&CurvePoint) -> f64| curve.iter().map(value).collect::<Vec<f64>>();
         let mean: PlotPoints<'_> = x.iter().zip(of(|point| point.mean)).map(|(&x, y)| [x, y]).collect();
         let dots: PlotPoints<'_> = x.iter().zip(of(|point| point.mean)).map(|(&x, y)| [x, y]).collect();
-        Plot::new("hole curve")
-            .height(ui.available_height().max(30.0))
-            .allow_drag(false)
-            .allow_zoom(false)
-            .allow_scroll(false)
-            .allow_boxed_zoom(false)
-            .include_y(0.0)
-            .x_axis_label("members")
-            .y_axis_label("area of the holes (z²)")
-            .show(ui, |plot| {
+        style::still_plot(ui, "hole curve").include_y(0.0).x_axis_label("members").y_axis_label("area of the holes (z²)").show(
+            ui,
+            |plot| {
                 plot.add(
                     FilledArea::new("10–90 % of subsets", &x, &of(|point| point.low), &of(|point| point.high))
                         .fill_color(colour.gamma_multiply(0.3)),
                 );
                 plot.line(Line::new("mean", mean).color(colour).width(2.0));
                 plot.points(Points::new("mean", dots).color(colour).radius(3.0));
-            });
+            },
+        );
     }
 }
 
@@ -185,16 +182,20 @@ impl Panel for HolePanel {
     }
 
     fn logic(&mut self, ctx: &Context, scope: &mut Scope) {
-        if let Some(found) = self.workers.found.take() {
+        let news = self.workers.found.take();
+        let is_new = news.is_some();
+        self.found = news.map(Arc::new).or(self.found.take());
+        if let Some(found) = &self.found {
             let active = scope.session.active.min(found.holes.len().saturating_sub(1));
-            let shape = scope.set.vae.image_shape();
-            let images = found.thumbnails.get(active).map_or(&[][..], Vec::as_slice);
-            self.thumbnails.set(ctx, "holes", super::images::row([shape[0], shape[1], shape[2]], images));
-            self.found = Some(Arc::new(found));
+            // The list is that of the active map: its thumbnails change with it.
+            if is_new || self.thumbnails_of != active {
+                self.thumbnails_of = active;
+                let images = found.thumbnails.get(active).map_or(&[][..], Vec::as_slice);
+                self.thumbnails.set(ctx, "holes", super::images::row(scope.image_shape(), images));
+            }
         }
         if let Some(garbage) = self.workers.garbage.take() {
-            let shape = scope.set.vae.image_shape();
-            self.garbage_image.set(ctx, "garbage", super::images::pixels([shape[0], shape[1], shape[2]], &garbage.image));
+            self.garbage_image.set(ctx, "garbage", super::images::pixels(scope.image_shape(), &garbage.image));
             scope.session.fly_to(garbage.z);
             self.garbage = Some(garbage);
         }

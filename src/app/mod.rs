@@ -1,6 +1,8 @@
 //! The window: maps, inspector and tabs over one session. It asks jobs and shows what they answer; it never computes, never waits.
 
+mod attack;
 mod chrome;
+mod detection;
 mod dialogs;
 mod encoded;
 mod export;
@@ -78,5 +80,7 @@ pub fn panels(wake: &Wake) -> Result<Vec<Box<dyn Panel>>> {
         Box::new(interpolation::Interpolations::new(wake)?),
         Box::new(population::Populations::new(wake)?),
         Box::new(holes::HolePanel::new(wake)?),
+        Box::new(attack::AttackPanel::new(wake)?),
+        Box::new(detection::DetectionPanel::new(wake)?),
     ])
 }

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::jobs::{ModelSet, Path, Population, PopulationSettings, SharedEngine, Status, Wake, Worker, population};
 use crate::uncertainty::Measure;
 use eframe::egui::{Context, DragValue, Ui, vec2};
-use egui_plot::{Corner, Legend, Line, Plot, PlotPoints};
+use egui_plot::{Corner, Legend, Line, PlotPoints};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,6 @@ type Request = (Arc<ModelSet>, Arc<SharedEngine>, Arc<Dataset>, PopulationSettin
 /// The tab.
 pub struct Populations {
     worker: Worker<Request, Population>,
-    asked: Option<PopulationSettings>,
     shown: Option<Shown>,
 }
 
@@ -60,10 +59,10 @@ impl Populations {
             desk.publish(whole);
             Ok(())
         })?;
-        Ok(Self { worker, asked: None, shown: None })
+        Ok(Self { worker, shown: None })
     }
 
-    fn ask(&mut self, scope: &Scope) {
+    fn ask(&self, scope: &Scope) {
         let (session, Some(data)) = (&scope.session, &scope.data) else { return };
         let settings = PopulationSettings {
             pairs: session.line.pairs,
@@ -72,7 +71,6 @@ impl Populations {
             seed: session.seed,
             masks: session.masks,
         };
-        self.asked = Some(settings.clone());
         self.worker.request((Arc::clone(&scope.set), Arc::clone(&scope.engine), Arc::clone(data), settings));
     }
 }
@@ -167,12 +165,7 @@ impl Shown {
                     ui.vertical(|ui| {
                         let auroc = histogram.auroc.map_or(String::new(), |auroc| format!(", AUROC {auroc:.3}"));
                         describe(ui.strong(format!("{}{auroc}", histogram.measure.label())), histogram.measure);
-                        Plot::new(histogram.measure.key())
-                            .height(ui.available_height().max(30.0))
-                            .allow_drag(false)
-                            .allow_zoom(false)
-                            .allow_scroll(false)
-                            .allow_boxed_zoom(false)
+                        style::still_plot(ui, histogram.measure.key())
                             .include_y(0.0)
                             .x_axis_label(histogram.measure.unit())
                             .y_axis_label("share of midpoints")

@@ -1,5 +1,6 @@
 //! Opening the window, and saying why it does not open.
 
+use super::scope::LoadNamed;
 use super::storage::Storage;
 use super::window::{LoadData, Window};
 use crate::error::{Error, Result};
@@ -26,6 +27,10 @@ pub struct Start {
     pub storage: Storage,
     /// Loads the images that ends and pins are chosen from.
     pub load: LoadData,
+    /// Loads the test images of any data set by name.
+    pub load_named: LoadNamed,
+    /// Where attacked images are kept from run to run, if anywhere.
+    pub attack_cache: Option<PathBuf>,
 }
 
 /// The program in its window.

@@ -3,11 +3,15 @@
 use super::map::Values;
 use super::session::Session;
 use super::storage::DataIdentity;
-use crate::data::Dataset;
-use crate::jobs::{Holes, LiveMap, ModelSet, SharedEngine, Status, Wake};
+use crate::data::{Dataset, Split, locate, sources};
+use crate::error::Result;
+use crate::jobs::{Holes, LiveMap, ModelSet, SharedEngine, Status};
 use crate::latent::Surroundings;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+/// Loads the test images of a data set by its name.
+pub type LoadNamed = Arc<dyn Fn(&str) -> Result<Dataset> + Send + Sync>;
 
 /// Something that a panel asks the window to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,8 +30,6 @@ pub enum Command {
     Export,
     /// Show or hide the list of shortcuts.
     Help,
-    /// Show the tab of that name.
-    ShowTab(&'static str),
     /// Say a sentence in the status line until another comes.
     Say(String),
     /// Say that something went wrong: it stays until it is closed.
@@ -71,17 +73,21 @@ pub struct Scope {
     pub pinned: [Option<[f64; 2]>; 2],
     /// The geodesic between the ends of the line, where it is shown.
     pub geodesic: Option<Vec<[f64; 2]>>,
+    /// The encodings of an image under attack, from the original to the newest step, where they are shown.
+    pub attack_path: Option<Vec<[f64; 2]>>,
+    /// Loads the test images of another data set by name.
+    pub load_named: LoadNamed,
+    /// Where attacked images are kept from run to run.
+    pub attack_cache: Option<PathBuf>,
     /// A mark on the maps that follows another panel, such as the cursor on a curve.
     pub mark: Option<[f64; 2]>,
     /// What is to be done after this frame.
     pub commands: Vec<Command>,
-    /// Wakes the window from any thread.
-    pub wake: Wake,
 }
 
 impl Scope {
     /// What panels see before anything has been computed or loaded.
-    pub fn new(session: Session, set: Arc<ModelSet>, engine: Arc<SharedEngine>, wake: Wake) -> Self {
+    pub fn new(session: Session, set: Arc<ModelSet>, engine: Arc<SharedEngine>) -> Self {
         Self {
             session,
             set,
@@ -99,15 +105,23 @@ impl Scope {
             cursor_map: None,
             pinned: [None, None],
             geodesic: None,
+            attack_path: None,
+            load_named: Arc::new(|name| locate::find(sources::named(name)?, Split::Test, None)),
+            attack_cache: None,
             mark: None,
             commands: Vec::new(),
-            wake,
         }
     }
 
     /// Asks for something to be done after this frame.
     pub fn ask(&mut self, command: Command) {
         self.commands.push(command);
+    }
+
+    /// \[channels, height, width\] of the images.
+    pub fn image_shape(&self) -> [usize; 3] {
+        let shape = self.set.vae.image_shape();
+        [shape[0], shape[1], shape[2]]
     }
 
     /// The names of the classes.

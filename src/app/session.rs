@@ -1,6 +1,8 @@
 //! Everything that makes the picture: what undo brings back, and what a session file holds.
 
-use crate::engine::Masks;
+use super::attack::AttackChoice;
+use super::detection::DetectionChoice;
+use crate::engine::{AUTO, Masks};
 use crate::error::{Error, Result};
 use crate::figure::{ColourMap, ColourRange};
 use crate::jobs::{MapSettings, ModelSet, Seen};
@@ -132,7 +134,7 @@ pub struct Session {
     pub models: Option<PathBuf>,
     /// The SHA-256 of each model, by name, as far as they are known.
     pub hashes: BTreeMap<String, String>,
-    /// The engine's name.
+    /// The engine that was asked for, by name.
     pub engine: String,
     /// The middle of the view.
     pub centre: [f64; 2],
@@ -164,6 +166,12 @@ pub struct Session {
     pub line: Line,
     /// What counts as a hole.
     pub holes: HoleChoice,
+    /// What is attacked, and how. Older sessions know none.
+    #[serde(default)]
+    pub attack: AttackChoice,
+    /// What is detected, and what is seen of it. Older sessions know none.
+    #[serde(default)]
+    pub detection: DetectionChoice,
 }
 
 impl Session {
@@ -174,7 +182,7 @@ impl Session {
         Self {
             models: None,
             hashes: set.hashes.clone(),
-            engine: "cpu".to_owned(),
+            engine: AUTO.to_owned(),
             centre: [0.0, 0.0],
             width: 20.0,
             grid: 128,
@@ -202,6 +210,8 @@ impl Session {
                 pairs: 3000,
             },
             holes: HoleChoice { confident: 0.95, covered: 0.99 },
+            attack: AttackChoice::default(),
+            detection: DetectionChoice::default(),
         }
     }
 
@@ -245,6 +255,12 @@ impl Session {
         let share = |share: f64| (0.0..=1.0).contains(&share);
         if !share(self.holes.confident) || !share(self.holes.covered) {
             return wrong("holes", "a share is not between 0 and 1".to_owned());
+        }
+        if let Some(problem) = self.attack.problem(set) {
+            return wrong("attack", problem);
+        }
+        if let Some(problem) = self.detection.problem(set) {
+            return wrong("detection", problem);
         }
         Ok(())
     }

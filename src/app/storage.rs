@@ -1,5 +1,6 @@
 //! Session files, and what is remembered from start to start.
 
+use super::attack::AttackedImage;
 use super::session::{Pin, Session};
 use super::style::Appearance;
 use crate::data::Dataset;
@@ -79,8 +80,10 @@ pub struct Opened {
 impl Opened {
     /// What is to be said where the numbers of images in the session are of other data than those at hand.
     pub fn strange_data(&self, at_hand: &DataIdentity) -> Option<String> {
-        let Session { pins, line, .. } = &self.session;
-        let numbers = pins.iter().flatten().any(|pin| matches!(pin, Pin::Data(_))) || line.images.iter().any(Option::is_some);
+        let Session { pins, line, attack, .. } = &self.session;
+        let numbers = pins.iter().flatten().any(|pin| matches!(pin, Pin::Data(_)))
+            || line.images.iter().any(Option::is_some)
+            || matches!(attack.image, AttackedImage::Data(_));
         let theirs = self.data.as_ref().filter(|theirs| numbers && *theirs != at_hand)?;
         let name = if theirs.name == at_hand.name { format!("another edition of {}", theirs.name) } else { theirs.name.clone() };
         Some(format!(

@@ -5,6 +5,7 @@ use crate::jobs::Status;
 use eframe::egui::{
     self, Color32, Context, CornerRadius, FontId, Response, RichText, Role, Stroke, TextStyle, Theme, Visuals, WidgetInfo, vec2,
 };
+use egui_plot::Plot;
 use serde::{Deserialize, Serialize};
 
 /// Light, dark, or as the system says.
@@ -38,6 +39,8 @@ impl Appearance {
 pub const ACCENT: Color32 = Color32::from_rgb(0x2f, 0x9e, 0x8f);
 /// What needs attention.
 pub const WARNING: Color32 = Color32::from_rgb(0xe0, 0x7b, 0x39);
+/// The way of an attack on the map.
+pub const ATTACK: Color32 = Color32::from_rgb(0xff, 0x5c, 0x47);
 /// The two pins, and the two ends of the line.
 pub const PINS: [Color32; 2] = [Color32::from_rgb(0xff, 0xb0, 0x00), Color32::from_rgb(0x64, 0xb5, 0xff)];
 /// The names of the two pins, and of the two ends of the line.
@@ -127,6 +130,18 @@ pub fn named(response: Response, role: Role, name: &str) -> Response {
     response
 }
 
+/// A plot over the height that is left, which neither pans nor zooms: its axes are those of all that it shows.
+pub fn still_plot<'a>(ui: &egui::Ui, name: &'static str) -> Plot<'a> {
+    Plot::new(name)
+        .height(ui.available_height().max(30.0))
+        .allow_drag(false)
+        .allow_zoom(false)
+        .allow_scroll(false)
+        .allow_boxed_zoom(false)
+        .allow_double_click_reset(false)
+        .allow_axis_zoom_drag(false)
+}
+
 /// A number's text with a true minus.
 pub fn signed(text: impl Into<String>) -> String {
     text.into().replace('-', "−")
@@ -164,4 +179,14 @@ pub fn status_line(ui: &mut egui::Ui, what: &str, status: &Status) -> bool {
             true
         }
     }
+}
+
+/// A column of a width, which scrolls where it is too high.
+pub fn column<T>(ui: &mut egui::Ui, name: &str, width: f32, height: f32, add: impl FnOnce(&mut egui::Ui) -> T) -> T {
+    ui.allocate_ui_with_layout(egui::vec2(width, height), egui::Layout::top_down(egui::Align::Min), |ui| {
+        ui.set_width(width);
+        ui.set_max_height(height);
+        egui::ScrollArea::vertical().id_salt(name).auto_shrink([false, false]).min_scrolled_height(0.0).show(ui, add).inner
+    })
+    .inner
 }

@@ -8,11 +8,15 @@ use super::storage::Storage;
 use super::style::Appearance;
 use super::window::Window;
 use super::{Place, panels};
-use crate::jobs::{ModelSet, Status, decoded_digits};
+use crate::engine::faulty::Faulty;
+use crate::engine::{AUTO, Block, cpu, takeover};
+use crate::error::Error;
+use crate::jobs::{Map, ModelSet, SharedEngine, Status, decoded_digits, map, screen_data};
 use crate::uncertainty::Measure;
 use eframe::egui::{Event, Key, Modifiers, Pos2, Rect, pos2, vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,10 +25,12 @@ pub fn start() -> Start {
     Start {
         set: ModelSet::shipped().unwrap(),
         folder: None,
-        engine: "cpu".to_owned(),
+        engine: AUTO.to_owned(),
         session: None,
         storage: Storage::in_folder(None),
         load: Arc::new(decoded_digits),
+        load_named: Arc::new(|name| Err(Error::setting(name, "it is not there", "choose another"))),
+        attack_cache: None,
     }
 }
 
@@ -214,6 +220,42 @@ fn a_difference_of_a_map_from_itself_is_nothing() {
     harness.state_mut().0.scope.session.panes[1].measure = Measure::PredictiveEntropy;
     settle(&mut harness);
     assert!(scope(&harness).values[1].numbers.iter().any(|&value| value > 0.1));
+}
+
+#[test]
+fn when_the_engine_is_lost_the_status_line_says_so_and_everything_goes_on() {
+    let mut harness = harness([1280.0, 800.0]);
+    assert!(harness.query_by_label_contains("computes").is_none(), "an engine without a notice says nothing");
+    let fails = |call, _: Option<&mut Block<'_>>| if call >= 3 { Err(Error::Engine("the adapter is lost".to_owned())) } else { Ok(()) };
+    let first = |models| Ok(Faulty::over(cpu::open(models)?, fails));
+    let engine = takeover::open(first, Arc::clone(&scope(&harness).set.models)).unwrap();
+    let window = &mut harness.state_mut().0;
+    window.scope.engine = SharedEngine::of(AUTO, engine);
+    window.scope.session.seed = 1;
+    window.scope.session.pins[0] = Some(Pin::Data(3));
+    let made = |scope: &Scope, seed| scope.map_status == Status::Done && scope.live.as_ref().unwrap().read().settings.seed == seed;
+    wait(&mut harness, "the map", |scope| made(scope, 1));
+    wait(&mut harness, "the answer about the pin", |scope| scope.pinned[0].is_some());
+    settle(&mut harness);
+    assert!(harness.query_by_label("The CPU computes: the adapter is lost.").is_some());
+    harness.hover_at(on_map(&harness, 0, [0.6, 0.6]));
+    harness.run_steps(3);
+    assert!(harness.query_by_label("click to pin").is_some());
+    assert!(harness.state().0.complaints().is_empty() && scope(&harness).session.engine == AUTO);
+
+    // The map is that of the CPU, and says that another engine began it.
+    let Scope { set, live, .. } = scope(&harness);
+    let mixed = live.as_ref().unwrap().read().clone();
+    let whole = map(set, cpu::open(Arc::clone(&set.models)).unwrap().as_mut(), &mixed.settings, &mut |_| ControlFlow::Continue(()));
+    let whole = whole.unwrap();
+    assert_eq!((mixed.by.to_string().as_str(), whole.by.to_string().as_str()), ("faulty, then cpu", "cpu"));
+    let values = |map: &Map| map.measure(Measure::PredictiveEntropy, &[0, 1]).unwrap();
+    assert!(values(&mixed).iter().zip(values(&whole)).all(|(a, b)| (a - b).abs() <= 1e-6));
+    let provenance = screen_data(set, live.as_ref().unwrap(), &[], &serde_json::json!({})).1;
+    assert_eq!(provenance["engine"], "faulty, then cpu");
+    harness.state_mut().0.scope.session.seed = 2;
+    wait(&mut harness, "the next map", |scope| made(scope, 2));
+    assert_eq!(scope(&harness).live.as_ref().unwrap().read().by.to_string(), "cpu", "the next map has nothing of the lost engine");
 }
 
 #[test]

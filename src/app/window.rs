@@ -45,8 +45,6 @@ pub struct Window {
     opened: Option<Opened>,
     /// When the map at hand was asked for, for the status line.
     since: Instant,
-    /// The last frames' time in milliseconds, for the status line and the benchmark.
-    pub(super) frame_ms: f32,
     said: Said,
 }
 
@@ -63,7 +61,7 @@ impl Window {
     /// # Errors
     /// When the engine or a thread cannot be started, or the session file that was named cannot be used.
     pub fn open(ctx: &Context, start: Start) -> Result<Self> {
-        let Start { set, folder, engine, session, storage, load } = start;
+        let Start { set, folder, engine, session, storage, load, load_named, attack_cache } = start;
         style::install(ctx);
         let waker = ctx.clone();
         let wake: Wake = Arc::new(move || waker.request_repaint());
@@ -88,7 +86,7 @@ impl Window {
         let first = Session { models: folder, engine: engine.clone(), ..Session::new(&set) };
         let engine = SharedEngine::open(&engine, &set)?;
         let mut window = Self {
-            scope: Scope::new(first, set, engine, Arc::clone(&wake)),
+            scope: Scope { load_named, attack_cache, ..Scope::new(first, set, engine) },
             panels: panels(&wake)?,
             preferences: Preferences::default(),
             history: History::default(),
@@ -100,7 +98,6 @@ impl Window {
             encoded: Encoded::new(&wake)?,
             opened: None,
             since: Instant::now(),
-            frame_ms: 0.0,
             said: Said::default(),
         };
         match session {
@@ -138,7 +135,7 @@ impl Window {
         let is_other = session.models != self.scope.session.models;
         let set = if is_other { Arc::new(ModelSet::open(session.models.as_deref())?) } else { Arc::clone(&self.scope.set) };
         session.check(&set)?;
-        let engine = if is_other || session.engine != self.scope.engine.name() {
+        let engine = if is_other || session.engine != self.scope.engine.asked() {
             SharedEngine::open(&session.engine, &set)?
         } else {
             Arc::clone(&self.scope.engine)
@@ -169,7 +166,6 @@ impl Window {
 
     /// One frame: results in, panels, commands.
     pub fn frame(&mut self, ui: &mut Ui) {
-        let start = Instant::now();
         let ctx = ui.ctx().clone();
         self.logic(&ctx);
         keys::listen(&ctx, &mut self.scope);
@@ -185,7 +181,6 @@ impl Window {
         self.history.observe(&self.scope.session, busy);
         self.remember_size(&ctx);
         self.storage.keep(&self.scope.session, &self.preferences, self.scope.data_identity.as_ref());
-        self.frame_ms = 1e3 * start.elapsed().as_secs_f32();
     }
 
     /// A window that is neither tiny nor as large as the screen comes back in its size.
@@ -229,7 +224,7 @@ impl Window {
 
     /// Opens the engine that the session names now; where it cannot be opened, the one at hand stays.
     fn change_engine(&mut self) {
-        if self.scope.session.engine == self.scope.engine.name() {
+        if self.scope.session.engine == self.scope.engine.asked() {
             return;
         }
         match SharedEngine::open(&self.scope.session.engine, &self.scope.set) {
@@ -238,7 +233,7 @@ impl Window {
                 self.asked = None;
             }
             Err(error) => {
-                self.scope.session.engine = self.scope.engine.name().to_owned();
+                self.scope.session.engine = self.scope.engine.asked().to_owned();
                 self.said.complaints.push(error.to_string());
             }
         }
@@ -332,7 +327,6 @@ impl Window {
             }
             Command::Export => self.dialogs.toggle_export(&mut self.scope),
             Command::Help => self.dialogs.toggle_help(),
-            Command::ShowTab(name) => name.clone_into(&mut self.preferences.tab),
             Command::Say(sentence) => self.said.note = sentence,
             Command::Complain(sentence) => self.said.complaints.push(sentence),
             Command::Quit => ctx.send_viewport_cmd(eframe::egui::ViewportCommand::Close),

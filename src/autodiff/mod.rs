@@ -1,10 +1,17 @@
 //! Gradients: the same networks interpreted with candle's tape, and training on top of it. Nothing outside this room knows candle.
 
+mod decoder;
 mod forward;
+mod input;
+mod objective;
 mod operations;
+mod plan;
 pub mod train;
 
+pub use decoder::{Decoded, DecoderGradients};
 pub use forward::{Masks, Parameters, forward};
+pub use input::{Answer, InputGradients, KeepMask, MaskOf, Passes, Precision, input_gradients, masks_of_seed};
+pub use objective::{Loss, Objective};
 pub use train::{elbo_of, encode};
 
 use crate::error::Error;

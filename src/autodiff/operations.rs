@@ -140,7 +140,7 @@ pub(super) enum Activation {
 }
 
 impl Activation {
-    fn value(self, x: f64) -> f64 {
+    pub fn value(self, x: f64) -> f64 {
         match self {
             Self::Relu => x.max(0.0),
             Self::Elu => x.max(0.0) + x.min(0.0).exp_m1(),
@@ -150,7 +150,7 @@ impl Activation {
         }
     }
 
-    fn derivative(self, x: f64) -> f64 {
+    pub fn derivative(self, x: f64) -> f64 {
         match self {
             Self::Relu => f64::from(u8::from(x > 0.0)),
             Self::Elu => x.min(0.0).exp(),

@@ -1,8 +1,9 @@
 //! Gradients against finite differences and against an independent implementation's numbers (`tests/reference/make.py`).
 
+use super::input::Networks;
 use super::train::{elbo, negative_log_likelihood};
-use super::{Parameters, forward};
-use crate::nets::{Layer, Tensor as Weight, VaeLayers, Weights};
+use super::{InputGradients as _, Loss, Objective, Parameters, Passes, forward, masks_of_seed};
+use crate::nets::{Classifier, Ensemble, Layer, Network, Tensor as Weight, VaeLayers, Weights};
 use crate::random::{Purpose, Stream};
 use candle_core::{D, DType, Device, Result, Tensor, Var};
 use serde_json::Value;
@@ -222,4 +223,29 @@ fn single_precision_follows_double() -> Result<()> {
         assert!(difference(&values(&got.to_dtype(DType::F64)?), &weight(logits).values) <= 1e-4);
     }
     Ok(())
+}
+
+#[test]
+fn draws_in_blocks_answer_as_all_at_once() {
+    let data = reference("classifier");
+    let members = data["members"].as_array().unwrap().iter().map(|member| {
+        let network = Network::new(&[3, 9, 7], odd_classifier(), &weights(member)).unwrap();
+        Classifier::new("odd", (0..4).map(|class| class.to_string()).collect(), network).unwrap()
+    });
+    let ensemble = Ensemble::new(members.collect()).unwrap();
+    let images = weight(&data["images"]).values;
+    let answer = |most_bytes: usize, draws: std::ops::Range<u32>| {
+        let mut networks = Networks::<f64>::new(&ensemble, masks_of_seed(7));
+        networks.most_bytes = most_bytes;
+        let objective = Objective { loss: Loss::Evading(0.5), towards: false };
+        networks.answer(&images, &[0, 3, 1], &Passes { members: vec![1, 0], draws: Some(draws) }, objective, true).unwrap()
+    };
+    let whole = answer(usize::MAX / 8, 0..5);
+    // One draw at a time; two or three; and room for one member only.
+    for most_bytes in [0, 8 * 36 * 6 * 10, 8 * 36 * 6 * 5] {
+        let parts = answer(most_bytes, 0..5);
+        assert_eq!(parts.values, whole.values);
+        assert!(difference(&parts.gradients, &whole.gradients) <= 1e-9);
+    }
+    assert!(difference(&answer(0, 0..4).gradients, &whole.gradients) > 1e-3, "the negative control");
 }

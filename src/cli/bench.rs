@@ -1,25 +1,19 @@
 //! `epistemap bench`: how fast this machine is at what the program does, beside its own rate of matrix products.
 
+mod map;
+mod requests;
 mod window;
 
-use super::progress::Bar;
-use super::shared::{MapOptions, ModelOptions, Seed, print, print_json};
+use super::shared::{MapOptions, ModelOptions, Seed, TOLERANCE, engine_name, print, print_json, tolerance};
 use crate::autodiff::train::{Goal, Optimiser, Settings, Trainer};
 use crate::data::Dataset;
-use crate::engine::{self, cpu::bench::gemm_gflops};
+use crate::engine::AUTO;
+use crate::engine::cpu::bench::{YARDSTICK, gemm_gflops};
 use crate::error::{Error, Result};
-use crate::jobs::{MapSettings, ModelSet, map};
-use crate::latent::View;
 use crate::nets::paper_cnn;
 use clap::{Args, Subcommand};
-use serde_json::json;
-use std::sync::Arc;
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-
-/// How long the matrix products are measured.
-const GEMM_TIME: Duration = Duration::from_millis(500);
-/// The first picture: points along each axis, and draws.
-const FIRST_PICTURE: (usize, u32) = (24, 8);
 
 /// `epistemap bench`.
 #[derive(Debug, Args)]
@@ -31,6 +25,9 @@ pub struct Bench {
 #[derive(Debug, Subcommand)]
 enum What {
     /// A map, and the first coarse picture of one (24×24 points, 8 draws, one member).
+    ///
+    /// Arithmetic GFLOP/s count what thinned draws need: decoder and trunk once per point, of each draw only the units that it keeps.
+    /// Effective GFLOP/s count every draw as a whole forward pass, as the paper's code made it. Both count products and convolutions.
     Map {
         #[command(flatten)]
         map: MapOptions,
@@ -65,6 +62,24 @@ enum What {
         #[arg(long)]
         json: bool,
     },
+    /// An engine under maps of random sizes, draws, members, seeds and masks on a small random network, half of them stopped midway;
+    /// each finished one is compared with the reference engine's. Exit code 1 on any wrong cell or error.
+    Requests {
+        /// What computes; no other engine takes over from it.
+        #[arg(long, value_parser = engine_name(), default_value = AUTO)]
+        engine: String,
+        /// How many maps.
+        #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+        requests: u32,
+        /// How far a measure may be from the reference's, in units of its natural range.
+        #[arg(long, value_name = "SHARE", value_parser = tolerance, default_value = TOLERANCE)]
+        tolerance: f64,
+        #[command(flatten)]
+        seed: Seed,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// A training step of the paper's convolutional network: forward, backward, update.
     Train {
         /// Images per step.
@@ -83,20 +98,46 @@ impl Bench {
     /// Runs the verb.
     ///
     /// # Errors
-    /// When an option makes no sense or a model is damaged.
+    /// When an option makes no sense or a model is damaged, or an engine does not pass.
     pub fn run(self) -> Result<()> {
+        let mut verdict = Ok(());
         let (result, json) = match self.what {
-            What::Map { map, models, json } => (bench_map(&map, &models)?, json),
+            What::Map { map, models, json } => (map::measure(&map, &models)?, json),
+            What::Requests { engine, requests, tolerance, seed, json } => {
+                let (result, judged) = requests::requests(&engine, requests, seed.seed, tolerance)?;
+                verdict = judged;
+                (result, json)
+            }
             What::Frames { seconds, models, json } => (window::frames(&models, duration(seconds)?)?, json),
             What::Soak { seconds, seed, models, json } => (window::soak(&models, duration(seconds)?, seed.seed)?, json),
             What::Train { batch, steps, json } => (bench_train(batch.into(), steps.into())?, json),
         };
         if json {
-            return print_json(&result);
+            print_json(&result)?;
+        } else {
+            print(&lines(&result).join("\n"))?;
         }
-        let lines: Vec<String> = result.as_object().into_iter().flatten().map(|(key, value)| format!("{key:<20}{value}")).collect();
-        print(&lines.join("\n"))
+        verdict
     }
+}
+
+/// A line for each number; the parts of a list have one each.
+fn lines(result: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (key, value) in result.as_object().into_iter().flatten() {
+        match value.as_array() {
+            Some(parts) => lines.extend(parts.iter().map(|part| format!("{key:<20}{part}"))),
+            None => lines.push(format!("{key:<20}{value}")),
+        }
+    }
+    lines
+}
+
+/// The memory that the process holds now, where the system tells.
+fn resident_megabytes() -> Option<f64> {
+    const PAGE: f64 = 4096.0;
+    let pages: f64 = std::fs::read_to_string("/proc/self/statm").ok()?.split(' ').nth(1)?.parse().ok()?;
+    Some(pages * PAGE / 1e6)
 }
 
 fn duration(seconds: f64) -> Result<Duration> {
@@ -104,33 +145,8 @@ fn duration(seconds: f64) -> Result<Duration> {
     Duration::try_from_secs_f64(seconds).map_err(problem)
 }
 
-fn bench_map(options: &MapOptions, models: &ModelOptions) -> Result<serde_json::Value> {
-    let gemm = gemm_gflops(GEMM_TIME);
-    let set = ModelSet::open(models.models.as_deref())?;
-    let settings = options.settings(&set, false)?;
-    let (grid, samples) = FIRST_PICTURE;
-    let view = View::new(settings.view.z1, settings.view.z2, grid, grid)?;
-    let coarse = MapSettings { view, samples, members: settings.members[..1].to_vec(), ..settings.clone() };
-    let start = Instant::now();
-    let mut engine = engine::open(&models.engine, Arc::clone(&set.models))?;
-    map(&set, engine.as_mut(), &coarse, &mut |_| std::ops::ControlFlow::Continue(()))?;
-    let first_picture = start.elapsed();
-
-    let bar = Bar::new(settings.view.len() as u64, "points");
-    let start = Instant::now();
-    map(&set, engine.as_mut(), &settings, &mut bar.follow())?;
-    let seconds = start.elapsed().as_secs_f64();
-    let (points, members) = (settings.view.len() as f64, settings.members.len() as f64);
-    Ok(json!({
-        "engine": engine.name(), "points": settings.view.len(), "samples": settings.samples, "members": settings.members.len(),
-        "threads": rayon::current_num_threads(), "seconds": seconds, "ms_per_point": 1e3 * seconds / points,
-        "points_per_second": points / seconds, "draws_per_second": points * members * f64::from(settings.samples) / seconds,
-        "first_picture_ms": 1e3 * first_picture.as_secs_f64(), "gemm_gflops": gemm,
-    }))
-}
-
 fn bench_train(batch: usize, steps: usize) -> Result<serde_json::Value> {
-    let gemm = gemm_gflops(GEMM_TIME);
+    let gemm = gemm_gflops(YARDSTICK);
     let classes: Vec<String> = (0..10).map(|digit| digit.to_string()).collect();
     // The time of a step does not depend on what the images show.
     let pixels = (0..batch * 28 * 28).map(|pixel| (pixel % 97) as f32 / 96.0).collect();

@@ -6,7 +6,7 @@ use super::shared::{MapOptions, ModelOptions, TestImages, choice};
 use crate::error::Result;
 use crate::figure::{self, Figure, Format, check_dpi};
 use crate::files;
-use crate::jobs::{Computed, FigureSettings, figures};
+use crate::jobs::{AttackFigures, Computed, FigureSettings, cache_folder, figures};
 use clap::{Args, Parser};
 use std::path::PathBuf;
 
@@ -36,6 +36,12 @@ pub struct Figures {
     /// Pairs of images of figure 3.
     #[arg(long, value_name = "N", default_value_t = 3000)]
     pairs: usize,
+    /// Images that are attacked for figures 7 to 14.
+    #[arg(long, value_name = "N", default_value_t = AttackFigures::default().images)]
+    attacked: usize,
+    /// The budget of these attacks, in L∞.
+    #[arg(long, value_name = "E", default_value_t = AttackFigures::default().epsilon, allow_hyphen_values = true)]
+    eps: f64,
     #[command(flatten)]
     images: TestImages,
     #[command(flatten)]
@@ -77,6 +83,7 @@ impl Figures {
             map,
             steps: self.steps,
             pairs: self.pairs,
+            attacks: AttackFigures { images: self.attacked, epsilon: self.eps, cache: cache_folder() },
             style: self.drawing.style(),
             colours: self.drawing.colours,
             range: self.drawing.range(),

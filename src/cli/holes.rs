@@ -105,7 +105,7 @@ impl Holes {
         let points =
             if self.curve { Some(hole_curve(&map, &reference, &surroundings, &settings, &curve, &mut bar.follow())?) } else { None };
         drop(bar);
-        let provenance = jobs::hole_provenance(&set, engine.name(), &map, &settings, self.curve.then_some(&curve));
+        let provenance = jobs::hole_provenance(&set, &map, &settings, self.curve.then_some(&curve));
         let report = HoleReport { holes, garbage, curve: points, provenance };
         match (output, &self.out) {
             (Some(Output::Picture(format)), Some(out)) => {

@@ -92,7 +92,7 @@ impl Interpolate {
             Some(pairs) => self.midpoints(&set, engine.as_mut(), pairs)?,
             None => self.curves(&set, engine.as_mut())?,
         };
-        let provenance = computed.provenance(&set, engine.name());
+        let provenance = computed.provenance(&set);
         if let Some(out) = &self.out {
             files::create_folder_of(out)?;
             match format {
@@ -254,14 +254,10 @@ impl Computed {
         (0..members.len()).collect()
     }
 
-    fn provenance(&self, set: &ModelSet, engine: &str) -> Value {
+    fn provenance(&self, set: &ModelSet) -> Value {
         match self {
-            Self::Curves(Interpolation { settings, .. }, images) => {
-                provenance(set, engine, settings, &settings.members, &json!({ "images": images }))
-            }
-            Self::Midpoints(Population { settings, dataset, .. }) => {
-                provenance(set, engine, settings, &settings.members, &json!({ "dataset": dataset }))
-            }
+            Self::Curves(of, images) => provenance(set, &of.by(), &of.settings, &of.settings.members, &json!({ "images": images })),
+            Self::Midpoints(of) => provenance(set, &of.by(), &of.settings, &of.settings.members, &json!({ "dataset": of.dataset })),
         }
     }
 

@@ -53,7 +53,7 @@ impl Map {
         files::create_folder_of(&self.out)?;
         let bar = Bar::new(settings.view.len() as u64, "points");
         let map = map(&set, engine.as_mut(), &settings, &mut bar.follow())?;
-        let provenance = map.provenance(&set, engine.name());
+        let provenance = map.provenance(&set);
         // Its thinned networks may take as much memory as the map: what follows has no use for them.
         drop(engine);
         if let Some(format) = raw {

@@ -1,17 +1,22 @@
 //! The command line: one file per verb, each drives the same jobs as the window.
 
+mod attack;
 mod bench;
+mod compare;
 mod data;
 mod decode;
+mod detect;
 mod drawing;
 mod evaluate;
 mod figures;
+mod garbage;
 mod holes;
 mod interpolate;
 mod map;
 mod progress;
 mod shared;
 mod small;
+mod speaking;
 mod train;
 mod window;
 
@@ -35,6 +40,8 @@ const EXAMPLES: &str = "Examples:
   epistemap map --grid 200 --extent=-6,6 --samples 100 --members 5 --out map.npz
   epistemap interpolate --from-class 3 --to-class 5 --out curves.pdf
   epistemap holes --garbage 6 --out holes.pdf
+  epistemap attack --images x.npy --labels y.npy --method bim --eps 0.1 --on mc --out adversarial.npy
+  epistemap detect --images 200 --on mc --latex
   epistemap evaluate --json
   epistemap train classifier --seed 10 --out my-models/classifier-10
 
@@ -52,6 +59,12 @@ enum Verb {
     Interpolate(Box<interpolate::Interpolate>),
     /// Find holes: where the models are sure although no data are there.
     Holes(Box<holes::Holes>),
+    /// Change images within a budget so that the models answer something else.
+    Attack(Box<attack::Attack>),
+    /// Say how well uncertainty tells attacked images from clean and noisy ones: the paper's table.
+    Detect(Box<detect::Detect>),
+    /// Seek images of nothing that the models are sure of, by gradient: anywhere, or nearest to an image.
+    Garbage(Box<garbage::Garbage>),
     /// Decode latent points into an image.
     Decode(decode::Decode),
     /// Say how good the models are: accuracy, NLL, Brier, ECE, −ELBO.
@@ -62,6 +75,8 @@ enum Verb {
     Pack(evaluate::Pack),
     /// List data sets, or download one.
     Data(data::Data),
+    /// Compute the same map with two engines, and say where they differ most; exit code 1 where that is more than a tolerance.
+    Compare(Box<compare::Compare>),
     /// Measure how fast this machine is.
     Bench(Box<bench::Bench>),
     /// List what can compute here.
@@ -89,11 +104,15 @@ fn run(verb: Option<Verb>) -> Result<()> {
         Some(Verb::Map(map)) => map.run(),
         Some(Verb::Interpolate(interpolate)) => interpolate.run(),
         Some(Verb::Holes(holes)) => holes.run(),
+        Some(Verb::Attack(attack)) => attack.run(),
+        Some(Verb::Detect(detect)) => detect.run(),
+        Some(Verb::Garbage(garbage)) => garbage.run(),
         Some(Verb::Decode(decode)) => decode.run(),
         Some(Verb::Evaluate(evaluate)) => evaluate.run(),
         Some(Verb::Train(train)) => train.run(),
         Some(Verb::Pack(pack)) => pack.run(),
         Some(Verb::Data(data)) => data.run(),
+        Some(Verb::Compare(compare)) => compare.run(),
         Some(Verb::Bench(bench)) => bench.run(),
         Some(Verb::Devices) => small::devices(),
         Some(Verb::Provenance(provenance)) => provenance.run(),

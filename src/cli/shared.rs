@@ -1,5 +1,6 @@
 //! Options that several verbs share.
 
+use super::speaking::Speaking;
 use crate::data::{self, Dataset, Split};
 use crate::engine::{self, Engine, Masks};
 use crate::error::{Error, Result};
@@ -12,7 +13,7 @@ use std::str::FromStr;
 use std::sync::{Arc, Once, OnceLock};
 
 /// Where data are.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct DataOptions {
     /// The folder that holds the data sets [default: `EPISTEMAP_DATA`, the user's data directory, then ../shared/data].
     #[arg(long, value_name = "DIR")]
@@ -115,20 +116,33 @@ pub struct ModelOptions {
     #[arg(long, value_name = "DIR")]
     pub models: Option<PathBuf>,
     /// What computes.
-    #[arg(long, value_parser = PossibleValuesParser::new(engine::available().iter().map(|kind| kind.name)), default_value = "cpu")]
+    #[arg(long, value_parser = engine_name(), default_value = engine::AUTO)]
     pub engine: String,
 }
 
 impl ModelOptions {
-    /// Opens the models and an engine for them.
+    /// Opens the models and an engine for them, which says on standard error when another one takes over.
     ///
     /// # Errors
     /// When a model is damaged, they do not fit each other, or there is no such engine.
     pub fn open(&self) -> Result<(ModelSet, Box<dyn Engine>)> {
         let set = ModelSet::open(self.models.as_deref())?;
-        let engine = engine::open(&self.engine, Arc::clone(&set.models))?;
+        let engine = self.open_engine(&set)?;
         Ok((set, engine))
     }
+
+    /// Opens the engine alone, as [`open`](Self::open) does.
+    ///
+    /// # Errors
+    /// When there is no such engine, or it cannot be opened.
+    pub fn open_engine(&self, set: &ModelSet) -> Result<Box<dyn Engine>> {
+        Ok(Box::new(Speaking::new(engine::open(&self.engine, Arc::clone(&set.models))?)))
+    }
+}
+
+/// A parser of engines by name.
+pub fn engine_name() -> PossibleValuesParser {
+    PossibleValuesParser::new(engine::available().iter().map(|kind| kind.name))
 }
 
 /// What fixes a map, given the models.
@@ -198,16 +212,7 @@ impl DrawOptions {
     /// # Errors
     /// When a member is not there.
     pub fn members(&self, set: &ModelSet) -> Result<Vec<usize>> {
-        let there = set.ensemble().members().len();
-        let wanted = match &self.members {
-            None => None,
-            Some(MemberChoice::First(count)) if !(1..=there).contains(count) => {
-                let problem = format!("{count} is no number of members of the ensemble of {there}");
-                return Err(Error::setting("--members", problem, format!("give a number from 1 to {there}")));
-            }
-            Some(MemberChoice::First(count)) => Some((0..*count).collect()),
-            Some(MemberChoice::These(numbers)) => Some(numbers.clone()),
-        };
+        let wanted = chosen_members(self.members.as_ref(), set.ensemble().members().len())?;
         set.members(wanted.as_deref())
     }
 
@@ -220,8 +225,27 @@ impl DrawOptions {
     }
 }
 
+/// The numbers that a choice among so many members means; `None` for all.
+///
+/// # Errors
+/// When the count is none of theirs.
+pub fn chosen_members(choice: Option<&MemberChoice>, there: usize) -> Result<Option<Vec<usize>>> {
+    match choice {
+        None => Ok(None),
+        Some(MemberChoice::First(count)) if !(1..=there).contains(count) => {
+            let problem = format!("{count} is no number of members of the ensemble of {there}");
+            Err(Error::setting("--members", problem, format!("give a number from 1 to {there}")))
+        }
+        Some(MemberChoice::First(count)) => Ok(Some((0..*count).collect())),
+        Some(MemberChoice::These(numbers)) => Ok(Some(numbers.clone())),
+    }
+}
+
 /// A count, or numbers with commas; one number with a comma after it is that member alone.
-fn members(text: &str) -> std::result::Result<MemberChoice, String> {
+///
+/// # Errors
+/// When it is neither.
+pub fn members(text: &str) -> std::result::Result<MemberChoice, String> {
     let wrong = || format!("'{text}' is neither a count such as 5 nor numbers such as 0,3,7");
     if text.contains(',') {
         let numbers: std::result::Result<Vec<usize>, _> = text.trim_end_matches(',').split(',').map(|part| part.trim().parse()).collect();
@@ -245,6 +269,18 @@ pub fn choice<T: Clone + Send + Sync + 'static>(
 pub fn pair<T: FromStr>(text: &str) -> std::result::Result<[T; 2], String> {
     let parts: Option<Vec<T>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
     parts.and_then(|parts| parts.try_into().ok()).ok_or_else(|| format!("'{text}' is not two numbers with a comma between them"))
+}
+
+/// How far two engines may differ, in units of a measure's natural range: single precision.
+pub const TOLERANCE: &str = "1e-4";
+
+/// A share of a range.
+///
+/// # Errors
+/// When it is none.
+pub fn tolerance(text: &str) -> std::result::Result<f64, String> {
+    let share = text.trim().parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| format!("'{text}' is no number from 0 to 1"))
 }
 
 /// Says a line on standard error. Where that cannot be written to, nobody is there to be told.

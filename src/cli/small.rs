@@ -13,24 +13,11 @@ use std::path::PathBuf;
 /// # Errors
 /// When standard output is closed.
 pub fn devices() -> Result<()> {
-    let threads = rayon::current_num_threads();
-    let mut lines: Vec<String> = engine::available().iter().map(|kind| format!("{:<12}{}", kind.name, kind.summary)).collect();
-    lines.push(format!("threads: {threads} (RAYON_NUM_THREADS sets them); vectors: {}", vectors()));
-    print(&lines.join("\n"))
-}
-
-/// The widest vectors that the kernels can use here.
-fn vectors() -> &'static str {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if is_x86_feature_detected!("avx512f") {
-            return "AVX-512";
-        }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            return "AVX2 with FMA";
-        }
-    }
-    "the target's baseline"
+    let lines = engine::available().iter().flat_map(|kind| {
+        let devices = (kind.devices)().into_iter().map(|line| format!("{:<12}{line}", ""));
+        std::iter::once(format!("{:<12}{}", kind.name, kind.summary)).chain(devices)
+    });
+    print(&lines.collect::<Vec<_>>().join("\n"))
 }
 
 /// `epistemap provenance`.

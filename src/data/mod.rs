@@ -5,6 +5,7 @@ pub mod fetch;
 pub mod idx;
 mod image_file;
 pub mod locate;
+pub mod npy;
 pub mod sources;
 
 pub use decoded::{DECODED_DIGITS, decoded_digits};

@@ -1,8 +1,17 @@
 //! Engines: latent points or images in, statistics of the draws out. The same seed and settings give the same draws on
 //! every engine, with any number of threads and any tiling.
 
+pub mod auto;
 pub mod cpu;
+#[cfg(test)]
+pub(crate) mod faulty;
+pub mod gpu;
 pub mod reference;
+mod tail;
+pub mod takeover;
+mod work;
+
+pub use work::{Work, work};
 
 use crate::error::{Error, Result};
 use crate::nets::{Ensemble, Network};
@@ -109,6 +118,17 @@ pub trait Engine: Send {
     /// The engine's name as it stands in `--engine`.
     fn name(&self) -> &'static str;
 
+    /// How many points a block should have: enough to be worth the call, so few that nobody waits for one block to end. May grow as
+    /// the engine learns how fast it is.
+    fn points_per_block(&self) -> usize {
+        256
+    }
+
+    /// What a person should know of the engine that answers: that another one took over, and why. `None` where all is as asked.
+    fn notice(&self) -> Option<String> {
+        None
+    }
+
     /// The statistics of the block: `point_numbers.len()` points, `members.len()` · `groups` rows to a point, those of a
     /// member side by side.
     ///
@@ -127,6 +147,38 @@ pub trait Engine: Send {
     /// # Errors
     /// As [`statistics`](Self::statistics).
     fn probabilities(&mut self, block: &Block<'_>) -> Result<Vec<f64>>;
+
+    /// How fast the engine's device can be, and where the time goes in the statistics of this block: for benchmarks. `None`
+    /// where the engine cannot tell.
+    ///
+    /// # Errors
+    /// As [`statistics`](Self::statistics).
+    fn profile(&mut self, _block: &Block<'_>) -> Result<Option<Profile>> {
+        Ok(None)
+    }
+}
+
+/// What an engine measures of itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Profile {
+    /// The most that the device is seen to do, in units of 10⁹ floating-point operations a second; a multiplication and an addition
+    /// are two.
+    pub peak_gflops: Option<f64>,
+    /// The parts of the work, as far as they can be told apart.
+    pub kernels: Vec<KernelTime>,
+}
+
+/// The time of one part of the work.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct KernelTime {
+    /// Its name.
+    pub name: String,
+    /// How often it ran.
+    pub calls: u64,
+    /// All of its time.
+    pub seconds: f64,
+    /// All of its floating-point operations.
+    pub flops: f64,
 }
 
 /// A kind of engine that can be opened.
@@ -135,28 +187,109 @@ pub struct Kind {
     pub name: &'static str,
     /// One line for a person.
     pub summary: &'static str,
-    /// Opens it for the given models.
+    /// Whether it needs more than a processor: [`open`] then puts the CPU engine behind it.
+    pub may_fail: bool,
+    /// Lines on what it has to compute with here, for a person.
+    pub devices: fn() -> Vec<String>,
+    /// Opens it for the given models, with nothing behind it.
     pub open: fn(Arc<Models>) -> Result<Box<dyn Engine>>,
 }
 
-/// Every engine that this build has, the fastest first.
+/// Every engine that this build has: first the one that is chosen where nobody chooses, then the fastest first.
 pub fn available() -> &'static [Kind] {
     &KINDS
 }
 
-static KINDS: [Kind; 2] = [
-    Kind { name: "cpu", summary: "every core, vectorised, draws as thinned networks", open: cpu::open },
-    Kind { name: "reference", summary: "plain f64 loops, one draw at a time: slow, and obviously right", open: reference::open },
+static KINDS: [Kind; 6] = [
+    Kind { name: AUTO, summary: "the fastest of these that works here", may_fail: true, devices: Vec::new, open: auto::open },
+    Kind {
+        name: "cpu",
+        summary: "every core, vectorised, draws as thinned networks",
+        may_fail: false,
+        devices: cpu::devices,
+        open: cpu::open,
+    },
+    Kind {
+        name: "gpu",
+        summary: "shaders on a graphics processor, in single precision",
+        may_fail: true,
+        devices: gpu::devices,
+        open: gpu::open,
+    },
+    Kind {
+        name: "gpu-f16",
+        summary: "the same with factors of 16 bits and sums of 32",
+        may_fail: true,
+        devices: Vec::new,
+        open: gpu::open_half,
+    },
+    Kind {
+        name: "gpu-matrix",
+        summary: "the same on matrix units, where shaders can use them",
+        may_fail: true,
+        devices: Vec::new,
+        open: gpu::open_matrix,
+    },
+    Kind {
+        name: "reference",
+        summary: "plain f64 loops, one draw at a time: slow, and obviously right",
+        may_fail: false,
+        devices: Vec::new,
+        open: reference::open,
+    },
 ];
 
-/// Opens the engine of that name.
+/// The name of the engine that is asked for where nobody chooses.
+pub const AUTO: &str = "auto";
+
+/// The engine of that name.
+///
+/// # Errors
+/// When there is none.
+pub fn named(name: &str) -> Result<&'static Kind> {
+    available().iter().find(|kind| kind.name == name).ok_or_else(|| {
+        let names: Vec<&str> = available().iter().map(|kind| kind.name).collect();
+        Error::setting("--engine", format!("'{name}' is no engine of this build"), format!("choose one of {}", names.join(", ")))
+    })
+}
+
+/// Opens the engine of that name. Where it may fail, the CPU engine stands behind it (see [`takeover`]).
 ///
 /// # Errors
 /// When there is none of that name, or it cannot be opened.
 pub fn open(name: &str, models: Arc<Models>) -> Result<Box<dyn Engine>> {
-    let kind = available().iter().find(|kind| kind.name == name).ok_or_else(|| {
-        let names: Vec<&str> = available().iter().map(|kind| kind.name).collect();
-        Error::setting("--engine", format!("'{name}' is no engine of this build"), format!("choose one of {}", names.join(", ")))
-    })?;
-    (kind.open)(models)
+    named(name)?.open_with_the_cpu_behind(models)
+}
+
+impl Kind {
+    fn open_with_the_cpu_behind(&self, models: Arc<Models>) -> Result<Box<dyn Engine>> {
+        if self.may_fail { takeover::open(self.open, models) } else { (self.open)(models) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_engine_opens_by_its_name_and_the_chosen_one_says_which_it_is() {
+        let names: std::collections::BTreeSet<&str> = available().iter().map(|kind| kind.name).collect();
+        assert!(names.len() == available().len() && available()[0].name == AUTO);
+        for name in names {
+            let chosen = open(name, faulty::small_models()).unwrap().name();
+            assert!(chosen != AUTO && available().iter().any(|kind| kind.name == chosen), "{name}: {chosen}");
+        }
+        let text = open("steam", faulty::small_models()).err().unwrap().to_string();
+        assert!(text.contains("'steam'") && text.contains("auto, cpu, "), "{text}");
+    }
+
+    #[test]
+    fn the_cpu_stands_behind_what_may_fail_and_behind_nothing_else() {
+        let open = |_| Err(Error::Engine("there is no adapter".to_owned()));
+        let kind = |may_fail| Kind { name: "absent", summary: "", may_fail, devices: Vec::new, open };
+        let opened = kind(true).open_with_the_cpu_behind(faulty::small_models()).unwrap();
+        assert_eq!((opened.name(), opened.notice().as_deref()), ("cpu", Some("The CPU computes: there is no adapter.")));
+        assert!(matches!(kind(false).open_with_the_cpu_behind(faulty::small_models()), Err(Error::Engine(_))));
+        assert!(matches!((kind(true).open)(faulty::small_models()), Err(Error::Engine(_))));
+    }
 }

@@ -71,6 +71,12 @@ pub enum Needs {
         /// The key of the measure.
         measure: &'static str,
     },
+    /// Images attacked on the deterministic network and on its MC mean by a method (by its name), and what it changed.
+    AttackedImages { method: &'static str },
+    /// How well measures (by their keys) tell the images that a method attacked on a victim (`mc` and so on) from clean and noisy ones.
+    Detection { method: &'static str, on: &'static str, measures: &'static [&'static str] },
+    /// Softmax variance against mutual information over the latent plane.
+    VarianceAndInformation { members: Members },
 }
 
 /// What has been computed for a figure.
@@ -104,7 +110,7 @@ pub struct Figure {
 /// What the paper draws of interpolations.
 const ENTROPY_AND_INFORMATION: &[&str] = &["predictive_entropy", "mutual_information"];
 
-static FIGURES: [Figure; 7] = [
+static FIGURES: [Figure; 16] = [
     Figure {
         name: "figure-1",
         number: Some(1),
@@ -154,6 +160,36 @@ static FIGURES: [Figure; 7] = [
         colours: ColourMap::Viridis,
     },
     Figure {
+        name: "figure-7",
+        number: Some(7),
+        title: "Adversarial images",
+        summary: "images before and after the basic iterative method, on the deterministic network and on MC dropout, and the differences",
+        needs: Needs::AttackedImages { method: "bim" },
+        colours: ColourMap::Grey,
+    },
+    detection("figure-8", 8, "Fast gradient method on MC dropout", "fgm", "mc"),
+    detection("figure-9", 9, "Basic iterative method on MC dropout", "bim", "mc"),
+    detection("figure-10", 10, "Momentum iterative method on MC dropout", "mim", "mc"),
+    detection("figure-11", 11, "Fast gradient method on the ensemble", "fgm", "ensemble"),
+    detection("figure-12", 12, "Basic iterative method on the ensemble", "bim", "ensemble"),
+    detection("figure-13", 13, "Momentum iterative method on the ensemble", "mim", "ensemble"),
+    Figure {
+        name: "figure-14",
+        number: Some(14),
+        title: "Basic iterative method on the deterministic network",
+        summary: "ROC and precision-recall of the entropy of the deterministic network, of images attacked on it by bim",
+        needs: Needs::Detection { method: "bim", on: "deterministic", measures: &["deterministic_entropy"] },
+        colours: ColourMap::Viridis,
+    },
+    Figure {
+        name: "variance-information",
+        number: None,
+        title: "Softmax variance and mutual information",
+        summary: "the points of the latent plane by softmax variance and mutual information, and the leading term of the series (equation 10)",
+        needs: Needs::VarianceAndInformation { members: Members::One },
+        colours: ColourMap::Viridis,
+    },
+    Figure {
         name: "hole-curve",
         number: None,
         title: "Hole area and the size of the ensemble",
@@ -162,6 +198,18 @@ static FIGURES: [Figure; 7] = [
         colours: ColourMap::Viridis,
     },
 ];
+
+/// ROC and precision-recall of entropy and mutual information, of images attacked by a method on a victim.
+const fn detection(name: &'static str, number: u8, title: &'static str, method: &'static str, on: &'static str) -> Figure {
+    Figure {
+        name,
+        number: Some(number),
+        title,
+        summary: "ROC and precision-recall of entropy and mutual information: attacked images against clean and noisy ones",
+        needs: Needs::Detection { method, on, measures: ENTROPY_AND_INFORMATION },
+        colours: ColourMap::Viridis,
+    }
+}
 
 /// Every figure, in the paper's order, then those that it has not.
 pub fn all() -> &'static [Figure] {
@@ -189,7 +237,12 @@ impl Figure {
             }
             (Needs::Garbage { .. }, Content::Gallery { panel, cards, image_shape }) => gallery(panel, cards, image_shape, options),
             (
-                Needs::Interpolation { .. } | Needs::Population { .. } | Needs::HoleCurve { .. },
+                Needs::Interpolation { .. }
+                | Needs::Population { .. }
+                | Needs::HoleCurve { .. }
+                | Needs::AttackedImages { .. }
+                | Needs::Detection { .. }
+                | Needs::VarianceAndInformation { .. },
                 Content::Plots { strips, plots: panels },
             ) => plots(strips, panels, options),
             (needs, _) => unreachable!("{} is drawn from {needs:?}", self.name),

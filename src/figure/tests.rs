@@ -45,10 +45,14 @@ impl Example {
         let series = Series { points: vec![[1.0, 2.0], [2.0, 1.0]], ..Series::default() };
         let plot =
             Plot { title: None, x: Axis::new("Members", "", [1.0, 2.0]), y: Axis::new("Area", "z²", [0.0, 2.0]), series: vec![series] };
+        let strip = Strip { label: "Original".to_owned(), image_shape: [1, 2, 3], images: vec![0.5; 12] };
         let content = match figure.needs {
             Needs::Map { scatter, .. } => Content::Map { map: &self.map, scatter: scatter.then(|| self.scatter()) },
             Needs::Garbage { .. } => Content::Gallery { panel: &panel, cards: &[card], image_shape: [1, 2, 3] },
-            Needs::HoleCurve { .. } => Content::Plots { strips: &[], plots: &[plot] },
+            Needs::AttackedImages { .. } => Content::Plots { strips: std::slice::from_ref(&strip), plots: &[] },
+            Needs::HoleCurve { .. } | Needs::Detection { .. } | Needs::VarianceAndInformation { .. } => {
+                Content::Plots { strips: &[], plots: &[plot] }
+            }
             Needs::Interpolation { .. } | Needs::Population { .. } => {
                 let x = Axis::new("Entropy", "nats", [0.0, 2.0]);
                 Content::Plots { strips: &[], plots: &[histograms(&[("values", 0, &self.map.values)], x, "Share", 5)] }

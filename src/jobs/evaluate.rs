@@ -1,6 +1,6 @@
 //! How good the models are on labelled images.
 
-use super::passes::check_data;
+use super::passes::{check_data, next_block};
 use super::{ModelSet, Observer, tell};
 use crate::analysis::calibration::Scores;
 use crate::autodiff::elbo_of;
@@ -8,9 +8,7 @@ use crate::data::Dataset;
 use crate::engine::{Block, Draws, Engine, Input, Masks};
 use crate::error::Result;
 use serde::Serialize;
-
-/// Images per block of work.
-const TILE: usize = 250;
+use std::ops::Range;
 
 /// The scores of a classifier or an ensemble.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -72,8 +70,9 @@ pub fn evaluate(
     let numbers: Vec<usize> = (0..members.len()).collect();
     let (mut each, mut all) = (vec![Vec::with_capacity(data.len() * classes); members.len()], Vec::with_capacity(data.len() * classes));
     tell(observe, 0, data.len())?;
-    for start in (0..data.len()).step_by(TILE) {
-        let end = (start + TILE).min(data.len());
+    let mut done = 0;
+    while done < data.len() {
+        let Range { start, end } = next_block(engine, done, data.len());
         let points: Vec<u32> = (start as u32..end as u32).collect();
         let block = Block {
             input: Input::Images(&data.images[start * data.pixels()..end * data.pixels()]),
@@ -90,7 +89,8 @@ pub fn evaluate(
             each.iter_mut().zip(&numbers).for_each(|(all, &member)| all.extend(deterministic.cell(point, [member]).mean()));
             all.extend(sampled.whole_cell(point).mean());
         }
-        tell(observe, end, data.len())?;
+        done = end;
+        tell(observe, done, data.len())?;
     }
     let scores = |name: &str, probabilities: &[f64]| {
         let Scores { accuracy, nll, brier, ece } = Scores::new(probabilities, &data.labels, classes);

@@ -20,8 +20,8 @@ const STANDARD_ERROR: &str = "mutual_information_standard_error";
 
 impl Map {
     /// What made this map.
-    pub fn provenance(&self, set: &ModelSet, engine: &str) -> Value {
-        provenance(set, engine, &self.settings, &self.settings.members, &json!({}))
+    pub fn provenance(&self, set: &ModelSet) -> Value {
+        provenance(set, &self.by, &self.settings, &self.settings.members, &json!({}))
     }
 
     /// Everything that goes into raw files: every measure that the map has, over all members, by key, the standard error of the

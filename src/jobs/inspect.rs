@@ -138,7 +138,7 @@ pub fn inspect(
 }
 
 /// The mean of q(z|x).
-fn encoding(set: &ModelSet, image_shape: [usize; 3], image: &[f32]) -> Result<[f64; 2]> {
+pub(super) fn encoding(set: &ModelSet, image_shape: [usize; 3], image: &[f32]) -> Result<[f64; 2]> {
     let pixels: usize = image_shape.iter().product();
     if image.len() != pixels {
         let problem = format!("it has {} values, but the networks take images of {image_shape:?}, which are {pixels}", image.len());

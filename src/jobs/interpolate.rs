@@ -1,6 +1,6 @@
 //! Interpolation between two images, through latent and through pixel space (Smith & Gal 2018, figure 2), and along a geodesic.
 
-use super::passes::{Answers, Asked, check, check_data};
+use super::passes::{Answers, Asked, ComputedBy, check, check_data, next_block};
 use super::{ModelSet, Observer, tell};
 use crate::autodiff::encode;
 use crate::data::Dataset;
@@ -11,8 +11,6 @@ use crate::uncertainty::{Measure, StatisticsGrid};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// Images per block of work.
-const TILE: usize = 256;
 /// The numbers of images along a curve that make sense.
 const STEPS: std::ops::RangeInclusive<usize> = 2..=1000;
 /// As far out as a view of the plane may reach.
@@ -204,6 +202,13 @@ impl Interpolation {
         self.curves[0].sampled().classes()
     }
 
+    /// Who computed it.
+    pub fn by(&self) -> ComputedBy {
+        let mut by = ComputedBy::default();
+        self.curves.iter().for_each(|curve| by.merge(&curve.answers.by));
+        by
+    }
+
     /// How far from the first end each image is, from 0 to 1: along the straight line, or along the geodesic in pixel space.
     pub fn positions(&self) -> Vec<f64> {
         positions(self.settings.steps)
@@ -245,14 +250,16 @@ pub fn interpolate(
         let mut answers = Answers::new(steps, members.len(), set.ensemble().classes().len());
         // Masks that are drawn per point are those of the path, whatever other paths are asked for.
         let number = path as usize * STEPS.end();
-        for first in (0..steps).step_by(TILE) {
-            let count = TILE.min(steps - first);
+        let mut done = 0;
+        while done < steps {
+            let tile = next_block(engine, done, steps);
             let input = match &z {
-                Some(z) => Input::Latent(z[first..first + count].as_flattened()),
-                None => Input::Images(&images[first * pixels..(first + count) * pixels]),
+                Some(z) => Input::Latent(z[tile.clone()].as_flattened()),
+                None => Input::Images(&images[tile.start * pixels..tile.end * pixels]),
             };
-            answers.compute(engine, asked, input, count, [first, number + first])?;
-            tell(observe, curves.len() * steps + first + count, total)?;
+            answers.compute(engine, asked, input, tile.len(), [done, number + done])?;
+            done = tile.end;
+            tell(observe, curves.len() * steps + done, total)?;
         }
         curves.push(Curve { path, z, images, answers });
     }
@@ -407,6 +414,8 @@ mod tests {
 
     #[test]
     fn one_block_or_two_and_any_subset_of_members_give_the_same() {
+        /// Of points to a block, so that there are several.
+        const TILE: usize = 256;
         let set = ModelSet::shipped().unwrap();
         let of = |steps: usize, members: Vec<usize>| {
             let asked = InterpolationSettings { steps, members, samples: 1, paths: vec![Path::Latent], ..settings(far_apart()) };

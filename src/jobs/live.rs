@@ -1,6 +1,7 @@
 //! A map that comes into being while one looks: coarse first, then finer in space and in draws, what is looked at first.
 
 use super::map::{Map, MapSettings};
+use super::passes::next_block;
 use super::{ModelSet, Observer, Progress};
 use crate::engine::{Block, Draws, Engine, Input};
 use crate::error::{Error, Result};
@@ -10,8 +11,6 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-/// Points per block of work: about 25 ms of the paper's networks with 50 draws, so that nobody waits for a stop.
-const TILE: usize = 256;
 /// The first picture has at most so many points…
 const COARSE_POINTS: usize = 1024;
 /// … and so many draws.
@@ -61,7 +60,7 @@ impl LiveMap {
         self.deterministic_first.store(deterministic, Ordering::Relaxed);
     }
 
-    fn is_looked_at(&self, lane: &Lane) -> bool {
+    fn is_looked_at(&self, lane: &Lane<'_>) -> bool {
         let first = if lane.sampled { &self.sampled_first } else { &self.deterministic_first };
         first.load(Ordering::Relaxed) & bit(lane.place) != 0
     }
@@ -72,18 +71,23 @@ fn bit(place: usize) -> u64 {
     1 << (place % 64)
 }
 
-/// Some points and some draws of them.
+/// Some points, by their place in the order, and some draws of them.
 #[derive(Clone, Debug, PartialEq)]
-struct Tile {
+struct Span {
     points: Range<usize>,
     draws: Range<u32>,
 }
 
 /// The passes of one member, sampled or without dropout.
-struct Lane {
+struct Lane<'a> {
     place: usize,
     sampled: bool,
-    next: usize,
+    /// What is still to do; the first may have been begun.
+    plan: &'a [Span],
+    /// The points of that one that are done.
+    begun: usize,
+    /// The points × draws that are done.
+    done: u64,
 }
 
 /// Fills a map, block by block, until it is complete; `observe` is told of the points × draws of all members.
@@ -95,22 +99,23 @@ pub fn fill(live: &LiveMap, engine: &mut dyn Engine, observe: Observer<'_>) -> R
     let points = settings.view.points();
     let (order, levels) = coarse_to_fine(&settings.view);
     let plans = [deterministic_plan(&levels), plan(&levels, settings.samples)];
-    let mut lanes: Vec<Lane> =
-        (0..settings.members.len()).flat_map(|place| [true, false].map(|sampled| Lane { place, sampled, next: 0 })).collect();
+    let lane = |place, sampled| Lane { place, sampled, plan: &plans[usize::from(sampled)], begun: 0, done: 0 };
+    let mut lanes: Vec<Lane<'_>> =
+        (0..settings.members.len()).flat_map(|place| [true, false].map(|sampled| lane(place, sampled))).collect();
     lanes.retain(|lane| lane.sampled || settings.deterministic);
-    let work = |tile: &Tile| (tile.points.len() * tile.draws.len()) as u64;
-    let total = lanes.iter().map(|lane| plans[usize::from(lane.sampled)].iter().map(work).sum::<u64>()).sum();
+    let work = |span: &Span| (span.points.len() * span.draws.len()) as u64;
+    let total = lanes.iter().flat_map(|lane| lane.plan).map(work).sum();
     let mut done = 0;
     loop {
         if observe(Progress { done, total }).is_break() {
             return Err(Error::Cancelled);
         }
-        let unfinished = lanes.iter_mut().filter(|lane| lane.next < plans[usize::from(lane.sampled)].len());
+        let unfinished = lanes.iter_mut().filter(|lane| !lane.plan.is_empty());
         // What is looked at comes first; among equals, all grow together.
-        let Some(lane) = unfinished.min_by_key(|lane| (!live.is_looked_at(lane), !lane.sampled, lane.next)) else { return Ok(()) };
-        let tile = &plans[usize::from(lane.sampled)][lane.next];
-        lane.next += 1;
-        done += work(tile);
+        let Some(lane) = unfinished.min_by_key(|lane| (!live.is_looked_at(lane), !lane.sampled, lane.done)) else { return Ok(()) };
+        let tile = lane.next_tile(engine);
+        lane.done += work(&tile);
+        done += work(&tile);
         let numbers = &order[tile.points.clone()];
         let z: Vec<f64> = numbers.iter().flat_map(|&number| points[number as usize]).collect();
         let statistics = engine.statistics(&Block {
@@ -123,6 +128,7 @@ pub fn fill(live: &LiveMap, engine: &mut dyn Engine, observe: Observer<'_>) -> R
             masks: settings.masks,
         })?;
         let mut map = live.map.write().unwrap_or_else(PoisonError::into_inner);
+        map.by.note(engine);
         for (at, &number) in numbers.iter().enumerate() {
             if lane.sampled {
                 map.add_sampled(number as usize, lane.place, statistics.sums(at, 0));
@@ -130,6 +136,20 @@ pub fn fill(live: &LiveMap, engine: &mut dyn Engine, observe: Observer<'_>) -> R
                 map.set_deterministic(number as usize, lane.place, &statistics.whole_cell(at));
             }
         }
+    }
+}
+
+impl Lane<'_> {
+    /// Takes the next block of work out of the plan.
+    fn next_tile(&mut self, engine: &dyn Engine) -> Span {
+        let Span { points, draws } = &self.plan[0];
+        let part = next_block(engine, self.begun, points.len());
+        let tile = Span { points: points.start + part.start..points.start + part.end, draws: draws.clone() };
+        self.begun = part.end;
+        if tile.points.end == points.end {
+            (self.plan, self.begun) = (&self.plan[1..], 0);
+        }
+        tile
     }
 }
 
@@ -161,33 +181,22 @@ fn coarse_to_fine(view: &View) -> (Vec<u32>, Vec<usize>) {
     (order, levels)
 }
 
-/// All tiles of a member: a first picture of few points and draws, its other draws, the finer points, then more draws of all.
-fn plan(levels: &[usize], samples: u32) -> Vec<Tile> {
+/// What a member is asked: a first picture of few points and draws, its other draws, the finer points, then more draws of all.
+fn plan(levels: &[usize], samples: u32) -> Vec<Span> {
     let (coarse, all) = (levels[0], levels[levels.len() - 1]);
     let (few, some) = (COARSE_DRAWS.min(samples), MORE_DRAWS.min(samples));
-    let mut plan = tiles(0..coarse, 0..few);
-    plan.extend(tiles(0..coarse, few..some));
-    plan.extend(levels.windows(2).flat_map(|level| tiles(level[0]..level[1], 0..some)));
-    let mut from = some;
-    while from < samples {
-        let to = samples.min(from + MORE_DRAWS);
-        plan.extend(tiles(0..all, from..to));
-        from = to;
-    }
+    let mut plan = vec![Span { points: 0..coarse, draws: 0..few }, Span { points: 0..coarse, draws: few..some }];
+    plan.extend(levels.windows(2).map(|level| Span { points: level[0]..level[1], draws: 0..some }));
+    let more = (some..samples).step_by(MORE_DRAWS as usize);
+    plan.extend(more.map(|from| Span { points: 0..all, draws: from..samples.min(from + MORE_DRAWS) }));
+    plan.retain(|span| !span.points.is_empty() && !span.draws.is_empty());
     plan
 }
 
-fn deterministic_plan(levels: &[usize]) -> Vec<Tile> {
+fn deterministic_plan(levels: &[usize]) -> Vec<Span> {
     let starts = std::iter::once(0).chain(levels.iter().copied());
-    starts.zip(levels).flat_map(|(start, &end)| tiles(start..end, 0..1)).collect()
-}
-
-fn tiles(points: Range<usize>, draws: Range<u32>) -> Vec<Tile> {
-    if draws.is_empty() {
-        return Vec::new();
-    }
-    let end = points.end;
-    points.step_by(TILE).map(|start| Tile { points: start..end.min(start + TILE), draws: draws.clone() }).collect()
+    let spans = starts.zip(levels).map(|(start, &end)| Span { points: start..end, draws: 0..1 });
+    spans.filter(|span| !span.points.is_empty()).collect()
 }
 
 /// Gives every point that has no number yet that of the coarser grid's point before it: what a picture shows meanwhile. Where the
@@ -209,10 +218,12 @@ pub fn fill_gaps(view: &View, values: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::faulty::Faulty;
     use crate::engine::{self, Masks};
     use crate::jobs::map;
+    use std::collections::BTreeSet;
     use std::ops::ControlFlow;
-    use std::sync::Arc;
+    use std::sync::{Arc, Mutex};
 
     fn settings(columns: usize, rows: usize, samples: u32) -> MapSettings {
         MapSettings {
@@ -242,9 +253,9 @@ mod tests {
         let (_, levels) = coarse_to_fine(&View::new([0.0, 1.0], [0.0, 1.0], 50, 60).unwrap());
         for samples in [1, 10, 11, 50, 51, 130] {
             let mut seen = vec![std::collections::BTreeSet::new(); 3000];
-            for tile in plan(&levels, samples) {
-                for point in tile.points {
-                    tile.draws.clone().for_each(|draw| assert!(seen[point].insert(draw)));
+            for span in plan(&levels, samples) {
+                for point in span.points {
+                    span.draws.clone().for_each(|draw| assert!(seen[point].insert(draw)));
                 }
             }
             assert!(seen.iter().all(|draws| draws.len() == samples as usize));
@@ -268,6 +279,42 @@ mod tests {
         }
         let (one, other) = (live.read().measure(Measure::MutualInformation, &[0]), live.read().measure(Measure::MutualInformation, &[1]));
         assert_ne!(one, other, "members are kept apart");
+    }
+
+    #[test]
+    fn a_map_does_not_depend_on_the_size_of_the_blocks() {
+        let set = ModelSet::shipped().unwrap();
+        // More points than a first picture has.
+        let settings = MapSettings { members: vec![3], ..settings(40, 27, 2) };
+        let made = |points_per_block: usize, seed: u32| {
+            let sizes = Arc::new(Mutex::new(BTreeSet::new()));
+            let seen = Arc::clone(&sizes);
+            let cpu = engine::open("cpu", Arc::clone(&set.models)).unwrap();
+            let mut engine = Faulty::with_blocks(cpu, points_per_block, move |_, block| {
+                seen.lock().unwrap().insert(block.unwrap().point_numbers.len());
+                Ok(())
+            });
+            let settings = MapSettings { seed, ..settings.clone() };
+            let live = LiveMap::new(&set, &settings).unwrap();
+            fill(&live, engine.as_mut(), &mut |_| ControlFlow::Continue(())).unwrap();
+            let whole = map(&set, engine.as_mut(), &settings, &mut |_| ControlFlow::Continue(())).unwrap();
+            let filled = live.read().clone();
+            let parts = [filled, whole].map(|map| (map.sampled, map.deterministic, map.standard_error));
+            let sizes = sizes.lock().unwrap().clone();
+            (parts, sizes)
+        };
+        let (usual, sizes) = made(256, 5);
+        assert!(sizes.contains(&256) && sizes.last() == Some(&256), "{sizes:?}");
+        // A coarse grid of 280 points, then the other 800: never together, so that the first picture is there at once.
+        for (points, largest) in [(37, 37), (5000, 1080), (usize::MAX, 1080)] {
+            let (parts, sizes) = made(points, 5);
+            assert!(parts == usual, "blocks of {points} points make another map");
+            assert_eq!(sizes.last(), Some(&largest), "blocks of {points} points");
+            assert!(points < 5000 || sizes.iter().copied().collect::<Vec<_>>() == [280, 800, 1080], "{sizes:?}");
+        }
+        assert!(made(5000, 6).0 != usual, "another seed makes another map");
+        let none = Faulty::with_blocks(engine::open("cpu", Arc::clone(&set.models)).unwrap(), 0, |_, _| Ok(()));
+        assert_eq!(next_block(none.as_ref(), 4, 9), 4..5, "there is no block without a point");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The map: the statistics of the draws over a view of the latent plane.
 
-use super::passes::check;
+use super::passes::{ComputedBy, check, next_block};
 use super::{ModelSet, Observer, tell};
 use crate::engine::{Block, Draws, Engine, Input, Masks};
 use crate::error::{Error, Result};
@@ -8,8 +8,6 @@ use crate::latent::View;
 use crate::uncertainty::{CellStatistics, Measure, Passes, StatisticsGrid, mutual_information_standard_error, sums_len};
 use serde::{Deserialize, Serialize};
 
-/// Points per block of work: a few hundredths of a second of the paper's networks, so that a stop is not waited for.
-const TILE: usize = 256;
 /// The groups of draws that the standard error is estimated from.
 const GROUPS: usize = 10;
 /// The most bytes of statistics: what asks for more is a slip rather than a wish.
@@ -55,6 +53,8 @@ pub struct Map {
     pub deterministic: Option<Vec<f32>>,
     /// The standard error of the mutual information over all members at each point, in nats, where it was estimated; NaN with one draw.
     pub standard_error: Option<Vec<f32>>,
+    /// Who computed it.
+    pub by: ComputedBy,
 }
 
 /// Computes a map.
@@ -68,9 +68,12 @@ pub fn map(set: &ModelSet, engine: &mut dyn Engine, settings: &MapSettings, obse
     let mut standard_error = Vec::with_capacity(points.len());
     let numbers: Vec<u32> = (0..points.len() as u32).collect();
     tell(observe, 0, points.len())?;
-    for (tile, numbers) in points.chunks(TILE).zip(numbers.chunks(TILE)) {
+    let mut done = 0;
+    while done < points.len() {
+        let tile = next_block(engine, done, points.len());
+        let numbers = &numbers[tile.clone()];
         let block = Block {
-            input: Input::Latent(tile.as_flattened()),
+            input: Input::Latent(points[tile.clone()].as_flattened()),
             point_numbers: numbers,
             members: &settings.members,
             draws: Draws::Sampled(0..settings.samples),
@@ -79,6 +82,7 @@ pub fn map(set: &ModelSet, engine: &mut dyn Engine, settings: &MapSettings, obse
             masks: settings.masks,
         };
         let sampled = engine.statistics(&block)?;
+        map.by.note(engine);
         for (at, &number) in numbers.iter().enumerate() {
             for row in 0..members * groups {
                 map.add_sampled(number as usize, row / groups, sampled.sums(at, row));
@@ -89,11 +93,13 @@ pub fn map(set: &ModelSet, engine: &mut dyn Engine, settings: &MapSettings, obse
         }
         if settings.deterministic {
             let deterministic = engine.statistics(&Block { draws: Draws::Deterministic, groups: 1, ..block })?;
+            map.by.note(engine);
             for (at, &number) in numbers.iter().enumerate() {
                 (0..members).for_each(|place| map.set_deterministic(number as usize, place, &deterministic.cell(at, [place])));
             }
         }
-        tell(observe, numbers[0] as usize + tile.len(), points.len())?;
+        done = tile.end;
+        tell(observe, done, points.len())?;
     }
     map.standard_error = Some(standard_error);
     Ok(map)
@@ -118,6 +124,7 @@ impl Map {
             sampled: StatisticsGrid::new(points, members, classes),
             deterministic: settings.deterministic.then(|| vec![f32::NAN; points * members * classes]),
             standard_error: None,
+            by: ComputedBy::default(),
         })
     }
 

@@ -1,6 +1,9 @@
 //! Jobs: what the window and the command line both ask for. A job takes settings that say everything, tells its progress as
 //! it goes, can be stopped between two blocks of work, and returns plain data.
 
+mod attack;
+mod compare;
+mod detect;
 mod evaluate;
 mod export;
 mod figures;
@@ -14,15 +17,23 @@ mod pack;
 mod passes;
 mod population;
 mod screen;
+mod search;
 mod shared_engine;
+mod soak;
 mod tables;
+mod watched_attack;
 mod worker;
 
+pub use attack::{AttackObserver, AttackSettings, Attacked, Labels, On, attack, self_checks, succeeded, success_rate};
+pub use compare::{Comparison, Difference, compare, compare_maps};
+pub use detect::{
+    DetectObserver, DetectSettings, Detected, Detection, Kind, Negatives, Positives, Scored, Unfamiliar, cache_folder, detect, unfamiliar,
+};
 pub use evaluate::{Evaluation, NamedScores, evaluate};
 pub use export::{Raw, RawFormat};
 pub use figures::{
-    Computed, DataSource, FigureSettings, figures, hole_picture, hole_provenance, interpolation_plots, map_data, population_plots,
-    provenance,
+    AttackFigures, Computed, DataSource, FigureSettings, detection_plots, figures, hole_picture, hole_provenance, interpolation_plots,
+    map_data, population_plots, provenance, variance_plot,
 };
 pub use holes::{
     CurvePoint, CurveSettings, CurveThreshold, Garbage, Hole, HoleReport, HoleSettings, Holes, Reference, garbage, hole_curve, holes,
@@ -32,11 +43,15 @@ pub use inspect::{InspectSettings, Inspection, Neighbour, Subject, inspect, neig
 pub use interpolate::{Curve, End, Interpolation, InterpolationSettings, Path, default_ends, image_end, interpolate, typical_image};
 pub use live::{LiveMap, fill, fill_gaps};
 pub use map::{Map, MapSettings, Seen, map};
-pub use models::{ModelSet, decoded_digits};
+pub use models::{Classifiers, ModelSet, decoded_digits};
 pub use pack::pack;
+pub use passes::ComputedBy;
 pub use population::{Population, PopulationObserver, PopulationSettings, population};
 pub use screen::{ScreenSettings, screen, screen_data};
+pub use search::{SearchSettings, search_garbage};
 pub use shared_engine::{SharedEngine, Turn};
+pub use soak::{Soak, soak};
+pub use watched_attack::{Aim, AttackEnd, SweepPoint, WatchedAttack, attacked_answer, sweep_attack, watch_attack};
 pub use worker::{Desk, Status, Wake, Worker};
 
 use crate::error::{Error, Result};

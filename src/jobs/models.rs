@@ -90,16 +90,7 @@ impl ModelSet {
     /// # Errors
     /// When a model is damaged, there is not one VAE, or no classifier, or they do not fit each other.
     pub fn load(folder: &Path) -> Result<Self> {
-        let entries = std::fs::read_dir(folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
-        let entries = entries.map_err(|error| Error::io(folder, &error))?;
-        let mut models: Vec<PathBuf> =
-            entries.iter().map(std::fs::DirEntry::path).filter(|path| path.join(DESCRIPTION).is_file()).collect();
-        models.sort_by_key(|path| by_number(&path.to_string_lossy()));
-        let mut read = Vec::new();
-        for path in models {
-            let (description, weights) = (files::read(&path.join(DESCRIPTION))?, files::read(&path.join(WEIGHTS))?);
-            read.push((path, Cow::Owned(description), Cow::Owned(weights)));
-        }
+        let read = model_files(folder)?;
         let encodings = folder.join(ENCODINGS);
         let encodings = if encodings.exists() { Some(ShippedEncodings::read(&encodings)?) } else { None };
         Self::assemble(folder, read, encodings)
@@ -111,8 +102,7 @@ impl ModelSet {
         let mut hashes = BTreeMap::new();
         for (path, description, weights) in files {
             let (parsed, model) = folder::parse(&path, &description, &weights)?;
-            let hash = Sha256::new().chain_update(&description).chain_update(&weights).finalize();
-            hashes.insert(parsed.name().to_owned(), hexadecimal(&hash));
+            hashes.insert(parsed.name().to_owned(), hash(&description, &weights));
             match model {
                 Model::Vae(vae) => vaes.push((parsed, vae)),
                 Model::Classifier(classifier) => classifiers.push((parsed, classifier)),
@@ -152,20 +142,96 @@ impl ModelSet {
     /// # Errors
     /// When one is not there or named twice, or none is named.
     pub fn members(&self, wanted: Option<&[usize]>) -> Result<Vec<usize>> {
-        let count = self.ensemble().members().len();
-        let members = wanted.map_or_else(|| (0..count).collect(), <[usize]>::to_vec);
-        let mut sorted = members.clone();
-        sorted.sort_unstable();
-        sorted.dedup();
-        if members.is_empty() || sorted.len() != members.len() || sorted.last().is_some_and(|&last| last >= count) {
-            return Err(Error::setting(
-                "--members",
-                format!("{members:?} are not members of the ensemble of {count}"),
-                format!("give a count from 1 to {count}, or different numbers from 0 to {}", count - 1),
-            ));
-        }
-        Ok(members)
+        members_of(self.ensemble(), wanted)
     }
+}
+
+/// The classifiers alone: what attacks and their detection ask for.
+#[derive(Clone, Debug)]
+pub struct Classifiers {
+    /// Where they come from, for messages.
+    pub origin: PathBuf,
+    /// The ensemble, without a decoder where there is none.
+    pub models: Arc<Models>,
+    /// As in [`ModelSet`].
+    pub hashes: BTreeMap<String, String>,
+}
+
+impl Classifiers {
+    /// The classifiers of the models in `folder`, a single classifier where the folder itself is a model's, or the shipped ones.
+    ///
+    /// # Errors
+    /// When a model is damaged, there is no classifier, or they do not fit each other.
+    pub fn open(folder: Option<&Path>) -> Result<Self> {
+        let Some(folder) = folder else { return Ok(Self::of(&ModelSet::shipped()?)) };
+        let files = if folder.join(DESCRIPTION).is_file() { vec![read_model(folder)?] } else { model_files(folder)? };
+        let (mut members, mut hashes) = (Vec::new(), BTreeMap::new());
+        for (path, description, weights) in files {
+            if let (parsed, Model::Classifier(classifier)) = folder::parse(&path, &description, &weights)? {
+                hashes.insert(parsed.name().to_owned(), hash(&description, &weights));
+                members.push(classifier);
+            }
+        }
+        if members.is_empty() {
+            return Err(Error::file(folder, "holds no classifier", "name the folder of a classifier, or one that holds such folders"));
+        }
+        let fits = |error: Error| Error::file(folder, error.to_string().trim_end_matches('.'), "leave only classifiers that agree in it");
+        let models = Arc::new(Models::new(None, Ensemble::new(members).map_err(fits)?)?);
+        Ok(Self { origin: folder.to_owned(), models, hashes })
+    }
+
+    /// Those of a set.
+    pub fn of(set: &ModelSet) -> Self {
+        Self { origin: set.origin.clone(), models: Arc::clone(&set.models), hashes: set.hashes.clone() }
+    }
+
+    /// The classifiers.
+    pub fn ensemble(&self) -> &Ensemble {
+        &self.models.ensemble
+    }
+
+    /// As [`ModelSet::members`].
+    ///
+    /// # Errors
+    /// As it.
+    pub fn members(&self, wanted: Option<&[usize]>) -> Result<Vec<usize>> {
+        members_of(self.ensemble(), wanted)
+    }
+}
+
+fn members_of(ensemble: &Ensemble, wanted: Option<&[usize]>) -> Result<Vec<usize>> {
+    let count = ensemble.members().len();
+    let members = wanted.map_or_else(|| (0..count).collect(), <[usize]>::to_vec);
+    let mut sorted = members.clone();
+    sorted.sort_unstable();
+    sorted.dedup();
+    if members.is_empty() || sorted.len() != members.len() || sorted.last().is_some_and(|&last| last >= count) {
+        return Err(Error::setting(
+            "--members",
+            format!("{members:?} are not members of the ensemble of {count}"),
+            format!("give a count from 1 to {count}, or different numbers from 0 to {}", count - 1),
+        ));
+    }
+    Ok(members)
+}
+
+/// The files of the models in a folder, in the order of their names (numbers in names by value).
+fn model_files(folder: &Path) -> Result<Vec<ModelFiles<'static>>> {
+    let entries = std::fs::read_dir(folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
+    let entries = entries.map_err(|error| Error::io(folder, &error))?;
+    let mut models: Vec<PathBuf> = entries.iter().map(std::fs::DirEntry::path).filter(|path| path.join(DESCRIPTION).is_file()).collect();
+    models.sort_by_key(|path| by_number(&path.to_string_lossy()));
+    models.iter().map(|path| read_model(path)).collect()
+}
+
+fn read_model(path: &Path) -> Result<ModelFiles<'static>> {
+    let (description, weights) = (files::read(&path.join(DESCRIPTION))?, files::read(&path.join(WEIGHTS))?);
+    Ok((path.to_owned(), Cow::Owned(description), Cow::Owned(weights)))
+}
+
+/// The SHA-256 of a model.
+fn hash(description: &[u8], weights: &[u8]) -> String {
+    hexadecimal(&Sha256::new().chain_update(description).chain_update(weights).finalize())
 }
 
 /// The decoded digits of the shipped models: what stands in for MNIST where its images are not at hand.
@@ -180,7 +246,7 @@ pub fn decoded_digits() -> Result<Dataset> {
     data::decoded_digits(&test.points, &test.labels, &test.classes, [shape[0], shape[1], shape[2]], |z| engine.decode(z))
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 

@@ -5,9 +5,16 @@ use crate::data::Dataset;
 use crate::engine::{Block, Draws, Engine, Input, Masks};
 use crate::error::{Error, Result};
 use crate::uncertainty::{Measure, Passes, StatisticsGrid};
+use std::ops::Range;
 
 /// The most draws: beyond it only time is spent.
 const MOST_SAMPLES: u32 = 1_000_000;
+
+/// The next block of `total` points of which the first `done` have been asked: as many as the engine likes best. It may change its
+/// mind from block to block, so this is asked anew before each.
+pub(super) fn next_block(engine: &dyn Engine, done: usize, total: usize) -> Range<usize> {
+    done..total.min(done.saturating_add(engine.points_per_block().max(1)))
+}
 
 /// Checks the number of draws, the members and the latent plane.
 ///
@@ -46,6 +53,34 @@ pub(super) fn check_data(set: &ModelSet, data: &Dataset) -> Result<()> {
     ))
 }
 
+/// The engines that took part in a computation, in the order of their coming: one, unless another took over in the middle.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ComputedBy(Vec<&'static str>);
+
+impl ComputedBy {
+    /// Notes who has just answered.
+    pub(super) fn note(&mut self, engine: &dyn Engine) {
+        self.add(engine.name());
+    }
+
+    /// Notes the engines of a part.
+    pub(super) fn merge(&mut self, part: &Self) {
+        part.0.iter().for_each(|name| self.add(name));
+    }
+
+    fn add(&mut self, name: &'static str) {
+        if !self.0.contains(&name) {
+            self.0.push(name);
+        }
+    }
+}
+
+impl std::fmt::Display for ComputedBy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.join(", then "))
+    }
+}
+
 /// What fixes the passes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked<'a> {
@@ -66,13 +101,15 @@ pub struct Answers {
     pub sampled: StatisticsGrid,
     /// Points × members, one pass each.
     pub deterministic: StatisticsGrid,
+    /// Who answered.
+    pub by: ComputedBy,
 }
 
 impl Answers {
     /// Those of no draws.
     pub(super) fn new(points: usize, members: usize, classes: usize) -> Self {
         let empty = StatisticsGrid::new(points, members, classes);
-        Self { sampled: empty.clone(), deterministic: empty }
+        Self { sampled: empty.clone(), deterministic: empty, by: ComputedBy::default() }
     }
 
     /// Computes those of a block of points, whose first is `first` here, and `number` for masks that are drawn per point.
@@ -92,7 +129,9 @@ impl Answers {
         let draws = Draws::Sampled(0..samples);
         let block = Block { input, point_numbers: &point_numbers, members, draws, groups: 1, seed, masks };
         self.sampled.merge_at(first, &engine.statistics(&block)?);
+        self.by.note(engine);
         self.deterministic.merge_at(first, &engine.statistics(&Block { draws: Draws::Deterministic, ..block })?);
+        self.by.note(engine);
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Midpoints between many pairs of images, through latent and through pixel space (Smith & Gal 2018, figure 3).
 
 use super::interpolate::Path;
-use super::passes::{Answers, Asked, check, check_data};
+use super::passes::{Answers, Asked, ComputedBy, check, check_data};
 use super::{ModelSet, Progress};
 use crate::analysis::detection::auroc;
 use crate::autodiff::encode;
@@ -13,8 +13,6 @@ use crate::uncertainty::Measure;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 
-/// Pairs per block of work.
-const TILE: usize = 128;
 /// The most pairs: beyond it only time and memory are spent.
 const MOST_PAIRS: usize = 1_000_000;
 /// The address of the pairs among the random choices of a seed.
@@ -85,7 +83,8 @@ pub fn population(
             return Err(Error::Cancelled);
         }
         let first = all.done;
-        let block = first..count.min(first + TILE);
+        // A pair is two points: one in latent space, one in pixel space.
+        let block = first..count.min(first.saturating_add((engine.points_per_block() / 2).max(1)));
         if block.is_empty() {
             return Ok(all);
         }
@@ -140,6 +139,13 @@ impl Population {
         self.latent.sampled.classes()
     }
 
+    /// Who computed it.
+    pub fn by(&self) -> ComputedBy {
+        let mut by = self.latent.by.clone();
+        by.merge(&self.pixel.by);
+        by
+    }
+
     /// A measure at the midpoints that have been computed, over the members at the given places in the settings; none for
     /// [`Path::Geodesic`], of which a population has no midpoints.
     pub fn measure(&self, path: Path, measure: Measure, places: &[usize]) -> Vec<f32> {
@@ -192,7 +198,8 @@ mod tests {
         let set = ModelSet::shipped().unwrap();
         let data = digits(&set);
         let mut seen: Vec<(Progress, Vec<f32>)> = Vec::new();
-        let pairs = TILE + 3;
+        // Blocks are of 256 points.
+        let pairs = 128 + 3;
         let whole = run(&set, &data, &settings(pairs), &mut |progress, population| {
             assert_eq!(population.auroc(Measure::PredictiveEntropy, &[0, 1]).is_ok(), progress.done > 0);
             seen.push((progress, population.measure(Path::Pixel, Measure::PredictiveEntropy, &[0, 1])));
@@ -200,7 +207,7 @@ mod tests {
         });
         let values = whole.unwrap().measure(Path::Pixel, Measure::PredictiveEntropy, &[0, 1]);
         assert_eq!(values.len(), pairs);
-        assert_eq!(seen.iter().map(|(progress, _)| progress.done).collect::<Vec<_>>(), [0, TILE as u64, pairs as u64]);
+        assert_eq!(seen.iter().map(|(progress, _)| progress.done).collect::<Vec<_>>(), [0, 128, pairs as u64]);
         assert!(seen.iter().all(|(progress, partial)| progress.total == pairs as u64 && partial[..] == values[..progress.done as usize]));
         let stopped = run(&set, &data, &settings(9), &mut |_, _| ControlFlow::Break(()));
         assert!(matches!(stopped, Err(Error::Cancelled)));

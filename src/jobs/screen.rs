@@ -48,7 +48,7 @@ pub fn screen(set: &ModelSet, live: &LiveMap, engine: &mut dyn Engine, settings:
     let (data, provenance) = {
         let map = live.read();
         let data: Vec<MapData> = settings.maps.iter().map(|seen| map_data(&map, seen)).collect();
-        (data, screen_provenance(set, engine.name(), &map, &settings.maps, &settings.more))
+        (data, screen_provenance(set, &map, &settings.maps, &settings.more))
     };
     let scaled: Vec<Scaled> = settings.maps.iter().zip(&data).map(|(seen, data)| scaled(seen, data)).collect();
     let scatter = match &settings.encodings {
@@ -82,13 +82,13 @@ pub fn screen(set: &ModelSet, live: &LiveMap, engine: &mut dyn Engine, settings:
 }
 
 /// The map's raw data with what is seen of it, and what made them.
-pub fn screen_data(set: &ModelSet, live: &LiveMap, engine: &str, seen: &[Seen], more: &Value) -> (Raw, Value) {
+pub fn screen_data(set: &ModelSet, live: &LiveMap, seen: &[Seen], more: &Value) -> (Raw, Value) {
     let map = live.read();
-    (map.raw(seen), screen_provenance(set, engine, &map, seen, more))
+    (map.raw(seen), screen_provenance(set, &map, seen, more))
 }
 
 /// What made a map that may still be growing: for each map that is seen the draws per point, the fewest and the most.
-fn screen_provenance(set: &ModelSet, engine: &str, map: &Map, seen: &[Seen], more: &Value) -> Value {
+fn screen_provenance(set: &ModelSet, map: &Map, seen: &[Seen], more: &Value) -> Value {
     let describe = |seen: &Seen| {
         let values = map.seen(seen);
         let draws = map.draws_of(seen);
@@ -107,7 +107,7 @@ fn screen_provenance(set: &ModelSet, engine: &str, map: &Map, seen: &[Seen], mor
     if let (Value::Object(all), Value::Object(more)) = (&mut all, more) {
         all.extend(more.clone());
     }
-    provenance(set, engine, &map.settings, &map.settings.members, &all)
+    provenance(set, &map.by, &map.settings, &map.settings.members, &all)
 }
 
 fn map_data(map: &Map, seen: &Seen) -> MapData {

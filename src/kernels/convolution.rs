@@ -218,6 +218,26 @@ impl ConvolutionBlock {
         gradients
     }
 
+    /// The gradient of the images alone, for that of the output, given what [`forward`](Self::forward) returned: half the work of
+    /// [`backward`](Self::backward).
+    pub fn backward_to_images<T: Real>(&self, weight: &[T], (output, chosen): (&[T], &[u16]), gradient: &[T]) -> Vec<T> {
+        let geometry = self.convolution;
+        let (taps, pixels, channels) = (geometry.taps(), geometry.pixels(), geometry.output[0]);
+        let (input_len, length) = (geometry.image_len(), self.output().iter().product::<usize>());
+        let weight = MatRef::from_row_major_slice(weight, channels, taps);
+        let mut of_images = vec![T::ZERO; output.len() / length * input_len];
+        let scratch = || (vec![T::ZERO; length], vec![T::ZERO; geometry.output_len()], vec![T::ZERO; taps * pixels]);
+        of_images.par_chunks_mut(input_len).enumerate().for_each_init(scratch, |(passed, of_output, of_columns), (index, of_image)| {
+            let part = index * length..(index + 1) * length;
+            self.through_relu_and_pooling(&output[part.clone()], chosen.get(part.clone()), &gradient[part], passed, of_output);
+            let rows = MatRef::from_row_major_slice(of_output, channels, pixels);
+            let target = MatMut::from_row_major_slice_mut(of_columns, taps, pixels);
+            matmul(target, Accum::Replace, weight.transpose(), rows, T::one_impl(), Par::Seq);
+            geometry.fold(of_columns, of_image);
+        });
+        of_images
+    }
+
     /// The gradient of one image's convolution before the ReLU, for that of the block's output. `gradient` is scratch of the
     /// output's length.
     fn through_relu_and_pooling<T: Real>(

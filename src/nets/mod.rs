@@ -6,9 +6,11 @@ pub mod folder;
 mod layer;
 mod models;
 mod network;
+mod random;
 mod tensor;
 
 pub use layer::Layer;
 pub use models::{Classifier, Ensemble, Vae, VaeLayers, cnn, paper_cnn};
 pub use network::{Network, Weights, shapes};
+pub use random::random_weights;
 pub use tensor::Tensor;

@@ -41,6 +41,9 @@ impl Desk {
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.current_dir(self.path("")).env("HOME", self.home.path()).env("XDG_DATA_HOME", self.home.path());
+        command.env("XDG_CACHE_HOME", self.home.path().join("cache"));
+        // Without it Mesa's choice of Vulkan devices complains on standard error that it finds no desktop.
+        command.env("XDG_RUNTIME_DIR", self.home.path());
         command.env_remove("EPISTEMAP_DATA").env("RUST_BACKTRACE", "1").stdin(Stdio::null());
         command
     }

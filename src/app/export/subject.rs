@@ -7,16 +7,16 @@ use crate::app::session::{Layout, Pane, Session};
 use crate::app::storage::{DataIdentity, packed};
 use crate::app::style;
 use crate::data::Dataset;
-use crate::engine::Engine as _;
 use crate::error::{Error, Result};
 use crate::figure::{self, Document, Figure, Layers, Members, Needs, Options, Style};
 use crate::jobs::{
-    Computed, FigureSettings, InterpolationSettings, LiveMap, ModelSet, Observer, Raw, ScreenSettings, SharedEngine, figures, interpolate,
-    interpolation_plots, provenance, screen, screen_data,
+    AttackFigures, Computed, FigureSettings, InterpolationSettings, LiveMap, ModelSet, Observer, Raw, ScreenSettings, SharedEngine,
+    figures, interpolate, interpolation_plots, provenance, screen, screen_data,
 };
 use crate::latent::Surroundings;
 use crate::uncertainty::Measure;
 use serde_json::Value;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Something that can be exported.
@@ -103,6 +103,7 @@ pub struct Subject {
     surroundings: Option<Arc<Surroundings>>,
     data: Option<Arc<Dataset>>,
     data_identity: Option<DataIdentity>,
+    attack_cache: Option<PathBuf>,
 }
 
 impl Subject {
@@ -127,6 +128,7 @@ impl Subject {
             surroundings: scope.surroundings.clone().filter(|_| scope.session.overlays.density),
             data: scope.data.clone(),
             data_identity: scope.data_identity.clone(),
+            attack_cache: scope.attack_cache.clone(),
         }
     }
 
@@ -172,7 +174,7 @@ impl Subject {
     /// # Errors
     /// When there is no map yet.
     pub fn raw(&self) -> Result<(Raw, Value)> {
-        Ok(screen_data(&self.set, self.map()?, self.engine.name(), &self.seen(), &self.more()))
+        Ok(screen_data(&self.set, self.map()?, &self.seen(), &self.more()))
     }
 
     /// The map, if it is that of the session: while settings change, the old one is still there for a moment.
@@ -229,7 +231,7 @@ impl Subject {
             range: self.session.range,
             title: self.title.then(|| title.clone()),
         };
-        let provenance = provenance(&self.set, engine.name(), asked, &asked.members, &self.more());
+        let provenance = provenance(&self.set, &done.by(), asked, &asked.members, &self.more());
         Ok(Document { title, canvas: figure::plots(&strips, &curves, &options)?, provenance })
     }
 
@@ -238,6 +240,7 @@ impl Subject {
             map: crate::jobs::MapSettings { deterministic: false, ..self.session.map_settings(&self.set)? },
             steps: self.session.line.steps,
             pairs: self.session.line.pairs,
+            attacks: AttackFigures { cache: self.attack_cache.clone(), ..AttackFigures::default() },
             style: self.style,
             colours: None,
             range: self.session.range,

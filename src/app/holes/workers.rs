@@ -10,7 +10,7 @@ use crate::jobs::{
 use crate::latent::Surroundings;
 use eframe::egui::Context;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Thumbnails are made of so many holes.
 pub const MOST_THUMBNAILS: usize = 60;
@@ -53,6 +53,7 @@ pub struct Workers {
     pub garbage: Worker<Search, Garbage>,
     pub curve: Worker<(Asked, Arc<Reference>, HoleSettings, u32), Vec<CurvePoint>>,
     complete: bool,
+    asked_at: Instant,
 }
 
 impl Workers {
@@ -96,7 +97,7 @@ impl Workers {
                 desk.publish(hole_curve(&map, &of_data, &asked.surroundings, &settings, &curve, &mut |progress| desk.tell(progress))?);
                 Ok(())
             })?;
-        Ok(Self { found, garbage, curve, complete: false })
+        Ok(Self { found, garbage, curve, complete: false, asked_at: Instant::now() })
     }
 
     /// Looks for the holes of what is wanted, unless they have been found; again as the map grows.
@@ -109,16 +110,18 @@ impl Workers {
         if same && self.complete {
             return;
         }
-        if same && grows {
-            ctx.request_repaint_after(REFRESH);
+        let waited = self.asked_at.elapsed();
+        if same && grows && waited < REFRESH {
+            return ctx.request_repaint_after(REFRESH.saturating_sub(waited));
         }
         self.complete = !grows;
+        self.asked_at = Instant::now();
         *asked = Some(wanted.clone());
         self.found.request(wanted);
     }
 
     /// Searches a hole of a map for garbage.
-    pub fn garbage(&self, _scope: &Scope, found: &Found, place: usize, hole: usize) {
+    pub fn garbage(&self, found: &Found, place: usize, hole: usize) {
         self.garbage.request((found.asked.clone(), Arc::clone(&found.holes[place]), hole));
     }
 

@@ -1,6 +1,6 @@
 //! The class probabilities as bars: the mean, and every draw as a faint tick in its member's colour.
 
-use super::probe::{Digest, Shown};
+use super::probe::Digest;
 use crate::app::style;
 use crate::jobs::Inspection;
 use eframe::egui::text::{LayoutJob, TextWrapping};
@@ -50,7 +50,7 @@ pub fn ticks(inspection: &Inspection, shown: &[usize], width: f32) -> Vec<Tick> 
 }
 
 /// Draws the bars over the whole width.
-pub fn show(ui: &mut Ui, classes: &[String], shown: &mut Shown) {
+pub fn show(ui: &mut Ui, classes: &[String], inspection: &Inspection, digest: &mut Digest) {
     let font = FontId::proportional(11.5);
     let widest = |name: &String| ui.painter().layout_no_wrap(name.clone(), font.clone(), Color32::WHITE).size().x;
     let name_width = classes.iter().map(widest).fold(0.0, f32::max).ceil().min(NAME);
@@ -58,7 +58,6 @@ pub fn show(ui: &mut Ui, classes: &[String], shown: &mut Shown) {
     let (area, _) = ui.allocate_exact_size(size, Sense::hover());
     let left = area.left() + name_width + 5.0;
     let width = (area.right() - NUMBER - left).max(1.0).floor();
-    let Shown { inspection, digest, .. } = shown;
     if digest.ticks.as_ref().is_none_or(|(of, _)| *of != width) {
         digest.ticks = Some((width, ticks(inspection, &digest.places, width)));
     }

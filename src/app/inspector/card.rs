@@ -30,7 +30,7 @@ pub fn show(ui: &mut Ui, scope: &mut Scope, probe: &mut Probe, which: usize) {
         place(ui, shown);
         images(ui, shown, which);
         prediction(ui, scope, shown);
-        bars::show(ui, scope.classes(), shown);
+        bars::show(ui, scope.classes(), &shown.inspection, &mut shown.digest);
     });
 }
 
@@ -45,7 +45,7 @@ fn header(ui: &mut Ui, pin: &Pin, which: usize, late: bool) -> bool {
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 5.0;
         let (disc, _) = ui.allocate_exact_size(vec2(19.0, 19.0), Sense::hover());
-        badge(ui.painter(), disc.center(), name, style::PINS[which], true);
+        badge(ui.painter(), disc.center(), name, style::PINS[which]);
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             let remove = ui.add(Button::new("×").small().frame(false)).on_hover_text(format!("Remove pin {name}"));
             remove.widget_info(|| eframe::egui::WidgetInfo::labeled(eframe::egui::Role::Button, true, format!("Remove pin {name}")));

@@ -10,6 +10,11 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use bars::show as bars;
+pub use card::picture;
+pub use probe::{Digest, subject};
+pub use table::numbers;
+
 use super::scope::Scope;
 use super::{Panel, Place, style};
 use crate::error::Result;

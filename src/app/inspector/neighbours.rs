@@ -25,7 +25,7 @@ pub fn show(ui: &mut Ui, scope: &Scope, probes: &mut [Probe; 2]) {
             ui.spacing_mut().item_spacing.x = 5.0;
             if both {
                 let (disc, _) = ui.allocate_exact_size(vec2(19.0, 19.0), Sense::hover());
-                badge(ui.painter(), disc.center(), style::PIN_NAMES[which], style::PINS[which], true);
+                badge(ui.painter(), disc.center(), style::PIN_NAMES[which], style::PINS[which]);
             }
             line(ui, scope, shown);
         });

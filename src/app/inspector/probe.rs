@@ -99,7 +99,7 @@ pub struct Digest {
 
 impl Digest {
     /// `None` where one of the members has not been asked.
-    fn new(inspection: &Inspection, members: &[usize]) -> Option<Self> {
+    pub fn new(inspection: &Inspection, members: &[usize]) -> Option<Self> {
         let places: Vec<usize> = members.iter().map(|&member| inspection.place(member)).collect::<Option<_>>()?;
         Some(Self {
             members: members.to_vec(),
@@ -255,25 +255,31 @@ fn answer(question: &Question, settings: &InspectSettings, observe: Observer<'_>
     let engine = &mut engine.foreground();
     let shape = set.vae.image_shape();
     let shape = [shape[0], shape[1], shape[2]];
-    let mut label = None;
-    let (subject, notes) = match (pin, data) {
-        (Pin::Latent(z), _) => (Subject::Latent(*z), Vec::new()),
-        (Pin::File(path), _) => {
-            let file = read_image(path, shape)?;
-            (Subject::Image(file.image), file.notes)
-        }
-        (Pin::Data(number), data) => {
-            let data = data.as_ref().filter(|data| *number < data.len()).ok_or_else(|| {
-                Error::setting("the pinned image", format!("the data have no image of the number {number}"), "pick another one")
-            })?;
-            label = Some(data.labels[*number]);
-            (Subject::Image(data.image(*number).to_vec()), vec![data.name.clone()])
-        }
-    };
+    let (subject, label, notes) = subject(pin, data.as_deref(), shape)?;
     let inspection = inspect(set, engine, subject, settings, observe)?;
     let neighbours = match surroundings {
         Some(around) => neighbours(set, engine, &around.nearest, inspection.z, NEIGHBOURS)?,
         None => Vec::new(),
     };
     Ok(Answer { pin: pin.clone(), inspection, neighbours, label, notes })
+}
+
+/// What a pin is, the class that the data give it, and what was done to it. `data` are those that images are numbered in.
+///
+/// # Errors
+/// When a file cannot be read, or the data have no image of the number.
+pub fn subject(pin: &Pin, data: Option<&Dataset>, shape: [usize; 3]) -> Result<(Subject, Option<u8>, Vec<String>)> {
+    match pin {
+        Pin::Latent(z) => Ok((Subject::Latent(*z), None, Vec::new())),
+        Pin::File(path) => {
+            let file = read_image(path, shape)?;
+            Ok((Subject::Image(file.image), None, file.notes))
+        }
+        Pin::Data(number) => {
+            let data = data.filter(|data| *number < data.len()).ok_or_else(|| {
+                Error::setting("the pinned image", format!("the data have no image of the number {number}"), "pick another one")
+            })?;
+            Ok((Subject::Image(data.image(*number).to_vec()), Some(data.labels[*number]), vec![data.name.clone()]))
+        }
+    }
 }

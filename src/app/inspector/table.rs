@@ -66,7 +66,7 @@ fn surroundings(ui: &mut Ui, scope: &Scope, shown: [Option<&Shown>; 2], short: b
 }
 
 /// A column for each that is known, and their difference.
-fn numbers(values: [Option<f64>; 2]) -> Vec<RichText> {
+pub fn numbers(values: [Option<f64>; 2]) -> Vec<RichText> {
     let mut texts: Vec<RichText> = values.into_iter().flatten().map(number).collect();
     if let [Some(a), Some(b)] = values {
         let difference = number(b - a);

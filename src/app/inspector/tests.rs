@@ -3,8 +3,9 @@
 use super::Inspector;
 use crate::app::scope::Scope;
 use crate::app::session::{Pin, Session};
-use crate::app::{Panel, Start, Storage, Window, inspector};
-use crate::jobs::{ModelSet, Progress, SharedEngine, Status, Wake, decoded_digits};
+use crate::app::tests::start;
+use crate::app::{Panel, Window, inspector};
+use crate::jobs::{ModelSet, Progress, SharedEngine, Status, Wake};
 use crate::latent::Surroundings;
 use eframe::egui::{Event, Modifiers, Pos2, pos2};
 use egui_kittest::Harness;
@@ -17,15 +18,7 @@ use std::time::{Duration, Instant};
 /// A window, opened in its first frame.
 fn window<'a>() -> Harness<'a, Option<Window>> {
     let open = |ctx: &eframe::egui::Context| {
-        let start = Start {
-            set: ModelSet::shipped().unwrap(),
-            folder: None,
-            engine: "cpu".to_owned(),
-            session: None,
-            storage: Storage::in_folder(None),
-            load: Arc::new(decoded_digits),
-        };
-        let mut window = Window::open(ctx, start).unwrap();
+        let mut window = Window::open(ctx, start()).unwrap();
         window.preferences.hints_seen = true;
         (window.scope.session.grid, window.scope.session.samples) = (4, 3);
         window
@@ -159,7 +152,7 @@ fn nothing_is_asked_twice_and_members_cost_nothing() {
     let engine = SharedEngine::open("cpu", &set).unwrap();
     let session = Session { samples: 2, pins: [Some(Pin::Latent([0.5, -0.5])), None], ..Session::new(&set) };
     let surroundings = Some(Arc::new(Surroundings::new(&set.encodings().unwrap().train)));
-    let scope = Scope { surroundings, ..Scope::new(session, set, engine, wake.clone()) };
+    let scope = Scope { surroundings, ..Scope::new(session, set, engine) };
     let mut harness = Harness::builder().with_size([300.0, 900.0]).build_ui_state(
         |ui, (inspector, scope): &mut (Inspector, Scope)| {
             let ctx = ui.ctx().clone();

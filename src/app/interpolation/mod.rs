@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::jobs::{End, Interpolation, InterpolationSettings, ModelSet, Path, SharedEngine, Status, Wake, Worker, interpolate};
 use crate::uncertainty::Measure;
 use eframe::egui::{Context, Rect, Stroke, Ui, pos2, vec2};
-use egui_plot::{Line, LineStyle, Plot, PlotPoints, VLine};
+use egui_plot::{Line, LineStyle, PlotPoints, VLine};
 use std::sync::Arc;
 use strips::Strips;
 
@@ -71,8 +71,7 @@ impl Panel for Interpolations {
 
     fn logic(&mut self, ctx: &Context, scope: &mut Scope) {
         if let Some(interpolation) = self.worker.take() {
-            let shape = scope.set.vae.image_shape();
-            self.strips.set(ctx, [shape[0], shape[1], shape[2]], &interpolation);
+            self.strips.set(ctx, scope.image_shape(), &interpolation);
             self.shown = Some(interpolation);
         }
         scope.geodesic = self
@@ -129,14 +128,7 @@ fn curves(ui: &mut Ui, scope: &mut Scope, shown: &Interpolation, strips: &Strips
     let places: Vec<usize> = (0..shown.settings.members.len()).collect();
     let positions = shown.positions();
     let dark = ui.visuals().dark_mode;
-    let plot = Plot::new("curves")
-        .height(ui.available_height().max(30.0))
-        .allow_drag(false)
-        .allow_zoom(false)
-        .allow_scroll(false)
-        .allow_boxed_zoom(false)
-        .allow_double_click_reset(false)
-        .allow_axis_zoom_drag(false)
+    let plot = style::still_plot(ui, "curves")
         .show_x(false)
         .set_margin_fraction(vec2(0.0, 0.06))
         .include_x(-0.5 / (positions.len() - 1) as f64)

@@ -36,7 +36,7 @@ impl Hover {
     /// Takes what has been decoded, and asks for what is under the pointer now.
     pub fn logic(&mut self, ctx: &Context, scope: &Scope) {
         if let Some((_, image)) = self.worker.take() {
-            self.texture.set(ctx, "hovered image", pixels(shape(scope), &image));
+            self.texture.set(ctx, "hovered image", pixels(scope.image_shape(), &image));
         }
         if let Some(z) = scope.cursor
             && self.asked != Some(z)
@@ -84,11 +84,6 @@ pub fn prediction(scope: &Scope, values: &Values, point: usize) -> Option<(usize
     }
     let mean = map.sampled.cell(point, values.pane.members.iter().copied()).mean();
     mean.into_iter().enumerate().filter(|(_, p)| p.is_finite()).max_by(|a, b| a.1.total_cmp(&b.1))
-}
-
-fn shape(scope: &Scope) -> [usize; 3] {
-    let shape = scope.set.vae.image_shape();
-    [shape[0], shape[1], shape[2]]
 }
 
 /// A latent point's image, by the plain network: half a millisecond for the paper's decoder.

@@ -54,8 +54,7 @@ impl Layers {
     /// Takes what has come, and asks for what is to be shown now.
     pub fn logic(&mut self, ctx: &Context, scope: &Scope) {
         if let Some((view, pixels)) = self.digits.take() {
-            let shape = scope.set.vae.image_shape();
-            let images = ImageGrid { view, shape: [shape[0], shape[1], shape[2]], pixels };
+            let images = ImageGrid { view, shape: scope.image_shape(), pixels };
             self.texture.set(ctx, "decoded grid", mosaic(&images));
             self.shown = Some(images.extent());
         }

@@ -50,6 +50,9 @@ pub fn show(maps: &mut Maps, ui: &mut Ui, scope: &mut Scope, place: usize) {
     if scope.session.overlays.line {
         line(ui, &painter, &plane, scope);
     }
+    if let Some(path) = &scope.attack_path {
+        attack_path(&painter, &plane, path);
+    }
     pins(&painter, &plane, scope);
     marks(&painter, &plane, scope, place);
     axes(ui, &outside, &plane);
@@ -113,12 +116,10 @@ pub fn cased(painter: &Painter, points: [Pos2; 2], colour: Color32, width: f32) 
     painter.line_segment(points, Stroke::new(width, colour));
 }
 
-/// A disc with a letter, for pins and for the ends of the line.
-pub fn badge(painter: &Painter, at: Pos2, letter: &str, colour: Color32, filled: bool) {
-    let radius = 8.0;
-    let (fill, ink) = if filled { (colour, Color32::BLACK) } else { (Color32::from_black_alpha(190), colour) };
-    painter.circle(at, radius, fill, Stroke::new(1.5, if filled { Color32::BLACK } else { colour }));
-    painter.text(at, Align2::CENTER_CENTER, letter, FontId::proportional(11.0), ink);
+/// A disc with a letter, for pins.
+pub fn badge(painter: &Painter, at: Pos2, letter: &str, colour: Color32) {
+    painter.circle(at, 8.0, colour, Stroke::new(1.5, Color32::BLACK));
+    painter.text(at, Align2::CENTER_CENTER, letter, FontId::proportional(11.0), Color32::BLACK);
 }
 
 /// The interpolation line with its two handles.
@@ -150,10 +151,28 @@ fn line(ui: &Ui, painter: &Painter, plane: &Plane, scope: &mut Scope) {
     }
 }
 
+/// The way of an attack: from a ring over a dot for each step to a cross.
+fn attack_path(painter: &Painter, plane: &Plane, path: &[[f64; 2]]) {
+    let points: Vec<Pos2> = path.iter().map(|&z| plane.to_screen(z)).collect();
+    for pair in points.windows(2) {
+        cased(painter, [pair[0], pair[1]], style::ATTACK, 1.5);
+    }
+    for &at in &points {
+        painter.circle(at, 2.2, style::ATTACK, Stroke::new(0.8, Color32::BLACK));
+    }
+    if let [first, .., last] = points.as_slice() {
+        painter.add(Shape::circle_stroke(*first, 6.0, Stroke::new(4.0, Color32::BLACK)));
+        painter.add(Shape::circle_stroke(*first, 6.0, Stroke::new(2.0, style::ATTACK)));
+        for arm in [vec2(5.0, 5.0), vec2(5.0, -5.0)] {
+            cased(painter, [*last - arm, *last + arm], style::ATTACK, 2.0);
+        }
+    }
+}
+
 fn pins(painter: &Painter, plane: &Plane, scope: &Scope) {
     for (which, z) in scope.pinned.iter().enumerate() {
         if let Some(z) = z {
-            badge(painter, plane.to_screen(*z), style::PIN_NAMES[which], style::PINS[which], true);
+            badge(painter, plane.to_screen(*z), style::PIN_NAMES[which], style::PINS[which]);
         }
     }
 }

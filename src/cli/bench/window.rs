@@ -1,5 +1,6 @@
 //! The window without a screen, measured.
 
+use super::resident_megabytes;
 use crate::app::headless::{Headless, hovering, random_events};
 use crate::app::{Start, Storage};
 use crate::cli::shared::ModelOptions;
@@ -20,6 +21,8 @@ fn open(models: &ModelOptions) -> Result<Headless> {
         session: None,
         storage: Storage::in_folder(None),
         load: Arc::new(decoded_digits),
+        load_named: Arc::new(|_| decoded_digits()),
+        attack_cache: None,
     };
     Headless::open(start, SIZE)
 }
@@ -60,11 +63,4 @@ pub fn soak(models: &ModelOptions, how_long: Duration, seed: u32) -> Result<Valu
         memory.push(json!({ "seconds": start.elapsed().as_secs_f64(), "megabytes": resident_megabytes(), "frames": times }));
     }
     Ok(json!({ "seed": seed, "frames": frame, "memory": memory }))
-}
-
-/// The memory that the process holds now, where the system tells.
-fn resident_megabytes() -> Option<f64> {
-    const PAGE: f64 = 4096.0;
-    let pages: f64 = std::fs::read_to_string("/proc/self/statm").ok()?.split(' ').nth(1)?.parse().ok()?;
-    Some(pages * PAGE / 1e6)
 }

@@ -1,40 +1,10 @@
 //! Elementwise functions on rows, vectorised over the points.
 
 use super::kernel::Row;
-use crate::nets::Layer;
+use crate::engine::tail::Activation;
 use pulp::Arch;
 
-/// An elementwise function.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activation {
-    Relu,
-    Elu,
-    Tanh,
-    Sigmoid,
-    Softplus,
-}
-
 impl Activation {
-    /// The function that a layer is, if it is one.
-    pub fn of(layer: &Layer) -> Option<Self> {
-        match layer {
-            Layer::Relu => Some(Self::Relu),
-            Layer::Elu => Some(Self::Elu),
-            Layer::Tanh => Some(Self::Tanh),
-            Layer::Sigmoid => Some(Self::Sigmoid),
-            Layer::Softplus => Some(Self::Softplus),
-            Layer::Linear { .. }
-            | Layer::Conv2d { .. }
-            | Layer::MaxPool2d { .. }
-            | Layer::AveragePool2d { .. }
-            | Layer::Flatten
-            | Layer::Reshape { .. }
-            | Layer::Dropout { .. }
-            | Layer::Dropout2d { .. }
-            | Layer::BatchNorm { .. } => None,
-        }
-    }
-
     /// Applies the function to every value.
     pub fn apply(self, rows: &mut [Row]) {
         match self {

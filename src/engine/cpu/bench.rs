@@ -1,8 +1,11 @@
-//! The machine's own speed, so that two machines can be compared.
+//! What the machine is, and its own speed, so that two machines can be compared.
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, Par};
 use std::time::{Duration, Instant};
+
+/// How long matrix products are measured.
+pub const YARDSTICK: Duration = Duration::from_millis(500);
 
 /// GFLOP/s of a square matrix product in f32 by a general library (faer), with all threads of the current pool: the best
 /// of the products that fit into `time`, at least two.
@@ -18,4 +21,18 @@ pub fn gemm_gflops(time: Duration) -> f64 {
         runs += 1;
     }
     2.0 * (SIZE as f64).powi(3) / best.as_secs_f64() / 1e9
+}
+
+/// The widest vectors that the kernels can use here.
+pub fn vectors() -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if is_x86_feature_detected!("avx512f") {
+            return "AVX-512";
+        }
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            return "AVX2 with FMA";
+        }
+    }
+    "the target's baseline"
 }

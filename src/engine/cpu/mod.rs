@@ -14,7 +14,7 @@ mod tally;
 mod thinned;
 mod winograd;
 
-use super::{Block, Draws, Engine, Input, Masks, Models};
+use super::{Block, Draws, Engine, Input, Masks, Models, Profile};
 use crate::error::{Error, Result};
 use crate::nets::Network;
 use crate::uncertainty::{StatisticsGrid, sums_len};
@@ -44,6 +44,11 @@ pub fn open(models: Arc<Models>) -> Result<Box<dyn Engine>> {
     let decoder = models.decoder.as_ref().map_or_else(Vec::new, |network| steps(network, 0..network.layers().len()));
     let members = models.ensemble.members().iter().map(|_| OnceLock::new()).collect();
     Ok(Box::new(Cpu { models, decoder, members, seed: 0, thinned: HashMap::new(), scratches: Mutex::default() }))
+}
+
+/// What it has to compute with: threads and vectors.
+pub fn devices() -> Vec<String> {
+    vec![format!("threads: {} (RAYON_NUM_THREADS sets them); vectors: {}", rayon::current_num_threads(), bench::vectors())]
 }
 
 struct Cpu {
@@ -312,6 +317,10 @@ impl Engine for Cpu {
             });
         }
         Ok(probabilities)
+    }
+
+    fn profile(&mut self, _block: &Block<'_>) -> Result<Option<Profile>> {
+        Ok(Some(Profile { peak_gflops: Some(bench::gemm_gflops(bench::YARDSTICK)), kernels: Vec::new() }))
     }
 }
 

@@ -1,9 +1,9 @@
 //! A network as steps on panels of points. What can be fused is decided here, once, when the engine is opened.
 
-use super::activation::Activation;
 use super::kernel::{Packed, Row, add_products};
 use super::masks::Address;
 use super::winograd::Winograd;
+use crate::engine::tail::{Activation, affine, places};
 use crate::nets::{Layer, Network};
 use std::ops::Range;
 
@@ -140,19 +140,12 @@ pub fn steps(network: &Network, range: Range<usize>) -> Vec<Step> {
             Layer::Dropout { rate } => steps.push(Step::Mask { layer: index as u32 - 1, rate: *rate, size: 1 }),
             Layer::Dropout2d { rate } => steps.push(Step::Mask { layer: index as u32 - 1, rate: *rate, size: input[1] * input[2] }),
             Layer::BatchNorm { name, epsilon, .. } => {
-                let part = |part| network.weight(name, part).values.iter();
-                let scale: Vec<f64> = part("weight").zip(part("running_var")).map(|(w, v)| w / (v + epsilon).sqrt()).collect();
-                let offset = part("bias").zip(part("running_mean")).zip(&scale).map(|((b, m), s)| (b - m * s) as f32).collect();
-                steps.push(Step::Affine { scale: scale.iter().map(|&s| s as f32).collect(), offset });
+                let (scale, offset) = affine(network, name, *epsilon).into_iter().map(|[scale, offset]| (scale, offset)).unzip();
+                steps.push(Step::Affine { scale, offset });
             }
         }
     }
     steps
-}
-
-/// The places of a grid within an image of the given width.
-fn places(grid: [usize; 2], stride: [usize; 2], width: usize) -> impl Iterator<Item = u32> {
-    (0..grid[0]).flat_map(move |y| (0..grid[1]).map(move |x| (y * stride[0] * width + x * stride[1]) as u32))
 }
 
 fn pad(from: &[usize], to: [usize; 2], at: [usize; 2]) -> Option<Step> {

@@ -2,30 +2,18 @@
 //! weights, and of the first layer, whose input all draws share, the dropped inputs are subtracted from the full product,
 //! or only the kept ones are multiplied, whichever are fewer. This is exact.
 
-use super::activation::Activation;
 use super::kernel::{Packed, Row, add_products};
 use super::steps::Scratch;
-use crate::nets::{Layer, Network};
+use crate::engine::tail::{self, TailLayer};
+use crate::nets::Network;
 use crate::random::keep_mask;
 
 /// The layers from the first dropout on, where they are linear layers with dropout or elementwise functions between them.
 #[derive(Debug)]
 pub struct Thinnable {
-    layers: Vec<ThinnableLayer>,
+    layers: Vec<TailLayer>,
     /// The full product of the first layer, if the dropped inputs are subtracted from it.
     full: Option<Packed>,
-}
-
-#[derive(Debug)]
-struct ThinnableLayer {
-    inputs: usize,
-    outputs: usize,
-    /// The dropout before the layer: its index in the network and its rate.
-    dropout: Option<(u32, f64)>,
-    /// \[inputs, outputs\], scaled by 1 / (1 − rate).
-    weights: Vec<f32>,
-    bias: Vec<f32>,
-    then: Vec<Activation>,
 }
 
 /// One draw's network.
@@ -47,27 +35,10 @@ struct ThinnedLayer {
 impl Thinnable {
     /// The part of the network from its first dropout layer on, if it has that form.
     pub fn new(network: &Network) -> Option<Self> {
-        let mut layers: Vec<ThinnableLayer> = Vec::new();
-        let mut dropout = None;
-        for (index, layer) in network.layers().iter().enumerate().skip(network.trunk_length()) {
-            match layer {
-                Layer::Dropout { rate } if dropout.is_none() => dropout = Some((index as u32, *rate)),
-                Layer::Flatten | Layer::Reshape { .. } => {}
-                Layer::Linear { name, inputs, outputs } => {
-                    let weight = &network.weight(name, "weight").values;
-                    let scale = dropout.map_or(1.0, |(_, rate)| 1.0 / (1.0 - rate));
-                    let weights = (0..inputs * outputs).map(|at| (scale * weight[at % outputs * inputs + at / outputs]) as f32).collect();
-                    let bias = network.weight(name, "bias").to_f32();
-                    layers.push(ThinnableLayer { inputs: *inputs, outputs: *outputs, dropout, weights, bias, then: Vec::new() });
-                    dropout = None;
-                }
-                // Between a dropout and its linear layer a function could make something else of the dropped zeros.
-                other => layers.last_mut().filter(|_| dropout.is_none())?.then.push(Activation::of(other)?),
-            }
-        }
-        let first = layers.first().filter(|_| dropout.is_none())?;
-        let (_, rate) = first.dropout?;
-        let full = (rate <= 0.5).then(|| Packed::new(first.outputs, first.inputs, |i| move |o| first.weights[i * first.outputs + o]));
+        let layers = tail::thinnable(network)?;
+        let first = &layers[0];
+        let full =
+            tail::subtracts(&layers).then(|| Packed::new(first.outputs, first.inputs, |i| move |o| first.weights[i * first.outputs + o]));
         Some(Self { layers, full })
     }
 
@@ -84,7 +55,7 @@ impl Thinnable {
 
     /// The thinned network of one draw.
     pub fn thin(&self, seed: u32, member: u32, draw: u32) -> Thinned {
-        let kept = |layer: &ThinnableLayer| match layer.dropout {
+        let kept = |layer: &TailLayer| match layer.dropout {
             Some((index, rate)) => keep_mask(seed, member, draw, index, 0, rate, layer.inputs),
             None => vec![true; layer.inputs],
         };

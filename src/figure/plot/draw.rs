@@ -11,6 +11,8 @@ use crate::figure::venue::Style;
 
 /// The thickness of a curve over that of a frame.
 const THICK: f64 = 2.0;
+/// The radius of a dot among many over the thickness of a frame.
+const DOT: f64 = 1.0;
 /// How opaque bands and the areas of histograms are.
 const SHADE: f64 = 0.22;
 /// Dashes and gaps by look, over the thickness of the curve, so that curves are told apart in grey print as well.
@@ -65,7 +67,14 @@ fn draw_plot(canvas: &mut Canvas, plot: &Plot, place: &Place, style: &Style) {
             }
         }
     }
-    for series in &plot.series {
+    for series in plot.series.iter().filter(|series| series.dots) {
+        let seen = |&&[x, y]: &&[f64; 2]| (x0..=x1).contains(&x) && (y0..=y1).contains(&y);
+        for &point in series.points.iter().filter(seen) {
+            let fill = line_colour(series.look);
+            canvas.add(Shape::Circle { centre: at(point), radius: DOT * style.line_pt, fill, stroke: None });
+        }
+    }
+    for series in plot.series.iter().filter(|series| !series.dots) {
         for points in stretches(series) {
             let points: Vec<[f64; 2]> = points.into_iter().map(|(_, point)| at(point)).collect();
             canvas.add(line(area, points, series.look, style));
@@ -107,6 +116,11 @@ fn key(canvas: &mut Canvas, series: &Series, [left, middle]: [f64; 2], style: &S
     if series.filled || series.band.is_some() {
         let points = vec![corner(area.x, -1.0), corner(area.right(), -1.0), corner(area.right(), 1.0), corner(area.x, 1.0)];
         canvas.add(Shape::Polygon { clip: area, points, fill: line_colour(series.look), opacity: SHADE });
+    }
+    if series.dots {
+        let centre = corner(f64::midpoint(area.x, area.right()), 0.0);
+        canvas.add(Shape::Circle { centre, radius: THICK * style.line_pt, fill: line_colour(series.look), stroke: None });
+        return;
     }
     // The upper edge of a histogram, the middle of a band.
     let y = if series.filled { -1.0 } else { 0.0 };

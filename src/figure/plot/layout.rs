@@ -164,7 +164,14 @@ fn keys(plots: &[Plot]) -> Vec<Series> {
     for series in plots.iter().flat_map(|plot| &plot.series) {
         if !keys.iter().any(|key| key.label == series.label && key.look == series.look) {
             let band = series.band.as_ref().map(|_| Vec::new());
-            keys.push(Series { label: series.label.clone(), look: series.look, points: Vec::new(), band, filled: series.filled });
+            keys.push(Series {
+                label: series.label.clone(),
+                look: series.look,
+                points: Vec::new(),
+                band,
+                filled: series.filled,
+                dots: series.dots,
+            });
         }
     }
     keys

@@ -71,6 +71,8 @@ pub struct Series {
     pub band: Option<Vec<[f64; 2]>>,
     /// Whether the area between the line and the lower end of the y axis is shaded.
     pub filled: bool,
+    /// Whether its points are dots rather than ends of lines.
+    pub dots: bool,
 }
 
 /// Two axes and what is plotted over them.
@@ -130,7 +132,7 @@ pub fn histograms(samples: &[Sample<'_>], x: Axis, what: impl Into<String>, bins
         highest = shares.iter().copied().fold(highest, f64::max);
         let steps = shares.iter().enumerate().flat_map(|(bin, &share)| [[edge(bin), share], [edge(bin + 1), share]]);
         let points = std::iter::once([first, 0.0]).chain(steps).chain([[last, 0.0]]).collect();
-        Series { label: label.to_owned(), look, points, band: None, filled: true }
+        Series { label: label.to_owned(), look, points, filled: true, ..Series::default() }
     };
     let series = samples.iter().map(outline).collect();
     Plot { title: None, x, y: Axis::new(what, "", [0.0, highest]).with_margins([0.0, 0.06]), series }

@@ -10,7 +10,13 @@ fn waves(count: usize) -> Vec<Series> {
             let points: Vec<[f64; 2]> =
                 (0..15).map(|i| [f64::from(i) / 14.0, 0.4 * (f64::from(i) / 4.0 + look as f64).sin() + 0.8]).collect();
             let band = (look == 1).then(|| points.iter().map(|[_, y]| [y - 0.1, y + 0.2]).collect());
-            Series { label: names.get(look).map_or_else(|| format!("Line {look}"), ToString::to_string), look, points, band, filled: false }
+            Series {
+                label: names.get(look).map_or_else(|| format!("Line {look}"), ToString::to_string),
+                look,
+                points,
+                band,
+                ..Series::default()
+            }
         })
         .collect()
 }

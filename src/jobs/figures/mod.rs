@@ -1,18 +1,20 @@
 //! The figures: what they need is computed once for all that are asked for, and a document made of each.
 
+mod of_attacks;
 mod of_holes;
 mod of_map;
 mod of_plots;
 
+pub use of_attacks::detection_plots;
 pub use of_holes::{hole_picture, hole_provenance};
 pub use of_map::map_data;
-pub use of_plots::{interpolation_plots, population_plots};
+pub use of_plots::{interpolation_plots, population_plots, variance_plot};
 
 use super::interpolate::{Interpolation, InterpolationSettings, Path, default_ends, interpolate};
 use super::map::{Map, MapSettings, map};
-use super::passes::check;
+use super::passes::{ComputedBy, check};
 use super::population::{Population, PopulationSettings, population};
-use super::{ModelSet, Observer};
+use super::{AttackSettings, Classifiers, Detection, ModelSet, Observer};
 use crate::data::Dataset;
 use crate::engine::Engine;
 use crate::error::Result;
@@ -20,6 +22,7 @@ use crate::figure::{ColourMap, ColourRange, Content, Document, Figure, Members, 
 use of_holes::Ground;
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::path::PathBuf;
 
 /// Everything that fixes figures, given the models.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +33,8 @@ pub struct FigureSettings {
     pub steps: usize,
     /// The number of pairs of images whose midpoints are looked at.
     pub pairs: usize,
+    /// What attacks are shown of.
+    pub attacks: AttackFigures,
     /// Sizes.
     pub style: Style,
     /// The colours; those that suit the figure for `None`.
@@ -38,6 +43,23 @@ pub struct FigureSettings {
     pub range: ColourRange,
     /// Whether the figure's title stands above it.
     pub title: bool,
+}
+
+/// What fixes the attacks of figures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AttackFigures {
+    /// How many images are attacked, the first of the data.
+    pub images: usize,
+    /// The budget, in L∞.
+    pub epsilon: f64,
+    /// Where attacked images are kept, as in [`DetectSettings`](super::DetectSettings).
+    pub cache: Option<PathBuf>,
+}
+
+impl Default for AttackFigures {
+    fn default() -> Self {
+        Self { images: 200, epsilon: 0.3, cache: None }
+    }
 }
 
 impl FigureSettings {
@@ -66,13 +88,14 @@ pub type DataSource<'a> = &'a mut dyn FnMut() -> Result<Dataset>;
 /// What figures are drawn from, as far as they need it: kept, it draws them again in other sizes, or others from the same.
 #[derive(Default)]
 pub struct Computed {
-    /// The map's settings, steps and pairs that it was computed with.
-    of: Option<(MapSettings, usize, usize)>,
+    /// The map's settings, steps, pairs and attacks that it was computed with.
+    of: Option<(MapSettings, usize, usize, AttackFigures)>,
     map: Option<Map>,
     /// With the images at its ends, for the provenance.
     interpolation: Option<(Interpolation, Value)>,
     population: Option<Population>,
     ground: Option<Ground>,
+    detection: Option<Detection>,
 }
 
 /// Computes figures. What `computed` holds of the same settings, for the same models and data, is not computed again.
@@ -100,14 +123,14 @@ pub fn figures(
         wanted.iter().filter_map(|figure| of(figure.needs)).map(|members| settings.members(members)).max_by_key(Vec::len)
     };
     let of_map = members(|needs| match needs {
-        Needs::Map { members, .. } => Some(members),
+        Needs::Map { members, .. } | Needs::VarianceAndInformation { members } => Some(members),
         Needs::Garbage { .. } | Needs::HoleCurve { .. } => Some(Members::All),
         _ => None,
     });
     let of_interpolation = members(|needs| if let Needs::Interpolation { members, .. } = needs { Some(members) } else { None });
     let of_population = members(|needs| if let Needs::Population { members, .. } = needs { Some(members) } else { None });
     let MapSettings { samples, seed, masks, .. } = settings.map;
-    let of = Some((settings.map.clone(), settings.steps, settings.pairs));
+    let of = Some((settings.map.clone(), settings.steps, settings.pairs, settings.attacks.clone()));
     if computed.of != of {
         *computed = Computed { of, ..Computed::default() };
     }
@@ -116,8 +139,14 @@ pub fn figures(
         .filter(|members| computed.interpolation.as_ref().is_none_or(|(curves, _)| curves.settings.members.len() < members.len()));
     let of_population =
         of_population.filter(|members| computed.population.as_ref().is_none_or(|pairs| pairs.settings.members.len() < members.len()));
-    if of_interpolation.is_some() || of_population.is_some() {
+    let of_attacks = of_attacks::wanted(set, wanted, settings);
+    let missing = |asked: &AttackSettings| computed.detection.as_ref().is_none_or(|detection| of_attacks::row(detection, asked).is_none());
+    let of_attacks = if of_attacks.iter().any(missing) { of_attacks } else { Vec::new() };
+    if of_interpolation.is_some() || of_population.is_some() || !of_attacks.is_empty() {
         let data = data()?;
+        if !of_attacks.is_empty() {
+            computed.detection = Some(of_attacks::detection(set, engine, &data, of_attacks, settings, observe)?);
+        }
         if let Some(members) = of_interpolation {
             let (ends, images) = default_ends(set, &data)?;
             let asked = InterpolationSettings { ends, steps: settings.steps, samples, members, seed, masks, paths: Path::ALL.to_vec() };
@@ -147,21 +176,30 @@ fn document(
 ) -> Result<Document> {
     match (figure.needs, computed) {
         (Needs::Map { measure, members, scatter }, Computed { map: Some(map), .. }) => {
-            of_map::document(set, engine.name(), figure, (measure, settings.members(members), scatter), map, settings)
+            of_map::document(set, figure, (measure, settings.members(members), scatter), map, settings)
         }
         (Needs::Interpolation { measures, members }, Computed { interpolation: Some((interpolation, images)), .. }) => {
-            of_plots::interpolation(set, engine.name(), figure, (measures, settings.members(members)), (interpolation, images), settings)
+            of_plots::interpolation(set, figure, (measures, settings.members(members)), (interpolation, images), settings)
         }
         (Needs::Population { measures, members }, Computed { population: Some(population), .. }) => {
-            of_plots::population(set, engine.name(), figure, (measures, settings.members(members)), population, settings)
+            of_plots::population(set, figure, (measures, settings.members(members)), population, settings)
         }
         (Needs::Garbage { measure, images }, Computed { map: Some(map), ground: Some(ground), .. }) => {
             let found = ground.garbage(engine, map, measure, images, observe)?;
-            of_holes::document(set, engine.name(), figure, &found, map, settings)
+            of_holes::document(set, figure, &found, map, settings)
         }
         (Needs::HoleCurve { measure }, Computed { map: Some(map), ground: Some(ground), .. }) => {
             let found = ground.curve(map, measure, observe)?;
-            of_holes::document(set, engine.name(), figure, &found, map, settings)
+            of_holes::document(set, figure, &found, map, settings)
+        }
+        (Needs::AttackedImages { method }, Computed { detection: Some(detection), .. }) => {
+            of_attacks::images(set, figure, method, detection, settings)
+        }
+        (Needs::Detection { method, on, measures }, Computed { detection: Some(detection), .. }) => {
+            of_attacks::curves(set, figure, (method, on, measures), detection, settings)
+        }
+        (Needs::VarianceAndInformation { members }, Computed { map: Some(map), .. }) => {
+            of_plots::variance_and_information(set, figure, settings.members(members), map, settings)
         }
         (needs, _) => unreachable!("{needs:?} has been computed"),
     }
@@ -172,16 +210,28 @@ fn drawn(figure: &Figure, content: Content<'_>, settings: &FigureSettings, prove
     Ok(Document { title: figure.title.to_owned(), canvas: figure.draw(content, &settings.options(figure))?, provenance })
 }
 
-/// What made a result: the program, the settings, the VAE and the members of these numbers; `more` is added at the top.
-pub fn provenance(set: &ModelSet, engine: &str, settings: &impl Serialize, members: &[usize], more: &Value) -> Value {
-    let names = members.iter().map(|&member| set.ensemble().members()[member].name.as_str());
-    let used: Vec<&str> = std::iter::once(set.descriptions[0].name()).chain(names).collect();
-    let hashes: serde_json::Map<String, Value> = used.iter().map(|&name| (name.to_owned(), set.hashes[name].clone().into())).collect();
-    let mut all = json!({
-        "program": "epistemap", "version": env!("CARGO_PKG_VERSION"), "engine": engine, "settings": settings, "models": hashes,
-    });
+/// What made a result: the program, the engine, the settings, the VAE and the members of these numbers; `more` is added at the top.
+pub fn provenance(set: &ModelSet, by: &ComputedBy, settings: &impl Serialize, members: &[usize], more: &Value) -> Value {
+    let classifiers = Classifiers::of(set);
+    let mut all = classifier_provenance(&classifiers, by, settings, members);
+    let vae = set.descriptions[0].name();
+    all["models"][vae] = set.hashes[vae].clone().into();
     if let (Value::Object(all), Value::Object(more)) = (&mut all, more) {
         all.extend(more.clone());
     }
     all
+}
+
+/// What made a result without a VAE: the program, the engine, the settings and the members of these numbers.
+pub(in crate::jobs) fn classifier_provenance(
+    classifiers: &Classifiers,
+    by: &ComputedBy,
+    settings: &impl Serialize,
+    members: &[usize],
+) -> Value {
+    let names = members.iter().map(|&member| classifiers.ensemble().members()[member].name.as_str());
+    let hashes: serde_json::Map<String, Value> = names.map(|name| (name.to_owned(), classifiers.hashes[name].clone().into())).collect();
+    json!({
+        "program": "epistemap", "version": env!("CARGO_PKG_VERSION"), "engine": by.to_string(), "settings": settings, "models": hashes,
+    })
 }

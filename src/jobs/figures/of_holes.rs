@@ -51,16 +51,9 @@ impl Ground {
 }
 
 /// The document of a figure of holes.
-pub(super) fn document(
-    set: &ModelSet,
-    engine: &str,
-    figure: &Figure,
-    found: &Found,
-    map: &Map,
-    settings: &FigureSettings,
-) -> Result<Document> {
+pub(super) fn document(set: &ModelSet, figure: &Figure, found: &Found, map: &Map, settings: &FigureSettings) -> Result<Document> {
     let made = |holes: &HoleSettings, curve: Option<&CurveSettings>| {
-        let mut all = hole_provenance(set, engine, map, holes, curve);
+        let mut all = hole_provenance(set, map, holes, curve);
         all["figure"] = figure.name.into();
         all
     };
@@ -80,12 +73,12 @@ pub(super) fn document(
 }
 
 /// What made a list of holes, and its curve where it has one.
-pub fn hole_provenance(set: &ModelSet, engine: &str, map: &Map, settings: &HoleSettings, curve: Option<&CurveSettings>) -> Value {
+pub fn hole_provenance(set: &ModelSet, map: &Map, settings: &HoleSettings, curve: Option<&CurveSettings>) -> Value {
     let mut more = json!({ "holes": settings });
     if let Some(curve) = curve {
         more["curve"] = json!(curve);
     }
-    provenance(set, engine, &map.settings, &map.settings.members, &more)
+    provenance(set, &map.by, &map.settings, &map.settings.members, &more)
 }
 
 /// The map with the outlines of its holes: with the peaks of the largest numbered or, where there are garbage images, with these
@@ -134,7 +127,7 @@ fn curve_plot(points: &[CurvePoint]) -> Plot {
         look: 0,
         points: points.iter().map(|point| [point.members as f64, point.mean]).collect(),
         band: Some(points.iter().map(|point| [point.low, point.high]).collect()),
-        filled: false,
+        ..Series::default()
     };
     Plot {
         title: None,

@@ -11,7 +11,6 @@ use serde_json::json;
 /// The document of a figure of a measure (by key) over some members of a map, with the encodings or not.
 pub(super) fn document(
     set: &ModelSet,
-    engine: &str,
     figure: &Figure,
     (measure, members, scatter): (&str, Vec<usize>, bool),
     map: &Map,
@@ -25,7 +24,7 @@ pub(super) fn document(
     let scatter = encodings.map(|encodings| Scatter { points: &encodings.points, labels: &encodings.labels, classes: &encodings.classes });
     let under = MapSettings { members, ..map.settings.clone() };
     let more = json!({ "figure": figure.name, "measure": measure.key() });
-    let provenance = provenance(set, engine, &under, &under.members, &more);
+    let provenance = provenance(set, &map.by, &under, &under.members, &more);
     drawn(figure, Content::Map { map: &data, scatter }, settings, provenance)
 }
 

@@ -2,9 +2,10 @@
 
 use super::super::ModelSet;
 use super::super::interpolate::{Curve, Interpolation, InterpolationSettings, Path};
+use super::super::map::{Map, MapSettings};
 use super::super::population::{Population, PopulationSettings};
 use super::{FigureSettings, drawn, provenance};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::figure::{Axis, Content, Document, Figure, Plot, Series, Strip, histograms};
 use crate::uncertainty::Measure;
 use serde_json::{Value, json};
@@ -21,7 +22,6 @@ fn parsed(measures: &[&str]) -> Result<Vec<Measure>> {
 /// The document of a figure of measures (by key) over some members of an interpolation; `images` says what its ends are.
 pub(super) fn interpolation(
     set: &ModelSet,
-    engine: &str,
     figure: &Figure,
     (measures, members): (&[&str], Vec<usize>),
     (interpolation, images): (&Interpolation, &Value),
@@ -33,14 +33,13 @@ pub(super) fn interpolation(
     let (strips, plots) = interpolation_plots(interpolation, [shape[0], shape[1], shape[2]], &parsed(measures)?, &places);
     let asked = InterpolationSettings { members, ..interpolation.settings.clone() };
     let more = json!({ "figure": figure.name, "measures": measures, "images": images });
-    let provenance = provenance(set, engine, &asked, &asked.members, &more);
+    let provenance = provenance(set, &interpolation.by(), &asked, &asked.members, &more);
     drawn(figure, Content::Plots { strips: &strips, plots: &plots }, settings, provenance)
 }
 
 /// The document of a figure of measures (by key) over some members of a population.
 pub(super) fn population(
     set: &ModelSet,
-    engine: &str,
     figure: &Figure,
     (measures, members): (&[&str], Vec<usize>),
     population: &Population,
@@ -50,8 +49,51 @@ pub(super) fn population(
     let plots = population_plots(population, &parsed(measures)?, &places)?;
     let asked = PopulationSettings { members, ..population.settings.clone() };
     let more = json!({ "figure": figure.name, "measures": measures, "dataset": population.dataset });
-    let provenance = provenance(set, engine, &asked, &asked.members, &more);
+    let provenance = provenance(set, &population.by(), &asked, &asked.members, &more);
     drawn(figure, Content::Plots { strips: &[], plots: &plots }, settings, provenance)
+}
+
+/// The most dots of a scatter: more hide each other.
+const MOST_DOTS: usize = 4000;
+
+/// The document of softmax variance against mutual information over the first members of a map.
+pub(super) fn variance_and_information(
+    set: &ModelSet,
+    figure: &Figure,
+    members: Vec<usize>,
+    map: &Map,
+    settings: &FigureSettings,
+) -> Result<Document> {
+    let places: Vec<usize> = (0..members.len()).collect();
+    let of = |measure: Measure| {
+        let missing = || Error::setting("the map", format!("it has no passes for {}", measure.label()), "report this defect");
+        map.measure(measure, &places).ok_or_else(missing)
+    };
+    let plot = variance_plot(&of(Measure::SoftmaxVariance)?, &of(Measure::MutualInformation)?, set.ensemble().classes().len());
+    let asked = MapSettings { members, ..map.settings.clone() };
+    let provenance = provenance(set, &map.by, &asked, &asked.members, &json!({ "figure": figure.name }));
+    drawn(figure, Content::Plots { strips: &[], plots: &[plot] }, settings, provenance)
+}
+
+/// Softmax variance against mutual information of the same points, and the leading term of the series of the latter (Smith & Gal 2018,
+/// equation 10): with ln p = (p − 1) − (p − 1)²/2 + …, the mean of Σ p ln p less that of p̄ begins with the sum of the variances of all classes, which is C times the
+/// variance as a mean over the C classes.
+pub fn variance_plot(variance: &[f32], information: &[f32], classes: usize) -> Plot {
+    let step = variance.len().div_ceil(MOST_DOTS).max(1);
+    let points: Vec<[f64; 2]> = variance.iter().zip(information).step_by(step).map(|(&x, &y)| [f64::from(x), f64::from(y)]).collect();
+    let most = |axis: usize| points.iter().map(|point| point[axis]).filter(|value| value.is_finite()).fold(0.0, f64::max);
+    let [right, top] = [most(0), most(1)];
+    let term = Series {
+        label: "Leading term, C Var p".to_owned(),
+        look: 1,
+        points: vec![[0.0, 0.0], [right, classes as f64 * right]],
+        ..Series::default()
+    };
+    let dots = Series { label: "Points of the plane".to_owned(), look: 0, points, dots: true, ..Series::default() };
+    let top = top.max(classes as f64 * right);
+    let x = Axis::new(Measure::SoftmaxVariance.label(), "", [0.0, right]).with_margins([0.0, 0.03]);
+    let y = Axis::new(Measure::MutualInformation.label(), "nats", [0.0, top]).with_margins([0.0, 0.03]);
+    Plot { title: None, x, y, series: vec![dots, term] }
 }
 
 /// A strip of images of each curve of an interpolation, and a plot of each measure along the curves over the members at the given

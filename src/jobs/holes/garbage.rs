@@ -1,10 +1,11 @@
 //! Garbage images: what a hole shows, decoded (Smith & Gal 2018, Figure 5).
 
 use super::super::map::Map;
+use super::super::passes::Asked;
 use super::super::{Observer, tell};
 use super::{Holes, block, prediction};
 use crate::analysis::holes::farthest;
-use crate::engine::{Block, Draws, Engine};
+use crate::engine::{Block, Draws, Engine, Input};
 use crate::error::{Error, Result};
 use crate::latent::{Surroundings, View};
 use crate::uncertainty::{CellStatistics, Measure, Passes};
@@ -17,7 +18,7 @@ const ROUNDS: usize = 3;
 /// An image that the models are sure of, at a place where no data are.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Garbage {
-    /// The number of the hole in the list.
+    /// The number of the hole in the list; of what was found without one, its own.
     pub hole: usize,
     /// Where it is.
     pub z: [f64; 2],
@@ -107,7 +108,22 @@ pub fn garbage(
         tell(observe, round + 1, ROUNDS + 1)?;
     }
 
-    let here = block(settings, &members, std::slice::from_ref(&best), &[0]);
+    let asked = Asked { samples: settings.samples, members: &members, seed: settings.seed, masks: settings.masks };
+    let found = describe(engine, asked, best, hole, surroundings)?;
+    tell(observe, ROUNDS + 1, ROUNDS + 1)?;
+    Ok(found)
+}
+
+/// What the members say about the decoded image of a point.
+pub(in crate::jobs) fn describe(
+    engine: &mut dyn Engine,
+    Asked { samples, members, seed, masks }: Asked<'_>,
+    z: [f64; 2],
+    hole: usize,
+    surroundings: &Surroundings,
+) -> Result<Garbage> {
+    let (input, draws) = (Input::Latent(&z), Draws::Sampled(0..samples));
+    let here = Block { input, point_numbers: &[0], members, draws, groups: 1, seed, masks };
     let sampled = engine.statistics(&here)?.whole_cell(0);
     let without_dropout = engine.statistics(&Block { draws: Draws::Deterministic, ..here })?.whole_cell(0);
     let of = |measure: Measure| -> &CellStatistics {
@@ -118,18 +134,16 @@ pub fn garbage(
     };
     let probabilities = sampled.mean();
     let (class, confidence) = prediction(&probabilities);
-    let found = Garbage {
+    Ok(Garbage {
         hole,
-        z: best,
-        image: engine.decode(&best)?,
+        z,
+        image: engine.decode(&z)?,
         class,
         confidence,
         measures: Measure::ALL.map(|measure| (measure, measure.evaluate(of(measure)))).to_vec(),
-        distance,
+        distance: surroundings.nearest.distance(z),
         probabilities,
-    };
-    tell(observe, ROUNDS + 1, ROUNDS + 1)?;
-    Ok(found)
+    })
 }
 
 /// The point of the view's grid that is nearest to z, if z lies within the view.

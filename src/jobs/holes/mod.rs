@@ -6,10 +6,12 @@ mod garbage;
 mod report;
 
 pub use curve::{CurvePoint, CurveSettings, CurveThreshold, hole_curve};
+pub(super) use garbage::describe;
 pub use garbage::{Garbage, garbage};
 pub use report::HoleReport;
 
 use super::map::{Map, MapSettings};
+use super::passes::next_block;
 use super::{ModelSet, Observer, tell};
 use crate::analysis::holes::{Region, Thresholds, as_sure_as, regions};
 use crate::engine::{Block, Draws, Engine, Input};
@@ -17,9 +19,6 @@ use crate::error::{Error, Result};
 use crate::latent::{Surroundings, View, contours};
 use crate::uncertainty::{Measure, Passes, StatisticsGrid};
 use serde::{Deserialize, Serialize};
-
-/// Points of the reference per block of work.
-const TILE: usize = 256;
 
 /// What counts as a hole.
 ///
@@ -105,14 +104,17 @@ pub fn reference(
     };
     tell(observe, 0, count)?;
     let numbers: Vec<u32> = (0..count as u32).collect();
-    for (tile, numbers) in reference.points.chunks(TILE).zip(numbers.chunks(TILE)) {
-        let first = numbers[0] as usize;
-        let block = block(settings, &settings.members, tile, numbers);
+    let mut done = 0;
+    while done < count {
+        let tile = next_block(engine, done, count);
+        let first = tile.start;
+        let block = block(settings, &settings.members, &reference.points[tile.clone()], &numbers[tile.clone()]);
         reference.sampled.merge_at(first, &engine.statistics(&block)?);
         if let Some(deterministic) = &mut reference.deterministic {
             deterministic.merge_at(first, &engine.statistics(&Block { draws: Draws::Deterministic, ..block })?);
         }
-        tell(observe, first + tile.len(), count)?;
+        done = tile.end;
+        tell(observe, done, count)?;
     }
     Ok(reference)
 }

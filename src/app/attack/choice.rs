@@ -1,0 +1,135 @@
+//! What is attacked, and how: the tab's part of the session.
+
+use crate::attack::{Norm, Settings, named};
+use crate::jobs::{AttackSettings, ModelSet, On};
+use serde::{Deserialize, Serialize};
+
+/// The most steps that the window offers.
+pub const MOST_STEPS: u32 = 10_000;
+/// Draws per member.
+pub const MOST_SAMPLES: u32 = 1000;
+
+/// The image that is attacked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum AttackedImage {
+    /// That of a pin, by its place: decoded, of the data, or from a file.
+    Pin(usize),
+    /// One of the data, by number.
+    Data(usize),
+}
+
+/// The settings of the tab.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", default, deny_unknown_fields)]
+pub struct AttackChoice {
+    /// The image.
+    pub image: AttackedImage,
+    /// The attack, by name.
+    pub method: String,
+    /// The norm of the budget.
+    pub norm: Norm,
+    /// The budget, in the norm's unit for pixels in 0..=1.
+    pub epsilon: f64,
+    /// Steps; the method's own number for `None`.
+    pub iterations: Option<u32>,
+    /// Whose answer is attacked.
+    pub on: On,
+    /// The network that is attacked, where it is one.
+    pub member: usize,
+    /// The class to get to; away from the true one for `None`.
+    pub target: Option<usize>,
+    /// Draws per member.
+    pub samples: u32,
+    /// Whether another setting starts another attack.
+    pub live: bool,
+    /// Whether the way is drawn on the map.
+    pub path: bool,
+}
+
+impl Default for AttackChoice {
+    fn default() -> Self {
+        Self {
+            image: AttackedImage::Pin(0),
+            method: "bim".to_owned(),
+            norm: Norm::Linf,
+            epsilon: 0.1,
+            iterations: None,
+            on: On::Deterministic,
+            member: 0,
+            target: None,
+            samples: 20,
+            live: true,
+            path: true,
+        }
+    }
+}
+
+/// The longest change within 0..=1 of an image of so many values.
+pub fn longest(norm: Norm, values: usize) -> f64 {
+    match norm {
+        Norm::Linf => 1.0,
+        Norm::L2 => (values as f64).sqrt(),
+        Norm::L1 => values as f64,
+    }
+}
+
+impl AttackChoice {
+    /// As jobs take them.
+    pub fn settings(&self, set: &ModelSet, seed: u32) -> AttackSettings {
+        let members = match self.on {
+            On::Deterministic | On::Mc => vec![self.member],
+            On::Ensemble => (0..set.ensemble().members().len()).collect(),
+        };
+        AttackSettings { attack: self.attack(seed), on: self.on, members, samples: self.samples }
+    }
+
+    fn attack(&self, seed: u32) -> Settings {
+        let targeted = self.target.is_some();
+        Settings { iterations: self.iterations, targeted, seed, ..Settings::new(&self.method, self.norm, self.epsilon) }
+    }
+
+    /// How many steps it takes.
+    pub fn steps(&self) -> u32 {
+        named(&self.method).map_or(0, |method| method.steps(&self.attack(0)))
+    }
+
+    /// Takes another method: with its own number of steps, and a norm that it knows.
+    pub fn choose(&mut self, method: &str, values: usize) {
+        method.clone_into(&mut self.method);
+        self.iterations = None;
+        if let Ok(method) = named(method)
+            && let Some(&first) = method.norms().first()
+            && !method.norms().contains(&self.norm)
+        {
+            self.measure_by(first, values);
+        }
+    }
+
+    /// Takes another norm, with a usual budget in it.
+    pub fn measure_by(&mut self, norm: Norm, values: usize) {
+        let share = if norm == Norm::L1 { 0.05 } else { 0.1 };
+        (self.norm, self.epsilon) = (norm, share * longest(norm, values));
+    }
+
+    /// What is wrong with a choice that came from a file.
+    pub fn problem(&self, set: &ModelSet) -> Option<String> {
+        let ensemble = set.ensemble();
+        let (members, classes) = (ensemble.members().len(), ensemble.classes().len());
+        let Ok(method) = named(&self.method) else { return Some(format!("'{}' is not an attack", self.method)) };
+        let longest = longest(self.norm, ensemble.image_shape().iter().product());
+        if !method.norms().contains(&self.norm) {
+            Some(format!("{} has no form for '{}'", self.method, self.norm.key()))
+        } else if !(0.0..=longest).contains(&self.epsilon) {
+            Some(format!("a budget of {} is not between 0 and {longest}", self.epsilon))
+        } else if self.iterations.is_some_and(|steps| !(1..=MOST_STEPS).contains(&steps)) || !(1..=MOST_SAMPLES).contains(&self.samples) {
+            Some(format!("{:?} steps and {} draws are out of range", self.iterations, self.samples))
+        } else if self.member >= members || self.target.is_some_and(|class| class >= classes) {
+            Some(format!("there are only {members} members and {classes} classes"))
+        } else if matches!(self.image, AttackedImage::Pin(which) if which >= 2) {
+            Some("there are only two pins".to_owned())
+        } else {
+            None
+        }
+    }
+}

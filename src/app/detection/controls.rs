@@ -1,0 +1,128 @@
+//! What is attacked and detected, and the button that begins and stops it.
+
+use super::choice::{DetectionChoice, MOST_IMAGES, Sought};
+use super::view::View;
+use crate::app::attack::controls::{budget, method, numbers, victim};
+use crate::app::scope::Scope;
+use crate::app::style;
+use crate::data::sources;
+use crate::jobs::{Negatives, Status};
+use eframe::egui::{Button, ComboBox, DragValue, Role, Slider, SliderClamping, Ui};
+
+/// What somebody wants.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    Detect,
+    Stop,
+}
+
+/// What negatives are called.
+const fn label(negatives: Negatives) -> &'static str {
+    match negatives {
+        Negatives::Both => "clean and noisy",
+        Negatives::Clean => "clean",
+        Negatives::Noisy => "noisy",
+    }
+}
+
+/// Draws the controls; `ready` says that there are images.
+pub fn show(ui: &mut Ui, scope: &mut Scope, ready: bool, status: &Status) -> Option<Wish> {
+    ui.spacing_mut().item_spacing.y = 3.0;
+    let mut wish = None;
+    let ensemble = scope.set.ensemble();
+    let (values, members) = (ensemble.image_shape().iter().product(), ensemble.members().len());
+    let choice = &mut scope.session.detection;
+    ui.horizontal(|ui| {
+        let working = matches!(status, Status::Working(_));
+        let (text, wanted) = if working { ("Stop", Wish::Stop) } else { ("Detect", Wish::Detect) };
+        let hover = "Attack the first images of the data, and ask about them, clean and with noise. Attacked images are kept: what was \
+                     stopped goes on where it was";
+        if ui.add_enabled(ready || working, Button::new(text)).on_hover_text(hover).clicked() {
+            wish = Some(wanted);
+        }
+        let label = ui.label("images");
+        ui.add(DragValue::new(&mut choice.images).range(1..=MOST_IMAGES).speed(5.0)).labelled_by(label.id);
+    });
+    style::status_line(ui, "detecting", status);
+    method(ui, &mut choice.attack, values);
+    budget(ui, &mut choice.attack, values);
+    numbers(ui, &mut choice.attack);
+    victim(ui, &mut choice.attack, members);
+    other_data(ui, choice);
+    kinds(ui, choice);
+    wish
+}
+
+fn other_data(ui: &mut Ui, choice: &mut DetectionChoice) {
+    ui.horizontal(|ui| {
+        ui.label("other data");
+        let name = choice.unfamiliar.clone().unwrap_or_else(|| "none".to_owned());
+        let menu = ComboBox::from_id_salt("other data").selected_text(&name).width(110.0).show_ui(ui, |ui| {
+            ui.selectable_value(&mut choice.unfamiliar, None, "none");
+            for source in &sources::ALL {
+                ui.selectable_value(&mut choice.unfamiliar, Some(source.folder.to_owned()), source.name);
+            }
+        });
+        style::named(menu.response, Role::ComboBox, &format!("Other data: {name}"))
+            .on_hover_text("Also tell the test images of this data set, which the networks were not trained on, from the clean ones");
+    });
+}
+
+/// What is told from what.
+fn kinds(ui: &mut Ui, choice: &mut DetectionChoice) {
+    ui.horizontal(|ui| {
+        ui.label("find");
+        let menu = ComboBox::from_id_salt("sought").selected_text(choice.sought.label()).width(130.0).show_ui(ui, |ui| {
+            for sought in Sought::ALL {
+                ui.selectable_value(&mut choice.sought, sought, sought.label());
+            }
+        });
+        style::named(menu.response, Role::ComboBox, &format!("Find: {}", choice.sought.label()))
+            .on_hover_text("What is to be detected: the positives");
+    });
+    if choice.sought == Sought::Unfamiliar {
+        return;
+    }
+    ui.horizontal(|ui| {
+        ui.label("among");
+        let menu = ComboBox::from_id_salt("negatives").selected_text(label(choice.negatives)).width(120.0).show_ui(ui, |ui| {
+            for negatives in Negatives::ALL {
+                ui.selectable_value(&mut choice.negatives, negatives, label(negatives));
+            }
+        });
+        style::named(menu.response, Role::ComboBox, &format!("Among: {}", label(choice.negatives)))
+            .on_hover_text("What it is to be told from: the negatives. Noise is Gaussian and as long as the image's attack");
+    });
+}
+
+/// The threshold, and what it comes to.
+pub fn threshold(ui: &mut Ui, choice: &mut DetectionChoice, view: &View) {
+    let mut threshold = view.threshold(choice);
+    ui.horizontal(|ui| {
+        let label = ui.label("threshold");
+        let [low, high] = view.range;
+        let slider = Slider::new(&mut threshold, low..=high).clamping(SliderClamping::Never).max_decimals(4);
+        let direction = if choice.measure.rises_with_uncertainty() { "from here on" } else { "up to here" };
+        let text = format!("An alarm goes off at values {direction}, in {}", unit(choice));
+        if ui.add(slider).labelled_by(label.id).on_hover_text(text).changed() && threshold.is_finite() {
+            choice.threshold = Some(threshold);
+        }
+        if ui.small_button("95 %").on_hover_text("The threshold at which 95 % are detected").clicked() {
+            choice.threshold = None;
+        }
+    });
+    let text = view.rates(choice.measure, threshold).map_or_else(
+        || format!("There is nothing to detect: no image is “{}”.", choice.sought.label()),
+        |[fpr, tpr, precision]| {
+            format!("{:.1} % detected, {:.1} % false alarms, precision {:.1} %", 100.0 * tpr, 100.0 * fpr, 100.0 * precision)
+        },
+    );
+    ui.label(style::note(text));
+}
+
+fn unit(choice: &DetectionChoice) -> &'static str {
+    match choice.measure.unit() {
+        "" => "shares of 1",
+        unit => unit,
+    }
+}

@@ -1,0 +1,142 @@
+//! The tab of detection: attack many images, and see whether uncertainty tells them from clean and noisy ones.
+
+mod choice;
+mod controls;
+mod plots;
+mod table;
+#[cfg(test)]
+mod tests;
+mod thumbnails;
+mod view;
+mod workers;
+
+pub use choice::DetectionChoice;
+
+use super::scope::Scope;
+use super::{Panel, Place, style};
+use crate::error::Result;
+use crate::jobs::{Status, Wake, Worker};
+use controls::Wish;
+use eframe::egui::{Context, ScrollArea, Ui};
+use std::sync::Arc;
+use thumbnails::Thumbnails;
+use view::View;
+use workers::{Found, Question, worker};
+
+/// The widths of controls, table, a curve, and thumbnails.
+const WIDTHS: [f32; 4] = [226.0, 424.0, 220.0, 176.0];
+/// The narrowest that the histogram is drawn.
+const HISTOGRAM: f32 = 260.0;
+/// No plot is drawn lower than this.
+const LOWEST: f32 = 50.0;
+
+/// The tab.
+pub struct DetectionPanel {
+    worker: Worker<Question, Arc<Found>>,
+    view: Option<View>,
+    /// The bin whose images are shown.
+    bin: Option<usize>,
+    thumbnails: Thumbnails,
+}
+
+impl DetectionPanel {
+    /// The tab; its worker wakes the window.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub fn new(wake: &Wake) -> Result<Self> {
+        Ok(Self { worker: worker(wake)?, view: None, bin: None, thumbnails: Thumbnails::default() })
+    }
+
+    fn pick(&mut self, ctx: &Context, bin: Option<usize>) {
+        self.bin = bin;
+        if let (Some(view), Some(bin)) = (&self.view, bin) {
+            self.thumbnails.set(ctx, view, bin);
+        }
+    }
+
+    fn show(&mut self, ui: &mut Ui, scope: &mut Scope, height: f32) {
+        let Some(view) = &self.view else { return };
+        style::column(ui, "table", WIDTHS[1], height, |ui| table::show(ui, scope, view));
+        let choice = &mut scope.session.detection;
+        let threshold = view.threshold(choice);
+        for kind in plots::Kind::ALL {
+            style::column(ui, kind.name(), WIDTHS[2], height, |ui| {
+                if ui.available_height() > LOWEST {
+                    plots::curves(ui, view, kind, choice.measure, threshold);
+                }
+            });
+        }
+        let rest = (ui.available_width() - WIDTHS[3] - 12.0).max(HISTOGRAM);
+        let picked = style::column(ui, "histogram", rest, height, |ui| {
+            controls::threshold(ui, choice, view);
+            if ui.available_height() > LOWEST { plots::histogram(ui, view, choice.measure, threshold, self.bin) } else { None }
+        });
+        style::column(ui, "images of a bin", WIDTHS[3], height, |ui| self.thumbnails.show(ui, view, scope, self.bin));
+        if picked.is_some() {
+            self.pick(&ui.ctx().clone(), picked);
+        }
+    }
+}
+
+impl Panel for DetectionPanel {
+    fn name(&self) -> &'static str {
+        "Detection"
+    }
+
+    fn place(&self) -> Place {
+        Place::Tab
+    }
+
+    fn logic(&mut self, _ctx: &Context, scope: &mut Scope) {
+        let choice = &scope.session.detection;
+        // What other models said is gone with them.
+        let found = self.worker.take().or_else(|| self.view.as_ref().map(|view| Arc::clone(&view.found)));
+        let Some(found) = found.filter(|found| Arc::ptr_eq(&found.question.set, &scope.set)) else {
+            (self.view, self.bin) = (None, None);
+            return;
+        };
+        if self.view.as_ref().is_none_or(|view| !Arc::ptr_eq(&view.found, &found) || !view.fits(choice)) {
+            self.view = Some(View::new(found, choice));
+            self.bin = None;
+        }
+    }
+
+    #[cfg(test)]
+    fn is_busy(&self) -> bool {
+        matches!(self.worker.status(), Status::Working(_))
+    }
+
+    #[cfg(test)]
+    fn pretend(&mut self, status: Status) {
+        self.worker.pretend(status);
+    }
+
+    fn ui(&mut self, ui: &mut Ui, scope: &mut Scope) {
+        let status: Status = self.worker.status();
+        let wanted = Question::new(scope);
+        ScrollArea::horizontal().id_salt("detection").show(ui, |ui| {
+            // What a scroll bar leaves: columns of more would make the tab higher in every frame.
+            let height = ui.available_height();
+            ui.horizontal_top(|ui| {
+                let wish = style::column(ui, "controls", WIDTHS[0], height, |ui| controls::show(ui, scope, wanted.is_some(), &status));
+                if self.view.is_some() {
+                    self.show(ui, scope, height);
+                } else {
+                    style::column(ui, "nothing", ui.available_width().max(HISTOGRAM), height, |ui| {
+                        style::empty(
+                            ui,
+                            "Does uncertainty notice?",
+                            "“Detect” attacks many images, and shows how well each measure tells them from clean and noisy ones.",
+                        );
+                    });
+                }
+                match (wish, wanted) {
+                    (Some(Wish::Detect), Some(question)) => self.worker.request(question),
+                    (Some(Wish::Stop), _) => self.worker.cancel(),
+                    _ => {}
+                }
+            });
+        });
+    }
+}

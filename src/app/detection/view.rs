@@ -1,0 +1,246 @@
+//! What is seen of a detection, summed up once: curves, histogram, numbers.
+
+use super::choice::{DetectionChoice, Sought};
+use super::workers::Found;
+use crate::analysis::detection::{Quality, Ranking};
+use crate::jobs::{Detected, Kind};
+use crate::uncertainty::Measure;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// The bins of a histogram.
+pub const BINS: usize = 40;
+/// Curves are drawn with no shorter steps than this, in shares.
+const STEP: f64 = 1.0 / 512.0;
+
+/// An image among the scores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// One of the detection.
+    Of(Kind, usize),
+    /// One of the other data set.
+    Other(usize),
+}
+
+/// The curves of a measure.
+pub struct Curve {
+    pub measure: Measure,
+    /// \[false positive rate, true positive rate\].
+    pub roc: Vec<[f64; 2]>,
+    /// \[recall, precision\].
+    pub precision_recall: Vec<[f64; 2]>,
+}
+
+/// One of the two kinds that are to be told apart.
+pub struct Side {
+    pub name: String,
+    /// The value of the measure for each image, in the measure's unit.
+    pub values: Vec<f64>,
+    pub images: Vec<Shown>,
+    /// The share of the values in each bin.
+    pub bins: [f64; BINS],
+}
+
+/// What of the settings a view depends on.
+type Key = (Sought, crate::jobs::Negatives, Measure, Vec<Measure>);
+
+/// A detection as it is seen.
+pub struct View {
+    pub found: Arc<Found>,
+    key: Key,
+    pub qualities: Vec<(Measure, Option<Quality>)>,
+    pub curves: Vec<Curve>,
+    /// The scores of the measure of the histogram, where there are images of both kinds.
+    pub ranking: Option<Ranking>,
+    /// Negatives and positives.
+    pub sides: [Side; 2],
+    /// The values from the first to the last.
+    pub range: [f64; 2],
+}
+
+fn key(choice: &DetectionChoice) -> Key {
+    (choice.sought, choice.negatives, choice.measure, choice.curves.clone())
+}
+
+/// What a score is as a value of the measure, and the reverse.
+fn turned(measure: Measure, value: f64) -> f64 {
+    if measure.rises_with_uncertainty() { value } else { -value }
+}
+
+/// The scores of negatives and positives; none where what is sought was not asked for.
+fn scores(found: &Found, choice: &DetectionChoice, measure: Measure) -> [Vec<f64>; 2] {
+    let place = Measure::ALL.iter().position(|other| *other == measure);
+    match choice.sought.positives() {
+        Some(positives) => found.detection.rows.first().map(|row| row.scores(measure, positives, choice.negatives)),
+        None => found.detection.unfamiliar.first().zip(place).and_then(|(other, place)| other.scores.get(place).cloned()),
+    }
+    .unwrap_or_default()
+}
+
+fn images(found: &Found, choice: &DetectionChoice, counts: [usize; 2]) -> [Vec<Shown>; 2] {
+    match (choice.sought.positives(), found.detection.rows.first()) {
+        (Some(positives), Some(row)) => {
+            row.images(positives, choice.negatives).map(|side| side.into_iter().map(|(kind, number)| Shown::Of(kind, number)).collect())
+        }
+        _ => [(0..counts[0]).map(|number| Shown::Of(Kind::Clean, number)).collect(), (0..counts[1]).map(Shown::Other).collect()],
+    }
+}
+
+fn quality(found: &Found, choice: &DetectionChoice, measure: Measure) -> Option<Quality> {
+    match choice.sought.positives() {
+        Some(positives) => found.detection.rows.first()?.quality(measure, positives, choice.negatives),
+        None => found.detection.unfamiliar.first()?.scored.iter().find(|(other, _)| *other == measure).map(|(_, quality)| *quality),
+    }
+}
+
+/// Without the points that nobody can tell from those before them.
+fn thinned(points: Vec<[f64; 2]>) -> Vec<[f64; 2]> {
+    let last = points.len().saturating_sub(1);
+    let mut kept: Vec<[f64; 2]> = Vec::new();
+    for (place, point) in points.into_iter().enumerate() {
+        let far = kept.last().is_none_or(|before| (0..2).any(|axis| (point[axis] - before[axis]).abs() >= STEP));
+        if far || place == last {
+            kept.push(point);
+        }
+    }
+    kept
+}
+
+impl View {
+    /// Sums up.
+    pub fn new(found: Arc<Found>, choice: &DetectionChoice) -> Self {
+        let ranking = |measure: Measure| {
+            let [negatives, positives] = scores(&found, choice, measure);
+            Ranking::new(&negatives, &positives).ok()
+        };
+        let curve = |&measure: &Measure| {
+            let ranking = ranking(measure)?;
+            Some(Curve { measure, roc: thinned(ranking.roc()), precision_recall: thinned(ranking.precision_recall()) })
+        };
+        let values = scores(&found, choice, choice.measure)
+            .map(|scores| -> Vec<f64> { scores.into_iter().map(|score| turned(choice.measure, score)).collect() });
+        let all = || values.iter().flatten().copied().filter(|value| value.is_finite());
+        let (low, high) = (all().fold(f64::INFINITY, f64::min), all().fold(f64::NEG_INFINITY, f64::max));
+        // One value, or none, has no extent.
+        let range = if low < high {
+            [low, high]
+        } else if low.is_finite() {
+            [low, low + 1e-6]
+        } else {
+            [0.0, 1.0]
+        };
+        let [of_negatives, of_positives] = images(&found, choice, [values[0].len(), values[1].len()]);
+        let [negatives, positives] = values;
+        let names = names(&found, choice);
+        let [name_of_negatives, name_of_positives] = names;
+        let side = |name, values: Vec<f64>, images| {
+            let mut bins = [0.0; BINS];
+            for &value in &values {
+                bins[bin_of(range, value)] += 1.0 / values.len() as f64;
+            }
+            Side { name, values, images, bins }
+        };
+        Self {
+            key: key(choice),
+            qualities: Measure::ALL.iter().map(|&measure| (measure, quality(&found, choice, measure))).collect(),
+            curves: choice.curves.iter().filter_map(curve).collect(),
+            ranking: ranking(choice.measure),
+            sides: [side(name_of_negatives, negatives, of_negatives), side(name_of_positives, positives, of_positives)],
+            range,
+            found,
+        }
+    }
+
+    /// Whether it is still what the settings want to see.
+    pub fn fits(&self, choice: &DetectionChoice) -> bool {
+        self.key == key(choice)
+    }
+
+    /// The threshold: the chosen one, or that at which 95 % are detected.
+    pub fn threshold(&self, choice: &DetectionChoice) -> f64 {
+        let usual = || self.ranking.as_ref().map_or(self.range[1], |ranking| turned(choice.measure, ranking.threshold_at_95_tpr()));
+        choice.threshold.unwrap_or_else(usual)
+    }
+
+    /// \[false positive rate, true positive rate, precision\] at a threshold.
+    pub fn rates(&self, measure: Measure, threshold: f64) -> Option<[f64; 3]> {
+        self.ranking.as_ref().map(|ranking| ranking.rates(turned(measure, threshold)))
+    }
+
+    /// The bin of a value.
+    pub fn bin(&self, value: f64) -> usize {
+        bin_of(self.range, value)
+    }
+
+    /// Where a bin begins; that after the last ends it.
+    pub fn edge(&self, bin: usize) -> f64 {
+        self.range[0] + (self.range[1] - self.range[0]) * bin as f64 / BINS as f64
+    }
+
+    /// The images of a bin, the positives first.
+    pub fn images_of(&self, bin: usize) -> Vec<Shown> {
+        let of_side = |side: &'_ Side| -> Vec<Shown> {
+            let here = side.values.iter().zip(&side.images).filter(|(value, _)| self.bin(**value) == bin);
+            here.map(|(_, image)| *image).collect()
+        };
+        self.sides.iter().rev().flat_map(of_side).collect()
+    }
+
+    /// The attack.
+    pub fn row(&self) -> Option<&Detected> {
+        self.found.detection.rows.first()
+    }
+
+    /// The pixels of an image, \[C, H, W\].
+    pub fn pixels(&self, image: Shown) -> Option<Cow<'_, [f32]>> {
+        match image {
+            Shown::Of(kind, number) => self.row()?.image(kind, number),
+            Shown::Other(number) => {
+                let other = self.found.other.as_ref()?;
+                (number < other.len()).then(|| other.image(number).into())
+            }
+        }
+    }
+}
+
+fn bin_of([low, high]: [f64; 2], value: f64) -> usize {
+    // A NaN is 0 as an integer.
+    (((value - low) / (high - low) * BINS as f64) as usize).min(BINS - 1)
+}
+
+/// What negatives and positives are called.
+fn names(found: &Found, choice: &DetectionChoice) -> [String; 2] {
+    use crate::jobs::Negatives;
+    let of_negatives = match (choice.sought, choice.negatives) {
+        (Sought::Unfamiliar, _) => found.detection.dataset.as_str(),
+        (_, Negatives::Both) => "clean and noisy",
+        (_, Negatives::Clean) => "clean",
+        (_, Negatives::Noisy) => "noisy",
+    };
+    let of_positives = match choice.sought {
+        Sought::All => "attacked",
+        Sought::Successful => "attacked successfully",
+        Sought::Unfamiliar => found.detection.unfamiliar.first().map_or("other data", |other| other.dataset.as_str()),
+    };
+    [of_negatives.to_owned(), of_positives.to_owned()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_of_a_range_has_a_bin() {
+        let bins = [-1.0, 0.0, 0.99, 1.0, 1.01, 2.0, 9.0, f64::NAN].map(|value| bin_of([0.0, 2.0], value));
+        assert_eq!(bins, [0, 0, 19, 20, 20, 39, 39, 0]);
+    }
+
+    #[test]
+    fn a_thinned_curve_keeps_its_ends_and_goes_nowhere_else() {
+        let points: Vec<[f64; 2]> = (0..=10_000).map(|step| [f64::from(step) / 1e4, (f64::from(step) / 1e4).sqrt()]).collect();
+        let kept = thinned(points.clone());
+        assert_eq!((kept[0], kept[kept.len() - 1]), (points[0], points[10_000]));
+        assert!(kept.len() < 1200 && kept.iter().all(|point| points.contains(point)), "{}", kept.len());
+        assert_eq!(thinned(vec![[0.0; 2], [0.0, 1.0], [1.0; 2]]).len(), 3, "corners stay");
+    }
+}

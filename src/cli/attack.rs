@@ -1,0 +1,206 @@
+//! `epistemap attack`: images changed within a budget so that the models answer something else.
+
+use super::progress::Bar;
+use super::shared::{MemberChoice, Seed, choice, chosen_members, members, print_json};
+use super::speaking::Speaking;
+use crate::attack::{self, Norm, Settings};
+use crate::data::npy;
+use crate::engine;
+use crate::error::{Error, Result};
+use crate::files;
+use crate::jobs::{self, AttackSettings, Classifiers, Labels, On, self_checks};
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Whose answer is attacked, and how: what `attack` and `detect` share.
+#[derive(Debug, Args)]
+pub struct Method {
+    /// The length of a step [default: ε / 10; ε / 30 for pgd, 0.02 for cw].
+    #[arg(long, value_name = "S", allow_hyphen_values = true)]
+    step: Option<f64>,
+    /// Steps (queries for square) [default: 10; 40 for pgd, 5 × 100 for cw, 1000 for square].
+    #[arg(long, value_name = "N")]
+    iterations: Option<u32>,
+    /// How much of the former direction mim keeps.
+    #[arg(long, value_name = "D", default_value_t = 1.0, allow_hyphen_values = true)]
+    decay: f64,
+    /// How often pgd starts at random.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    restarts: u32,
+    /// By how much cw is to win the margin, in nats.
+    #[arg(long, value_name = "K", default_value_t = 0.0, allow_hyphen_values = true)]
+    confidence: f64,
+    /// The weight of mutual information in mi-evading.
+    #[arg(long, value_name = "W", default_value_t = 0.3, allow_hyphen_values = true)]
+    lambda: f64,
+    /// Draw new masks at every step of the attack, rather than keep one set.
+    #[arg(long)]
+    fresh_masks: bool,
+    /// The loss of the paper's code, which takes the softmax twice and so is nearly flat.
+    #[arg(long)]
+    as_published: bool,
+    /// Dropout draws per member, T: so many are attacked, and so many others measure.
+    #[arg(long, value_name = "T", default_value_t = 20)]
+    pub samples: u32,
+    /// Which members answer together: a count, or their numbers with commas [default: the first; all for the ensemble].
+    #[arg(long, value_name = "E|N,N,…", value_parser = members)]
+    members: Option<MemberChoice>,
+    #[command(flatten)]
+    pub seed: Seed,
+}
+
+impl Method {
+    /// The settings of a method within a budget.
+    pub fn settings(&self, method: &str, norm: Norm, epsilon: f64) -> Settings {
+        Settings {
+            step: self.step,
+            iterations: self.iterations,
+            decay: self.decay,
+            restarts: self.restarts,
+            confidence: self.confidence,
+            lambda: self.lambda,
+            fresh_masks: self.fresh_masks,
+            as_published: self.as_published,
+            seed: self.seed.seed,
+            ..Settings::new(method, norm, epsilon)
+        }
+    }
+
+    /// The members by number.
+    ///
+    /// # Errors
+    /// When one is not there.
+    pub fn members(&self, classifiers: &Classifiers, on: On) -> Result<Vec<usize>> {
+        match &self.members {
+            None => Ok(on.members(classifiers)),
+            Some(choice) => {
+                let there = classifiers.ensemble().members().len();
+                classifiers.members(chosen_members(Some(choice), there)?.as_deref())
+            }
+        }
+    }
+}
+
+/// The classifiers, and what computes with them.
+#[derive(Debug, Args)]
+pub struct ClassifierOptions {
+    /// A folder of model folders, or the folder of one classifier [default: the shipped models].
+    #[arg(long, alias = "models", value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// What computes the measures.
+    #[arg(long, value_parser = PossibleValuesParser::new(engine::available().iter().map(|kind| kind.name)), default_value = engine::AUTO)]
+    engine: String,
+}
+
+impl ClassifierOptions {
+    /// Opens them.
+    ///
+    /// # Errors
+    /// When a model is damaged, they do not fit each other, or there is no such engine.
+    pub fn open(&self) -> Result<(Classifiers, Box<dyn engine::Engine>)> {
+        let classifiers = Classifiers::open(self.model.as_deref())?;
+        let engine = engine::open(&self.engine, Arc::clone(&classifiers.models))?;
+        Ok((classifiers, Box::new(Speaking::new(engine))))
+    }
+}
+
+/// `epistemap attack`.
+#[derive(Debug, Args)]
+pub struct Attack {
+    #[command(flatten)]
+    classifiers: ClassifierOptions,
+    /// The images: an npy file [N, C, H, W] in 0..=1 (or bytes), or an IDX file.
+    #[arg(long, value_name = "FILE")]
+    images: PathBuf,
+    /// Their classes, npy or IDX [default: what the models answer].
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    /// The classes to get to, npy or IDX: makes the attack targeted.
+    #[arg(long, value_name = "FILE", conflicts_with = "labels")]
+    targets: Option<PathBuf>,
+    /// Attack the first N images only.
+    #[arg(long, value_name = "N")]
+    first: Option<usize>,
+    /// How.
+    #[arg(long, value_parser = PossibleValuesParser::new(attack::all().iter().map(|attack| attack.name())))]
+    method: String,
+    /// How a change is measured [default: linf; l2 for cw].
+    #[arg(long, value_parser = choice(Norm::ALL.map(Norm::key), |key| Norm::from_key(key).ok()))]
+    norm: Option<Norm>,
+    /// The budget: no change is longer. Only cw, which looks for the smallest change, can do without.
+    #[arg(long, value_name = "E", allow_hyphen_values = true)]
+    eps: Option<f64>,
+    /// Whose answer: one network with dropout off, the mean of its draws, or the mean over all members and their draws.
+    #[arg(long, value_parser = choice(On::ALL.map(On::key), On::from_key), default_value = "deterministic")]
+    on: On,
+    #[command(flatten)]
+    how: Method,
+    /// Also give the numbers of every image.
+    #[arg(long)]
+    each: bool,
+    /// Do not run the checks of the attack, some variations of it on a few images.
+    #[arg(long)]
+    no_checks: bool,
+    /// Where the changed images go: an npy file [N, C, H, W] of f32, in the images' order.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+impl Attack {
+    /// Runs the verb.
+    ///
+    /// # Errors
+    /// When an option makes no sense, a file is missing or damaged, or images and models do not fit.
+    pub fn run(self) -> Result<()> {
+        let method = attack::named(&self.method)?;
+        let epsilon = match self.eps {
+            Some(epsilon) if epsilon.is_finite() => epsilon,
+            Some(epsilon) => return Err(Error::setting("--eps", format!("{epsilon} is no size of a change"), "give a number from 0")),
+            None if method.finds_the_smallest() => f64::INFINITY,
+            None => return Err(Error::setting("--eps", format!("{} needs a budget", self.method), "give a number from 0")),
+        };
+        let norm = self.norm.unwrap_or(method.norms()[0]);
+        let settings = Settings { targeted: self.targets.is_some(), ..self.how.settings(&self.method, norm, epsilon) };
+        settings.check()?;
+        let (classifiers, mut engine) = self.classifiers.open()?;
+        let members = self.how.members(&classifiers, self.on)?;
+        let settings = AttackSettings { attack: settings, on: self.on, members, samples: self.how.samples };
+        settings.check(&classifiers)?;
+
+        let images = npy::read_images(&self.images)?;
+        let count = match self.first {
+            None => images.count,
+            Some(first) if (1..=images.count).contains(&first) => first,
+            Some(first) => {
+                let mend = format!("give a number from 1 to {}", images.count);
+                return Err(Error::setting("--first", format!("{first} is out of range"), mend));
+            }
+        };
+        let pixels = &images.pixels[..count * images.shape.iter().product::<usize>()];
+        let mut given = self.targets.as_ref().or(self.labels.as_ref()).map(|path| npy::read_labels(path)).transpose()?;
+        if let Some(labels) = given.as_mut().filter(|labels| labels.len() == images.count) {
+            labels.truncate(count);
+        }
+        let (labels, source) = match &given {
+            None => (Labels::Predicted, "predicted"),
+            Some(labels) => (Labels::Given(labels), if self.targets.is_some() { "targets" } else { "given" }),
+        };
+        files::create_folder_of(&self.out)?;
+
+        let bar = Bar::new(1, "image-steps");
+        let mut follow = bar.follow();
+        let attacked =
+            jobs::attack(&classifiers, engine.as_mut(), (pixels, images.shape), labels, &settings, &mut |progress, _| follow(progress))?;
+        npy::write_images(&self.out, images.shape, &attacked.images)?;
+        if !self.no_checks {
+            for failure in self_checks(&classifiers, engine.as_mut(), (pixels, images.shape), &attacked, &mut follow)? {
+                bar.say(&format!("Check: {failure}"));
+            }
+        }
+        drop(follow);
+        drop(bar);
+        print_json(&attacked.summary(&classifiers, source, self.each))
+    }
+}

@@ -1,0 +1,81 @@
+//! `epistemap compare`: two engines on the same map.
+
+use super::progress::Bar;
+use super::shared::{MapOptions, TOLERANCE, pair, print, print_json, tolerance};
+use crate::engine;
+use crate::error::{Error, Result};
+use crate::jobs::{Comparison, ModelSet, compare};
+use clap::Args;
+use serde_json::json;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// `epistemap compare`.
+#[derive(Debug, Args)]
+pub struct Compare {
+    /// The two engines, such as `cpu,reference` (with a small --grid: the reference is slow). Where votes differ, the second is asked how
+    /// close the classes are. No other engine takes over from either.
+    #[arg(long, value_name = "A,B", value_parser = pair::<String>)]
+    engines: [String; 2],
+    /// How far a measure may differ, in units of its natural range (entropies: of ln C nats). Votes may also differ in draws whose two
+    /// best classes are closer than this.
+    #[arg(long, value_name = "SHARE", value_parser = tolerance, default_value = TOLERANCE)]
+    tolerance: f64,
+    #[command(flatten)]
+    map: MapOptions,
+    /// A folder of model folders: one VAE and the classifiers [default: the shipped models].
+    #[arg(long, value_name = "DIR")]
+    models: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Compare {
+    /// Runs the verb.
+    ///
+    /// # Errors
+    /// When an option makes no sense, a model is damaged, an engine fails, or the engines differ by more than the tolerance.
+    pub fn run(self) -> Result<()> {
+        let set = ModelSet::open(self.models.as_deref())?;
+        let settings = self.map.settings(&set, true)?;
+        let open = |name: &String| (engine::named(name.trim())?.open)(Arc::clone(&set.models));
+        let (mut first, mut second) = (open(&self.engines[0])?, open(&self.engines[1])?);
+        let names = [first.name(), second.name()];
+        let bar = Bar::new(settings.view.len() as u64, "points");
+        let compared = compare(&set, [first.as_mut(), second.as_mut()], &settings, self.tolerance, &mut bar.follow())?;
+        drop(bar);
+        if self.json {
+            print_json(&json!({
+                "engines": names, "settings": settings, "tolerance": self.tolerance, "agree": compared.wrong == 0, "comparison": compared,
+            }))?;
+        } else {
+            print(&table(names, &compared))?;
+        }
+        judge(names, &compared)
+    }
+}
+
+fn judge([first, second]: [&str; 2], compared: &Comparison) -> Result<()> {
+    let Some(worst) = compared.worst().filter(|_| compared.wrong > 0) else { return Ok(()) };
+    let (wrong, points, [z1, z2]) = (compared.wrong, compared.points, worst.z);
+    let problem = format!(
+        "{first} and {second} differ by more at {wrong} of {points} points, most in {} (by {:.2e} of its range at {z1:.4}, {z2:.4})",
+        worst.measure.key(),
+        worst.share
+    );
+    Err(Error::setting("--tolerance", problem, "allow more, or report the engine that is farther from `reference`"))
+}
+
+fn table([first, second]: [&str; 2], compared: &Comparison) -> String {
+    let mut lines = vec![format!("{:<22}{:>10}{:>10}   at z₁, z₂ ({first}, {second})", "largest difference", "absolute", "of range")];
+    lines.extend(compared.differences.iter().map(|of| {
+        let ([z1, z2], [a, b]) = (of.z, of.values);
+        format!("{:<22}{:>10.2e}{:>10.2e}   {z1:.4}, {z2:.4} ({a:.6}, {b:.6})", of.measure.key(), of.largest, of.share)
+    }));
+    lines.push(match compared.ties {
+        0 => format!("{} points", compared.points),
+        ties => format!("{} points, in {ties} of which draws vote for either of two equally probable classes", compared.points),
+    });
+    lines.join("\n")
+}

@@ -1,0 +1,169 @@
+//! `epistemap detect`: whether uncertainty notices attacks, and unfamiliar images.
+
+use super::attack::{ClassifierOptions, Method};
+use super::progress::Bar;
+use super::shared::{DataOptions, choice, first_images, print, print_json};
+use crate::attack::{self, Norm};
+use crate::data::{Dataset, Split};
+use crate::error::{Error, Result};
+use crate::files;
+use crate::jobs::{self, AttackSettings, DetectSettings, On, cache_folder, self_checks};
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use std::path::PathBuf;
+
+/// `epistemap detect`.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
+pub struct Detect {
+    #[command(flatten)]
+    classifiers: ClassifierOptions,
+    /// The data set whose test images are attacked.
+    #[arg(long, value_name = "NAME", default_value = "mnist")]
+    dataset: String,
+    #[command(flatten)]
+    data: DataOptions,
+    /// How many images are attacked, the first ones [default: 1000, or all where there are fewer].
+    #[arg(long, value_name = "N")]
+    images: Option<usize>,
+    /// Attack images of this class only.
+    #[arg(long, value_name = "NAME")]
+    class: Option<String>,
+    /// The attacks, with commas between them.
+    #[arg(
+        long = "method",
+        value_parser = PossibleValuesParser::new(attack::all().iter().map(|attack| attack.name())),
+        value_delimiter = ',',
+        default_value = "fgm,bim,mim"
+    )]
+    methods: Vec<String>,
+    /// How a change is measured.
+    #[arg(long, value_parser = choice(Norm::ALL.map(Norm::key), |key| Norm::from_key(key).ok()), default_value = "linf")]
+    norm: Norm,
+    /// The budgets, with commas between them.
+    #[arg(long, value_name = "E", value_delimiter = ',', default_value = "0.1,0.2,0.3", allow_hyphen_values = true)]
+    eps: Vec<f64>,
+    /// Whose answers are attacked, with commas between them.
+    #[arg(long, value_parser = choice(On::ALL.map(On::key), On::from_key), value_delimiter = ',', default_value = "deterministic,mc,ensemble")]
+    on: Vec<On>,
+    #[command(flatten)]
+    how: Method,
+    /// Also tell the test images of another data set from these.
+    #[arg(long, value_name = "NAME")]
+    unfamiliar: Option<String>,
+    /// Resamples behind each 95 % interval.
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    resamples: u32,
+    /// Where attacked images are kept from run to run [default: the user's cache directory].
+    #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
+    cache: Option<PathBuf>,
+    /// Keep no attacked images.
+    #[arg(long)]
+    no_cache: bool,
+    /// Do not run the checks of the attacks, some variations of them on a few images.
+    #[arg(long)]
+    no_checks: bool,
+    /// Print JSON: every number.
+    #[arg(long, conflicts_with_all = ["csv", "latex"])]
+    json: bool,
+    /// Print CSV: every number.
+    #[arg(long, conflicts_with = "latex")]
+    csv: bool,
+    /// Print the paper's table for LaTeX.
+    #[arg(long)]
+    latex: bool,
+    /// Write what would be printed into this file instead.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// Images that are attacked where nobody says how many.
+const IMAGES: usize = 1000;
+
+impl Detect {
+    /// Runs the verb.
+    ///
+    /// # Errors
+    /// When an option makes no sense, models or data are missing or damaged, or a file cannot be written.
+    pub fn run(self) -> Result<()> {
+        let (classifiers, mut engine) = self.classifiers.open()?;
+        let mut attacks = Vec::new();
+        for &on in &self.on {
+            let members = self.how.members(&classifiers, on)?;
+            for method in &self.methods {
+                for &epsilon in &self.eps {
+                    let attack = self.how.settings(method, self.norm, epsilon);
+                    let settings = AttackSettings { attack, on, members: members.clone(), samples: self.how.samples };
+                    settings.check(&classifiers)?;
+                    attacks.push(settings);
+                }
+            }
+        }
+        let cache = if self.no_cache { None } else { self.cache.clone().or_else(cache_folder) };
+        let settings = DetectSettings { attacks, resamples: self.resamples, cache };
+        let data = self.images()?;
+        let other = self.unfamiliar.as_ref().map(|name| self.data.load(name, Split::Test)).transpose()?;
+        let other = other.map(|other| if other.len() > data.len() { other.slice(0..data.len()) } else { other });
+        if let Some(out) = &self.out {
+            files::create_folder_of(out)?;
+        }
+
+        let bar = Bar::new(1, "million multiplications");
+        let mut follow = bar.follow();
+        let mut found = jobs::detect(&classifiers, engine.as_mut(), &data, &settings, &mut follow)?;
+        if let Some(other) = &other {
+            let mut on: Vec<(On, Vec<usize>)> = Vec::new();
+            for &of in &self.on {
+                let members = self.how.members(&classifiers, of)?;
+                // Every measure is of the draws and the passes of some members: the same for all who are measured by them.
+                if on.iter().all(|(_, others)| *others != members) {
+                    on.push((of, members));
+                }
+            }
+            let fixed = (self.how.samples, self.how.seed.seed, self.resamples);
+            found.unfamiliar = jobs::unfamiliar(&classifiers, engine.as_mut(), [&data, other], &on, fixed, &mut follow)?;
+        }
+        if !self.no_checks {
+            // One attack on each victim: the last of them, which has the largest budget.
+            for on in &self.on {
+                let Some(row) = found.rows.iter().rev().find(|row| row.attacked.settings.on == *on) else { continue };
+                let images = (&data.images[..], data.image_shape);
+                for failure in self_checks(&classifiers, engine.as_mut(), images, &row.attacked, &mut follow)? {
+                    bar.say(&format!("Check of {}: {failure}", on.key()));
+                }
+            }
+        }
+        drop(follow);
+        drop(bar);
+        let text = match () {
+            () if self.json && self.out.is_none() => return print_json(&found.to_json(&classifiers)),
+            () if self.json => format!("{:#}\n", found.to_json(&classifiers)),
+            () if self.csv => found.to_csv(&classifiers),
+            () if self.latex => found.to_latex(),
+            () => found.to_text(),
+        };
+        match &self.out {
+            Some(out) => files::write_atomically(out, text.as_bytes()),
+            None => print(text.trim_end()),
+        }
+    }
+
+    /// The images to attack.
+    fn images(&self) -> Result<Dataset> {
+        let mut data = self.data.load(&self.dataset, Split::Test)?;
+        if let Some(name) = &self.class {
+            let class = data.classes.iter().position(|class| class == name).ok_or_else(|| {
+                let mend = format!("choose one of {}", data.classes.join(", "));
+                Error::setting("--class", format!("'{name}' is no class of {}", data.name), mend)
+            })?;
+            let of_class: Vec<usize> = (0..data.len()).filter(|&image| usize::from(data.labels[image]) == class).collect();
+            if of_class.is_empty() {
+                let problem = format!("{} has no image of the class '{name}'", data.name);
+                return Err(Error::setting("--class", problem, "choose another class"));
+            }
+            data = data.subset(&of_class);
+        }
+        let wanted = self.images.unwrap_or(IMAGES.min(data.len()));
+        first_images(data, Some(wanted))
+    }
+}

@@ -1,0 +1,138 @@
+//! `epistemap garbage`: images of nothing that the models are sure of, sought by gradient.
+
+use super::progress::Bar;
+use super::shared::{MemberChoice, ModelOptions, Seed, chosen_members, members, pair, print, print_json};
+use crate::autodiff::encode;
+use crate::data::{Dataset, npy, read_image};
+use crate::error::{Error, Result};
+use crate::jobs::{Garbage as Found, ModelSet, SearchSettings, search_garbage};
+use crate::latent::Surroundings;
+use clap::Args;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// `epistemap garbage`.
+#[derive(Debug, Args)]
+pub struct Garbage {
+    #[command(flatten)]
+    models: ModelOptions,
+    /// Seek the garbage nearest to this latent point.
+    #[arg(long, value_name = "Z1,Z2", value_parser = pair::<f64>, allow_hyphen_values = true)]
+    near: Option<[f64; 2]>,
+    /// Seek the garbage nearest to this image (PNG or JPEG).
+    #[arg(long, value_name = "FILE", conflicts_with = "near")]
+    image: Option<PathBuf>,
+    /// Confident is a mean probability of at least this.
+    #[arg(long, value_name = "P", default_value_t = SearchSettings::default().confidence, allow_hyphen_values = true)]
+    confidence: f64,
+    /// Without data is where the density of training encodings is at most that which this share of them exceed.
+    #[arg(long, value_name = "SHARE", default_value_t = SearchSettings::default().covered, allow_hyphen_values = true)]
+    covered: f64,
+    /// Random places that are climbed from.
+    #[arg(long, value_name = "N", default_value_t = SearchSettings::default().starts)]
+    starts: usize,
+    /// Steps of each climb.
+    #[arg(long, value_name = "N", default_value_t = SearchSettings::default().steps)]
+    steps: u32,
+    /// The first and the last latent coordinate, of both axes.
+    #[arg(long, value_name = "MIN,MAX", value_parser = pair::<f64>, default_value = "-10,10", allow_hyphen_values = true)]
+    extent: [f64; 2],
+    /// Dropout draws per member, T: so many are climbed on, and so many others measure.
+    #[arg(long, value_name = "T", default_value_t = SearchSettings::default().samples)]
+    samples: u32,
+    /// How many members, or which: a count, or their numbers with commas [default: all].
+    #[arg(long, value_name = "E|N,N,…", value_parser = members)]
+    members: Option<MemberChoice>,
+    #[command(flatten)]
+    seed: Seed,
+    /// Also write the images: an npy file [N, C, H, W] of f32.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Print JSON rather than a table.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Garbage {
+    /// Runs the verb.
+    ///
+    /// # Errors
+    /// When an option makes no sense, a file is missing or damaged, the models have no encodings, or nothing was found to write.
+    pub fn run(self) -> Result<()> {
+        let (set, mut engine) = self.models.open()?;
+        let wanted = chosen_members(self.members.as_ref(), set.ensemble().members().len())?;
+        let near = match &self.image {
+            None => self.near,
+            Some(path) => Some(encoding(&set, path)?),
+        };
+        let settings = SearchSettings {
+            members: set.members(wanted.as_deref())?,
+            samples: self.samples,
+            seed: self.seed.seed,
+            confidence: self.confidence,
+            covered: self.covered,
+            starts: self.starts,
+            steps: self.steps,
+            extent: self.extent,
+            near,
+        };
+        let surroundings = Surroundings::new(&set.encodings()?.train);
+        let bar = Bar::new(u64::from(self.steps), "steps");
+        let found = search_garbage(&set, engine.as_mut(), &surroundings, &settings, &mut bar.follow())?;
+        drop(bar);
+        if let Some(out) = &self.out {
+            let shape = set.vae.image_shape();
+            let images: Vec<f32> = found.iter().flat_map(|garbage| garbage.image.iter().copied()).collect();
+            npy::write_images(out, [shape[0], shape[1], shape[2]], &images)?;
+        }
+        if self.json { print_json(&report(&set, &settings, &found)) } else { print(&table(&set, near, &found)) }
+    }
+}
+
+/// Where an image lies on the plane.
+fn encoding(set: &ModelSet, path: &std::path::Path) -> Result<[f64; 2]> {
+    let shape = set.vae.image_shape();
+    let shape = [shape[0], shape[1], shape[2]];
+    let pixels = read_image(path, shape)?.image;
+    let one = Dataset::new("the image", shape, pixels, vec![0], set.ensemble().classes().to_vec())?;
+    match encode(&set.vae, &one)?[..] {
+        [z1, z2] => Ok([z1.into(), z2.into()]),
+        _ => Err(Error::file(&set.origin, "its VAE has no plane", "choose a VAE with two latent dimensions")),
+    }
+}
+
+fn report(set: &ModelSet, settings: &SearchSettings, found: &[Found]) -> Value {
+    let classes = set.ensemble().classes();
+    let garbage = found.iter().map(|garbage| {
+        let measures: serde_json::Map<String, Value> =
+            garbage.measures.iter().map(|(measure, value)| (measure.key().to_owned(), json!(value))).collect();
+        json!({
+            "z": garbage.z,
+            "class": classes[garbage.class],
+            "confidence": garbage.confidence,
+            "distance_to_data": garbage.distance,
+            "measures": measures,
+        })
+    });
+    json!({ "settings": settings, "garbage": garbage.collect::<Vec<Value>>() })
+}
+
+fn table(set: &ModelSet, near: Option<[f64; 2]>, found: &[Found]) -> String {
+    let mut lines = vec![match near {
+        Some([z1, z2]) => format!("Garbage nearest to {z1:.3},{z2:.3}: {}", if found.is_empty() { "none" } else { "found" }),
+        None => format!("{} pieces of garbage", found.len()),
+    }];
+    for garbage in found {
+        let information = garbage.measures.iter().find(|(of, _)| of.key() == "mutual_information").map_or(f64::NAN, |(_, value)| *value);
+        let from = near.map_or_else(String::new, |z| format!(", {:.3} away", (garbage.z[0] - z[0]).hypot(garbage.z[1] - z[1])));
+        lines.push(format!(
+            "'{}' with {:.4}, mutual information {information:.5} nats, at {:.3},{:.3}, {:.3} from data{from}",
+            set.ensemble().classes()[garbage.class],
+            garbage.confidence,
+            garbage.z[0],
+            garbage.z[1],
+            garbage.distance
+        ));
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,387 @@
+//! The device: an adapter of its own, apart from the window's, with the kernels' pipelines. It is shared by all engines of the process.
+
+use super::kernel::{Access, Kernel, Precision, Tile};
+use crate::error::{Error, Result};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+use wgpu::{
+    Adapter, Backends, BindGroupLayout, BindGroupLayoutDescriptor, BindGroupLayoutEntry, BindingType, Buffer, BufferBindingType,
+    BufferDescriptor, BufferUsages, ComputePipeline, ComputePipelineDescriptor, CooperativeMatrixProperties, CooperativeScalarType,
+    DeviceDescriptor, DeviceType, ErrorFilter, ExperimentalFeatures, Features, Instance, InstanceDescriptor, Limits,
+    PipelineLayoutDescriptor, PollError, PollType, Queue, ShaderModuleDescriptor, ShaderRuntimeChecks, ShaderSource, ShaderStages,
+    SubmissionIndex,
+};
+
+/// The variable that names the adapter to take, by a part of its name.
+pub const VARIABLE: &str = "EPISTEMAP_ADAPTER";
+/// A device that has not finished a submission after so long hangs.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// Parameters lie this far apart: no adapter asks for more.
+pub const PARAMETERS_STRIDE: u32 = 256;
+/// Storage buffers that the largest kernel binds.
+const MOST_BINDINGS: u32 = 8;
+
+/// A device with its pipelines.
+pub struct Device {
+    /// What the adapter is called.
+    pub name: String,
+    /// What kind of adapter it is.
+    pub kind: DeviceType,
+    pub raw: wgpu::Device,
+    pub queue: Queue,
+    pub limits: Limits,
+    pub features: Features,
+    pub tile: Tile,
+    pipelines: Mutex<HashMap<Kernel, Arc<Pipeline>>>,
+    /// What the device said when it was lost.
+    lost: Arc<OnceLock<String>>,
+    /// What it said when something failed outside of a call.
+    failure: Arc<OnceLock<String>>,
+}
+
+/// A kernel, compiled.
+pub struct Pipeline {
+    pub pipeline: ComputePipeline,
+    pub layout: BindGroupLayout,
+}
+
+/// Why a buffer could not be had.
+pub enum NoBuffer {
+    /// Less would do.
+    OutOfMemory,
+    Failed(Error),
+}
+
+/// An adapter as a person chooses it.
+#[derive(Clone, Debug)]
+pub struct AdapterReport {
+    /// Its name, driver and interface.
+    pub name: String,
+    /// Whether a graphics processor is behind it.
+    pub hardware: bool,
+    /// Its limits and what it offers, a line each.
+    pub lines: Vec<String>,
+    /// Why the engine cannot use it.
+    pub problem: Option<String>,
+}
+
+/// The adapters of this machine, the best first. GL is asked only where nothing else is there.
+fn adapters() -> Vec<Adapter> {
+    let of = |backends| {
+        let mut descriptor = InstanceDescriptor::new_without_display_handle_from_env();
+        descriptor.backends &= backends;
+        pollster::block_on(Instance::new(descriptor).enumerate_adapters(backends))
+    };
+    let mut adapters = of(Backends::PRIMARY);
+    if adapters.is_empty() {
+        adapters = of(Backends::SECONDARY);
+    }
+    let rank = |adapter: &Adapter| match adapter.get_info().device_type {
+        DeviceType::DiscreteGpu => 0,
+        DeviceType::IntegratedGpu => 1,
+        DeviceType::VirtualGpu => 2,
+        DeviceType::Other => 3,
+        DeviceType::Cpu => 4,
+    };
+    adapters.sort_by_key(rank);
+    adapters
+}
+
+/// Why the engine cannot compute on an adapter of these limits.
+fn problem(limits: &Limits, tile: Tile) -> Option<String> {
+    let threads = tile.rows * tile.columns;
+    if limits.max_compute_invocations_per_workgroup < threads.max(super::kernel::THREADS) {
+        return Some("it has no compute shaders, or too small ones".to_owned());
+    }
+    if limits.max_storage_buffers_per_shader_stage < MOST_BINDINGS {
+        let most = limits.max_storage_buffers_per_shader_stage;
+        return Some(format!("a shader of it takes {most} storage buffers, but {MOST_BINDINGS} are needed"));
+    }
+    let memory = 4 * 4 * tile.depth * (tile.outputs() / 4 + tile.quads());
+    (limits.max_compute_workgroup_storage_size < memory)
+        .then(|| format!("it has {} bytes of workgroup memory, but {memory} are needed", limits.max_compute_workgroup_storage_size))
+}
+
+/// What is there to compute on.
+pub fn reports() -> Vec<AdapterReport> {
+    let report = |adapter: Adapter| {
+        let (info, limits, features) = (adapter.get_info(), adapter.limits(), adapter.features());
+        let has = |feature| if features.contains(feature) { "yes" } else { "no" };
+        let mib = |bytes: u64| bytes >> 20;
+        AdapterReport {
+            name: format!("{} ({:?}, {} {})", info.name, info.backend, info.driver, info.driver_info),
+            hardware: info.device_type != DeviceType::Cpu,
+            lines: vec![
+                format!("kind: {:?}", info.device_type),
+                format!("buffers: {} MiB, bound: {} MiB", mib(limits.max_buffer_size), mib(limits.max_storage_buffer_binding_size)),
+                format!(
+                    "workgroups: {} threads, {} KiB, {} a dimension; subgroups: {} to {} threads",
+                    limits.max_compute_invocations_per_workgroup,
+                    limits.max_compute_workgroup_storage_size >> 10,
+                    limits.max_compute_workgroups_per_dimension,
+                    info.subgroup_min_size,
+                    info.subgroup_max_size,
+                ),
+                format!(
+                    "16-bit floats: {}; cooperative matrices: {}; timestamps: {}",
+                    has(Features::SHADER_F16),
+                    if has_matrix_units(&adapter) { "yes" } else { "no" },
+                    has(Features::TIMESTAMP_QUERY),
+                ),
+            ],
+            problem: problem(&limits, Tile::of(info.device_type)),
+        }
+    };
+    adapters().into_iter().map(report).collect()
+}
+
+/// The device that engines share; a lost one is replaced by the next that asks.
+static SHARED: Mutex<Option<Arc<Device>>> = Mutex::new(None);
+
+impl Device {
+    /// The device of this process.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn shared() -> Result<Arc<Self>> {
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(device) = shared.as_ref().filter(|device| device.check().is_ok()) {
+            return Ok(Arc::clone(device));
+        }
+        let device = Arc::new(Self::open()?);
+        *shared = Some(Arc::clone(&device));
+        Ok(device)
+    }
+
+    /// Opens a device on the best adapter, or on that which the environment names.
+    ///
+    /// # Errors
+    /// When there is no adapter that can compute, or it gives no device.
+    pub fn open() -> Result<Self> {
+        let wanted = std::env::var(VARIABLE).unwrap_or_default().to_lowercase();
+        let all = adapters();
+        if all.is_empty() {
+            return Err(Error::Engine("no graphics adapter was found; install its driver (on Linux: Vulkan)".to_owned()));
+        }
+        let mut problems = Vec::new();
+        for adapter in all.into_iter().filter(|adapter| adapter.get_info().name.to_lowercase().contains(&wanted)) {
+            let info = adapter.get_info();
+            match problem(&adapter.limits(), Tile::of(info.device_type)) {
+                None => return Self::of(&adapter),
+                Some(problem) => problems.push(format!("{}: {problem}", info.name)),
+            }
+        }
+        Err(Error::Engine(if problems.is_empty() {
+            format!("no graphics adapter has '{wanted}' in its name; `epistemap devices` names them, {VARIABLE} chooses")
+        } else {
+            format!("no graphics adapter can be used ({})", problems.join("; "))
+        }))
+    }
+
+    fn of(adapter: &Adapter) -> Result<Self> {
+        let info = adapter.get_info();
+        let mut features = adapter.features() & (Features::SHADER_F16 | Features::TIMESTAMP_QUERY);
+        let mut experimental_features = ExperimentalFeatures::disabled();
+        if has_matrix_units(adapter) {
+            features |= Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
+            experimental_features = experimental();
+        }
+        let limits = adapter.limits();
+        let descriptor = DeviceDescriptor {
+            label: Some("epistemap engine"),
+            required_features: features,
+            required_limits: limits.clone(),
+            experimental_features,
+            ..DeviceDescriptor::default()
+        };
+        let refused = |error| Error::Engine(format!("the graphics adapter {} gives no device: {error}", info.name));
+        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).map_err(refused)?;
+        let (lost, failure) = (Arc::new(OnceLock::new()), Arc::new(OnceLock::new()));
+        let (of_loss, uncaptured) = (Arc::clone(&lost), Arc::clone(&failure));
+        device.set_device_lost_callback(move |_, text| {
+            let _ = of_loss.set(one_line(&text));
+        });
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            let _ = uncaptured.set(one_line(&error.to_string()));
+        }));
+        let (tile, pipelines) = (Tile::of(info.device_type), Mutex::default());
+        Ok(Self { name: info.name, kind: info.device_type, raw: device, queue, limits, features, tile, pipelines, lost, failure })
+    }
+
+    /// Whether the adapter has what a precision needs.
+    pub fn has(&self, precision: Precision) -> bool {
+        self.features.contains(match precision {
+            Precision::Single => Features::empty(),
+            Precision::Half => Features::SHADER_F16,
+            Precision::Matrix => Features::SHADER_F16 | Features::EXPERIMENTAL_COOPERATIVE_MATRIX,
+        })
+    }
+
+    /// An error that names the adapter. On a lost device anything may be the first to fail; that it is lost comes out when its work ends.
+    pub fn error(&self, what: impl std::fmt::Display) -> Error {
+        let polled = self.raw.poll(PollType::Wait { submission_index: None, timeout: Some(Duration::from_secs(1)) });
+        if let Some(text) = self.lost.get() {
+            return Error::Engine(format!("the graphics adapter {} failed: the device is lost ({text})", self.name));
+        }
+        let what = if polled.is_err() { format!("{what}, and it does not answer") } else { what.to_string() };
+        Error::Engine(format!("the graphics adapter {} failed: {what}", self.name))
+    }
+
+    /// Whether the device still works.
+    ///
+    /// # Errors
+    /// When it is lost, or something failed outside of a call.
+    pub fn check(&self) -> Result<()> {
+        self.failure.get().or(self.lost.get()).map_or(Ok(()), |text| Err(self.error(text)))
+    }
+
+    /// A kernel's pipeline, compiled when it is first asked for.
+    ///
+    /// # Errors
+    /// When the driver rejects the shader.
+    pub fn pipeline(&self, kernel: Kernel) -> Result<Arc<Pipeline>> {
+        let mut pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pipeline) = pipelines.get(&kernel) {
+            return Ok(Arc::clone(pipeline));
+        }
+        let scope = self.raw.push_error_scope(ErrorFilter::Validation);
+        let internal = self.raw.push_error_scope(ErrorFilter::Internal);
+        let pipeline = Arc::new(self.compile(kernel));
+        let problems = [pollster::block_on(internal.pop()), pollster::block_on(scope.pop())];
+        if let Some(problem) = problems.into_iter().flatten().next() {
+            return Err(self.error(format!("it rejects the shader '{}': {}", kernel.name(), one_line(&problem.to_string()))));
+        }
+        pipelines.insert(kernel, Arc::clone(&pipeline));
+        Ok(pipeline)
+    }
+
+    fn compile(&self, kernel: Kernel) -> Pipeline {
+        let source = ShaderModuleDescriptor { label: Some(kernel.name()), source: ShaderSource::Wgsl(kernel.source(self.tile).into()) };
+        let module = trusted_module(&self.raw, source);
+        let storage = |(number, access): (usize, &Access)| {
+            entry(1 + number as u32, BufferBindingType::Storage { read_only: *access == Access::Read }, false)
+        };
+        let mut entries = vec![entry(0, BufferBindingType::Uniform, true)];
+        entries.extend(kernel.bindings().iter().enumerate().map(storage));
+        let layout = self.raw.create_bind_group_layout(&BindGroupLayoutDescriptor { label: Some(kernel.name()), entries: &entries });
+        let of_pipeline = self.raw.create_pipeline_layout(&PipelineLayoutDescriptor {
+            label: Some(kernel.name()),
+            bind_group_layouts: &[Some(&layout)],
+            immediate_size: 0,
+        });
+        let pipeline = self.raw.create_compute_pipeline(&ComputePipelineDescriptor {
+            label: Some(kernel.name()),
+            layout: Some(&of_pipeline),
+            module: &module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions { zero_initialize_workgroup_memory: false, ..Default::default() },
+            cache: None,
+        });
+        Pipeline { pipeline, layout }
+    }
+
+    /// The most bytes of a buffer that kernels can take.
+    pub fn most_bytes(&self) -> u64 {
+        self.limits.max_buffer_size.min(self.limits.max_storage_buffer_binding_size)
+    }
+
+    /// A new buffer of at least so many bytes.
+    ///
+    /// # Errors
+    /// When there is no memory for it, or the adapter has no buffers of that size.
+    pub fn buffer(&self, label: &str, bytes: u64, usage: BufferUsages) -> std::result::Result<Buffer, NoBuffer> {
+        let size = bytes.max(16).next_multiple_of(16);
+        if size > self.most_bytes() {
+            return Err(NoBuffer::OutOfMemory);
+        }
+        let scope = self.raw.push_error_scope(ErrorFilter::OutOfMemory);
+        let buffer = self.raw.create_buffer(&BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false });
+        if pollster::block_on(scope.pop()).is_some() {
+            return Err(NoBuffer::OutOfMemory);
+        }
+        self.check().map_err(NoBuffer::Failed)?;
+        Ok(buffer)
+    }
+
+    /// A buffer with the given contents, for kernels to read.
+    ///
+    /// # Errors
+    /// When there is no memory for it, or the adapter has no buffers of that size.
+    pub fn upload<T: bytemuck::NoUninit>(&self, label: &str, values: &[T]) -> Result<Buffer> {
+        let bytes: &[u8] = bytemuck::cast_slice(values);
+        let buffer =
+            self.buffer(label, bytes.len() as u64, BufferUsages::STORAGE | BufferUsages::COPY_DST).map_err(|problem| match problem {
+                NoBuffer::Failed(error) => error,
+                NoBuffer::OutOfMemory => self.error(format!("it has no room for the {} MB of {label}", bytes.len() / 1_000_000)),
+            })?;
+        self.queue.write_buffer(&buffer, 0, bytes);
+        Ok(buffer)
+    }
+
+    /// As an error that ends the work.
+    pub fn no_room(&self, problem: NoBuffer) -> Error {
+        match problem {
+            NoBuffer::Failed(error) => error,
+            NoBuffer::OutOfMemory => self.error("its memory is full"),
+        }
+    }
+
+    /// Waits until a submission is done.
+    ///
+    /// # Errors
+    /// When the device is lost or hangs.
+    pub fn wait(&self, submission: SubmissionIndex) -> Result<()> {
+        let wait = PollType::Wait { submission_index: Some(submission), timeout: Some(PATIENCE) };
+        let answered = self.raw.poll(wait);
+        self.check()?;
+        answered.map(|_| ()).map_err(|error| match error {
+            PollError::Timeout => self.error("it has not finished a piece of work for a minute"),
+            PollError::WrongSubmissionIndex(..) => self.error("the device is lost"),
+        })
+    }
+}
+
+fn entry(binding: u32, ty: BufferBindingType, has_dynamic_offset: bool) -> BindGroupLayoutEntry {
+    BindGroupLayoutEntry {
+        binding,
+        visibility: ShaderStages::COMPUTE,
+        ty: BindingType::Buffer { ty, has_dynamic_offset, min_binding_size: None },
+        count: None,
+    }
+}
+
+/// A module without counters in its loops: they keep drivers from unrolling, and so the sums of the product out of registers.
+#[allow(unsafe_code, reason = "wgpu has no safe way to leave the counters out")]
+fn trusted_module(device: &wgpu::Device, source: ShaderModuleDescriptor<'_>) -> wgpu::ShaderModule {
+    let mut checks = ShaderRuntimeChecks::checked();
+    checks.force_loop_bounding = false;
+    // SAFETY: the shaders are this program's own, and every loop in them counts up to a bound that it does not change. Bounds of
+    // buffers stay checked.
+    unsafe { device.create_shader_module_trusted(source, checks) }
+}
+
+/// Whether the adapter multiplies matrices of 16 × 16 halves, and adds up in single precision, by subgroups of 32 threads.
+fn has_matrix_units(adapter: &Adapter) -> bool {
+    let info = adapter.get_info();
+    let fitting = |matrix: &CooperativeMatrixProperties| {
+        [matrix.m_size, matrix.n_size, matrix.k_size] == [16; 3]
+            && [matrix.ab_type, matrix.cr_type] == [CooperativeScalarType::F16, CooperativeScalarType::F32]
+    };
+    let needed = Features::EXPERIMENTAL_COOPERATIVE_MATRIX | Features::SHADER_F16;
+    adapter.features().contains(needed)
+        && [info.subgroup_min_size, info.subgroup_max_size] == [32; 2]
+        && adapter.cooperative_matrix_properties().iter().any(fitting)
+}
+
+#[allow(unsafe_code, reason = "wgpu calls its cooperative matrices experimental")]
+fn experimental() -> ExperimentalFeatures {
+    // SAFETY: what may be undefined there is known; the only shader that uses them is valid by naga's rules, and `engine::auto` holds its
+    // answers against the processor's before it is taken.
+    unsafe { ExperimentalFeatures::enabled() }
+}
+
+/// A driver's text, which may have many lines, as a part of a sentence.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").trim_end_matches('.').to_owned()
+}

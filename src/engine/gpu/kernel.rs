@@ -1,0 +1,229 @@
+//! The kernels: their WGSL, the constants and parameters that Rust puts in front of it, and what they bind.
+
+use crate::engine::tail::Activation;
+use half::f16;
+use std::fmt::Write as _;
+use wgpu::DeviceType;
+
+/// Threads of a workgroup of every kernel but the product.
+pub const THREADS: u32 = 128;
+
+/// Parameters of a kernel: one structure in Rust and in WGSL.
+pub trait Parameters {
+    /// The structure's declaration in WGSL.
+    const WGSL: &'static str;
+
+    /// Its fields in order.
+    fn words(&self) -> Vec<u32>;
+}
+
+macro_rules! parameters {
+    ($($(#[$text:meta])* $name:ident { $($field:ident),* $(,)? })*) => { $(
+        $(#[$text])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct $name { $(pub $field: u32),* }
+
+        impl Parameters for $name {
+            const WGSL: &'static str = concat!("struct Parameters {\n", $("    ", stringify!($field), ": u32,\n"),*, "}\n");
+
+            fn words(&self) -> Vec<u32> {
+                vec![$(self.$field),*]
+            }
+        }
+    )* };
+}
+
+parameters! {
+    /// Of `product.wgsl`. `quads`: vec4s of points; `columns`: positions · quads; `x_draw`, `out_draw`: vec4s from one draw to the next;
+    /// `input_stride`, `output_stride`: from one draw's list to the next; `first_group`, `first_draw`: where this part of it begins.
+    ProductParameters {
+        quads, columns, outputs, weight_quads, x_draw, out_draw, input_stride, output_stride, gather_inputs, gather_outputs, subtract,
+        activation, first_group, first_draw,
+    }
+    /// Of `apply.wgsl`.
+    ApplyParameters { count, activation }
+    /// Of `affine.wgsl`. `channel_quads`: vec4s of a channel.
+    AffineParameters { count, channel_quads, channels }
+    /// Of `pad.wgsl`.
+    PadParameters { count, quads, width, height, to_width, to_height, left, top }
+    /// Of `pool.wgsl`. `size`: rows of a channel of the input.
+    PoolParameters { count, quads, size, mean }
+    /// Of `mask.wgsl`. `size`: rows of a unit; `scale`: the bits of 1 / (1 − rate).
+    MaskParameters { count, quads, units, size, x_draw, first_draw, layer, seed, member, threshold, scale, per_point }
+    /// Of `kept.wgsl`. `stride`: from one list to the next; `dropped`: 1 to list the dropped units instead of the kept ones.
+    KeptParameters { units, stride, threshold, dropped, first_draw, layer, seed, member }
+    /// Of `softmax.wgsl`.
+    SoftmaxParameters { count, quads, classes }
+    /// Of `tally.wgsl`.
+    TallyParameters { count, quads, classes }
+    /// Of `peak.wgsl`.
+    PeakParameters { rounds }
+}
+
+/// In what the product multiplies; it always adds up in single precision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// 32 bits.
+    Single,
+    /// 16 bits.
+    Half,
+    /// 16 bits, on matrix units.
+    Matrix,
+}
+
+/// A kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kernel {
+    Product(Precision),
+    Apply,
+    Affine,
+    Pad,
+    Pool,
+    Mask,
+    Kept,
+    Softmax,
+    Tally,
+    Peak,
+}
+
+/// How a kernel uses a binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    Read,
+    Write,
+}
+
+/// The threads of a workgroup of the product, by rows of outputs and columns of points, and how many inputs it takes at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tile {
+    pub rows: u32,
+    pub columns: u32,
+    pub depth: u32,
+}
+
+impl Tile {
+    /// The tile for a kind of adapter. Graphics processors: 64 outputs × 128 points by 128 threads of 8 × 8 sums, in 12 KiB of workgroup
+    /// memory; 64 is what the paper's second convolution makes, and what a draw keeps of its hidden layer. A software adapter has no
+    /// use for many threads: small tiles waste less where points are few.
+    pub fn of(kind: DeviceType) -> Self {
+        match kind {
+            DeviceType::Cpu => Self { rows: 4, columns: 4, depth: 16 },
+            DeviceType::DiscreteGpu | DeviceType::IntegratedGpu | DeviceType::VirtualGpu | DeviceType::Other => {
+                Self { rows: 8, columns: 16, depth: 16 }
+            }
+        }
+    }
+
+    /// Outputs of a workgroup.
+    pub fn outputs(self) -> u32 {
+        8 * self.rows
+    }
+
+    /// Vec4s of columns of a workgroup.
+    pub fn quads(self) -> u32 {
+        2 * self.columns
+    }
+}
+
+impl Kernel {
+    /// Every kernel.
+    #[cfg(test)]
+    pub const ALL: [Self; 12] = [
+        Self::Product(Precision::Single),
+        Self::Product(Precision::Half),
+        Self::Product(Precision::Matrix),
+        Self::Apply,
+        Self::Affine,
+        Self::Pad,
+        Self::Pool,
+        Self::Mask,
+        Self::Kept,
+        Self::Softmax,
+        Self::Tally,
+        Self::Peak,
+    ];
+
+    /// Its name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Product(Precision::Single) => "product",
+            Self::Product(Precision::Half) => "product (f16)",
+            Self::Product(Precision::Matrix) => "product (matrix units)",
+            Self::Apply => "apply",
+            Self::Affine => "affine",
+            Self::Pad => "pad",
+            Self::Pool => "pool",
+            Self::Mask => "mask",
+            Self::Kept => "kept",
+            Self::Softmax => "softmax",
+            Self::Tally => "tally",
+            Self::Peak => "peak",
+        }
+    }
+
+    /// How it uses its storage buffers, which are bound behind the parameters.
+    pub fn bindings(self) -> &'static [Access] {
+        use Access::{Read, Write};
+        match self {
+            Self::Product(_) => &[Read, Read, Read, Read, Read, Read, Read, Write],
+            Self::Affine | Self::Mask => &[Read, Read, Write],
+            Self::Pool | Self::Tally => &[Read, Read, Read, Write],
+            Self::Apply | Self::Pad | Self::Softmax => &[Read, Write],
+            Self::Kept | Self::Peak => &[Write],
+        }
+    }
+
+    /// Its WGSL, complete.
+    pub fn source(self, tile: Tile) -> String {
+        const ACTIVATION: &str = include_str!("../../../shaders/activation.wgsl");
+        const PHILOX: &str = include_str!("../../../shaders/philox.wgsl");
+        const PRODUCT: &str =
+            concat!(include_str!("../../../shaders/activation.wgsl"), include_str!("../../../shaders/product_common.wgsl"));
+        let (parameters, library, body) = match self {
+            Self::Product(Precision::Matrix) => (ProductParameters::WGSL, PRODUCT, include_str!("../../../shaders/product_matrix.wgsl")),
+            Self::Product(_) => (ProductParameters::WGSL, PRODUCT, include_str!("../../../shaders/product.wgsl")),
+            Self::Apply => (ApplyParameters::WGSL, ACTIVATION, include_str!("../../../shaders/apply.wgsl")),
+            Self::Affine => (AffineParameters::WGSL, "", include_str!("../../../shaders/affine.wgsl")),
+            Self::Pad => (PadParameters::WGSL, "", include_str!("../../../shaders/pad.wgsl")),
+            Self::Pool => (PoolParameters::WGSL, "", include_str!("../../../shaders/pool.wgsl")),
+            Self::Mask => (MaskParameters::WGSL, PHILOX, include_str!("../../../shaders/mask.wgsl")),
+            Self::Kept => (KeptParameters::WGSL, PHILOX, include_str!("../../../shaders/kept.wgsl")),
+            Self::Softmax => (SoftmaxParameters::WGSL, "", include_str!("../../../shaders/softmax.wgsl")),
+            Self::Tally => (TallyParameters::WGSL, "", include_str!("../../../shaders/tally.wgsl")),
+            Self::Peak => (PeakParameters::WGSL, "", include_str!("../../../shaders/peak.wgsl")),
+        };
+        let mut source = String::new();
+        if let Self::Product(precision) = self {
+            let (enable, element) = match precision {
+                Precision::Single => ("", "f32"),
+                Precision::Half => ("enable f16;\n", "f16"),
+                Precision::Matrix => ("enable f16;\nenable wgpu_cooperative_matrix;\n", "f16"),
+            };
+            let half = precision != Precision::Single;
+            // Matrix units are on graphics processors only, whatever the adapter at hand.
+            let tile = if precision == Precision::Matrix { Tile::of(DeviceType::DiscreteGpu) } else { tile };
+            let Tile { rows, columns, depth } = tile;
+            let _ = write!(
+                source,
+                "{enable}alias Element = {element};\nconst HALF: bool = {half};\nconst LARGEST: f32 = {};\nconst THREAD_ROWS: u32 = {rows}u;\n\
+                 const THREAD_COLUMNS: u32 = {columns}u;\nconst DEPTH: u32 = {depth}u;\n",
+                f16::MAX
+            );
+        } else {
+            let _ = writeln!(source, "const THREADS: u32 = {THREADS}u;");
+        }
+        for activation in Activation::ALL {
+            let _ = writeln!(source, "const {}: u32 = {}u;", format!("{activation:?}").to_uppercase(), activation.code());
+        }
+        source + parameters + library + body
+    }
+}
+
+impl Activation {
+    const ALL: [Self; 5] = [Self::Relu, Self::Elu, Self::Tanh, Self::Sigmoid, Self::Softplus];
+
+    /// Its number in the shaders; 0 is no function.
+    pub fn code(self) -> u32 {
+        1 + self as u32
+    }
+}

@@ -1,0 +1,453 @@
+use super::device::Device;
+use super::kernel::{
+    Access, AffineParameters, ApplyParameters, KeptParameters, Kernel, MaskParameters, PadParameters, PeakParameters, PoolParameters,
+    Precision, ProductParameters, SoftmaxParameters, THREADS, TallyParameters, Tile,
+};
+use super::network::Product;
+use super::recorder::{ProductBuffers, Recorder, Slot, Slots, read};
+use super::twins::{self, Quad};
+use super::{Engine as _, Gpu};
+use crate::engine::faulty::small_models;
+use crate::engine::tail::places;
+use crate::engine::{Block, Draws, Input, Masks, cpu, takeover};
+use crate::random::{Purpose, Stream, drop_threshold, keep_mask};
+use crate::uncertainty::StatisticsGrid;
+use std::sync::Arc;
+use wgpu::{Buffer, BufferUsages, DeviceType};
+
+/// What validation says of a WGSL text, and its bindings: number and access, uniform as `None`.
+fn validate(source: &str) -> Result<Vec<(u32, Option<Access>)>, String> {
+    let module = naga::front::wgsl::parse_str(source).map_err(|error| error.emit_to_string(source))?;
+    let flags = naga::valid::ValidationFlags::all();
+    let capabilities = naga::valid::Capabilities::SHADER_FLOAT16 | naga::valid::Capabilities::COOPERATIVE_MATRIX;
+    naga::valid::Validator::new(flags, capabilities).validate(&module).map_err(|error| error.emit_to_string(source))?;
+    let mut bindings: Vec<_> = module
+        .global_variables
+        .iter()
+        .filter_map(|(_, variable)| {
+            let access = match variable.space {
+                naga::AddressSpace::Storage { access } if access.contains(naga::StorageAccess::STORE) => Some(Access::Write),
+                naga::AddressSpace::Storage { .. } => Some(Access::Read),
+                _ => None,
+            };
+            variable.binding.map(|binding| (binding.binding, access))
+        })
+        .collect();
+    bindings.sort_by_key(|(number, _)| *number);
+    Ok(bindings)
+}
+
+#[test]
+fn every_kernel_is_valid_for_every_kind_of_adapter() {
+    for kernel in Kernel::ALL {
+        for kind in [DeviceType::Cpu, DeviceType::DiscreteGpu] {
+            let bindings = validate(&kernel.source(Tile::of(kind))).unwrap_or_else(|text| panic!("{}: {text}", kernel.name()));
+            let storage = kernel.bindings().iter().enumerate().map(|(number, access)| (1 + number as u32, Some(*access)));
+            let declared: Vec<_> = std::iter::once((0, None)).chain(storage).collect();
+            assert_eq!(bindings, declared, "{}: Rust binds something else than the shader declares", kernel.name());
+        }
+    }
+    let broken = Kernel::Apply.source(Tile::of(DeviceType::Cpu)).replace("parameters.count", "parameters.other");
+    assert!(validate(&broken).is_err(), "a broken shader is noticed");
+}
+
+/// Runs what `record` records, and reads the first values of `out`.
+fn run<T: bytemuck::Pod>(device: &Device, out: &Buffer, values: usize, record: impl FnOnce(&mut Recorder<'_>)) -> Vec<T> {
+    let mut recorder = Recorder::new(device, 1e6);
+    record(&mut recorder);
+    let mut slots = Slots::default();
+    let bytes = (values * size_of::<T>()) as u64;
+    let staging = slots.take(device, Slot::Staging(0), bytes).ok().unwrap();
+    let submission = recorder.submit(&mut slots, Some((out, &staging, bytes)), None).ok().unwrap();
+    read(device, &staging, bytes, submission).unwrap()
+}
+
+fn upload<T: bytemuck::NoUninit>(device: &Device, values: &[T]) -> Buffer {
+    device.upload("test", values).unwrap()
+}
+
+fn out<T>(device: &Device, values: usize) -> Buffer {
+    let usage = BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST;
+    device.buffer("out", (values * size_of::<T>()) as u64, usage).ok().unwrap()
+}
+
+fn quads(seed: u32, count: usize) -> Vec<Quad> {
+    let stream = Stream::new(seed, Purpose::Choice);
+    (0..count).map(|at| std::array::from_fn(|lane| stream.normal([0; 3], (4 * at + lane) as u32) as f32)).collect()
+}
+
+/// Holds a kernel to its twin, and to failing another twin.
+fn alike(what: &str, got: &[Quad], expected: &[Quad], other: &[Quad], tolerance: f32) {
+    assert_eq!(got.len(), expected.len());
+    let close = |expected: &[Quad]| {
+        let mut pairs = got.as_flattened().iter().zip(expected.as_flattened());
+        pairs.all(|(a, b)| (a - b).abs() <= tolerance * b.abs().max(1.0))
+    };
+    let worst = got.as_flattened().iter().zip(expected.as_flattened()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(close(expected), "{what}: differs by {worst}");
+    assert!(!close(other), "{what}: another twin passes");
+}
+
+fn device() -> Option<Arc<Device>> {
+    let required = std::env::var_os("EPISTEMAP_REQUIRE_GPU").is_some_and(|value| value == "1");
+    match Device::shared() {
+        Ok(device) => Some(device),
+        Err(error) if required => panic!("EPISTEMAP_REQUIRE_GPU is set: {error}"),
+        Err(_) => None,
+    }
+}
+
+#[test]
+fn elementwise_kernels_are_their_twins() {
+    let Some(device) = device() else { return };
+    let mut x = quads(1, 6 * 35);
+    (x[0], x[1]) = ([-100.0, 100.0, -20.0, 20.0], [0.0, -0.0, 1e-4, -1e-4]);
+    let (count, mut expected, mut other) = (x.len() as u32, x.clone(), x.clone());
+    let on_device = upload(&device, &x);
+    let result = out::<Quad>(&device, x.len());
+    for activation in 0..=5 {
+        let parameters = ApplyParameters { count, activation };
+        twins::apply(parameters, &x, &mut expected);
+        twins::apply(ApplyParameters { activation: (activation + 1) % 6, ..parameters }, &x, &mut other);
+        let got = run(&device, &result, x.len(), |recorder| recorder.each(Kernel::Apply, &parameters, &[&on_device, &result], count));
+        alike(&format!("apply {activation}"), &got, &expected, &other, 1e-6);
+    }
+
+    let parameters = AffineParameters { count, channel_quads: 7 * 5, channels: 3 };
+    let coefficients = [[2.0f32, 0.5], [-1.0, 3.0], [0.25, -1.0]];
+    twins::affine(&parameters, &coefficients, &x, &mut expected);
+    twins::affine(&AffineParameters { channels: 2, ..parameters }, &coefficients, &x, &mut other);
+    let table = upload(&device, &coefficients);
+    let got = run(&device, &result, x.len(), |recorder| recorder.each(Kernel::Affine, &parameters, &[&table, &on_device, &result], count));
+    alike("affine", &got, &expected, &other, 1e-6);
+}
+
+#[test]
+fn pad_and_pool_are_their_twins() {
+    let Some(device) = device() else { return };
+    // Two channels of 5 × 7, three vec4s of points.
+    let x = quads(2, 2 * 5 * 7 * 3);
+    let on_device = upload(&device, &x);
+    let count = 2 * 8 * 9 * 3;
+    let parameters = PadParameters { count, quads: 3, width: 7, height: 5, to_width: 9, to_height: 8, left: 1, top: 2 };
+    let mut expected = vec![[0.0; 4]; count as usize];
+    let mut other = expected.clone();
+    twins::pad(&parameters, &x, &mut expected);
+    twins::pad(&PadParameters { left: 2, top: 1, ..parameters }, &x, &mut other);
+    let result = out::<Quad>(&device, count as usize);
+    let got = run(&device, &result, count as usize, |recorder| recorder.each(Kernel::Pad, &parameters, &[&on_device, &result], count));
+    alike("pad", &got, &expected, &other, 0.0);
+
+    let window: Vec<u32> = [6].into_iter().chain(places([2, 3], [1, 1], 7)).collect();
+    let positions: Vec<u32> = [6].into_iter().chain(places([3, 2], [1, 4], 7)).collect();
+    let tables = [upload(&device, &window), upload(&device, &positions)];
+    let count = 2 * 6 * 3;
+    expected.truncate(count as usize);
+    other.truncate(count as usize);
+    for mean in [0, 1] {
+        let parameters = PoolParameters { count, quads: 3, size: 35, mean };
+        twins::pool(&parameters, &window, &positions, &x, &mut expected);
+        twins::pool(&PoolParameters { mean: 1 - mean, ..parameters }, &window, &positions, &x, &mut other);
+        let got = run(&device, &result, count as usize, |recorder| {
+            recorder.each(Kernel::Pool, &parameters, &[&tables[0], &tables[1], &on_device, &result], count);
+        });
+        alike("pool", &got, &expected, &other, 1e-6);
+    }
+}
+
+#[test]
+fn masks_are_their_twin() {
+    let Some(device) = device() else { return };
+    let numbers = [[5, 4, 70_000, 0], [1, 2, 3, 9]];
+    for (units, size, own, per_point) in [(11, 1, 0, 1), (5, 6, 1, 0), (4, 3, 1, 1)] {
+        let rows = units * size;
+        let x = quads(3, (3 * rows * 2) as usize);
+        let count = 3 * u32::div_ceil(units, 4) * 2;
+        let parameters = MaskParameters {
+            count,
+            quads: 2,
+            units,
+            size,
+            x_draw: own * rows * 2,
+            first_draw: 7,
+            layer: 3,
+            seed: 11,
+            member: 2,
+            threshold: drop_threshold(0.4),
+            scale: (1.0f32 / 0.6).to_bits(),
+            per_point,
+        };
+        let mut expected = vec![[0.0; 4]; (3 * rows * 2) as usize];
+        let mut other = expected.clone();
+        twins::mask(&parameters, &numbers, &x, &mut expected);
+        twins::mask(&MaskParameters { per_point: 1 - per_point, ..parameters }, &numbers, &x, &mut other);
+        let (numbers, x) = (upload(&device, &numbers), upload(&device, &x));
+        let result = out::<Quad>(&device, expected.len());
+        let record = |recorder: &mut Recorder<'_>| recorder.each(Kernel::Mask, &parameters, &[&numbers, &x, &result], count);
+        alike("mask", &run(&device, &result, expected.len(), record), &expected, &other, 1e-6);
+    }
+}
+
+#[test]
+fn a_million_mask_bits_are_those_of_the_processor() {
+    let Some(device) = device() else { return };
+    let (units, draws) = (9216 + 5, 110);
+    for (rate, dropped) in [(0.25, 1), (0.5, 0), (0.0, 0), (0.0, 1)] {
+        let stride = units + 1;
+        let draws = if rate == 0.25 { draws } else { 3 };
+        let (first_draw, layer, seed, member) = (u32::MAX - 200, 6, 0xdead_beef, 0x7fff_ffff);
+        let parameters = KeptParameters { units, stride, threshold: drop_threshold(rate), dropped, first_draw, layer, seed, member };
+        let length = (draws * stride) as usize;
+        let result = out::<u32>(&device, length);
+        let got: Vec<u32> = run(&device, &result, length, |recorder| recorder.lists(Kernel::Kept, &parameters, &[&result], draws));
+        let mut expected = vec![0; length];
+        twins::kept(&parameters, draws, &mut expected);
+        for draw in 0..draws {
+            let list = |lists: &[u32]| {
+                let list = &lists[(draw * stride) as usize..];
+                list[..=list[0] as usize].to_vec()
+            };
+            assert_eq!(list(&got), list(&expected), "rate {rate}, draw {draw}");
+            let mask = keep_mask(seed, member, first_draw + draw, layer, 0, rate, units as usize);
+            let chosen: Vec<u32> = (0..units).filter(|&unit| mask[unit as usize] != (dropped != 0)).collect();
+            assert_eq!(list(&got)[1..], chosen, "rate {rate}, draw {draw}");
+        }
+    }
+}
+
+/// Rows and columns that fill no tile, two positions, three draws, lists of other lengths.
+#[test]
+fn products_are_their_twin() {
+    let Some(device) = device() else { return };
+    let (inputs, outputs, quads_of_points, draws) = (37u32, 70u32, 9u32, 3u32);
+    let weight_quads = outputs.div_ceil(4);
+    let weights = quads(5, (inputs * weight_quads) as usize);
+    let bias: Vec<f32> = quads(6, 20).as_flattened()[..outputs as usize].to_vec();
+    let sparse = |start: u32, step: u32, most: u32| -> Vec<u32> {
+        let lists = (0..draws).map(|draw| {
+            let list: Vec<u32> = (start..most).step_by((step + draw) as usize).collect();
+            let mut padded = vec![list.len() as u32];
+            padded.extend(list);
+            padded.resize(most as usize + 1, 0);
+            padded
+        });
+        lists.flatten().collect()
+    };
+    let dense: Vec<u32> = std::iter::once(inputs).chain((0..inputs).map(|input| 2 * input)).collect();
+    for (gather_inputs, gather_outputs, subtract, activation) in [(0, 0, 0, 1), (1, 0, 0, 2), (0, 1, 0, 0), (1, 1, 1, 4)] {
+        let (input_list, input_stride) = if gather_inputs == 1 { (sparse(1, 2, inputs), inputs + 1) } else { (dense.clone(), 0) };
+        let (output_list, output_stride) = if gather_outputs == 1 { (sparse(0, 1, outputs), outputs + 1) } else { (vec![2, 0, 1], 0) };
+        let positions = if gather_outputs == 1 { 1 } else { 2 };
+        let rows = 2 * inputs + 1;
+        let parameters = ProductParameters {
+            quads: quads_of_points,
+            columns: positions * quads_of_points,
+            outputs,
+            weight_quads,
+            x_draw: rows * quads_of_points,
+            out_draw: outputs * positions * quads_of_points,
+            input_stride,
+            output_stride,
+            gather_inputs,
+            gather_outputs,
+            subtract,
+            activation,
+            first_group: 0,
+            first_draw: 0,
+        };
+        let x = quads(7, (draws * rows * quads_of_points) as usize);
+        let base = quads(8, (outputs * positions * quads_of_points) as usize);
+        let length = (draws * outputs * positions * quads_of_points) as usize;
+        let twin = |parameters: &ProductParameters| {
+            let mut out = vec![[0.0; 4]; length];
+            twins::product(parameters, draws, &weights, &bias, &input_list, &output_list, &x, &base, &mut out);
+            out
+        };
+        let (expected, other) = (twin(&parameters), twin(&ProductParameters { activation: (activation + 1) % 6, ..parameters }));
+        let product = Product {
+            weights: upload(&device, &weights),
+            bias: upload(&device, &bias),
+            rows: upload(&device, &input_list),
+            positions: upload(&device, &output_list),
+            inputs: inputs as usize,
+            outputs: outputs as usize,
+            places: positions as usize,
+            then: None,
+            exact: false,
+        };
+        let (x, base) = (upload(&device, &x), upload(&device, &base));
+        for (precision, tolerance) in [(Precision::Single, 1e-5), (Precision::Half, 2e-2), (Precision::Matrix, 2e-2)] {
+            if !device.has(precision) {
+                continue;
+            }
+            let out = out::<Quad>(&device, length);
+            device.queue.write_buffer(&out, 0, bytemuck::cast_slice(&vec![[0.0f32; 4]; length]));
+            let buffers = ProductBuffers {
+                product: &product,
+                bias: &product.bias,
+                inputs: &product.rows,
+                outputs: &product.positions,
+                x: &x,
+                base: &base,
+                out: &out,
+            };
+            // So many operations that columns and draws are split over several calls.
+            let got = run(&device, &out, length, |recorder| recorder.product(Kernel::Product(precision), parameters, &buffers, draws, 4e6));
+            alike(&format!("product {gather_inputs}{gather_outputs}{subtract}, {precision:?}"), &got, &expected, &other, tolerance);
+        }
+    }
+}
+
+#[test]
+fn softmax_and_tally_are_their_twins() {
+    let Some(device) = device() else { return };
+    let (points, draws, classes) = (3u32, 7u32, 5u32);
+    let mut logits = quads(9, (points * draws * classes) as usize);
+    logits.iter_mut().take(40).flatten().for_each(|logit| *logit *= 30.0);
+    let length = (4 * draws * points) as usize;
+    let parameters = SoftmaxParameters { count: draws * points, quads: points, classes };
+    let mut normal = vec![[0.0; 4]; length];
+    twins::softmax(&parameters, &logits, &mut normal);
+    let mut other = normal.clone();
+    twins::softmax(&SoftmaxParameters { classes: classes - 1, ..parameters }, &logits, &mut other);
+    let (x, result) = (upload(&device, &logits), out::<Quad>(&device, length));
+    let record = |recorder: &mut Recorder<'_>| recorder.each(Kernel::Softmax, &parameters, &[&x, &result], parameters.count);
+    alike("softmax", &run(&device, &result, length, record), &normal, &other, 2e-6);
+
+    // The second group is empty.
+    let starts = [0, 3, 3, 7];
+    let length = (3 * (3 * classes + 1) * points) as usize;
+    let (mut sums, mut other) = (vec![[0.0; 4]; length], vec![[0.0; 4]; length]);
+    let parameters = TallyParameters { count: 3 * classes * points, quads: points, classes };
+    twins::tally(&parameters, &logits, &normal, &starts, &mut sums);
+    twins::tally(&parameters, &logits, &normal, &[0, 3, 4, 7], &mut other);
+    let (normal, starts, result) = (upload(&device, &normal), upload(&device, &starts), out::<Quad>(&device, length));
+    let record =
+        |recorder: &mut Recorder<'_>| recorder.each(Kernel::Tally, &parameters, &[&x, &normal, &starts, &result], parameters.count);
+    alike("tally", &run(&device, &result, length, record), &sums, &other, 2e-6);
+}
+
+#[test]
+fn the_yardstick_computes_what_it_says() {
+    let Some(device) = device() else { return };
+    let mut expected = vec![[0.0; 4]; THREADS as usize];
+    let mut other = expected.clone();
+    twins::peak(PeakParameters { rounds: 3 }, &mut expected);
+    twins::peak(PeakParameters { rounds: 4 }, &mut other);
+    let result = out::<Quad>(&device, expected.len());
+    let got = run(&device, &result, expected.len(), |recorder| recorder.lists(Kernel::Peak, &PeakParameters { rounds: 3 }, &[&result], 1));
+    alike("peak", &got, &expected, &other, 1e-5);
+}
+
+fn numbers(count: usize) -> Vec<u32> {
+    (0..count as u32).collect()
+}
+
+fn block<'a>(z: &'a [f64], numbers: &'a [u32], draws: u32) -> Block<'a> {
+    Block {
+        input: Input::Latent(z),
+        point_numbers: numbers,
+        members: &[0, 1],
+        draws: Draws::Sampled(0..draws),
+        groups: 1,
+        seed: 3,
+        masks: Masks::Shared,
+    }
+}
+
+fn latent(points: usize) -> Vec<f64> {
+    (0..2 * points).map(|at| Stream::new(4, Purpose::Choice).normal([0; 3], at as u32)).collect()
+}
+
+/// The largest difference between sums.
+fn difference(a: &StatisticsGrid, b: &StatisticsGrid) -> f64 {
+    let points = (0..a.points()).flat_map(|point| (0..a.members()).map(move |member| (point, member)));
+    let sums = points.flat_map(|(point, member)| a.sums(point, member).iter().zip(b.sums(point, member)));
+    sums.map(|(a, b)| (a - b).abs()).fold(0.0, |most, d| if d <= most { most } else { d })
+}
+
+#[test]
+fn a_lost_device_is_an_error_and_the_processor_takes_over() {
+    // A device of its own: the others' goes on.
+    let Some(_) = device() else { return };
+    let (models, lost) = (small_models(), Arc::new(Device::open().unwrap()));
+    let engine = Gpu::new(Arc::clone(&lost), Arc::clone(&models), Precision::Single).unwrap();
+    let mut engine = takeover::open(move |_| Ok(Box::new(engine)), Arc::clone(&models)).unwrap();
+    let (z, numbers) = (latent(40), numbers(40));
+    let expected = cpu::open(models).unwrap().statistics(&block(&z, &numbers, 20)).unwrap();
+    let (mut calls, mut before) = (0, 0);
+    std::thread::scope(|scope| {
+        let (sender, started) = std::sync::mpsc::channel();
+        scope.spawn(move || {
+            // In the middle of the work: after some answers.
+            (0..3).for_each(|_| started.recv().unwrap());
+            lost.raw.destroy();
+        });
+        while engine.notice().is_none() {
+            assert!(difference(&engine.statistics(&block(&z, &numbers, 20)).unwrap(), &expected) <= 1e-3);
+            before += usize::from(engine.notice().is_none());
+            // Nobody listens any more after the third.
+            sender.send(()).unwrap_or(());
+            calls += 1;
+            assert!(calls < 100_000, "the loss is not noticed");
+        }
+    });
+    assert!(before >= 3, "the device answered before it was lost");
+    let notice = engine.notice().unwrap();
+    assert!(notice.contains("The CPU computes") && notice.contains("the device is lost"), "{notice}");
+    assert_eq!(engine.name(), "cpu");
+    assert_eq!(engine.statistics(&block(&z, &numbers, 20)).unwrap(), expected, "now the processor's, to the bit");
+    assert!(Device::shared().unwrap().check().is_ok(), "other devices go on");
+}
+
+#[test]
+fn little_memory_means_smaller_chunks_and_too_little_is_said() {
+    let Some(device) = device() else { return };
+    let models = small_models();
+    let (z, numbers) = (latent(300), numbers(300));
+    let asked = block(&z, &numbers, 7);
+    let open = || Gpu::new(Arc::clone(&device), Arc::clone(&models), Precision::Single).unwrap();
+    let expected = open().statistics(&asked).unwrap();
+    let mut small = open();
+    small.most_bytes = 70_000;
+    assert!(small.points_together(&asked).is_err(), "nothing is uploaded yet");
+    assert!(difference(&small.statistics(&asked).unwrap(), &expected) <= 1e-4);
+    assert!(small.points_together(&asked).unwrap() < 300, "not all points fit");
+    small.most_bytes = 1000;
+    assert!(small.statistics(&asked).unwrap_err().to_string().contains("memory"));
+    // What runs short in the middle begins once more, and nothing counts twice.
+    let mut short = open();
+    short.rate = 1e12;
+    short.slots.most_bytes = Some(60_000);
+    assert!(difference(&short.statistics(&asked).unwrap(), &expected) <= 1e-4);
+    assert!(short.most_bytes < open().most_bytes, "it ran short");
+}
+
+/// Thousands of requests of random sizes leave no wrong number and no memory.
+#[test]
+fn thousands_of_requests_are_right_and_leave_no_memory() {
+    let Some(device) = device() else { return };
+    let models = small_models();
+    let (mut engine, mut other) = (Gpu::new(device, Arc::clone(&models), Precision::Single).unwrap(), cpu::open(models).unwrap());
+    let (stream, z, numbers) = (Stream::new(8, Purpose::Choice), latent(64), numbers(64));
+    // First the largest of each kind, in one piece: nothing later needs more.
+    for masks in [Masks::Shared, Masks::PerPoint] {
+        engine.rate = 1e15;
+        engine.statistics(&Block { masks, groups: 12, ..block(&z, &numbers, 12) }).unwrap();
+    }
+    let bytes = engine.slots.bytes();
+    for request in 0..2000 {
+        let pick = |what: u32, most: u32| (stream.uniform([request, what, 0], 0) * f64::from(most)) as u32;
+        let points = 1 + pick(0, 64) as usize;
+        let mut asked = block(&z[..2 * points], &numbers[..points], 1 + pick(1, 12));
+        asked.seed = pick(2, 1000);
+        asked.masks = if pick(3, 2) == 0 { Masks::Shared } else { Masks::PerPoint };
+        asked.groups = 1 + pick(4, asked.passes() as u32) as usize;
+        let answer = engine.statistics(&asked).unwrap();
+        if request % 20 == 0 {
+            assert!(difference(&answer, &other.statistics(&asked).unwrap()) <= 1e-3, "request {request}");
+        }
+    }
+    assert_eq!(engine.slots.bytes(), bytes, "buffers grow");
+    engine.device.check().unwrap();
+}

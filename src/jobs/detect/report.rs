@@ -1,0 +1,268 @@
+//! The table of a detection as text, CSV, JSON and LaTeX.
+
+use super::{Detected, Detection, Negatives, Positives};
+use crate::analysis::detection::{Estimate, Quality};
+use crate::attack::Norm;
+use crate::figure::provenance::{JSON_KEY, csv_line};
+use crate::jobs::attack::success_rate;
+use crate::jobs::figures::classifier_provenance;
+use crate::jobs::passes::ComputedBy;
+use crate::jobs::{Classifiers, On};
+use crate::uncertainty::Measure;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+
+/// What the paper's table holds: of a network without draws the entropy of its one answer, else both.
+fn columns(on: On) -> &'static [Measure] {
+    match on {
+        On::Deterministic => &[Measure::DeterministicEntropy],
+        On::Mc | On::Ensemble => &[Measure::PredictiveEntropy, Measure::MutualInformation],
+    }
+}
+
+/// The L2 length among [`Norm::ALL`].
+const L2: usize = 1;
+
+impl Detection {
+    /// What made it.
+    pub fn provenance(&self, classifiers: &Classifiers) -> Value {
+        let mut by = ComputedBy::default();
+        let mut members: Vec<usize> = Vec::new();
+        for row in &self.rows {
+            by.merge(&row.attacked.by());
+            by.merge(row.noisy.by());
+            members.extend(&row.attacked.settings.members);
+        }
+        members.sort_unstable();
+        members.dedup();
+        let mut all = classifier_provenance(classifiers, &by, &self.settings, &members);
+        all["dataset"] = json!({ "name": self.dataset, "images": self.images });
+        all
+    }
+
+    /// Every number, and the provenance.
+    pub fn to_json(&self, classifiers: &Classifiers) -> Value {
+        let rows: Vec<Value> = self.rows.iter().map(row).collect();
+        let unfamiliar: Vec<Value> = self
+            .unfamiliar
+            .iter()
+            .map(|found| {
+                let scored: Vec<Value> =
+                    found.scored.iter().map(|(measure, quality)| with_quality(json!({ "measure": measure }), Some(*quality))).collect();
+                json!({ "on": found.on, "dataset": found.dataset, "detection": scored })
+            })
+            .collect();
+        let mut all = json!({ JSON_KEY: self.provenance(classifiers), "dataset": self.dataset, "images": self.images, "rows": rows });
+        if !unfamiliar.is_empty() {
+            all["unfamiliar"] = json!(unfamiliar);
+        }
+        all
+    }
+
+    /// The provenance, a header, then one line per attack, positives, negatives and measure. What has no positives is empty; so are the
+    /// columns of the attack where unfamiliar images are the positives.
+    pub fn to_csv(&self, classifiers: &Classifiers) -> String {
+        let mut text = csv_line(&self.provenance(classifiers));
+        text.push_str("method,norm,epsilon,on,samples,success_rate,positives,negatives,measure");
+        for name in ["auroc", "average_precision", "fpr_at_95_tpr"] {
+            let _ = write!(text, ",{name},{name}_low,{name}_high");
+        }
+        text.push('\n');
+        for row in &self.rows {
+            let settings = &row.attacked.settings;
+            let success = success_rate(&row.attacked.successes());
+            for scored in &row.scored {
+                // Writing to a string cannot fail.
+                let _ = writeln!(
+                    text,
+                    "{},{},{},{},{},{success},{},{},{}{}",
+                    settings.attack.method,
+                    settings.attack.norm.key(),
+                    settings.attack.epsilon,
+                    settings.on.key(),
+                    settings.samples,
+                    scored.positives.key(),
+                    scored.negatives.key(),
+                    scored.measure.key(),
+                    cells(scored.quality)
+                );
+            }
+        }
+        for found in &self.unfamiliar {
+            for (measure, quality) in &found.scored {
+                let name = found.dataset.replace(',', " ");
+                let _ = writeln!(text, ",,,{},,,{name},clean,{}{}", found.on.key(), measure.key(), cells(Some(*quality)));
+            }
+        }
+        text
+    }
+
+    /// The rows in the order of the paper's table: by method and budget, and side by side who is attacked.
+    fn grid(&self) -> Vec<[Option<&Detected>; 3]> {
+        let mut lines: Vec<[Option<&Detected>; 3]> = Vec::new();
+        for row in &self.rows {
+            let of = |row: &Detected| {
+                let attack = &row.attacked.settings.attack;
+                (attack.method.clone(), attack.norm, attack.epsilon.to_bits())
+            };
+            let place = On::ALL.iter().position(|on| *on == row.attacked.settings.on).unwrap_or(0);
+            let line = lines.iter_mut().find(|line| line[place].is_none() && line.iter().flatten().any(|other| of(other) == of(row)));
+            if let Some(line) = line {
+                line[place] = Some(row);
+            } else {
+                let mut line = [None; 3];
+                line[place] = Some(row);
+                lines.push(line);
+            }
+        }
+        lines
+    }
+
+    /// The paper's table for LaTeX, with `booktabs`: success and AUROC in per cent, of all attacked images and, after a stroke, of the
+    /// successful ones.
+    pub fn to_latex(&self) -> String {
+        let used: Vec<On> = On::ALL.into_iter().filter(|on| self.rows.iter().any(|row| row.attacked.settings.on == *on)).collect();
+        let mut text = String::new();
+        let groups: String = used.iter().map(|on| "r".repeat(1 + columns(*on).len())).collect();
+        let _ = writeln!(text, "\\begin{{tabular}}{{lr{groups}}}\n\\toprule");
+        let mut heads = String::new();
+        for on in &used {
+            let _ = write!(heads, " & \\multicolumn{{{}}}{{c}}{{{}}}", 1 + columns(*on).len(), on.label());
+        }
+        let _ = writeln!(text, " &{heads} \\\\");
+        let mut second = "Attack & $\\varepsilon$".to_owned();
+        for on in &used {
+            second.push_str(" & Success");
+            for measure in columns(*on) {
+                second.push_str(match measure {
+                    Measure::MutualInformation => " & $I$",
+                    _ => " & $H$",
+                });
+            }
+        }
+        let _ = writeln!(text, "{second} \\\\\n\\midrule");
+        for line in self.grid() {
+            let Some(first) = line.iter().flatten().next() else { continue };
+            let attack = &first.attacked.settings.attack;
+            let mut cells = format!("{} & {}", attack.method.to_uppercase(), attack.epsilon);
+            for on in &used {
+                let row = On::ALL.iter().position(|other| other == on).and_then(|place| line[place]);
+                let Some(row) = row else {
+                    cells.push_str(&" & ".repeat(1 + columns(*on).len()));
+                    continue;
+                };
+                let _ = write!(cells, " & {:.1}", 100.0 * success_rate(&row.attacked.successes()));
+                for measure in columns(*on) {
+                    let of = |positives| {
+                        let quality = row.quality(*measure, positives, Negatives::Both);
+                        quality.map_or_else(|| "--".to_owned(), |quality| format!("{:.1}", 100.0 * quality.auroc.value))
+                    };
+                    let _ = write!(cells, " & {} / {}", of(Positives::All), of(Positives::Successful));
+                }
+            }
+            let _ = writeln!(text, "{cells} \\\\");
+        }
+        text.push_str("\\bottomrule\n\\end{tabular}\n");
+        text
+    }
+
+    /// The table for a person: success, and AUROC with its interval against clean and noisy images together.
+    pub fn to_text(&self) -> String {
+        let mut lines = vec![format!("{} images of {}; against as many clean and as many noisy ones", self.images, self.dataset)];
+        lines.push(format!(
+            "{:<11}{:<6}{:>6}  {:<14}{:>8}  {:<22}{:<22}{:<22}",
+            "attack", "norm", "ε", "on", "success", "measure", "AUROC of all", "AUROC of successful"
+        ));
+        let interval = |estimate: Option<Estimate>| {
+            estimate
+                .map_or_else(|| "none succeeded".to_owned(), |Estimate { value, low, high }| format!("{value:.3} [{low:.3}, {high:.3}]"))
+        };
+        for row in &self.rows {
+            let settings = &row.attacked.settings;
+            for (number, measure) in shown(settings.on).iter().enumerate() {
+                let [all, successful] = Positives::ALL.map(|positives| row.quality(*measure, positives, Negatives::Both).map(|q| q.auroc));
+                let name = if number == 0 {
+                    format!(
+                        "{:<11}{:<6}{:>6}  {:<14}{:>6.1} %",
+                        settings.attack.method,
+                        settings.attack.norm.key(),
+                        settings.attack.epsilon,
+                        settings.on.key(),
+                        100.0 * success_rate(&row.attacked.successes())
+                    )
+                } else {
+                    " ".repeat(47)
+                };
+                lines.push(format!("{name}  {:<22}{:<22}{}", measure.label(), interval(all), interval(successful)));
+            }
+        }
+        for found in &self.unfamiliar {
+            lines.push(format!("{} against {}, {}:", found.dataset, self.dataset, found.on.label()));
+            for (measure, quality) in &found.scored {
+                let Quality { auroc, fpr_at_95_tpr, .. } = quality;
+                lines.push(format!("  {:<22}AUROC {}  FPR95 {:.3}", measure.label(), interval(Some(*auroc)), fpr_at_95_tpr.value));
+            }
+        }
+        lines.join("\n")
+    }
+}
+
+/// What the table for a person shows.
+fn shown(on: On) -> &'static [Measure] {
+    match on {
+        On::Deterministic => &[Measure::DeterministicEntropy, Measure::PredictiveEntropy, Measure::MutualInformation],
+        On::Mc | On::Ensemble => &[Measure::PredictiveEntropy, Measure::MutualInformation],
+    }
+}
+
+fn row(row: &Detected) -> Value {
+    let (attacked, settings) = (&row.attacked, &row.attacked.settings);
+    let successes = attacked.successes();
+    let right = |when: usize| attacked.predictions().zip(&attacked.labels).filter(|(said, label)| said[when] == **label).count();
+    let scored: Vec<Value> = row
+        .scored
+        .iter()
+        .map(|scored| {
+            with_quality(json!({ "positives": scored.positives, "negatives": scored.negatives, "measure": scored.measure }), scored.quality)
+        })
+        .collect();
+    let count = attacked.labels.len() as f64;
+    json!({
+        "method": settings.attack.method,
+        "norm": settings.attack.norm.key(),
+        "epsilon": settings.attack.epsilon,
+        "on": settings.on,
+        "members": settings.members,
+        "samples": settings.samples,
+        "success": {
+            "rate": success_rate(&successes),
+            "successful": successes.iter().flatten().filter(|success| **success).count(),
+            "eligible": successes.iter().flatten().count(),
+        },
+        "accuracy": { "before": right(0) as f64 / count, "after": right(1) as f64 / count },
+        "mean_l2": attacked.norms.iter().map(|lengths| lengths[L2]).sum::<f64>() / count,
+        "detection": scored,
+    })
+}
+
+fn with_quality(mut value: Value, quality: Option<Quality>) -> Value {
+    if let (Value::Object(all), Value::Object(more)) = (&mut value, json!(quality)) {
+        all.extend(more);
+    } else {
+        for name in ["auroc", "average_precision", "fpr_at_95_tpr"] {
+            value[name] = Value::Null;
+        }
+    }
+    value
+}
+
+fn cells(quality: Option<Quality>) -> String {
+    let Some(Quality { auroc, average_precision, fpr_at_95_tpr }) = quality else { return ",".repeat(9) };
+    let mut text = String::new();
+    for Estimate { value, low, high } in [auroc, average_precision, fpr_at_95_tpr] {
+        let _ = write!(text, ",{value},{low},{high}");
+    }
+    text
+}
+
+const _: () = assert!(matches!(Norm::ALL[L2], Norm::L2));

@@ -1,0 +1,21 @@
+//! Random weights, for trials of what computes.
+
+use super::{Layer, Tensor, Weights};
+use crate::random::{Purpose, Stream};
+
+/// Weights for some layers, uniform and of such a size that activations neither die out nor grow from layer to layer; determined by the
+/// seed. Biases are as large as weights, and running variances lie around 1. Training starts from other ones.
+pub fn random_weights<'a>(layers: impl IntoIterator<Item = &'a Layer>, seed: u32) -> Weights {
+    let stream = Stream::new(seed, Purpose::Weights);
+    let weights = layers.into_iter().flat_map(Layer::weights).enumerate();
+    weights
+        .map(|(number, (name, shape))| {
+            let fan_in: usize = shape[1..].iter().product();
+            let bound = (6.0 / fan_in.max(1) as f64).sqrt().min(1.0);
+            let [low, high] = if name.ends_with("running_var") { [0.5, 1.5] } else { [-bound, bound] };
+            let value = |at: u32| low + (high - low) * stream.uniform([number as u32, 0, 0], at);
+            let values = (0..shape.iter().product::<usize>() as u32).map(value).collect();
+            (name, Tensor::new(shape, values))
+        })
+        .collect()
+}

@@ -1,0 +1,148 @@
+//! `epistemap attack`: its contract, and what it refuses.
+
+use crate::program::{Desk, write_classifier};
+use crate::{CLASSES, IMAGE_SHAPE};
+use epistemap::autodiff::{Loss, Objective, Passes, Precision, input_gradients, masks_of_seed};
+use epistemap::data::{idx, npy};
+use epistemap::nets::Ensemble;
+use epistemap::nets::folder::{self, Model};
+use serde_json::Value;
+use std::path::Path;
+
+const SHORT: &str = "attack --model models --images x.npy --method bim --norm linf --eps 0.1 --samples 3 --out adversarial.npy";
+
+/// Whether a network of random weights has a gradient at every image: some have no hidden unit that is ever on.
+fn is_alive(folder: &Path, images: &[f64]) -> bool {
+    let (_, Model::Classifier(classifier)) = folder::load(folder).unwrap() else { return false };
+    let networks = input_gradients(&Ensemble::new(vec![classifier]).unwrap(), Precision::Double, masks_of_seed(0));
+    let passes = Passes { members: vec![0], draws: None };
+    let objective = Objective { loss: Loss::MeanProbability, towards: false };
+    let gradients = networks.answer(images, &[0; 7], &passes, objective, true).unwrap().gradients;
+    gradients.chunks(images.len() / 7).all(|gradient| gradient.iter().any(|value| *value != 0.0))
+}
+
+/// A desk with small models, seven images and their labels as npy and IDX files.
+fn desk() -> Desk {
+    let desk = Desk::with_models(IMAGE_SHAPE, CLASSES);
+    let pixels: Vec<u8> = (0..7 * IMAGE_SHAPE.iter().product::<usize>()).map(|at| (at * 37 % 251) as u8).collect();
+    let single: Vec<f32> = pixels.iter().map(|&byte| f32::from(byte) / 255.0).collect();
+    npy::write_images(&desk.path("x.npy"), IMAGE_SHAPE, &single).unwrap();
+    let images: Vec<f64> = single.iter().copied().map(f64::from).collect();
+    let mut seeds = 0..;
+    for number in 0..2 {
+        let folder = desk.path("models").join(format!("classifier-{number}"));
+        seeds.find(|&seed| {
+            write_classifier(&folder, IMAGE_SHAPE, CLASSES, seed);
+            is_alive(&folder, &images)
+        });
+    }
+    let labels: Vec<u8> = (0..7).map(|image| image % CLASSES as u8).collect();
+    let axes = [7, IMAGE_SHAPE[0] as u32, IMAGE_SHAPE[1] as u32, IMAGE_SHAPE[2] as u32];
+    std::fs::write(desk.path("x.idx"), idx::encode(&axes, &pixels)).unwrap();
+    std::fs::write(desk.path("y.idx"), idx::encode(&[7], &labels)).unwrap();
+    desk
+}
+
+fn summary(desk: &Desk, line: &str) -> Value {
+    serde_json::from_str(&desk.succeeds(line)[0]).unwrap()
+}
+
+#[test]
+fn the_contract_of_an_attack_is_kept() {
+    let desk = desk();
+    let clean = npy::read_images(&desk.path("x.npy")).unwrap();
+    let pixels: usize = IMAGE_SHAPE.iter().product();
+    for (method, norm, eps) in [("fgm", "linf", 0.1), ("mim", "l2", 0.5), ("pgd", "l1", 2.0), ("square", "linf", 0.1), ("cw", "l2", 3.0)] {
+        for on in ["deterministic", "mc", "ensemble"] {
+            let line = format!(
+                "attack --model models --images x.idx --labels y.idx --method {method} --norm {norm} --eps {eps} --on {on} --samples 3 \
+                 --iterations 5 --seed 2 --no-checks --out a.npy"
+            );
+            let said = summary(&desk, &line);
+            let changed = npy::read_images(&desk.path("a.npy")).unwrap();
+            assert_eq!((changed.count, changed.shape), (7, IMAGE_SHAPE));
+            assert!(said["norms"][norm]["largest"].as_f64().unwrap() <= eps * (1.0 + 1e-6), "{line}");
+            let lengths = changed.pixels.chunks(pixels).zip(clean.pixels.chunks(pixels));
+            let longest = lengths.map(|(a, b)| a.iter().zip(b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs()).fold(0.0, f64::max));
+            let longest = longest.fold(0.0, f64::max);
+            assert!((said["norms"]["linf"]["largest"].as_f64().unwrap() - longest).abs() <= 1e-12, "{line}");
+            assert!(longest > 0.0 || method == "cw", "{line}: nothing moved");
+            assert!((0.0..=1.0).contains(&said["success"]["rate"].as_f64().unwrap()));
+            for measure in ["mutual_information", "deterministic_entropy"] {
+                assert!(said["measures"][measure]["before"].is_number() && said["measures"][measure]["after"].is_number());
+            }
+            assert_eq!(said["provenance"]["settings"]["on"], on);
+        }
+    }
+}
+
+#[test]
+fn the_same_seed_is_the_same_attack_and_the_predictions_are_the_labels_where_there_are_none() {
+    let desk = desk();
+    let run = |seed: u32| {
+        let line = SHORT.replace("--norm linf --eps 0.1", "--norm l2 --eps 1");
+        let said = summary(&desk, &format!("{line} --on mc --seed {seed} --each --no-checks"));
+        (said, desk.read("adversarial.npy"))
+    };
+    let (first, again, other) = (run(3), run(3), run(4));
+    assert!(first == again);
+    assert!(first.1 != other.1, "the negative control");
+    assert_eq!(first.0["labels"], "predicted");
+    assert_eq!(first.0["each"]["label"], first.0["each"]["before"]);
+    assert_eq!(first.0["accuracy"]["before"], 1.0);
+}
+
+#[test]
+fn targets_make_an_attack_targeted_and_no_budget_gives_the_images_back() {
+    let desk = desk();
+    let said = summary(&desk, &format!("{SHORT} --targets y.idx --on ensemble --no-checks"));
+    assert!(said["at_target"]["after"].as_f64() >= said["at_target"]["before"].as_f64(), "{said}");
+    let said = summary(&desk, &format!("{SHORT} --eps 0").replace("--eps 0.1 ", ""));
+    assert_eq!((&said["norms"]["l1"]["largest"], &said["success"]["rate"]), (&0.0.into(), &0.0.into()));
+    assert_eq!(npy::read_images(&desk.path("adversarial.npy")).unwrap(), npy::read_images(&desk.path("x.npy")).unwrap());
+}
+
+#[test]
+fn a_single_classifier_will_do() {
+    let desk = desk();
+    write_classifier(&desk.path("alone"), IMAGE_SHAPE, CLASSES, 9);
+    let said = summary(&desk, &SHORT.replace("--model models", "--model alone"));
+    assert_eq!(said["provenance"]["models"].as_object().unwrap().keys().collect::<Vec<_>>(), ["alone"]);
+    assert_eq!(said["images"], 7);
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    let desk = desk();
+    for (change, option) in [
+        ("--eps=-0.1", "--eps"),
+        ("--eps=nan", "--eps"),
+        ("--eps=inf", "--eps"),
+        ("--samples 0", "--samples"),
+        ("--step=-1", "--step"),
+        ("--iterations 0", "--iterations"),
+        ("--restarts 0", "--restarts"),
+        ("--members 9", "--members"),
+        ("--first 0", "--first"),
+        ("--first 8", "--first"),
+        ("--norm l1 --method cw", "--norm"),
+        ("--method mi-evading", "--on"),
+        ("--method eot --as-published", "--as-published"),
+    ] {
+        let kept: Vec<&str> = SHORT.split(" --").collect();
+        let name = |part: &str| part.split([' ', '=']).next().unwrap().trim_start_matches("--").to_owned();
+        let replaced: Vec<String> = change.split(" --").map(name).collect();
+        let line: Vec<&str> = kept.into_iter().filter(|part| !replaced.contains(&name(part))).collect();
+        let sentence = desk.refuses(&format!("{} {change}", line.join(" --")));
+        assert!(sentence.starts_with(&format!("epistemap: {option}: ")), "{change}: {sentence}");
+    }
+    assert!(desk.refuses(&format!("{SHORT} --labels x.npy")).contains("axes"));
+    assert!(desk.refuses(&SHORT.replace("x.npy", "nowhere.npy")).contains("nowhere.npy"));
+    assert!(desk.refuses(&SHORT.replace("--model models ", "")).contains("the classifiers take [1, 28, 28]"));
+    assert!(desk.refuses(&SHORT.replace("--eps 0.1 ", "")).contains("needs a budget"));
+    desk.misunderstands(&SHORT.replace("bim", "fgsm"));
+    std::fs::write(desk.path("few.idx"), idx::encode(&[3], &[0, 1, 0])).unwrap();
+    std::fs::write(desk.path("high.idx"), idx::encode(&[7], &[99; 7])).unwrap();
+    assert!(desk.refuses(&format!("{SHORT} --labels few.idx")).contains("3 for 7 images"));
+    assert!(desk.refuses(&format!("{SHORT} --labels high.idx")).contains("99"));
+}

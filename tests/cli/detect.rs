@@ -1,0 +1,99 @@
+//! `epistemap detect`: the table in its forms, the cache, and what is refused.
+
+use crate::program::Desk;
+use epistemap::figure::provenance;
+use serde_json::Value;
+
+const SHORT: &str =
+    "detect --dataset decoded-digits --images 30 --method fgm,bim --iterations 3 --eps 0.3 --on mc --samples 3 --resamples 20";
+
+#[test]
+fn the_table_comes_as_json_csv_and_latex() {
+    let desk = Desk::new();
+    let [json, err] = desk.succeeds(&format!("{SHORT} --unfamiliar decoded-digits --no-cache --no-checks --json"));
+    assert_eq!(err, "");
+    let json: Value = serde_json::from_str(&json).unwrap();
+    let rows = json["rows"].as_array().unwrap();
+    assert_eq!(rows.iter().map(|row| row["method"].as_str().unwrap()).collect::<Vec<_>>(), ["fgm", "bim"]);
+    for scored in rows[1]["detection"].as_array().unwrap() {
+        let Some(auroc) = scored["auroc"].as_object() else {
+            assert_eq!((&scored["positives"], &rows[1]["success"]["successful"]), (&"successful".into(), &0.into()));
+            continue;
+        };
+        let of = |key: &str| auroc[key].as_f64().unwrap();
+        assert!(0.0 <= of("low") && of("low") <= of("high") && of("high") <= 1.0, "{scored}");
+    }
+    // The first images against themselves.
+    assert_eq!(json["unfamiliar"][0]["detection"][0]["auroc"]["value"], 0.5);
+    assert_eq!(json["provenance"]["dataset"]["images"], 30);
+
+    let [csv, _] = desk.succeeds(&format!("{SHORT} --no-cache --no-checks --csv"));
+    let of_json = rows[0]["detection"][0]["auroc"]["value"].as_f64().unwrap();
+    let first = csv.lines().find(|line| line.starts_with("fgm,linf,0.3,mc,3,")).unwrap();
+    assert_eq!(first.split(',').nth(9).unwrap().parse::<f64>().unwrap(), of_json, "{first}");
+    let [latex, _] = desk.succeeds(&format!("{SHORT} --no-cache --no-checks --latex"));
+    assert!(latex.contains("FGM & 0.3 &") && latex.starts_with("\\begin{tabular}"), "{latex}");
+}
+
+#[test]
+fn attacked_images_are_kept_and_used_again() {
+    let desk = Desk::new();
+    let line = format!("{SHORT} --cache kept --no-checks --csv --out table.csv");
+    desk.succeeds(&line);
+    let (files, table) = (desk.files(), desk.read("table.csv"));
+    assert_eq!(files.keys().filter(|path| path.starts_with(desk.path("kept"))).count(), 2);
+    desk.succeeds(&line);
+    assert!(desk.files() == files && desk.read("table.csv") == table);
+    desk.succeeds(&line.replace("--eps 0.3", "--eps 0.2"));
+    assert_eq!(desk.files().len(), files.len() + 2, "other settings, other files");
+}
+
+#[test]
+fn figures_of_attacks_say_what_they_were_made_from() {
+    let desk = Desk::new();
+    let line = "figures figure-7 figure-8 figure-14 variance-information --grid 5 --samples 2 --members 2 --attacked 6 --eps 0.2 \
+                --dataset decoded-digits --format svg --out";
+    desk.succeeds(&format!("{line} first"));
+    for name in ["figure-7", "figure-8", "figure-14", "variance-information"] {
+        let of = |folder: &str| desk.read(&format!("{folder}/{name}.svg"));
+        let text = String::from_utf8(of("first")).unwrap();
+        let made = provenance::read(&desk.path(&format!("first/{name}.svg"))).unwrap();
+        assert_eq!(made["figure"], name);
+        if name != "variance-information" {
+            assert_eq!((&made["settings"][0]["attack"]["epsilon"], &made["dataset"]["images"]), (&0.2.into(), &6.into()));
+        }
+        if name == "figure-7" {
+            assert_eq!(text.matches("<image").count(), 5 * 6, "five rows of six images");
+        }
+        // From the cache, the same.
+        desk.succeeds(&format!("{line} again").replace("figure-7 figure-8 figure-14 variance-information", name));
+        assert!(of("again") == text.into_bytes(), "{name}");
+    }
+    assert!(desk.refuses("figures figure-8 --attacked 0 --dataset decoded-digits").contains("--attacked"));
+    assert!(desk.refuses("figures figure-8 --eps=-1 --dataset decoded-digits").contains("--eps"));
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    let desk = Desk::new();
+    for (change, option) in [
+        ("--eps=0.1,-1", "--eps"),
+        ("--eps=nan", "--eps"),
+        ("--samples 0", "--samples"),
+        ("--images 0", "--images"),
+        ("--images 99999999", "--images"),
+        ("--class eleven", "--class"),
+        ("--members 11", "--members"),
+        ("--norm l1 --method cw", "--norm"),
+        ("--unfamiliar nonsense", "nonsense"),
+    ] {
+        let name = |part: &str| part.split([' ', '=']).next().unwrap().trim_start_matches("--").to_owned();
+        let replaced: Vec<String> = change.split(" --").map(name).collect();
+        let line: Vec<&str> = SHORT.split(" --").filter(|part| !replaced.contains(&name(part))).collect();
+        let sentence = desk.refuses(&format!("{} --no-cache {change}", line.join(" --")));
+        assert!(sentence.contains(option), "{change}: {sentence}");
+    }
+    for change in ["--json --csv", "--method fgsm", "--on all", "--resamples 0", "--cache a --no-cache"] {
+        desk.misunderstands(&format!("detect {change}"));
+    }
+}
