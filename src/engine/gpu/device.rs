@@ -16,7 +16,7 @@ use wgpu::{
 /// The variable that names the adapter to take, by a part of its name.
 pub const VARIABLE: &str = "EPISTEMAP_ADAPTER";
 /// A device that has not finished a submission after so long hangs.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 /// Parameters lie this far apart: no adapter asks for more.
 pub const PARAMETERS_STRIDE: u32 = 256;
 /// Storage buffers that the largest kernel binds.

@@ -1,6 +1,6 @@
 //! Work for the device: kernels recorded one after another, submitted together.
 
-use super::device::{Device, NoBuffer, PARAMETERS_STRIDE};
+use super::device::{Device, NoBuffer, PARAMETERS_STRIDE, PATIENCE};
 use super::kernel::{Access, Kernel, Parameters, ProductParameters, THREADS};
 use super::network::Product;
 use crate::engine::tail::Activation;
@@ -278,7 +278,8 @@ pub fn read<T: bytemuck::Pod>(device: &Device, staging: &Buffer, bytes: u64, sub
     // Nobody listens any more only where the wait has failed.
     staging.map_async(wgpu::MapMode::Read, 0..bytes, move |result| done.send(result).unwrap_or(()));
     device.wait(submission)?;
-    let mapped = mapped.try_recv().map_err(|_| device.error("it does not hand over its results"))?;
+    // Another thread's wait may have taken up this callback, and be about to call it.
+    let mapped = mapped.recv_timeout(PATIENCE).map_err(|_| device.error("it does not hand over its results"))?;
     mapped.map_err(|error| device.error(error))?;
     let range = staging.get_mapped_range(0..bytes).map_err(|error| device.error(error))?;
     let values = bytemuck::pod_collect_to_vec(&range);
