@@ -9,6 +9,8 @@ mod networks;
 #[path = "common/program.rs"]
 mod program;
 
+#[path = "cli/additions.rs"]
+mod additions;
 #[path = "cli/attack.rs"]
 mod attack;
 #[path = "cli/bad_input.rs"]

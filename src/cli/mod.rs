@@ -7,6 +7,7 @@ mod data;
 mod decode;
 mod detect;
 mod drawing;
+mod encode;
 mod evaluate;
 mod figures;
 mod garbage;
@@ -73,6 +74,8 @@ enum Verb {
     Train(Box<train::Train>),
     /// Make trained models ready to ship: f16 weights, encodings, a card.
     Pack(evaluate::Pack),
+    /// Encode a VAE's data, so that density and holes of its plane can be seen.
+    Encode(encode::Encode),
     /// List data sets, or download one.
     Data(data::Data),
     /// Compute the same map with two engines, and say where they differ most; exit code 1 where that is more than a tolerance.
@@ -111,6 +114,7 @@ fn run(verb: Option<Verb>) -> Result<()> {
         Some(Verb::Evaluate(evaluate)) => evaluate.run(),
         Some(Verb::Train(train)) => train.run(),
         Some(Verb::Pack(pack)) => pack.run(),
+        Some(Verb::Encode(encode)) => encode.run(),
         Some(Verb::Data(data)) => data.run(),
         Some(Verb::Compare(compare)) => compare.run(),
         Some(Verb::Bench(bench)) => bench.run(),

@@ -4,7 +4,7 @@ use super::speaking::Speaking;
 use crate::data::{self, Dataset, Split};
 use crate::engine::{self, Engine, Masks};
 use crate::error::{Error, Result};
-use crate::jobs::{self, MapSettings, ModelSet};
+use crate::jobs::{self, Additions, MapSettings, ModelSet};
 use crate::latent::View;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
@@ -109,12 +109,35 @@ pub struct Seed {
     pub seed: u32,
 }
 
-/// Which models, and what computes with them.
-#[derive(Debug, Args)]
-pub struct ModelOptions {
+/// Which models.
+#[derive(Clone, Debug, Args)]
+pub struct SetOptions {
     /// A folder of model folders: one VAE and the classifiers [default: the shipped models].
     #[arg(long, value_name = "DIR")]
     pub models: Option<PathBuf>,
+    /// The folder of a VAE to take in place of theirs.
+    #[arg(long, value_name = "DIR")]
+    vae: Option<PathBuf>,
+    /// The folder of a classifier, or of several, to ask beside theirs; may be given several times.
+    #[arg(long, value_name = "DIR")]
+    add_member: Vec<PathBuf>,
+}
+
+impl SetOptions {
+    /// Opens them.
+    ///
+    /// # Errors
+    /// When a model is damaged, or they do not fit each other.
+    pub fn open(&self) -> Result<ModelSet> {
+        ModelSet::open_with(self.models.as_deref(), &Additions { vae: self.vae.clone(), members: self.add_member.clone() })
+    }
+}
+
+/// Which models, and what computes with them.
+#[derive(Debug, Args)]
+pub struct ModelOptions {
+    #[command(flatten)]
+    pub set: SetOptions,
     /// What computes.
     #[arg(long, value_parser = engine_name(), default_value = engine::AUTO)]
     pub engine: String,
@@ -126,7 +149,7 @@ impl ModelOptions {
     /// # Errors
     /// When a model is damaged, they do not fit each other, or there is no such engine.
     pub fn open(&self) -> Result<(ModelSet, Box<dyn Engine>)> {
-        let set = ModelSet::open(self.models.as_deref())?;
+        let set = self.set.open()?;
         let engine = self.open_engine(&set)?;
         Ok((set, engine))
     }

@@ -4,7 +4,7 @@ use super::shared::{DataOptions, ModelOptions, say};
 use crate::app::{self, Start, Storage};
 use crate::data::Split;
 use crate::error::{Error, Result};
-use crate::jobs::{ModelSet, cache_folder};
+use crate::jobs::cache_folder;
 use clap::{Args, Parser};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -48,11 +48,11 @@ impl Window {
     /// # Errors
     /// When a model or the session file is damaged, or the window cannot open.
     pub fn run(self) -> Result<()> {
-        let set = ModelSet::open(self.models.models.as_deref())?;
+        let set = self.models.set.open()?;
         let (data, others) = (self.data.clone(), self.data);
         app::open(Start {
             set,
-            folder: self.models.models,
+            folder: self.models.set.models,
             engine: self.models.engine,
             session: self.session,
             storage: self.config.map_or_else(Storage::of_user, |folder| Storage::in_folder(Some(folder))),

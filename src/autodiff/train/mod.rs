@@ -8,7 +8,7 @@ mod settings;
 
 pub use objective::{Scores, elbo, elbo_of, encode, negative_log_likelihood};
 pub use optimiser::Optimiser;
-pub use run::{Epoch, Event, run};
+pub use run::{CHECKPOINT, Epoch, Event, LOG, run};
 pub use settings::{Goal, Settings};
 
 use crate::data::Dataset;
