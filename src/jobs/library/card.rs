@@ -106,6 +106,11 @@ fn draws(layers: &[Layer], training: &Value) -> String {
         _ => None,
     };
     let rates: Vec<String> = layers.iter().filter_map(rate).collect();
+    if layers.iter().any(|layer| matches!(layer, Layer::GaussianLinear { .. })) {
+        let precision = training["laplace"]["prior_precision"].as_f64();
+        let precision = precision.map(|precision| format!(", prior precision {}", rounded(precision))).unwrap_or_default();
+        return format!("last-layer Laplace{precision}");
+    }
     let learned = if training["concrete_dropout"].is_null() { "" } else { "learned " };
     match rates.len() {
         0 => "none: a draw is the network itself".to_owned(),
