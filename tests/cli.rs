@@ -23,6 +23,8 @@ mod garbage;
 mod holes;
 #[path = "cli/interpolate.rs"]
 mod interpolate;
+#[path = "cli/laplace.rs"]
+mod laplace;
 #[path = "cli/training.rs"]
 mod training;
 

@@ -13,6 +13,7 @@ mod figures;
 mod garbage;
 mod holes;
 mod interpolate;
+mod laplace;
 mod map;
 mod progress;
 mod shared;
@@ -72,6 +73,8 @@ enum Verb {
     Evaluate(evaluate::Evaluate),
     /// Train a VAE, a classifier or an ensemble.
     Train(Box<train::Train>),
+    /// Fit a Gaussian to a trained classifier's last layer: another kind of draw.
+    Laplace(laplace::Laplace),
     /// Make trained models ready to ship: f16 weights, encodings, a card.
     Pack(evaluate::Pack),
     /// Encode a VAE's data, so that density and holes of its plane can be seen.
@@ -113,6 +116,7 @@ fn run(verb: Option<Verb>) -> Result<()> {
         Some(Verb::Decode(decode)) => decode.run(),
         Some(Verb::Evaluate(evaluate)) => evaluate.run(),
         Some(Verb::Train(train)) => train.run(),
+        Some(Verb::Laplace(laplace)) => laplace.run(),
         Some(Verb::Pack(pack)) => pack.run(),
         Some(Verb::Encode(encode)) => encode.run(),
         Some(Verb::Data(data)) => data.run(),

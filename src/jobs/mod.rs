@@ -10,6 +10,7 @@ mod figures;
 mod holes;
 mod inspect;
 mod interpolate;
+mod laplace;
 mod library;
 mod live;
 mod map;
@@ -43,6 +44,7 @@ pub use holes::{
 };
 pub use inspect::{InspectSettings, Inspection, Neighbour, Subject, inspect, neighbours};
 pub use interpolate::{Curve, End, Interpolation, InterpolationSettings, Path, default_ends, image_end, interpolate, typical_image};
+pub use laplace::{LaplaceModel, laplace};
 pub use library::{Entry, EntryKind, check_name, delete, entries, free_name, library};
 pub use live::{LiveMap, fill, fill_gaps};
 pub use map::{Map, MapSettings, Seen, map};

@@ -83,7 +83,7 @@ pub fn random_layers(seed: u32) -> ([usize; 3], Vec<Layer>) {
 fn random_layer(dice: &mut Dice, shape: &[usize], number: usize) -> Layer {
     let name = format!("layer{number}");
     let rate = dice.real(0.1, 0.7);
-    match (dice.whole(0, 13), shape) {
+    match (dice.whole(0, 12), shape) {
         (0, _) => Layer::Relu,
         (1, _) => Layer::Elu,
         (2, _) => Layer::Tanh,
@@ -103,7 +103,7 @@ fn random_layer(dice: &mut Dice, shape: &[usize], number: usize) -> Layer {
             let stride = [dice.whole(1, 2), dice.whole(1, 2)];
             Layer::Conv2d { name, in_channels: c, out_channels: dice.whole(1, 7), kernel, stride, padding }
         }
-        (13, &[inputs]) => Layer::GaussianLinear { name, inputs, outputs: dice.whole(1, 17) },
+        (12, &[inputs]) => Layer::GaussianLinear { name, inputs, outputs: dice.whole(1, 17) },
         _ => Layer::Linear { name, inputs: shape.iter().product(), outputs: dice.whole(1, 17) },
     }
 }
