@@ -162,6 +162,9 @@ fn bench_train(batch: usize, steps: usize) -> Result<serde_json::Value> {
         optimiser: Optimiser::Sgd { learning_rate: 0.01, momentum: 0.0 },
         anneal: false,
         seed: 0,
+        kept_classes: Vec::new(),
+        label_noise: 0.0,
+        concrete_dropout: None,
     })?;
     let images: Vec<usize> = (0..batch).collect();
     let mut fastest = f64::INFINITY;

@@ -9,6 +9,7 @@ mod detect;
 mod drawing;
 mod evaluate;
 mod figures;
+mod film;
 mod garbage;
 mod holes;
 mod interpolate;
@@ -69,8 +70,10 @@ enum Verb {
     Decode(decode::Decode),
     /// Say how good the models are: accuracy, NLL, Brier, ECE, −ELBO.
     Evaluate(evaluate::Evaluate),
-    /// Train a VAE, a classifier or an ensemble.
+    /// Train a VAE, a classifier, an ensemble or a set of both.
     Train(Box<train::Train>),
+    /// Write the film of a training as a GIF or as PNGs.
+    Film(film::FilmVerb),
     /// Make trained models ready to ship: f16 weights, encodings, a card.
     Pack(evaluate::Pack),
     /// List data sets, or download one.
@@ -110,6 +113,7 @@ fn run(verb: Option<Verb>) -> Result<()> {
         Some(Verb::Decode(decode)) => decode.run(),
         Some(Verb::Evaluate(evaluate)) => evaluate.run(),
         Some(Verb::Train(train)) => train.run(),
+        Some(Verb::Film(film)) => film.run(),
         Some(Verb::Pack(pack)) => pack.run(),
         Some(Verb::Data(data)) => data.run(),
         Some(Verb::Compare(compare)) => compare.run(),

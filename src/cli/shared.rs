@@ -4,13 +4,14 @@ use super::speaking::Speaking;
 use crate::data::{self, Dataset, Split};
 use crate::engine::{self, Engine, Masks};
 use crate::error::{Error, Result};
-use crate::jobs::{self, MapSettings, ModelSet};
+use crate::jobs::training::load_named;
+use crate::jobs::{MapSettings, ModelSet};
 use crate::latent::View;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::{Arc, Once, OnceLock};
+use std::sync::{Arc, Once};
 
 /// Where data are.
 #[derive(Clone, Debug, Args)]
@@ -20,11 +21,6 @@ pub struct DataOptions {
     pub data: Option<PathBuf>,
 }
 
-/// The name of the decoded digits as a data set.
-const DECODED: &str = "decoded-digits";
-/// The decoded digits come in one piece; so many of them are for training, the others for testing.
-const DECODED_TRAIN: usize = 8_000;
-
 impl DataOptions {
     /// Loads a known data set. Where MNIST is nowhere to be found and no folder was named, the decoded digits stand in, and
     /// standard error says so.
@@ -32,19 +28,12 @@ impl DataOptions {
     /// # Errors
     /// When it is not known, not there or damaged.
     pub fn load(&self, name: &str, split: Split) -> Result<Dataset> {
-        if name == DECODED {
-            return decoded(split);
-        }
-        let source = data::sources::named(name)?;
-        let named = self.data.is_some() || std::env::var_os(data::locate::VARIABLE).is_some_and(|folder| !folder.is_empty());
-        if name == "mnist" && !named && data::locate::locate(source, split, None).is_none() {
+        let (data, note) = load_named(name, split, self.data.as_deref())?;
+        if let Some(note) = note {
             static SAID: Once = Once::new();
-            SAID.call_once(|| {
-                say("MNIST is not on this machine: the decoded digits stand in for it. `epistemap data fetch mnist` downloads it.");
-            });
-            return decoded(split);
+            SAID.call_once(|| say(&note));
         }
-        data::locate::find(source, split, self.data.as_deref())
+        Ok(data)
     }
 }
 
@@ -84,21 +73,6 @@ pub fn first_images(data: Dataset, wanted: Option<usize>) -> Result<Dataset> {
             Err(Error::setting("--images", format!("{images} is out of range"), format!("give a number from 1 to {}", data.len())))
         }
     }
-}
-
-fn decoded(split: Split) -> Result<Dataset> {
-    // Training wants both splits, and they are decoded together.
-    static DIGITS: OnceLock<Dataset> = OnceLock::new();
-    let digits = if let Some(digits) = DIGITS.get() {
-        digits
-    } else {
-        let digits = jobs::decoded_digits()?;
-        DIGITS.get_or_init(|| digits)
-    };
-    Ok(match split {
-        Split::Train => digits.slice(0..DECODED_TRAIN),
-        Split::Test => digits.slice(DECODED_TRAIN..digits.len()),
-    })
 }
 
 /// The seed.
