@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::jobs::ModelSet;
 use crate::jobs::training::{FilmMeasure, Looks, film, save_film};
 use crate::latent::View;
+use crate::nets::Vae;
 use crate::nets::folder::{Model, load};
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
@@ -60,15 +61,24 @@ impl Film {
         if self.film.is_none() {
             return Ok(None);
         }
-        let vae = match &self.plane {
-            None => ModelSet::shipped()?.vae,
-            Some(folder) => match load(folder)?.1 {
-                Model::Vae(vae) => vae,
-                Model::Classifier(_) => return Err(Error::file(folder, "is a classifier", "name the model folder of a VAE")),
-            },
-        };
-        Ok(Some(Looks { view: View::square(EXTENT, GRID)?, vae: Some(Arc::new(vae)) }))
+        let Some(folder) = &self.plane else { return shipped_looks().map(Some) };
+        match load(folder)?.1 {
+            Model::Vae(vae) => looks_on(vae).map(Some),
+            Model::Classifier(_) => Err(Error::file(folder, "is a classifier", "name the model folder of a VAE")),
+        }
     }
+}
+
+/// Looks on the plane of the shipped VAE.
+///
+/// # Errors
+/// Only if the program was built from damaged models.
+pub fn shipped_looks() -> Result<Looks> {
+    looks_on(ModelSet::shipped()?.vae)
+}
+
+fn looks_on(vae: Vae) -> Result<Looks> {
+    Ok(Looks { view: View::square(EXTENT, GRID)?, vae: Some(Arc::new(vae)) })
 }
 
 /// Writes the films of what was trained, where they are wanted.

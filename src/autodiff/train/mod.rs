@@ -6,6 +6,8 @@ mod objective;
 mod optimiser;
 mod run;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 pub use concrete::ConcreteDropout;
 pub use objective::{Scores, elbo, elbo_of, encode, negative_log_likelihood};

@@ -5,6 +5,8 @@ mod film;
 mod look;
 mod picture;
 mod plan;
+#[cfg(test)]
+mod tests;
 
 pub use crate::autodiff::train::{Epoch, Scores, Step};
 pub use data::{DECODED, load_named};
@@ -19,7 +21,7 @@ use crate::autodiff::{
     train::{self, Event, Settings},
 };
 use crate::data::Dataset;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::latent::{Encodings, ShippedEncodings};
 use crate::nets::Vae;
 use crate::nets::folder::{Model, load};
@@ -89,6 +91,23 @@ pub fn train(
         folders.push(into);
     }
     Ok(folders)
+}
+
+/// Trains the one model of a plan with looks at it into a folder that is thrown away, and says where the time went: for benchmarks.
+///
+/// # Errors
+/// As [`train`].
+pub fn cost_of_looks(plan: &TrainingPlan, data: (&Dataset, &Dataset), looks: &Looks) -> Result<Cost> {
+    let folder = tempfile::tempdir().map_err(|error| Error::io(&std::env::temp_dir(), &error))?;
+    plan.check()?;
+    let mut cost = Cost::default();
+    for part in plan.parts()? {
+        let name = part.folder.clone().unwrap_or_else(|| "model".to_owned());
+        let into = folder.path().join(name);
+        let of_part = Job::new(plan, &part, data, &into, Some(looks)).run([1, 1], false, |_| Ok(()), &mut |_| ControlFlow::Continue(()))?;
+        cost = Cost { training: cost.training + of_part.training, looks: cost.looks + of_part.looks };
+    }
+    Ok(cost)
 }
 
 /// Writes where a set's VAE puts its data, as `epistemap pack` does; returns the VAE where it has a plane.

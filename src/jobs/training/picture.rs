@@ -13,8 +13,8 @@ const DPI: f64 = 144.0;
 /// The side of the plane.
 const SIDE: f64 = 190.0;
 const MARGIN: f64 = 5.0;
-/// The height of the caption's line, and its font size.
-const CAPTION: f64 = 14.0;
+/// The height of one of the caption's two lines, and its font size.
+const LINE: f64 = 11.0;
 const FONT: f64 = 8.0;
 /// The radius of a test image's dot.
 const DOT: f64 = 1.3;
@@ -123,12 +123,12 @@ impl Shared {
     }
 
     fn document(&self, frame: &Frame) -> Document {
-        let plane = Area { x: MARGIN, y: MARGIN + CAPTION, width: SIDE, height: SIDE };
+        let plane = Area { x: MARGIN, y: MARGIN + 2.0 * LINE, width: SIDE, height: SIDE };
         let mut canvas = Canvas { width: SIDE + 2.0 * MARGIN, height: plane.bottom() + MARGIN, shapes: Vec::new() };
-        let mut caption = caption(frame);
+        let mut caption = vec![caption(frame)];
         match &frame.look {
             Look::Map { view, .. } => {
-                caption += &format!(" · {} 0 to {:.2} nats", self.measure.label(), self.most);
+                caption.push(format!("{}, 0 to {:.2} nats", self.measure.label(), self.most));
                 let colour = |&value: &f32| ColourMap::Viridis.sample(f64::from(value) / self.most);
                 // The lowest z₂ comes first, and a picture begins at the top.
                 let rows = self.measure.values(&frame.look).chunks(view.columns).rev();
@@ -136,6 +136,7 @@ impl Shared {
                 canvas.add(Shape::Raster { area: plane, clip: plane, columns: view.columns, pixels });
             }
             Look::Plane { points, labels, originals, reconstructions, shape } => {
+                caption.push(format!("{} test images, and what becomes of the first", points.len()));
                 canvas.add(Shape::Rectangle { area: plane, fill: Some(DARK), stroke: None });
                 let dots = points.iter().zip(labels).map(|(&point, &label)| (self.place(point, plane), class_colour(label.into())));
                 canvas.add(Shape::Markers { clip: plane, radius: DOT, dots: dots.collect() });
@@ -153,8 +154,10 @@ impl Shared {
                 canvas.height = plane.y + MARGIN;
             }
         }
-        let at = [MARGIN, MARGIN + FONT];
-        canvas.add(Shape::Text { at, anchor: Anchor::Start, upwards: false, size: FONT, runs: vec![Run::regular(caption)] });
+        for (number, line) in caption.into_iter().enumerate() {
+            let at = [MARGIN, MARGIN + FONT + number as f64 * LINE];
+            canvas.add(Shape::Text { at, anchor: Anchor::Start, upwards: false, size: FONT, runs: vec![Run::regular(line)] });
+        }
         Document { title: format!("{}, epoch {}", frame.model, frame.epoch), canvas, provenance: facts(frame) }
     }
 
