@@ -244,7 +244,10 @@ fn benchmarks_print_json_alone() {
             ][..],
         ),
         ("bench requests --json --requests 30 --engine cpu", &["requests", "finished", "stopped", "cells"]),
-        ("bench train --json --batch 4 --steps 1 --epochs 1 --images 20", &["seconds_per_step", "batch", "gemm_gflops", "looks"]),
+        (
+            "bench train --json --batch 4 --steps 1 --epochs 1 --images 20",
+            &["seconds_per_step", "batch", "gemm_gflops", "largest_with_to_without"],
+        ),
     ] {
         let [out, err] = desk.succeeds(line);
         let result: Value = serde_json::from_str(&out).unwrap();

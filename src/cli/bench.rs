@@ -116,7 +116,9 @@ impl Bench {
             What::Soak { seconds, seed, models, json } => (window::soak(&models, duration(seconds)?, seed.seed)?, json),
             What::Train { batch, steps, epochs, images, json } => {
                 let mut result = train::step(batch.into(), steps.into())?;
-                result["looks"] = train::looks(epochs.into(), images.into())?;
+                let (looks, largest) = train::looks(epochs.into(), images.into())?;
+                result["looks"] = looks.into();
+                result["largest_with_to_without"] = largest.into();
                 (result, json)
             }
         };

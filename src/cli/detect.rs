@@ -101,7 +101,7 @@ impl Detect {
         }
         let cache = if self.no_cache { None } else { self.cache.clone().or_else(cache_folder) };
         let settings = DetectSettings { attacks, resamples: self.resamples, cache };
-        let data = self.images()?;
+        let data = self.images(classifiers.ensemble().classes())?;
         let other = self.unfamiliar.as_ref().map(|name| self.data.load(name, Split::Test)).transpose()?;
         let other = other.map(|other| if other.len() > data.len() { other.slice(0..data.len()) } else { other });
         if let Some(out) = &self.out {
@@ -148,9 +148,9 @@ impl Detect {
         }
     }
 
-    /// The images to attack.
-    fn images(&self) -> Result<Dataset> {
-        let mut data = self.data.load(&self.dataset, Split::Test)?;
+    /// The images to attack, of the classes that the models know.
+    fn images(&self, classes: &[String]) -> Result<Dataset> {
+        let mut data = self.data.load(&self.dataset, Split::Test)?.with_classes(classes)?;
         if let Some(name) = &self.class {
             let class = data.classes.iter().position(|class| class == name).ok_or_else(|| {
                 let mend = format!("choose one of {}", data.classes.join(", "));

@@ -38,7 +38,8 @@ impl Evaluate {
     /// When models or data are missing, damaged or do not fit.
     pub fn run(self) -> Result<()> {
         let (set, mut engine) = self.models.open()?;
-        let data = first_images(self.data.load(&self.dataset, Split::Test)?, self.images)?;
+        let data = self.data.load(&self.dataset, Split::Test)?.with_classes(set.ensemble().classes())?;
+        let data = first_images(data, self.images)?;
         let bar = Bar::new(data.len() as u64, "images");
         let evaluation = evaluate(&set, engine.as_mut(), &data, self.samples, self.seed.seed, &mut bar.follow())?;
         drop(bar);

@@ -4,7 +4,7 @@ use super::speaking::Speaking;
 use crate::data::{self, Dataset, Split};
 use crate::engine::{self, Engine, Masks};
 use crate::error::{Error, Result};
-use crate::jobs::training::load_named;
+use crate::jobs::training::load_split;
 use crate::jobs::{MapSettings, ModelSet};
 use crate::latent::View;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -22,13 +22,13 @@ pub struct DataOptions {
 }
 
 impl DataOptions {
-    /// Loads a known data set. Where MNIST is nowhere to be found and no folder was named, the decoded digits stand in, and
+    /// Loads a known data set, or a folder of one's own. Where MNIST is nowhere to be found and no folder was named, the decoded digits stand in, and
     /// standard error says so.
     ///
     /// # Errors
     /// When it is not known, not there or damaged.
     pub fn load(&self, name: &str, split: Split) -> Result<Dataset> {
-        let (data, note) = load_named(name, split, self.data.as_deref())?;
+        let (data, note) = load_split(name, split, self.data.as_deref())?;
         if let Some(note) = note {
             static SAID: Once = Once::new();
             SAID.call_once(|| say(&note));
@@ -40,8 +40,9 @@ impl DataOptions {
 /// Which data set's test images are looked at.
 #[derive(Debug, Args)]
 pub struct TestImages {
-    /// The data set; its test images are used. `epistemap data list` names them [default: that of the models' training, or mnist].
-    #[arg(long, value_name = "NAME")]
+    /// The data set; its test images are used. `epistemap data list` names them; or a folder, as `epistemap train` takes it [default: that of
+    /// the models' training, or mnist].
+    #[arg(long, value_name = "NAME|DIR")]
     dataset: Option<String>,
     #[command(flatten)]
     data: DataOptions,
@@ -57,7 +58,7 @@ impl TestImages {
         // The name of a data set stands before that of its part: "MNIST train".
         let known = data::sources::ALL.iter().find(|source| trained_on == format!("{} {}", source.name, Split::Train));
         let name = self.dataset.as_deref().or(known.map(|source| source.folder)).unwrap_or("mnist");
-        self.data.load(name, Split::Test)
+        self.data.load(name, Split::Test)?.with_classes(set.ensemble().classes())
     }
 }
 

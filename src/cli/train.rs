@@ -3,10 +3,9 @@
 use super::film::{Film, export};
 use super::progress::Bar;
 use super::shared::{DataOptions, Seed, say};
-use crate::data::sources;
 use crate::error::{Error, Result};
 use crate::jobs::training::{
-    self, ClassifierPlan, DECODED, DataChoice, Draw, Method, News, Scores, TrainingData, TrainingPlan, VaePlan, What as Trained, plan_of,
+    self, ClassifierPlan, DataChoice, Draw, Method, News, Scores, TrainingData, TrainingPlan, VaePlan, What as Trained, plan_of,
 };
 use clap::{Args, Subcommand, ValueEnum};
 use std::ops::ControlFlow;
@@ -197,12 +196,6 @@ impl Latent {
 
 impl Common {
     fn plan(&self, what: Trained) -> TrainingPlan {
-        let known = self.dataset == DECODED || sources::named(&self.dataset).is_ok();
-        let source = if !known && Path::new(&self.dataset).is_dir() {
-            DataChoice::Folder(PathBuf::from(&self.dataset))
-        } else {
-            DataChoice::Named(self.dataset.clone())
-        };
         let optimiser = self.optimiser.map(|method| match method {
             MethodChoice::Adam => Method::Adam,
             MethodChoice::Adadelta => Method::Adadelta,
@@ -211,7 +204,7 @@ impl Common {
         TrainingPlan {
             what,
             data: TrainingData {
-                source,
+                source: DataChoice::of(&self.dataset),
                 classes: self.classes.clone(),
                 images: self.images,
                 label_noise: self.label_noise,

@@ -39,6 +39,22 @@ impl Dataset {
         Ok(kept)
     }
 
+    /// The images of the classes of these names, numbered in their order, where all of them are here: what a model of a part of the classes
+    /// is judged on. The data as they are where they have these classes, or lack one.
+    ///
+    /// # Errors
+    /// When one of several classes has no image.
+    pub fn with_classes(self, names: &[String]) -> Result<Self> {
+        if self.classes == names {
+            return Ok(self);
+        }
+        let numbers: Option<Vec<usize>> = names.iter().map(|name| self.classes.iter().position(|class| class == name)).collect();
+        match numbers {
+            Some(numbers) if !numbers.is_empty() => self.keep_classes(&numbers),
+            _ => Ok(self),
+        }
+    }
+
     /// The same images with a share of the labels wrong: round(share · N) images, the first of a permutation by hash, so that a larger
     /// share holds the wrong labels of a smaller one; each takes one of the other classes with equal probability.
     ///
@@ -80,6 +96,8 @@ mod tests {
         assert_eq!(kept.classes, ["class 4", "class 1"]);
         assert_eq!(kept.labels, [1, 0, 1, 0, 1]);
         assert_eq!(kept.images, [1.0, 4.0, 6.0, 9.0, 11.0].map(|image: f32| image / 12.0));
+        assert_eq!(data(12, 5).with_classes(&kept.classes).unwrap(), kept);
+        assert_eq!(data(12, 5).with_classes(&["class 1".to_owned(), "other".to_owned()]).unwrap(), data(12, 5));
         let mut without = data(12, 5);
         without.labels.iter_mut().for_each(|label| *label = (*label).min(3));
         for (data, classes, part) in

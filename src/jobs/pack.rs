@@ -23,6 +23,8 @@ pub const CARD: &str = "CARD.md";
 /// When the models or data do not fit, a file cannot be written, or the observer stops.
 pub fn pack(from: &Path, into: &Path, [train, test]: [&Dataset; 2], samples: u32, observe: Observer<'_>) -> Result<Evaluation> {
     let set = ModelSet::load(from)?;
+    let [train, test] = [train, test].map(|data| data.clone().with_classes(set.ensemble().classes()));
+    let (train, test) = (&train?, &test?);
     let weights = std::iter::once(set.vae.weights()).chain(set.ensemble().members().iter().map(|member| member.network.weights().clone()));
     for (description, weights) in set.descriptions.iter().zip(weights) {
         folder::save(&into.join(description.name()), description, &weights, Precision::F16)?;
@@ -66,9 +68,10 @@ fn card(descriptions: &[Description], evaluation: &Evaluation) -> String {
         let anneal = if training["anneal"] == true { " --anneal" } else { "" };
         let _ = writeln!(
             text,
-            "- `epistemap train {what} --epochs {} --batch {}{anneal} --seed {} --out {}`: {}, on {} images",
+            "- `epistemap train {what} --epochs {} --batch {}{anneal}{} --seed {} --out {}`: {}, on {} images",
             training["epochs"],
             training["batch"],
+            choices(training),
             training["seed"],
             description.name(),
             training["optimiser"],
@@ -76,4 +79,20 @@ fn card(descriptions: &[Description], evaluation: &Evaluation) -> String {
         );
     }
     text
+}
+
+/// The options of a training's choices beyond the paper's.
+fn choices(training: &serde_json::Value) -> String {
+    let mut options = String::new();
+    if let Some(classes) = training["kept_classes"].as_array() {
+        let numbers: Vec<String> = classes.iter().map(ToString::to_string).collect();
+        let _ = write!(options, " --classes {}", numbers.join(","));
+    }
+    if let Some(share) = training["label_noise"].as_f64() {
+        let _ = write!(options, " --label-noise {share}");
+    }
+    if training["concrete_dropout"].is_object() {
+        options.push_str(" --draw concrete");
+    }
+    options
 }

@@ -122,6 +122,33 @@ fn a_training_that_is_killed_again_and_again_ends_with_the_same_weights_and_a_wh
     assert!(description.training()["label_noise"] == 0.2 && description.training()["concrete_dropout"]["temperature"] == 0.1);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_full_disk_and_a_file_in_the_way_keep_the_epochs_that_were_saved() {
+    let desk = Desk::new();
+    let line = format!("{CLASSIFIER} --film film.gif --out model");
+    desk.succeeds(&format!("{line} --epochs 1"));
+    let saved = ["weights.safetensors", "model.json", "checkpoint.safetensors", "training.jsonl"];
+    let before = saved.map(|file| desk.read(&format!("model/{file}")));
+    // The limit is above the size of the log, the plan and a picture, and below that of the weights.
+    let mut shell = desk.command("sh");
+    let script = format!("trap '' XFSZ; ulimit -f 6; exec \"$0\" {line} --epochs 2 --resume");
+    let output = shell.args(["-c", &script, crate::program::PROGRAM]).output().unwrap();
+    let sentence = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && sentence.starts_with("epistemap: model/") && sentence.lines().count() == 1, "{sentence}");
+    for (file, before) in saved.iter().zip(&before).filter(|(file, _)| **file != "training.jsonl") {
+        assert!(desk.read(&format!("model/{file}")) == *before, "{file}");
+    }
+    std::fs::remove_dir_all(desk.path("model/film")).unwrap();
+    std::fs::write(desk.path("model/film"), "").unwrap();
+    let sentence = String::from_utf8(desk.run(&format!("{line} --epochs 2 --resume")).stderr).unwrap();
+    assert!(sentence.starts_with("epistemap: model/film: is no folder"), "{sentence}");
+    std::fs::remove_file(desk.path("model/film")).unwrap();
+    desk.succeeds(&format!("{line} --epochs 2 --resume"));
+    desk.succeeds(&format!("{CLASSIFIER} --epochs 2 --out whole"));
+    assert!(desk.read("model/weights.safetensors") == desk.read("whole/weights.safetensors"));
+}
+
 #[test]
 fn one_trains_on_folders_of_ones_own() {
     let desk = Desk::new();
@@ -140,6 +167,12 @@ fn one_trains_on_folders_of_ones_own() {
     desk.succeeds(&format!("train set --dataset pets --shape 1,8,8 {small} --members 1 --vae-hidden 6 --out set"));
     desk.succeeds("map --models set --grid 3 --samples 2 --out map.npz");
     desk.succeeds("holes --models set --grid 8 --samples 2 --json");
+    desk.succeeds("evaluate --models set --dataset pets --samples 2");
+    let parts = "--classes 7,2 --images 40 --epochs 1 --channels 2,3 --hidden 5 --batch 8";
+    desk.succeeds(&format!("train ensemble --dataset decoded-digits {parts} --members 2 --draw none --out digits"));
+    let [found, _] =
+        desk.succeeds("detect --models digits --dataset decoded-digits --images 12 --on deterministic --methods fgm --eps 0.2 --json");
+    assert!(found.contains("auroc"), "{found}");
     let empty = desk.path("nothing");
     std::fs::create_dir(empty).unwrap();
     assert!(desk.refuses(&format!("train classifier --dataset nothing {small} --out m")).contains("neither IDX files nor images"));

@@ -16,7 +16,7 @@ const DECODED_TRAIN: usize = 8_000;
 ///
 /// # Errors
 /// When it is not known, not there or damaged.
-pub fn load_named(name: &str, split: Split, data_dir: Option<&Path>) -> Result<(Dataset, Option<String>)> {
+fn load_named(name: &str, split: Split, data_dir: Option<&Path>) -> Result<(Dataset, Option<String>)> {
     if name == DECODED {
         return Ok((decoded(split)?, None));
     }
@@ -27,6 +27,21 @@ pub fn load_named(name: &str, split: Split, data_dir: Option<&Path>) -> Result<(
         return Ok((decoded(split)?, Some(note.to_owned())));
     }
     Ok((locate::find(source, split, data_dir)?, None))
+}
+
+/// One split of what a person named, as [`TrainingData::load`] reads it.
+///
+/// # Errors
+/// As [`load_named`], or [`load_folder`].
+pub fn load_split(text: &str, split: Split, data_dir: Option<&Path>) -> Result<(Dataset, Option<String>)> {
+    match DataChoice::of(text) {
+        DataChoice::Named(name) => load_named(&name, split, data_dir),
+        DataChoice::Folder(folder) => {
+            let FolderData { train, test, notes } = load_folder(&folder, None)?;
+            let data = if split == Split::Train { train } else { test };
+            Ok((data, (!notes.is_empty()).then(|| notes.join(" "))))
+        }
+    }
 }
 
 impl TrainingData {

@@ -9,7 +9,7 @@ mod plan;
 mod tests;
 
 pub use crate::autodiff::train::{Epoch, Scores, Step};
-pub use data::{DECODED, load_named};
+pub use data::{DECODED, load_split};
 pub use film::{FILM, film};
 pub use look::{Cost, Frame, LOOKS_SHARE, Look, Looks};
 pub use picture::{FilmMeasure, save_film};
@@ -65,9 +65,7 @@ pub fn train(
     observe: NewsObserver<'_>,
 ) -> Result<Vec<PathBuf>> {
     plan.check()?;
-    if plan.what != What::Vae && data.0.classes.len() < 2 {
-        return Err(plan::too_few_classes(data.0.classes.len()));
-    }
+    plan.check_images(data.0)?;
     let parts = plan.parts()?;
     let mut looks = looks.cloned();
     let mut folders = Vec::new();

@@ -1,7 +1,8 @@
 //! What is to be trained, on what, and how: everything that a person chooses.
 
+use super::data::DECODED;
 use crate::autodiff::train::{ConcreteDropout, Goal, Optimiser, Settings};
-use crate::data::Dataset;
+use crate::data::{Dataset, sources};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::nets::{Layer, VaeLayers, cnn};
@@ -34,6 +35,14 @@ pub enum DataChoice {
     Named(String),
     /// A folder of IDX files, or an image folder (see [`crate::data::load_folder`]).
     Folder(PathBuf),
+}
+
+impl DataChoice {
+    /// What a person named: a known data set, else a folder of that path, else a data set that nobody knows.
+    pub fn of(text: &str) -> Self {
+        let known = text == DECODED || sources::named(text).is_ok();
+        if !known && Path::new(text).is_dir() { Self::Folder(text.into()) } else { Self::Named(text.to_owned()) }
+    }
 }
 
 impl Default for DataChoice {
@@ -195,9 +204,6 @@ impl TrainingPlan {
             let problem = format!("{} is no share", self.data.label_noise);
             return Err(Error::setting("--label-noise", problem, "give a number from 0 to 1"));
         }
-        if self.what != What::Vae && self.data.classes.len() == 1 {
-            return Err(too_few_classes(1));
-        }
         let counts = [("--epochs", self.epochs.unwrap_or(1)), ("--batch", self.batch), ("--images", self.data.images.unwrap_or(1))];
         if let Some((setting, count)) = counts.into_iter().find(|(_, count)| *count == 0) {
             return Err(Error::setting(setting, format!("{count} is out of range"), "give a number above 0"));
@@ -232,9 +238,7 @@ impl TrainingPlan {
         self.check()?;
         let chosen = &self.data.classes;
         let (train, test) = if chosen.is_empty() { (train, test) } else { (train.keep_classes(chosen)?, test.keep_classes(chosen)?) };
-        if self.what != What::Vae && train.classes.len() < 2 {
-            return Err(too_few_classes(train.classes.len()));
-        }
+        self.check_images(&train)?;
         let train = match self.data.images {
             None => train,
             Some(images) if (1..=train.len()).contains(&images) => train.slice(0..images),
@@ -244,6 +248,29 @@ impl TrainingPlan {
             }
         };
         Ok((train.with_label_noise(self.data.label_noise)?, test))
+    }
+
+    /// Checks that the images are of classes, and of a size, that a classifier can be made for.
+    ///
+    /// # Errors
+    /// When there is one class only, or the images are too small.
+    pub(super) fn check_images(&self, train: &Dataset) -> Result<()> {
+        // Two 3×3 convolutions and pooling by 2 leave one place of it.
+        const SMALLEST: usize = 6;
+        let [_, height, width] = train.image_shape;
+        if self.what == What::Vae {
+            return Ok(());
+        }
+        if train.classes.len() < 2 {
+            let problem = format!("a classifier needs two classes at least, and there is {}", train.classes.len());
+            return Err(Error::setting("--classes", problem, "choose more of them, or data of several classes"));
+        }
+        if height.min(width) < SMALLEST {
+            let problem = format!("images of {height} × {width} pixels are too small for a classifier's two convolutions and pooling");
+            let mend = format!("bring them to {SMALLEST} × {SMALLEST} at least (an image folder with --shape), or train a VAE");
+            return Err(Error::setting("the images", problem, mend));
+        }
+        Ok(())
     }
 
     /// What a person should know before the training begins, a sentence each; `train` as it was prepared.
@@ -332,12 +359,6 @@ impl TrainingPlan {
         text.push(b'\n');
         files::write_atomically(&path, &text)
     }
-}
-
-/// What a classifier of one class is told.
-pub(super) fn too_few_classes(there: usize) -> Error {
-    let problem = format!("a classifier needs two classes at least, and there is {there}");
-    Error::setting("--classes", problem, "choose more of them, or data of several classes")
 }
 
 /// The plan that was trained in a folder; `None` where there is none.

@@ -208,7 +208,7 @@ fn what_makes_no_sense_is_said_in_one_sentence() {
     let refused =
         |data: &Dataset, folder: &str| told(&small(What::Classifier), data, &desk.path().join(folder), None).unwrap_err().to_string();
     assert!(refused(&bars(9, 1, 8), "one").contains("two classes at least"));
-    assert!(refused(&bars(9, 2, 1), "pixel").contains("conv1"), "images of one pixel");
+    assert!(refused(&bars(9, 2, 1), "pixel").contains("1 × 1 pixels are too small"));
     assert!(refused(&bars(9, 2, 8), "file").contains("file"));
     assert!(!desk.path().join("one").exists() && !desk.path().join("pixel").exists());
 }
