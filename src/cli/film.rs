@@ -19,14 +19,14 @@ const GRID: usize = 48;
 pub struct Film {
     /// Keep a film of the training in the model folder, a picture an epoch, and write it at the end: an animated GIF, or PNGs into a
     /// folder. Several models have one each, with the model's name in it.
-    #[arg(long, value_name = "FILE.gif|DIR")]
-    film: Option<PathBuf>,
+    #[arg(id = "film", long = "film", value_name = "FILE.gif|DIR")]
+    into: Option<PathBuf>,
     /// The VAE on whose plane classifiers are filmed, a model folder [default: the shipped one].
     #[arg(long, value_name = "DIR")]
     plane: Option<PathBuf>,
     /// What a film of a classifier shows.
-    #[arg(long, value_enum, default_value_t = MeasureChoice::MutualInformation)]
-    film_measure: MeasureChoice,
+    #[arg(id = "film_measure", long = "film-measure", value_enum, default_value_t = MeasureChoice::MutualInformation)]
+    measure: MeasureChoice,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -50,7 +50,7 @@ impl Film {
     /// # Errors
     /// When it cannot.
     pub fn check(&self) -> Result<()> {
-        self.film.as_deref().map_or(Ok(()), crate::files::create_folder_of)
+        self.into.as_deref().map_or(Ok(()), crate::files::create_folder_of)
     }
 
     /// How the models are looked at; `None` where no film is wanted.
@@ -58,7 +58,7 @@ impl Film {
     /// # Errors
     /// When the VAE is damaged, or is none.
     pub fn looks(&self) -> Result<Option<Looks>> {
-        if self.film.is_none() {
+        if self.into.is_none() {
             return Ok(None);
         }
         let Some(folder) = &self.plane else { return shipped_looks().map(Some) };
@@ -86,10 +86,10 @@ fn looks_on(vae: Vae) -> Result<Looks> {
 /// # Errors
 /// When a film is damaged, or cannot be written.
 pub fn export(models: &[PathBuf], options: &Film) -> Result<()> {
-    let Some(path) = &options.film else { return Ok(()) };
+    let Some(path) = &options.into else { return Ok(()) };
     for model in models {
         let into = if models.len() == 1 { path.clone() } else { named_after(path, model) };
-        save_film(&film(model)?, options.film_measure.measure(), &into)?;
+        save_film(&film(model)?, options.measure.measure(), &into)?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::jobs::training::load_split;
 use crate::jobs::{MapSettings, ModelSet};
 use crate::latent::View;
+use crate::nets::Ensemble;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -22,13 +23,26 @@ pub struct DataOptions {
 }
 
 impl DataOptions {
-    /// Loads a known data set, or a folder of one's own. Where MNIST is nowhere to be found and no folder was named, the decoded digits stand in, and
-    /// standard error says so.
+    /// Loads a known data set, or a folder of one's own. Where MNIST is nowhere to be found and no folder was named, the decoded digits stand
+    /// in, and standard error says so.
     ///
     /// # Errors
     /// When it is not known, not there or damaged.
     pub fn load(&self, name: &str, split: Split) -> Result<Dataset> {
-        let (data, note) = load_split(name, split, self.data.as_deref())?;
+        self.load_in(name, split, None)
+    }
+
+    /// The same as models take it: their classes of it, and images of a folder in their shape.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), and when one of their classes has no image.
+    pub fn load_for(&self, ensemble: &Ensemble, name: &str, split: Split) -> Result<Dataset> {
+        let shape = <[usize; 3]>::try_from(ensemble.image_shape()).ok();
+        self.load_in(name, split, shape)?.with_classes(ensemble.classes())
+    }
+
+    fn load_in(&self, name: &str, split: Split, shape: Option<[usize; 3]>) -> Result<Dataset> {
+        let (data, note) = load_split(name, split, self.data.as_deref(), shape)?;
         if let Some(note) = note {
             static SAID: Once = Once::new();
             SAID.call_once(|| say(&note));
@@ -58,7 +72,7 @@ impl TestImages {
         // The name of a data set stands before that of its part: "MNIST train".
         let known = data::sources::ALL.iter().find(|source| trained_on == format!("{} {}", source.name, Split::Train));
         let name = self.dataset.as_deref().or(known.map(|source| source.folder)).unwrap_or("mnist");
-        self.data.load(name, Split::Test)?.with_classes(set.ensemble().classes())
+        self.data.load_for(set.ensemble(), name, Split::Test)
     }
 }
 

@@ -117,7 +117,9 @@ mod tests {
         assert_eq!(noisy, clean.clone().with_label_noise(0.2).unwrap());
         // Of each class to each other, 1800 / 90 on average: within five standard deviations of a Poisson number.
         let mut pairs = [[0; 10]; 10];
-        wrong(&noisy).iter().for_each(|&image| pairs[usize::from(clean.labels[image])][usize::from(noisy.labels[image])] += 1);
+        for image in wrong(&noisy) {
+            pairs[usize::from(clean.labels[image])][usize::from(noisy.labels[image])] += 1;
+        }
         let expected: f64 = 20.0;
         for (from, row) in pairs.iter().enumerate() {
             for (to, &count) in row.iter().enumerate() {

@@ -71,7 +71,10 @@ fn idx_folder(folder: &Path, name: &str, train: &[PathBuf; 2]) -> Result<FolderD
 }
 
 /// Parts a data set. Where one part would be empty, so few images are in both.
-fn split(all: &Dataset, is_test: &[bool], name: &str, notes: Vec<String>) -> FolderData {
+fn split(all: &Dataset, is_test: &[bool], name: &str, mut notes: Vec<String>) -> FolderData {
+    if is_test.iter().all(|&test| test == is_test[0]) {
+        notes.push(format!("{name} holds so few images that all are for training and for testing alike."));
+    }
     let part = |split: Split, wanted: bool| {
         let numbers: Vec<usize> = (0..all.len()).filter(|&image| is_test[image] == wanted).collect();
         let mut part = if numbers.is_empty() { all.clone() } else { all.subset(&numbers) };

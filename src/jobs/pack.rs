@@ -23,8 +23,6 @@ pub const CARD: &str = "CARD.md";
 /// When the models or data do not fit, a file cannot be written, or the observer stops.
 pub fn pack(from: &Path, into: &Path, [train, test]: [&Dataset; 2], samples: u32, observe: Observer<'_>) -> Result<Evaluation> {
     let set = ModelSet::load(from)?;
-    let [train, test] = [train, test].map(|data| data.clone().with_classes(set.ensemble().classes()));
-    let (train, test) = (&train?, &test?);
     let weights = std::iter::once(set.vae.weights()).chain(set.ensemble().members().iter().map(|member| member.network.weights().clone()));
     for (description, weights) in set.descriptions.iter().zip(weights) {
         folder::save(&into.join(description.name()), description, &weights, Precision::F16)?;

@@ -52,13 +52,13 @@ fn loss(moved: [f64; 2]) -> (f64, [f64; 2], f64) {
 #[test]
 fn gradients_of_the_logits_are_the_slopes_of_the_loss() {
     let (_, gradients, of_data_alone) = loss([0.0; 2]);
-    for at in 0..2 {
+    for (at, gradient) in gradients.into_iter().enumerate() {
         let moved = |by: f64| loss(std::array::from_fn(|logit| if logit == at { by } else { 0.0 })).0;
         let slope = (moved(1e-5) - moved(-1e-5)) / 2e-5;
         let off = |gradient: f64| (gradient - slope).abs();
         // The noise is kept in single precision, the same for both sides.
-        assert!(off(gradients[at]) <= 1e-8, "{} for {slope}", gradients[at]);
-        assert!(off(gradients[at] * 1.001) > 1e-8, "the negative control");
+        assert!(off(gradient) <= 1e-8, "{gradient} for {slope}");
+        assert!(off(gradient * 1.001) > 1e-8, "the negative control");
         assert!(at == 1 || off(of_data_alone) > 1e-3, "the regulariser counts");
     }
 }
@@ -127,7 +127,7 @@ fn rates_are_learned_stand_in_the_model_and_survive_a_checkpoint() {
     trainer.save(&path).unwrap();
     let mut read = Trainer::load(&path).unwrap();
     assert_eq!(read.settings(), trainer.settings());
-    (epoch(&mut trainer), epoch(&mut read));
+    assert_eq!(epoch(&mut trainer), epoch(&mut read));
     assert_eq!((trainer.weights().unwrap(), rates(&trainer)), (read.weights().unwrap(), rates(&read)));
 
     let mut fixed = Trainer::new(settings(None)).unwrap();

@@ -29,15 +29,15 @@ fn load_named(name: &str, split: Split, data_dir: Option<&Path>) -> Result<(Data
     Ok((locate::find(source, split, data_dir)?, None))
 }
 
-/// One split of what a person named, as [`TrainingData::load`] reads it.
+/// One split of what a person named, as [`TrainingData::load`] reads it; and what should be said of it.
 ///
 /// # Errors
 /// As [`load_named`], or [`load_folder`].
-pub fn load_split(text: &str, split: Split, data_dir: Option<&Path>) -> Result<(Dataset, Option<String>)> {
+pub fn load_split(text: &str, split: Split, data_dir: Option<&Path>, shape: Option<[usize; 3]>) -> Result<(Dataset, Option<String>)> {
     match DataChoice::of(text) {
         DataChoice::Named(name) => load_named(&name, split, data_dir),
         DataChoice::Folder(folder) => {
-            let FolderData { train, test, notes } = load_folder(&folder, None)?;
+            let FolderData { train, test, notes } = load_folder(&folder, shape)?;
             let data = if split == Split::Train { train } else { test };
             Ok((data, (!notes.is_empty()).then(|| notes.join(" "))))
         }

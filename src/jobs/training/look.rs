@@ -12,6 +12,7 @@ use crate::nets::folder::Model;
 use crate::nets::{Classifier, Ensemble, Layer, Vae};
 use crate::uncertainty::Measure;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -215,16 +216,17 @@ impl<'a> Watch<'a> {
         let draws = if classifier.network.layers().iter().any(Layer::is_dropout) { Draws::Sampled(0..DRAWS) } else { Draws::Deterministic };
         let models = Models::new(Some(vae.decoder.clone()), Ensemble::new(vec![classifier])?)?;
         let mut engine = engine::open("cpu", Arc::new(models))?;
-        if !self.images.contains_key(&size) {
-            self.images.insert(size, engine.decode(view.points().as_flattened())?);
-        }
-        let [mutual_information, predictive_entropy] = measures(engine.as_mut(), &self.images[&size], view.len(), draws, seed)?;
+        let images = match self.images.entry(size) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(engine.decode(view.points().as_flattened())?),
+        };
+        let [mutual_information, predictive_entropy] = measures(engine.as_mut(), images, view.len(), &draws, seed)?;
         Ok(Look::Map { view, mutual_information, predictive_entropy })
     }
 }
 
 /// Mutual information and predictive entropy of the only member at each of some images.
-fn measures(engine: &mut dyn Engine, images: &[f32], count: usize, draws: Draws, seed: u32) -> Result<[Vec<f32>; 2]> {
+fn measures(engine: &mut dyn Engine, images: &[f32], count: usize, draws: &Draws, seed: u32) -> Result<[Vec<f32>; 2]> {
     let pixels = images.len() / count;
     let mut measures = [Vec::with_capacity(count), Vec::with_capacity(count)];
     let mut done = 0;

@@ -129,13 +129,22 @@ struct Job<'a> {
     folder: &'a Path,
     watch: Option<Watch<'a>>,
     notes: Vec<String>,
+    /// Whether it has been said that the model is worse than a guess.
+    warned: bool,
 }
 
 impl<'a> Job<'a> {
     fn new(plan: &TrainingPlan, part: &Part, data: (&'a Dataset, &'a Dataset), folder: &'a Path, looks: Option<&Looks>) -> Self {
         let name = folder.file_name().map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned());
         let (watch, note) = looks.map(|looks| Watch::new(looks, part.vae, data.1)).unzip();
-        Self { settings: plan.settings(part, name, data.0), data, folder, watch, notes: note.flatten().into_iter().collect() }
+        Self {
+            settings: plan.settings(part, name, data.0),
+            data,
+            folder,
+            watch,
+            notes: note.flatten().into_iter().collect(),
+            warned: false,
+        }
     }
 
     /// Trains; `begun` is called once settings, data and folder are found to fit. Returns where the time went.
@@ -196,8 +205,8 @@ impl<'a> Job<'a> {
         })
     }
 
-    /// A sentence for a model that a guess would beat by far: a sign of too large steps.
-    fn worse_than_guessing(&self, epoch: Epoch) -> Option<String> {
+    /// A sentence for a model that a guess would beat by far, a sign of too large steps; said once.
+    fn worse_than_guessing(&mut self, epoch: Epoch) -> Option<String> {
         const FAR: f64 = 3.0;
         let guess = match epoch.test {
             Scores::Classifier { .. } => (self.data.0.classes.len() as f64).ln(),
@@ -205,7 +214,10 @@ impl<'a> Job<'a> {
         };
         let loss = epoch.test.loss();
         let rate = self.settings.optimiser.learning_rate();
-        (loss > FAR * guess).then(|| {
+        let far = loss > FAR * guess;
+        let first = far && !self.warned;
+        self.warned |= far;
+        first.then(|| {
             format!(
                 "After epoch {} the test loss is {loss:.4e} nats where a blind guess has {guess:.2}: the learning rate, {rate}, may be too large.",
                 epoch.epoch

@@ -38,10 +38,15 @@ pub enum DataChoice {
 }
 
 impl DataChoice {
-    /// What a person named: a known data set, else a folder of that path, else a data set that nobody knows.
+    /// What a person named: a known data set, else a folder of that path (made absolute: a plan outlives the current directory), else a data
+    /// set that nobody knows.
     pub fn of(text: &str) -> Self {
         let known = text == DECODED || sources::named(text).is_ok();
-        if !known && Path::new(text).is_dir() { Self::Folder(text.into()) } else { Self::Named(text.to_owned()) }
+        if !known && Path::new(text).is_dir() {
+            Self::Folder(std::path::absolute(text).unwrap_or_else(|_| text.into()))
+        } else {
+            Self::Named(text.to_owned())
+        }
     }
 }
 
