@@ -88,6 +88,20 @@ fn split(all: &Dataset, is_test: &[bool], name: &str, mut notes: Vec<String>) ->
 struct Entry {
     path: PathBuf,
     class: usize,
+    /// The hash of class and file name: it orders the images and parts them, whatever else is in the folder.
+    hash: [u8; 8],
+}
+
+impl Entry {
+    fn new(path: PathBuf, class: usize) -> Self {
+        let parts: Vec<_> = path.components().rev().take(2).map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
+        let digest = Sha256::digest(parts.join("/"));
+        Self { path, class, hash: std::array::from_fn(|at| digest[at]) }
+    }
+
+    fn is_for_testing(&self) -> bool {
+        self.hash[0] < TEST_SHARE
+    }
 }
 
 fn image_folder(folder: &Path, name: &str, shape: Option<[usize; 3]>) -> Result<FolderData> {
@@ -118,7 +132,7 @@ fn image_folder(folder: &Path, name: &str, shape: Option<[usize; 3]>) -> Result<
             Ok(image) => {
                 images.extend(image);
                 labels.push(entry.class as u8);
-                is_test.push(if other.is_some() { number >= of_training } else { hashes_to_test(&entry.path) });
+                is_test.push(if other.is_some() { number >= of_training } else { entry.is_for_testing() });
             }
             Err(error) => refused.push(error),
         }
@@ -159,14 +173,16 @@ fn class_names(root: &Path) -> Result<Vec<String>> {
     }
 }
 
+/// The images of all classes, shuffled by their hash: the first so many are of every class.
 fn entries(root: &Path, classes: &[String]) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for (class, name) in classes.iter().enumerate() {
         let folder = root.join(name);
         if folder.is_dir() {
-            entries.extend(files_in(&folder)?.into_iter().map(|path| Entry { path, class }));
+            entries.extend(files_in(&folder)?.into_iter().map(|path| Entry::new(path, class)));
         }
     }
+    entries.sort_by_key(|entry| entry.hash);
     Ok(entries)
 }
 
@@ -184,12 +200,6 @@ fn listed(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut paths: Vec<PathBuf> = entries.map_err(|error| Error::io(folder, &error))?.iter().map(std::fs::DirEntry::path).collect();
     paths.sort();
     Ok(paths)
-}
-
-/// By the hash of class and file name: an image stays where it is when others come or go.
-fn hashes_to_test(path: &Path) -> bool {
-    let parts: Vec<_> = path.components().rev().take(2).map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
-    Sha256::digest(parts.join("/"))[0] < TEST_SHARE
 }
 
 /// The shape that all images are brought to where nobody chose one.
@@ -237,6 +247,8 @@ mod tests {
                 assert_eq!(value % 2 == 1, label == 0);
             }
         }
+        let first = &data.train.labels[..10];
+        assert!(first.contains(&0) && first.contains(&1), "the first images are of every class: {first:?}");
         // An image stays on its side when others go.
         let before: Vec<f32> = data.test.images.clone();
         std::fs::remove_dir_all(folder.path().join("b")).unwrap();
@@ -252,10 +264,8 @@ mod tests {
         }
         std::fs::write(folder.path().join("train/x/broken.png"), "nothing").unwrap();
         let data = load_folder(folder.path(), None).unwrap();
-        assert_eq!(
-            (data.train.labels.as_slice(), data.test.labels.as_slice(), data.train.image_shape),
-            (&[0, 1][..], &[1][..], [1, 28, 28])
-        );
+        assert_eq!((data.train.len(), data.test.labels.as_slice(), data.train.image_shape), (2, &[1][..], [1, 28, 28]));
+        assert!(data.train.labels.contains(&0) && data.train.labels.contains(&1));
         assert!(data.notes.len() == 1 && data.notes[0].starts_with("1 of 4 images") && data.notes[0].contains("broken.png"));
         assert_eq!(load_folder(folder.path(), Some([3, 2, 2])).unwrap().train.image_shape, [3, 2, 2]);
         RgbImage::from_pixel(50, 40, image::Rgb([9, 200, 3])).save(folder.path().join("test/y/leaf.png")).unwrap();

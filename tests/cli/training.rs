@@ -171,7 +171,7 @@ fn one_trains_on_folders_of_ones_own() {
     let parts = "--classes 7,2 --images 40 --epochs 1 --channels 2,3 --hidden 5 --batch 8";
     desk.succeeds(&format!("train ensemble --dataset decoded-digits {parts} --members 2 --draw none --out digits"));
     let [found, _] =
-        desk.succeeds("detect --models digits --dataset decoded-digits --images 12 --on deterministic --methods fgm --eps 0.2 --json");
+        desk.succeeds("detect --models digits --dataset decoded-digits --images 12 --on deterministic --method fgm --eps 0.2 --json");
     assert!(found.contains("auroc"), "{found}");
     let empty = desk.path("nothing");
     std::fs::create_dir(empty).unwrap();
