@@ -266,8 +266,8 @@ fn follow(plan: &TrainingPlan, data: &DataOptions, folder: &Path, resume: bool, 
     plan.check()?;
     film.check()?;
     let loaded = plan.data.load(data.data.as_deref())?;
-    loaded.notes.iter().for_each(|note| say(note));
     let (train, test) = plan.prepare(loaded.train, loaded.test)?;
+    loaded.notes.iter().for_each(|note| say(note));
     let looks = film.looks()?;
     let bar = Bar::new(0, "images");
     let (mut name, mut all, mut of_epoch) = (String::new(), 0, 0);
