@@ -34,6 +34,8 @@ pub enum Purpose {
     Noise,
     /// The resamples of a bootstrap.
     Bootstrap,
+    /// Which training labels are wrong, and what stands in their place.
+    LabelNoise,
 }
 
 /// A stream of random words, addressed by (a, b, index).
@@ -58,6 +60,7 @@ impl Stream {
             Purpose::Attack => 0x8000_0005,
             Purpose::Noise => 0x8000_0006,
             Purpose::Bootstrap => 0x8000_0007,
+            Purpose::LabelNoise => 0x8000_0008,
         };
         Self { key: [seed, tag] }
     }

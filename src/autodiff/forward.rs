@@ -54,8 +54,15 @@ impl Parameters {
     }
 
     fn get(&self, layer: &str, part: &str) -> Result<&Tensor> {
-        let name = format!("{layer}.{part}");
-        self.tensors.get(&name).ok_or_else(|| candle_core::Error::CannotFindTensor { path: name })
+        self.named(&format!("{layer}.{part}"))
+    }
+
+    /// The tensor of that name.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(super) fn named(&self, name: &str) -> Result<&Tensor> {
+        self.tensors.get(name).ok_or_else(|| candle_core::Error::CannotFindTensor { path: name.to_owned() })
     }
 }
 

@@ -10,6 +10,7 @@ mod drawing;
 mod encode;
 mod evaluate;
 mod figures;
+mod film;
 mod garbage;
 mod holes;
 mod interpolate;
@@ -71,10 +72,12 @@ enum Verb {
     Decode(decode::Decode),
     /// Say how good the models are: accuracy, NLL, Brier, ECE, −ELBO.
     Evaluate(evaluate::Evaluate),
-    /// Train a VAE, a classifier or an ensemble.
+    /// Train a VAE, a classifier, an ensemble or a set of both.
     Train(Box<train::Train>),
     /// Fit a Gaussian to a trained classifier's last layer: another kind of draw.
     Laplace(laplace::Laplace),
+    /// Write the film of a training as a GIF or as PNGs.
+    Film(film::FilmVerb),
     /// Make trained models ready to ship: f16 weights, encodings, a card.
     Pack(evaluate::Pack),
     /// Encode a VAE's data, so that density and holes of its plane can be seen.
@@ -117,6 +120,7 @@ fn run(verb: Option<Verb>) -> Result<()> {
         Some(Verb::Evaluate(evaluate)) => evaluate.run(),
         Some(Verb::Train(train)) => train.run(),
         Some(Verb::Laplace(laplace)) => laplace.run(),
+        Some(Verb::Film(film)) => film.run(),
         Some(Verb::Pack(pack)) => pack.run(),
         Some(Verb::Encode(encode)) => encode.run(),
         Some(Verb::Data(data)) => data.run(),

@@ -4,13 +4,15 @@ use super::speaking::Speaking;
 use crate::data::{self, Dataset, Split};
 use crate::engine::{self, Engine, Masks};
 use crate::error::{Error, Result};
-use crate::jobs::{self, Additions, MapSettings, ModelSet};
+use crate::jobs::training::load_split;
+use crate::jobs::{Additions, MapSettings, ModelSet};
 use crate::latent::View;
+use crate::nets::Ensemble;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::{Arc, Once, OnceLock};
+use std::sync::{Arc, Once};
 
 /// Where data are.
 #[derive(Clone, Debug, Args)]
@@ -20,39 +22,45 @@ pub struct DataOptions {
     pub data: Option<PathBuf>,
 }
 
-/// The name of the decoded digits as a data set.
-const DECODED: &str = "decoded-digits";
-/// The decoded digits come in one piece; so many of them are for training, the others for testing.
-const DECODED_TRAIN: usize = 8_000;
-
 impl DataOptions {
-    /// Loads a known data set. Where MNIST is nowhere to be found and no folder was named, the decoded digits stand in, and
-    /// standard error says so.
+    /// Loads a known data set, or a folder of one's own. Where MNIST is nowhere to be found and no folder was named, the decoded digits stand
+    /// in, and standard error says so.
     ///
     /// # Errors
     /// When it is not known, not there or damaged.
     pub fn load(&self, name: &str, split: Split) -> Result<Dataset> {
-        if name == DECODED {
-            return decoded(split);
-        }
-        let source = data::sources::named(name)?;
-        let named = self.data.is_some() || std::env::var_os(data::locate::VARIABLE).is_some_and(|folder| !folder.is_empty());
-        if name == "mnist" && !named && data::locate::locate(source, split, None).is_none() {
+        self.load_in(name, split, None)
+    }
+
+    /// The same as models take it: their classes of it, and images of a folder in their shape.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), and when one of their classes has no image.
+    pub fn load_for(&self, ensemble: &Ensemble, name: &str, split: Split) -> Result<Dataset> {
+        let shape = <[usize; 3]>::try_from(ensemble.image_shape()).ok();
+        self.load_in(name, split, shape)?.with_classes(ensemble.classes())
+    }
+
+    /// The same with images of a folder in this shape.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_in(&self, name: &str, split: Split, shape: Option<[usize; 3]>) -> Result<Dataset> {
+        let (data, note) = load_split(name, split, self.data.as_deref(), shape)?;
+        if let Some(note) = note {
             static SAID: Once = Once::new();
-            SAID.call_once(|| {
-                say("MNIST is not on this machine: the decoded digits stand in for it. `epistemap data fetch mnist` downloads it.");
-            });
-            return decoded(split);
+            SAID.call_once(|| say(&note));
         }
-        data::locate::find(source, split, self.data.as_deref())
+        Ok(data)
     }
 }
 
 /// Which data set's test images are looked at.
 #[derive(Debug, Args)]
 pub struct TestImages {
-    /// The data set; its test images are used. `epistemap data list` names them [default: that of the models' training, or mnist].
-    #[arg(long, value_name = "NAME")]
+    /// The data set; its test images are used. `epistemap data list` names them; or a folder, as `epistemap train` takes it [default: that of
+    /// the models' training, or mnist].
+    #[arg(long, value_name = "NAME|DIR")]
     dataset: Option<String>,
     #[command(flatten)]
     data: DataOptions,
@@ -68,7 +76,7 @@ impl TestImages {
         // The name of a data set stands before that of its part: "MNIST train".
         let known = data::sources::ALL.iter().find(|source| trained_on == format!("{} {}", source.name, Split::Train));
         let name = self.dataset.as_deref().or(known.map(|source| source.folder)).unwrap_or("mnist");
-        self.data.load(name, Split::Test)
+        self.data.load_for(set.ensemble(), name, Split::Test)
     }
 }
 
@@ -84,21 +92,6 @@ pub fn first_images(data: Dataset, wanted: Option<usize>) -> Result<Dataset> {
             Err(Error::setting("--images", format!("{images} is out of range"), format!("give a number from 1 to {}", data.len())))
         }
     }
-}
-
-fn decoded(split: Split) -> Result<Dataset> {
-    // Training wants both splits, and they are decoded together.
-    static DIGITS: OnceLock<Dataset> = OnceLock::new();
-    let digits = if let Some(digits) = DIGITS.get() {
-        digits
-    } else {
-        let digits = jobs::decoded_digits()?;
-        DIGITS.get_or_init(|| digits)
-    };
-    Ok(match split {
-        Split::Train => digits.slice(0..DECODED_TRAIN),
-        Split::Test => digits.slice(DECODED_TRAIN..digits.len()),
-    })
 }
 
 /// The seed.

@@ -7,7 +7,8 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::nets::folder::{DESCRIPTION, Description, Model, Precision, save};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// A model that was made.
@@ -25,7 +26,8 @@ pub struct LaplaceModel {
 
 /// Makes the last-layer Laplace model of a classifier into the model folder `out`; of a folder with several classifiers, each into a folder
 /// of its name in `out`; without a folder, of the shipped ones. Dropout layers are left out: a draw is a draw of the last layer only. `data`
-/// are the images that the classifiers were trained on.
+/// are the images that the classifiers were trained on, in the classes that they know; what a description says of their number and of wrong
+/// labels is done to them here.
 ///
 /// # Errors
 /// When there is no classifier or it cannot be fitted, the data do not fit it, a model stands in `out` already, a file cannot be written, or
@@ -36,7 +38,7 @@ pub fn laplace(folder: Option<&Path>, data: &Dataset, out: &Path, observe: Obser
         Some(folder) => classifiers_of(folder)?,
         None => shipped()?.into_iter().filter(|model| matches!(model.model, Model::Classifier(_))).collect(),
     };
-    let total = models.len() * data.len();
+    let count = models.len();
     let into = |model: &ReadModel| if alone { out.to_owned() } else { out.join(model.description.name()) };
     if let Some(taken) = models.iter().map(into).find(|into| into.join(DESCRIPTION).exists()) {
         return Err(Error::file(&taken, "holds a model already", "name another folder with --out"));
@@ -53,8 +55,10 @@ pub fn laplace(folder: Option<&Path>, data: &Dataset, out: &Path, observe: Obser
             let problem = format!("knows {} classes, but {} has {}", classes.len(), data.name, data.classes.len());
             return Err(Error::file(folder.unwrap_or(out), format!("'{of}' {problem}"), "choose the data that it was trained on"));
         }
+        let data = as_trained(data, &training)?;
+        let data = data.as_ref();
         let fitted = last_layer_laplace(&classifier.network, data, &mut |images| {
-            observe(Progress { done: (number * data.len() + images) as u64, total: total as u64 })
+            observe(Progress { done: (number * data.len() + images) as u64, total: (count * data.len()) as u64 })
         })?;
         if !training.is_object() {
             training = json!({});
@@ -69,4 +73,14 @@ pub fn laplace(folder: Option<&Path>, data: &Dataset, out: &Path, observe: Obser
         made.push(LaplaceModel { name, folder: into, prior_precision: fitted.prior_precision, log_evidence: fitted.log_evidence });
     }
     Ok(made)
+}
+
+/// As many of the images as a classifier says that it was trained on, with as many wrong labels.
+fn as_trained<'a>(data: &'a Dataset, training: &Value) -> Result<Cow<'a, Dataset>> {
+    let images = training["images"].as_u64().filter(|images| *images > 0).map_or(data.len(), |images| data.len().min(images as usize));
+    let noise = training["label_noise"].as_f64().unwrap_or_default();
+    if images == data.len() && noise == 0.0 {
+        return Ok(Cow::Borrowed(data));
+    }
+    data.slice(0..images).with_label_noise(noise).map(Cow::Owned)
 }

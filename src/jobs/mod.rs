@@ -24,6 +24,7 @@ mod search;
 mod shared_engine;
 mod soak;
 mod tables;
+pub mod training;
 mod watched_attack;
 mod worker;
 

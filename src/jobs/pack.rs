@@ -59,7 +59,11 @@ pub fn encode_into(vae: &Path, train: &Dataset, test: &Dataset) -> Result<()> {
     write_encodings(&model, [train, test], vae)
 }
 
-fn write_encodings(vae: &Vae, [train, test]: [&Dataset; 2], into: &Path) -> Result<()> {
+/// Writes where a VAE puts the images of both data sets into a folder.
+///
+/// # Errors
+/// When the images are not of its shape, or the file cannot be written.
+pub(super) fn write_encodings(vae: &Vae, [train, test]: [&Dataset; 2], into: &Path) -> Result<()> {
     let of = |data: &Dataset| {
         let points = encode(vae, data)?.chunks_exact(2).map(|z| [z[0], z[1]]).collect();
         Encodings::new(points, data.labels.clone(), data.classes.clone())
@@ -94,9 +98,10 @@ fn card(descriptions: &[Description], evaluation: &Evaluation) -> String {
         let anneal = if training["anneal"] == true { " --anneal" } else { "" };
         let _ = writeln!(
             text,
-            "- `epistemap train {what} --epochs {} --batch {}{anneal} --seed {} --out {}`: {}, on {} images",
+            "- `epistemap train {what} --epochs {} --batch {}{anneal}{} --seed {} --out {}`: {}, on {} images",
             training["epochs"],
             training["batch"],
+            choices(training),
             training["seed"],
             description.name(),
             training["optimiser"],
@@ -104,4 +109,20 @@ fn card(descriptions: &[Description], evaluation: &Evaluation) -> String {
         );
     }
     text
+}
+
+/// The options of a training's choices beyond the paper's.
+fn choices(training: &serde_json::Value) -> String {
+    let mut options = String::new();
+    if let Some(classes) = training["kept_classes"].as_array() {
+        let numbers: Vec<String> = classes.iter().map(ToString::to_string).collect();
+        let _ = write!(options, " --classes {}", numbers.join(","));
+    }
+    if let Some(share) = training["label_noise"].as_f64() {
+        let _ = write!(options, " --label-noise {share}");
+    }
+    if training["concrete_dropout"].is_object() {
+        options.push_str(" --draw concrete");
+    }
+    options
 }

@@ -2,10 +2,10 @@
 //! whole or not there.
 
 use super::{Settings, Trainer, optimiser};
+use crate::autodiff::device::device;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::nets::Layer;
-use candle_core::{Device, Var};
+use candle_core::Var;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -66,7 +66,7 @@ impl Trainer {
         let count = |key| fact(key)?.parse::<u64>().map_err(|error| damaged(format!("'{key}': {error}")));
         let (epochs_done, steps) = (count(EPOCHS)? as usize, count(STEPS)?);
         let (mut variables, mut slots) = (BTreeMap::new(), BTreeMap::new());
-        for (name, shape) in settings.layers().into_iter().flat_map(Layer::weights) {
+        for (name, shape) in settings.trained() {
             let mut read = Vec::new();
             for part in PARTS {
                 let view = tensors.tensor(&format!("{part}/{name}")).map_err(|error| damaged(error.to_string()))?;
@@ -76,7 +76,7 @@ impl Trainer {
                 read.push(view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect::<Vec<_>>());
             }
             let [weight, first, second] = <[Vec<f32>; 3]>::try_from(read).map_err(|_| damaged(format!("'{name}' is incomplete")))?;
-            variables.insert(name.clone(), Var::from_vec(weight, shape, &Device::Cpu)?);
+            variables.insert(name.clone(), Var::from_vec(weight, shape, device())?);
             slots.insert(name, [first, second]);
         }
         Ok(Self { settings, variables, optimiser: optimiser::State { steps, slots }, epochs_done })
