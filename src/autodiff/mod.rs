@@ -13,7 +13,7 @@ mod tape;
 pub mod train;
 
 pub use decoder::{Decoded, DecoderGradients};
-pub use device::device;
+pub use device::{device, device_name};
 pub use forward::{Masks, Parameters, forward};
 pub use input::{Answer, InputGradients, KeepMask, MaskOf, NoiseOf, Passes, Precision, Randomness, input_gradients};
 pub use laplace::{ImageObserver, Laplace, last_layer_laplace};

@@ -152,6 +152,8 @@ enum DrawChoice {
     Dropout,
     /// A dropout mask at learned rates, which start at --dropout (concrete dropout).
     Concrete,
+    /// The last layer's weights from a Gaussian that is fitted at the end; --dropout is then of the training only (last-layer Laplace).
+    Laplace,
     /// The network itself, without dropout: a deep ensemble, where there are several.
     None,
 }
@@ -182,6 +184,7 @@ impl Architecture {
         let draw = match self.draw {
             DrawChoice::Dropout => Draw::Dropout,
             DrawChoice::Concrete => Draw::ConcreteDropout,
+            DrawChoice::Laplace => Draw::LastLayerLaplace,
             DrawChoice::None => Draw::Deterministic,
         };
         ClassifierPlan { channels: self.channels, hidden: self.hidden, draw, dropout: self.dropout }

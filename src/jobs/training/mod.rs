@@ -15,6 +15,7 @@ pub use look::{Cost, Frame, LOOKS_SHARE, Look, Looks};
 pub use picture::{FilmMeasure, save_film};
 pub use plan::{ClassifierPlan, DataChoice, Draw, Method, PLAN, TrainingData, TrainingPlan, VaePlan, What, plan_of};
 
+use super::laplace::laplace_in_place;
 use super::pack::write_encodings as write;
 use crate::autodiff::train::{self, Event, Settings};
 use crate::data::Dataset;
@@ -75,6 +76,9 @@ pub fn train(
             Ok(())
         };
         Job::new(plan, part, data, &into, looks.as_ref()).run([index + 1, parts.len()], resume, begun, observe)?;
+        if !part.vae && plan.classifier.draw == Draw::LastLayerLaplace {
+            fit_last_layer(&into, data.0, observe)?;
+        }
         if part.vae
             && plan.what == What::Set
             && let Some(vae) = write_encodings(folder, &into, data)?
@@ -85,6 +89,13 @@ pub fn train(
         folders.push(into);
     }
     Ok(folders)
+}
+
+/// Puts a Gaussian in place of the last layer of the classifier that was trained in a folder.
+fn fit_last_layer(folder: &Path, train: &Dataset, observe: NewsObserver<'_>) -> Result<()> {
+    let Some(fitted) = laplace_in_place(folder, train, &mut |_| ControlFlow::Continue(()))? else { return Ok(()) };
+    let note = format!("The Gaussian of the last layer of {} is fitted: prior precision {:.4}.", fitted.name, fitted.prior_precision);
+    if observe(News::Note(note)).is_break() { Err(Error::Cancelled) } else { Ok(()) }
 }
 
 /// Trains the one model of a plan with looks at it into a folder that is thrown away, and says where the time went: for benchmarks.

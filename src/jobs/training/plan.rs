@@ -99,6 +99,9 @@ pub enum Draw {
     Dropout,
     /// A dropout mask at learned rates (Gal, Hron & Kendall 2017); the plan's rates are where they start.
     ConcreteDropout,
+    /// The last layer's weights from a Gaussian that is fitted when the training ends (Laplace; Daxberger et al. 2021). The plan's dropout is
+    /// then one of the training only.
+    LastLayerLaplace,
     /// The network itself, without dropout: draws differ only between members (deep ensembles, Lakshminarayanan et al. 2017).
     Deterministic,
 }
