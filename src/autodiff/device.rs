@@ -1,5 +1,5 @@
-//! What tensors are computed on. Builds with a graphics processor need its toolkit, which the machines that test this program do not have: on
-//! them the operations that such a build takes are held to those of the CPU, and the build itself is not tried.
+//! What tensors are computed on. Builds with the feature `cuda` or `metal` need a toolkit that the machines which test this program do not
+//! have: they were never compiled there. What is tested is that the operations of such a build give on the CPU what its kernels give.
 
 use candle_core::Device;
 use std::sync::OnceLock;

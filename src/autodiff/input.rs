@@ -5,10 +5,10 @@ use super::device::device;
 use super::objective::{Objective, judge};
 use super::operations::Element;
 use super::plan::{DrawMasks, Saved, Step, backward, forward, steps};
+use super::randomness::{MaskOf, NoiseOf, Randomness};
 use super::tape::Tape;
 use crate::error::Result;
 use crate::nets::{Ensemble, Gaussian};
-use crate::random::{keep_mask, normal_noise};
 use candle_core::DType;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
@@ -22,57 +22,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 const MOST_BYTES: usize = 640 << 20;
 /// Columns of a task of the product that goes back through all draws.
 const COLUMNS: usize = 256;
-
-/// A dropout mask that is asked for.
-#[derive(Clone, Copy, Debug)]
-pub struct MaskOf {
-    /// The member's number in the ensemble.
-    pub member: usize,
-    /// The draw.
-    pub draw: u32,
-    /// The index of the dropout layer in its network.
-    pub layer: usize,
-    /// P(dropped).
-    pub rate: f64,
-    /// How many units there are.
-    pub units: usize,
-}
-
-/// The noise of a Gaussian layer that is asked for.
-#[derive(Clone, Copy, Debug)]
-pub struct NoiseOf {
-    /// The member's number in the ensemble.
-    pub member: usize,
-    /// The draw.
-    pub draw: u32,
-    /// The index of the layer in its network.
-    pub layer: usize,
-    /// How many standard normal numbers.
-    pub count: usize,
-}
-
-/// Says which units a mask keeps.
-pub type KeepMask = Box<dyn Fn(MaskOf) -> Vec<bool> + Send + Sync>;
-
-/// All that is random in draws.
-pub struct Randomness {
-    /// Which units a dropout mask keeps.
-    pub keep: KeepMask,
-    /// The standard normal numbers of a Gaussian layer's weights.
-    pub noise: Box<dyn Fn(NoiseOf) -> Vec<f64> + Send + Sync>,
-}
-
-impl Randomness {
-    /// That of the engines for a seed, shared by all points.
-    pub fn of_seed(seed: u32) -> Self {
-        Self {
-            keep: Box::new(move |MaskOf { member, draw, layer, rate, units }| {
-                keep_mask(seed, member as u32, draw, layer as u32, 0, rate, units)
-            }),
-            noise: Box::new(move |NoiseOf { member, draw, layer, count }| normal_noise(seed, member as u32, draw, layer as u32, 0, count)),
-        }
-    }
-}
 
 /// Which passes answer together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -419,7 +368,9 @@ impl<T: Element> InputGradients for Networks<T> {
                 answer.gradients.iter_mut().zip(back).for_each(|(sum, part)| *sum += part.to_f64());
             }
             for (gradient, image) in answer.gradients.chunks_exact_mut(images.len() / count).zip(&judged) {
-                gradient.iter_mut().for_each(|value| *value *= image.scale);
+                for value in gradient {
+                    *value *= image.scale;
+                }
             }
         }
         Ok(answer)

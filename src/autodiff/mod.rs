@@ -9,15 +9,17 @@ mod laplace;
 mod objective;
 mod operations;
 mod plan;
+mod randomness;
 mod tape;
 pub mod train;
 
 pub use decoder::{Decoded, DecoderGradients};
 pub use device::{device, device_name};
 pub use forward::{Masks, Parameters, forward};
-pub use input::{Answer, InputGradients, KeepMask, MaskOf, NoiseOf, Passes, Precision, Randomness, input_gradients};
+pub use input::{Answer, InputGradients, Passes, Precision, input_gradients};
 pub use laplace::{ImageObserver, Laplace, last_layer_laplace};
 pub use objective::{Loss, Objective};
+pub use randomness::{KeepMask, MaskOf, NoiseOf, Randomness};
 pub use train::{elbo_of, encode};
 
 use crate::error::Error;

@@ -1,8 +1,9 @@
 //! Gradients in images over candle's tape, for networks on a graphics processor. On the CPU the steps of [`plan`](super::plan) are faster.
 
 use super::forward::{Parameters, forward};
-use super::input::{Answer, InputGradients, MaskOf, NoiseOf, Passes, Randomness};
+use super::input::{Answer, InputGradients, Passes};
 use super::objective::{Objective, judge};
+use super::randomness::{MaskOf, NoiseOf, Randomness};
 use crate::error::Result;
 use crate::nets::{Ensemble, Gaussian, Layer};
 use candle_core::{DType, Device, Tensor, Var};
@@ -120,7 +121,9 @@ impl InputGradients for Tape {
                 None => vec![0.0; images.len()],
             };
             for (gradient, image) in answer.gradients.chunks_exact_mut(c * h * w).zip(&judged) {
-                gradient.iter_mut().for_each(|value| *value *= image.scale);
+                for value in gradient {
+                    *value *= image.scale;
+                }
             }
         }
         Ok(answer)

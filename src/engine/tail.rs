@@ -71,9 +71,9 @@ impl TailLayer {
 }
 
 /// The part of the network from its first layer that draws on, where it is linear layers with dropout or elementwise functions between
-/// them. A Gaussian layer's draw that all points share is a linear layer of other weights. A mask that all points share makes a draw of such a tail a smaller network: a dropped hidden unit needs no weights, and of the
-/// first layer, whose input all draws share, the dropped inputs are subtracted from the full product where they are fewer than the kept
-/// ones ([`subtracts`]). This is exact.
+/// them. A Gaussian layer's draw that all points share is a linear layer of other weights. A mask that all points share makes a draw of
+/// such a tail a smaller network: a dropped hidden unit needs no weights, and of the first layer, whose input all draws share, the dropped
+/// inputs are subtracted from the full product where they are fewer than the kept ones ([`subtracts`]). This is exact.
 pub fn thinnable(network: &Network) -> Option<Vec<TailLayer>> {
     let mut layers: Vec<TailLayer> = Vec::new();
     let mut dropout = None;

@@ -6,8 +6,8 @@ use crate::nets::{Layer, Network};
 use std::ops::Range;
 
 /// Floating-point operations per latent point, the decoder's and those of all members and draws. Products and convolutions are counted,
-/// a multiplication and an addition as two, the zeros of a padding included; functions, pools, masks, the drawing of weights and statistics are not. An engine
-/// may need fewer (Winograd's convolution) or more (zeros that fill its tiles).
+/// a multiplication and an addition as two, the zeros of a padding included; functions, pools, masks, the drawing of weights and statistics
+/// are not. An engine may need fewer (Winograd's convolution) or more (zeros that fill its tiles).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Work {
     /// What is needed: decoder and trunk (the layers before the first that draws) once, and of each draw of [`Masks::Shared`] only the

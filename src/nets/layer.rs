@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 pub enum Layer {
     /// y = W x + b on the last axis of a vector; `NAME.weight` \[outputs, inputs\], `NAME.bias` \[outputs\].
     Linear { name: String, inputs: usize, outputs: usize },
-    /// A linear layer with a Gaussian over its weights, as a Laplace approximation makes it (Ritter et al. 2018; Daxberger et al. 2021). With
-    /// the bias as the last column of W, a draw is W + `B_out` (S ∘ E) `B_in`ᵀ for E of standard normal numbers; where nothing is drawn, it is
-    /// W, the mean. `NAME.weight` and `NAME.bias` as of a linear layer, `NAME.basis_in` \[inputs + 1, inputs + 1\], `NAME.basis_out`
-    /// \[outputs, outputs\], `NAME.deviation` \[outputs, inputs + 1\] is S.
+    /// A linear layer with a Gaussian over its weights, as a Laplace approximation makes it (Ritter et al. 2018; Daxberger et
+    /// al. 2021). With the bias as the last column of W, a draw is W + `B_out` (S ∘ E) `B_in`ᵀ for E of standard normal numbers;
+    /// where nothing is drawn, it is W, the mean. `NAME.weight` and `NAME.bias` as of a linear layer, `NAME.basis_in`
+    /// \[inputs + 1, inputs + 1\], `NAME.basis_out` \[outputs, outputs\], `NAME.deviation` \[outputs, inputs + 1\] is S.
     GaussianLinear { name: String, inputs: usize, outputs: usize },
     /// Cross-correlation with zero padding, as PyTorch's `Conv2d`; `NAME.weight` \[out, in, kh, kw\], `NAME.bias` \[out\].
     Conv2d {

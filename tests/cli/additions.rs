@@ -3,6 +3,7 @@
 use crate::program::{Desk, write_classifier, write_vae};
 use crate::{CLASSES, IMAGE_SHAPE};
 use epistemap::jobs::{Additions, Classifiers, ModelSet};
+use epistemap::nets::folder::Description;
 use serde_json::Value;
 
 const MAP: &str = "map --models models --grid 4 --samples 3 --seed 3";
@@ -22,7 +23,7 @@ fn members_and_another_vae_are_added() {
     let set = ModelSet::open_with(Some(&desk.path("models")), &additions).unwrap();
     let names: Vec<&str> = set.ensemble().members().iter().map(|member| member.name.as_str()).collect();
     assert_eq!(names, ["classifier-0", "classifier-1", "classifier-1 (2)", "classifier-5", "classifier-0 (2)"]);
-    let described: Vec<&str> = set.descriptions.iter().map(|description| description.name()).collect();
+    let described: Vec<&str> = set.descriptions.iter().map(Description::name).collect();
     assert_eq!((described[0], &described[1..]), ("plane", &names[..]));
     assert!(set.hashes.len() == 6 && set.hashes["classifier-1"] != set.hashes["classifier-1 (2)"]);
     assert_eq!(set.hashes["classifier-0"], set.hashes["classifier-0 (2)"]);

@@ -195,8 +195,9 @@ impl Spectrum {
         self.curvatures.iter().map(move |curvature| curvature + prior)
     }
 
-    /// ln p(labels) of Laplace's method, the evidence (MacKay 1992, *A practical Bayesian framework for backpropagation networks*): the log-likelihood at the weights, less what a prior of this
-    /// precision and the Gaussian's width take from it. `squares`: the sum of the weights' squares.
+    /// ln p(labels) of Laplace's method, the evidence (D. `MacKay` 1992, *A practical Bayesian framework for backpropagation networks*): the
+    /// log-likelihood at the weights, less what a prior of this precision and the Gaussian's width take from it. `squares`: the sum of the
+    /// weights' squares.
     fn log_evidence(&self, prior: f64, squares: f64, log_likelihood: f64) -> f64 {
         let widths: f64 = self.precisions(prior).map(|precision| (prior / precision).ln()).sum();
         log_likelihood + (widths - prior * squares) / 2.0

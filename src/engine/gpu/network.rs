@@ -50,7 +50,7 @@ pub struct Product {
 
 /// A classifier on the device.
 pub struct Member {
-    /// The layers before the first dropout.
+    /// The layers before the first that draws.
     pub trunk: Vec<Step>,
     pub tail: Tail,
 }

@@ -25,7 +25,8 @@ pub struct Draw<'a> {
     pub noise: Noise<'a>,
 }
 
-/// What the network makes of one input in one draw; without one, dropout is off and Gaussian layers have their mean weights. Input and output are row-major, of the network's shapes.
+/// What the network makes of one input in one draw; without one, dropout is off and Gaussian layers have their mean weights. Input and
+/// output are row-major, of the network's shapes.
 pub fn forward(network: &Network, input: &[f64], draw: Option<Draw<'_>>) -> Vec<f64> {
     assert_eq!(input.len(), network.input_shape().iter().product::<usize>(), "an input of {:?}", network.input_shape());
     (0..network.layers().len()).fold(input.to_vec(), |activation, index| layers::apply(network, index, activation, draw))
