@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 
 /// How the names of unfinished files begin.
-const TEMPORARY: &str = ".epistemap-";
+pub const TEMPORARY: &str = ".epistemap-";
 
 /// Reads a whole file.
 ///

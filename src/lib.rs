@@ -12,7 +12,7 @@
 //! | [`error`], [`files`], [`random`] | the one error type; whole-file writes; counter-based random numbers |
 //! | [`uncertainty`] | statistics of draws, which add up, and the measures, which are pure functions of them |
 //! | [`nets`] | networks as data: layers with named weights, the models made of them, the model folder |
-//! | [`data`] | images with labels: IDX files, downloads, where data are looked for |
+//! | [`data`] | images with labels: IDX files, image folders, downloads, where data are looked for |
 //! | [`latent`] | views of the latent plane, where the data lie on it and how densely, geodesics |
 //! | [`kernels`] | convolution and pooling, forward and backward |
 //! | [`engine`] | latent points or images in, statistics out: `cpu` (vectorised), `gpu` (shaders; alone in knowing wgpu), `reference` (plain f64); where another fails, the CPU takes over |
@@ -20,7 +20,7 @@
 //! | [`autodiff`] | gradients and training; alone in knowing candle |
 //! | [`attack`] | changes to images within a budget that fool the networks: FGM, BIM, MIM, PGD and others |
 //! | [`figure`] | figures for print, with their provenance |
-//! | [`jobs`] | what window and command line both ask for: maps, interpolation, holes, figures; the threads that do it |
+//! | [`jobs`] | what window and command line both ask for: maps, interpolation, holes, figures, trainings; the threads that do it |
 //! | [`app`] | the window: one session, panels over it; it asks jobs and never waits |
 //! | [`cli`] | one file per verb |
 //!

@@ -34,6 +34,8 @@ pub enum Purpose {
     Noise,
     /// The resamples of a bootstrap.
     Bootstrap,
+    /// Which training labels are wrong, and what stands in their place.
+    LabelNoise,
 }
 
 /// A stream of random words, addressed by (a, b, index).
@@ -58,6 +60,7 @@ impl Stream {
             Purpose::Attack => 0x8000_0005,
             Purpose::Noise => 0x8000_0006,
             Purpose::Bootstrap => 0x8000_0007,
+            Purpose::LabelNoise => 0x8000_0008,
         };
         Self { key: [seed, tag] }
     }
@@ -113,6 +116,12 @@ pub fn keep_mask(seed: u32, member: u32, draw: u32, layer: u32, point: u32, rate
     mask
 }
 
+/// The standard normal numbers of one draw of a Gaussian layer, addressed as the units of [`keep_mask`] are.
+pub fn normal_noise(seed: u32, member: u32, draw: u32, layer: u32, point: u32, count: usize) -> Vec<f64> {
+    let stream = Stream::new(seed, Purpose::Member(member));
+    (0..count as u32).map(|index| stream.normal([draw, layer, point], index)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,6 +158,21 @@ mod tests {
         ];
         assert_eq!(mask.len(), 257);
         assert!(others.iter().all(|other| *other != mask));
+    }
+
+    #[test]
+    fn every_part_of_the_address_changes_the_noise() {
+        let noise = normal_noise(1, 2, 3, 4, 5, 7);
+        let stream = Stream::new(1, Purpose::Member(2));
+        assert!(noise.len() == 7 && noise[6] == stream.normal([3, 4, 5], 6));
+        let others = [
+            normal_noise(9, 2, 3, 4, 5, 7),
+            normal_noise(1, 9, 3, 4, 5, 7),
+            normal_noise(1, 2, 9, 4, 5, 7),
+            normal_noise(1, 2, 3, 9, 5, 7),
+            normal_noise(1, 2, 3, 4, 9, 7),
+        ];
+        assert!(others.iter().all(|other| *other != noise));
     }
 
     #[test]

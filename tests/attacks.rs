@@ -9,7 +9,7 @@ mod fixtures;
 mod networks;
 
 use epistemap::attack::{self, FIRST_DRAW, Norm, Problem, Settings, Victim, round_towards};
-use epistemap::autodiff::{InputGradients, Loss, MaskOf, Objective, Passes, Precision, input_gradients, masks_of_seed};
+use epistemap::autodiff::{InputGradients, Loss, MaskOf, Objective, Passes, Precision, Randomness, input_gradients};
 use epistemap::engine::{self, Block, Draws, Input, Masks, Models};
 use epistemap::nets::{Classifier, Ensemble, Layer, Network};
 use fixtures::{load, numbers, odd_classifier, weights};
@@ -27,7 +27,7 @@ fn reference(precision: Precision) -> Box<dyn InputGradients> {
         let key = if layer == 5 { "keep_after_pool" } else { "keep_after_fc1" };
         numbers(&data[key][member][draw as usize]).into_iter().map(|keep| keep == 1.0).collect()
     };
-    input_gradients(&ensemble, precision, Box::new(kept))
+    input_gradients(&ensemble, precision, Randomness { keep: Box::new(kept), ..Randomness::of_seed(0) })
 }
 
 fn images() -> (Vec<f64>, Vec<usize>) {
@@ -170,7 +170,7 @@ fn answers_are_those_of_the_engines_and_gradients_their_slopes() {
         let single = random_images(&shape, 3, seed);
         let (images, pixels, classes) = (to_f64(&single), single.len() / 3, ensemble.classes().len());
         let labels: Vec<usize> = (0..3).map(|image| image % classes).collect();
-        let networks = input_gradients(&ensemble, Precision::Double, masks_of_seed(seed));
+        let networks = input_gradients(&ensemble, Precision::Double, Randomness::of_seed(seed));
         let mut engine = engine::reference::open(Arc::new(Models::new(None, ensemble).unwrap())).unwrap();
         for draws in [None, Some(FIRST_DRAW..FIRST_DRAW + 3)] {
             let passes = Passes { members: vec![1, 0], draws: draws.clone() };
@@ -252,7 +252,7 @@ fn no_attack_leaves_its_budget_or_the_range_and_none_goes_backwards() {
         let original = random_images(&shape, 3, seed);
         let (images, pixels) = (to_f64(&original), original.len() / 3);
         let labels: Vec<usize> = (0..3).map(|image| image % ensemble.classes().len()).collect();
-        let networks = input_gradients(&ensemble, Precision::Single, masks_of_seed(seed));
+        let networks = input_gradients(&ensemble, Precision::Single, Randomness::of_seed(seed));
         for samples in [None, Some(3)] {
             let victim = Victim { networks: networks.as_ref(), members: vec![0, 1], samples, first_draw: FIRST_DRAW };
             for settings in every_attack(some) {
@@ -280,7 +280,7 @@ fn no_attack_leaves_its_budget_or_the_range_and_none_goes_backwards() {
 fn no_budget_gives_the_image_back() {
     let (ensemble, shape) = random_ensemble(4);
     let original = random_images(&shape, 3, 1);
-    let networks = input_gradients(&ensemble, Precision::Single, masks_of_seed(0));
+    let networks = input_gradients(&ensemble, Precision::Single, Randomness::of_seed(0));
     let victim = Victim { networks: networks.as_ref(), members: vec![0], samples: Some(2), first_draw: FIRST_DRAW };
     for settings in every_attack(|_| 0.0) {
         let got = run(&victim, &to_f64(&original), &[0, 1, 0], &settings);
@@ -302,7 +302,7 @@ fn flat() -> Ensemble {
 #[test]
 fn without_a_gradient_nothing_moves() {
     let original = to_f64(&random_images(&[1, 3, 4], 2, 1));
-    let networks = input_gradients(&flat(), Precision::Single, masks_of_seed(0));
+    let networks = input_gradients(&flat(), Precision::Single, Randomness::of_seed(0));
     let victim = Victim { networks: networks.as_ref(), members: vec![0], samples: Some(2), first_draw: FIRST_DRAW };
     for settings in every_attack(some) {
         let got = run(&victim, &original, &[0, 1], &settings);
@@ -322,7 +322,7 @@ fn eot_on_a_network_without_dropout_is_the_plain_attack() {
     let images = to_f64(&random_images(&shape, 4, 2));
     let of = |layers: Vec<Layer>| {
         let ensemble = Ensemble::new(vec![classifier(&shape, layers, 5)]).unwrap();
-        let networks = input_gradients(&ensemble, Precision::Double, masks_of_seed(1));
+        let networks = input_gradients(&ensemble, Precision::Double, Randomness::of_seed(1));
         let victim = Victim { networks: networks.as_ref(), members: vec![0], samples: Some(3), first_draw: FIRST_DRAW };
         let [eot, bim] = ["eot", "bim"].map(|method| run(&victim, &images, &[0, 1, 2, 0], &Settings::new(method, Norm::L2, 0.5)));
         apart(&eot, &bim)
@@ -339,7 +339,7 @@ fn a_batch_may_be_cut_anywhere() {
     let images = to_f64(&random_images(&shape, 5, 3));
     let pixels = images.len() / 5;
     let labels = [0, 1, 0, 1, 0];
-    let networks = input_gradients(&ensemble, Precision::Double, masks_of_seed(3));
+    let networks = input_gradients(&ensemble, Precision::Double, Randomness::of_seed(3));
     let victim = Victim { networks: networks.as_ref(), members: vec![0, 1], samples: Some(2), first_draw: FIRST_DRAW };
     for settings in every_attack(some) {
         let whole = run(&victim, &images, &labels, &settings);
@@ -358,7 +358,7 @@ fn a_batch_may_be_cut_anywhere() {
 fn an_attack_tells_every_step_and_stops_where_it_is_told() {
     let (ensemble, shape) = random_ensemble(4);
     let images = to_f64(&random_images(&shape, 2, 1));
-    let networks = input_gradients(&ensemble, Precision::Single, masks_of_seed(0));
+    let networks = input_gradients(&ensemble, Precision::Single, Randomness::of_seed(0));
     let victim = Victim { networks: networks.as_ref(), members: vec![0], samples: None, first_draw: FIRST_DRAW };
     for settings in every_attack(some) {
         let problem = Problem { victim: &victim, images: &images, labels: &[0, 1], first: 0, settings: &settings };

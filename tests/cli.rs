@@ -9,6 +9,8 @@ mod networks;
 #[path = "common/program.rs"]
 mod program;
 
+#[path = "cli/additions.rs"]
+mod additions;
 #[path = "cli/attack.rs"]
 mod attack;
 #[path = "cli/bad_input.rs"]
@@ -21,6 +23,8 @@ mod garbage;
 mod holes;
 #[path = "cli/interpolate.rs"]
 mod interpolate;
+#[path = "cli/laplace.rs"]
+mod laplace;
 #[path = "cli/training.rs"]
 mod training;
 
@@ -244,7 +248,10 @@ fn benchmarks_print_json_alone() {
             ][..],
         ),
         ("bench requests --json --requests 30 --engine cpu", &["requests", "finished", "stopped", "cells"]),
-        ("bench train --json --batch 4 --steps 1", &["seconds_per_step", "batch", "gemm_gflops"]),
+        (
+            "bench train --json --batch 4 --steps 1 --epochs 1 --images 20",
+            &["seconds_per_step", "batch", "gemm_gflops", "largest_with_to_without"],
+        ),
     ] {
         let [out, err] = desk.succeeds(line);
         let result: Value = serde_json::from_str(&out).unwrap();
@@ -291,7 +298,8 @@ fn a_newcomer_finds_every_verb_and_what_every_option_is_for() {
     let map = "--grid --extent --samples --members --seed --masks --models --engine";
     let interpolate =
         "--steps --json --out --measures --dataset --data --samples --members --seed --masks --models --engine --venue --width";
-    let train = "--dataset --data --out --epochs --batch --optimiser --learning-rate --anneal --images --seed --resume";
+    let train = "--dataset --data --out --epochs --batch --optimiser --learning-rate --anneal --images --classes --label-noise --shape --seed \
+                 --resume --film --plane --film-measure";
     for (verb, options) in [
         (
             "figures",
@@ -302,15 +310,18 @@ fn a_newcomer_finds_every_verb_and_what_every_option_is_for() {
         ("holes", &format!("--measure --confident --covered --reference --json --out --garbage --curve --subsets --dpi {map}")[..]),
         ("evaluate", "--models --engine --dataset --data --images --samples --seed --json"),
         ("train vae", &format!("--hidden --latent --as-published {train}")[..]),
-        ("train classifier", &format!("--channels --hidden --dropout {train}")[..]),
-        ("train ensemble", &format!("--members --channels --hidden --dropout {train}")[..]),
+        ("train classifier", &format!("--channels --hidden --draw --dropout {train}")[..]),
+        ("train ensemble", &format!("--members --channels --hidden --draw --dropout {train}")[..]),
+        ("train set", &format!("--members --channels --hidden --draw --dropout --vae-hidden --latent --as-published {train}")[..]),
+        ("train resume", "--epochs --data --film"),
+        ("film", "--out --measure"),
         ("pack", "--from --out --dataset --data"),
         ("data fetch", "--data"),
         ("data list", "--data"),
         ("compare", "--engines --tolerance --json --grid --extent --samples --members --seed --masks --models"),
         ("bench map", &format!("--json {map}")[..]),
         ("bench requests", "--engine --requests --tolerance --seed --json"),
-        ("bench train", "--json --batch --steps"),
+        ("bench train", "--json --batch --steps --epochs --images"),
         ("devices", ""),
         ("provenance", ""),
         ("completions", ""),

@@ -7,7 +7,7 @@ mod networks;
 
 use epistemap::engine::reference::{self, forward, softmax};
 use epistemap::engine::{Block, Draws, Input, Masks, Models};
-use epistemap::nets::{Ensemble, Layer};
+use epistemap::nets::{Classifier, Ensemble, Layer, Network};
 use epistemap::uncertainty::{CellStatistics, Measure};
 use networks::{classifier, random_images, random_layers};
 use proptest::collection::vec;
@@ -97,17 +97,23 @@ proptest! {
     fn the_reference_runs_every_network(seed in 0..100_000u32) {
         let (shape, layers) = random_layers(seed);
         let random = classifier(&shape, layers.clone(), seed);
-        let without_dropout = classifier(&shape, layers.into_iter().filter(|layer| !layer.is_dropout()).collect(), seed);
+        let mean = |layer| match layer {
+            Layer::GaussianLinear { name, inputs, outputs } => Layer::Linear { name, inputs, outputs },
+            other => other,
+        };
+        let sure = layers.into_iter().filter(|layer| !layer.is_dropout()).map(mean).collect();
+        let network = Network::new(&shape, sure, random.network.weights()).unwrap();
+        let sure = Classifier { network, ..random.clone() };
         let images = random_images(&shape, 2, seed);
         let deterministic: Vec<f64> = images
             .chunks_exact(shape.iter().product())
             .flat_map(|image| softmax(&forward(&random.network, &image.iter().map(|&x| f64::from(x)).collect::<Vec<_>>(), None)))
             .collect();
 
-        for (classifier, random) in [(random, true), (without_dropout, false)] {
+        for (classifier, random) in [(random, true), (sure, false)] {
             let classes = classifier.classes.len();
-            let has_dropout = classifier.network.layers().iter().any(Layer::is_dropout);
-            prop_assert!(random || !has_dropout);
+            let draws = classifier.network.layers().iter().any(Layer::is_stochastic);
+            prop_assert!(random || !draws);
             let models = Models::new(None, Ensemble::new(vec![classifier]).unwrap()).unwrap();
             let block = Block {
                 input: Input::Images(&images),
@@ -129,9 +135,9 @@ proptest! {
                 let cell = grid.whole_cell(point);
                 let information = Measure::MutualInformation.evaluate(&cell);
                 prop_assert!(0.0 <= information && information <= Measure::PredictiveEntropy.evaluate(&cell));
-                if !has_dropout {
+                if !draws {
                     prop_assert!(information <= ROUNDING);
-                    // The same weights without the dropout layers are the deterministic network.
+                    // The same weights where nothing is drawn are the deterministic network.
                     let expected = &deterministic[point * classes..][..classes];
                     prop_assert!(cell.mean().iter().zip(expected).all(|(a, b)| (a - b).abs() <= ROUNDING));
                 }

@@ -8,7 +8,7 @@ mod fixtures;
 
 use epistemap::analysis::detection::Ranking;
 use epistemap::analysis::elbo::{Elbo, logit_decoder, sample};
-use epistemap::engine::reference::{forward, softmax};
+use epistemap::engine::reference::{Draw, forward, softmax};
 use epistemap::nets::{Layer, Vae, VaeLayers, Weights};
 use epistemap::uncertainty::{CellStatistics, Measure, Passes};
 use fixtures::{load, numbers, odd_classifier, weights};
@@ -86,7 +86,7 @@ fn answers(fixture: &Value, members: &[Weights]) -> Answers {
                 mask.into_iter().map(|kept| kept == 1.0).collect()
             };
             for (image, cell) in images.iter().zip(&mut cells) {
-                let logits = forward(&network, image, Some(&keep));
+                let logits = forward(&network, image, Some(Draw { keep: &keep, noise: &|_, _| Vec::new() }));
                 cell.add_draw(&softmax(&logits));
                 answers.draw_logits.extend(logits);
             }

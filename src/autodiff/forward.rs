@@ -3,7 +3,7 @@
 use super::operations::{Activation, Convolve, Pool};
 use crate::kernels::{Convolution, ConvolutionBlock, Pooling};
 use crate::nets::{Layer, Weights, shapes};
-use candle_core::{DType, Device, Result, Tensor, Var};
+use candle_core::{DType, Device, Result, Tensor, Var, bail};
 use std::collections::BTreeMap;
 
 /// The weights of a network as tensors, or as variables where they are trained.
@@ -30,8 +30,15 @@ impl Parameters {
     }
 
     fn get(&self, layer: &str, part: &str) -> Result<&Tensor> {
-        let name = format!("{layer}.{part}");
-        self.tensors.get(&name).ok_or_else(|| candle_core::Error::CannotFindTensor { path: name })
+        self.named(&format!("{layer}.{part}"))
+    }
+
+    /// The tensor of that name.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(super) fn named(&self, name: &str) -> Result<&Tensor> {
+        self.tensors.get(name).ok_or_else(|| candle_core::Error::CannotFindTensor { path: name.to_owned() })
     }
 }
 
@@ -53,8 +60,12 @@ pub fn forward(layers: &[Layer], parameters: &Parameters, input: &Tensor, mut ma
         let layer = &layers[index];
         let (before, after) = (&shapes[index], &shapes[index + 1]);
         x = match layer {
-            Layer::Linear { name, .. } => {
-                x.contiguous()?.matmul(&parameters.get(name, "weight")?.t()?)?.broadcast_add(parameters.get(name, "bias")?)?
+            Layer::Linear { name, .. } => linear(&x, parameters, name)?,
+            Layer::GaussianLinear { name, .. } => {
+                if masks.is_some() {
+                    bail!("the weights of layer {} are fitted, not trained: train a network of linear layers", layer.label());
+                }
+                linear(&x, parameters, name)?
             }
             Layer::Conv2d { name, kernel, stride, padding, .. } => {
                 let convolution =
@@ -108,6 +119,10 @@ pub fn forward(layers: &[Layer], parameters: &Parameters, input: &Tensor, mut ma
         index += 1;
     }
     Ok(x)
+}
+
+fn linear(x: &Tensor, parameters: &Parameters, name: &str) -> Result<Tensor> {
+    x.contiguous()?.matmul(&parameters.get(name, "weight")?.t()?)?.broadcast_add(parameters.get(name, "bias")?)
 }
 
 fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {

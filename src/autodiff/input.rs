@@ -5,8 +5,8 @@ use super::objective::{Objective, log_softmax};
 use super::operations::Element;
 use super::plan::{DrawMasks, Saved, Step, backward, forward, steps};
 use crate::error::{Error, Result};
-use crate::nets::Ensemble;
-use crate::random::keep_mask;
+use crate::nets::{Ensemble, Gaussian};
+use crate::random::{keep_mask, normal_noise};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
@@ -35,12 +35,40 @@ pub struct MaskOf {
     pub units: usize,
 }
 
+/// The noise of a Gaussian layer that is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct NoiseOf {
+    /// The member's number in the ensemble.
+    pub member: usize,
+    /// The draw.
+    pub draw: u32,
+    /// The index of the layer in its network.
+    pub layer: usize,
+    /// How many standard normal numbers.
+    pub count: usize,
+}
+
 /// Says which units a mask keeps.
 pub type KeepMask = Box<dyn Fn(MaskOf) -> Vec<bool> + Send + Sync>;
 
-/// The masks of the engines for a seed, shared by all points.
-pub fn masks_of_seed(seed: u32) -> KeepMask {
-    Box::new(move |MaskOf { member, draw, layer, rate, units }| keep_mask(seed, member as u32, draw, layer as u32, 0, rate, units))
+/// All that is random in draws.
+pub struct Randomness {
+    /// Which units a dropout mask keeps.
+    pub keep: KeepMask,
+    /// The standard normal numbers of a Gaussian layer's weights.
+    pub noise: Box<dyn Fn(NoiseOf) -> Vec<f64> + Send + Sync>,
+}
+
+impl Randomness {
+    /// That of the engines for a seed, shared by all points.
+    pub fn of_seed(seed: u32) -> Self {
+        Self {
+            keep: Box::new(move |MaskOf { member, draw, layer, rate, units }| {
+                keep_mask(seed, member as u32, draw, layer as u32, 0, rate, units)
+            }),
+            noise: Box::new(move |NoiseOf { member, draw, layer, count }| normal_noise(seed, member as u32, draw, layer as u32, 0, count)),
+        }
+    }
 }
 
 /// Which passes answer together.
@@ -89,14 +117,14 @@ pub enum Precision {
 }
 
 /// Prepares the members of an ensemble.
-pub fn input_gradients(ensemble: &Ensemble, precision: Precision, keep: KeepMask) -> Box<dyn InputGradients> {
+pub fn input_gradients(ensemble: &Ensemble, precision: Precision, random: Randomness) -> Box<dyn InputGradients> {
     match precision {
-        Precision::Single => Box::new(Networks::<f32>::new(ensemble, keep)),
-        Precision::Double => Box::new(Networks::<f64>::new(ensemble, keep)),
+        Precision::Single => Box::new(Networks::<f32>::new(ensemble, random)),
+        Precision::Double => Box::new(Networks::<f64>::new(ensemble, random)),
     }
 }
 
-/// A classifier, cut at its first dropout.
+/// A classifier, cut at its first layer that draws.
 struct Member<T> {
     trunk: Vec<Step<T>>,
     head: Vec<Step<T>>,
@@ -106,7 +134,7 @@ pub(super) struct Networks<T> {
     image_shape: [usize; 3],
     classes: usize,
     members: Vec<Member<T>>,
-    keep: KeepMask,
+    random: Randomness,
     /// [`MOST_BYTES`] but in tests.
     pub(super) most_bytes: usize,
     /// The blocks of draws that were asked last.
@@ -143,7 +171,7 @@ struct Way<T> {
 }
 
 impl<T: Element> Networks<T> {
-    pub(super) fn new(ensemble: &Ensemble, keep: KeepMask) -> Self {
+    pub(super) fn new(ensemble: &Ensemble, random: Randomness) -> Self {
         let members = ensemble.members().iter().map(|member| {
             let (trunk, all) = (member.network.trunk_length(), member.network.layers().len());
             Member { trunk: steps(&member.network, 0..trunk), head: steps(&member.network, trunk..all) }
@@ -153,7 +181,7 @@ impl<T: Element> Networks<T> {
             image_shape: [shape[0], shape[1], shape[2]],
             classes: ensemble.classes().len(),
             members: members.collect(),
-            keep,
+            random,
             most_bytes: MOST_BYTES,
             blocks: Mutex::default(),
         }
@@ -164,13 +192,23 @@ impl<T: Element> Networks<T> {
         let head = &self.members[member].head;
         let mask = |draw: u32, layer: usize, rate: f64, units: usize| -> Vec<T> {
             let scale = T::from_f64(1.0 / (1.0 - rate));
-            let keep = (self.keep)(MaskOf { member, draw, layer, rate, units });
+            let keep = (self.random.keep)(MaskOf { member, draw, layer, rate, units });
             assert_eq!(keep.len(), units, "a mask of layer {layer}");
             keep.into_iter().map(|keep| if keep { scale } else { T::ZERO }).collect()
+        };
+        let weights = |draw: u32, gaussian: &Gaussian| -> Vec<T> {
+            let (layer, count) = (gaussian.layer, gaussian.count());
+            let noise = (self.random.noise)(NoiseOf { member, draw, layer, count });
+            assert_eq!(noise.len(), count, "the noise of layer {layer}");
+            let drawn = gaussian.draw(&noise);
+            let rows = || drawn.chunks_exact(gaussian.inputs + 1);
+            let of_inputs = rows().flat_map(|row| &row[..gaussian.inputs]);
+            of_inputs.chain(rows().map(|row| &row[gaussian.inputs])).map(|&weight| T::from_f64(weight)).collect()
         };
         let of_draw = |draw: u32| -> DrawMasks<T> {
             let of_step = |step: &Step<T>| match step {
                 Step::Mask { layer, rate, units, .. } => Some(mask(draw, *layer, *rate, *units)),
+                Step::Drawn { gaussian, .. } => Some(weights(draw, gaussian)),
                 _ => None,
             };
             head.iter().filter_map(of_step).collect()

@@ -3,6 +3,7 @@
 mod decoder;
 mod forward;
 mod input;
+mod laplace;
 mod objective;
 mod operations;
 mod plan;
@@ -10,7 +11,8 @@ pub mod train;
 
 pub use decoder::{Decoded, DecoderGradients};
 pub use forward::{Masks, Parameters, forward};
-pub use input::{Answer, InputGradients, KeepMask, MaskOf, Passes, Precision, input_gradients, masks_of_seed};
+pub use input::{Answer, InputGradients, KeepMask, MaskOf, NoiseOf, Passes, Precision, Randomness, input_gradients};
+pub use laplace::{ImageObserver, Laplace, last_layer_laplace};
 pub use objective::{Loss, Objective};
 pub use train::{elbo_of, encode};
 

@@ -3,7 +3,7 @@
 
 use super::operations::{Activation, Element};
 use crate::kernels::{Convolution, ConvolutionBlock, Pooling};
-use crate::nets::{Layer, Network};
+use crate::nets::{Gaussian, Layer, Network};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
@@ -18,6 +18,8 @@ const PIECE: usize = 4096;
 pub(super) enum Step<T> {
     /// y = W x + b; weight \[outputs, inputs\].
     Linear { weight: Vec<T>, bias: Vec<T> },
+    /// The same, of weights that are drawn; in a deterministic pass their means.
+    Drawn { weight: Vec<T>, bias: Vec<T>, gaussian: Gaussian },
     /// A convolution, and the ReLU and the pooling that follow it.
     Convolve { block: ConvolutionBlock, weight: Vec<T>, bias: Vec<T> },
     /// Pooling that follows no convolution.
@@ -39,7 +41,7 @@ pub(super) enum Saved<T> {
     Block(Vec<T>, Vec<u16>),
 }
 
-/// The masks of one draw, one for each [`Step::Mask`] in turn: per unit 0 or 1 / (1 − rate).
+/// What is drawn, one for each [`Step::Mask`] and [`Step::Drawn`] in turn: per unit 0 or 1 / (1 − rate); weights, and behind them the bias.
 pub(super) type DrawMasks<T> = Vec<Vec<T>>;
 
 /// The steps of the layers of `range`. Those that only reshape need none.
@@ -56,6 +58,11 @@ pub(super) fn steps<T: Element>(network: &Network, range: Range<usize>) -> Vec<S
         };
         match layer {
             Layer::Linear { name, .. } => steps.push(Step::Linear { weight: values(name, "weight"), bias: values(name, "bias") }),
+            Layer::GaussianLinear { name, .. } => steps.extend(Gaussian::of(network, index).map(|gaussian| Step::Drawn {
+                weight: values(name, "weight"),
+                bias: values(name, "bias"),
+                gaussian,
+            })),
             Layer::Conv2d { name, kernel, stride, padding, .. } => {
                 let convolution =
                     Convolution { input: image(input), output: image(output), kernel: *kernel, stride: *stride, padding: *padding };
@@ -115,6 +122,10 @@ pub(super) fn forward<T: Element>(
         let mut saved = Saved::Nothing;
         match step {
             Step::Linear { weight, bias } => x = linear(&x, weight, bias, count),
+            Step::Drawn { weight, bias, .. } => {
+                let (weight, bias) = masks.next().map_or((&weight[..], &bias[..]), |drawn| drawn.split_at(weight.len()));
+                x = linear(&x, weight, bias, count);
+            }
             Step::Convolve { block, weight, bias } => {
                 let (output, chosen) = block.forward(&x, weight, bias);
                 saved = if keep { Saved::Block(output.clone(), chosen) } else { Saved::Nothing };
@@ -160,6 +171,10 @@ pub(super) fn backward<T: Element>(
     for (step, saved) in steps.iter().zip(trace).rev() {
         match (step, saved) {
             (Step::Linear { weight, bias }, _) => gradient = product(&gradient, weight, [count, bias.len(), weight.len() / bias.len()]),
+            (Step::Drawn { weight, bias, .. }, _) => {
+                let drawn = masks.next().map_or(&weight[..], |drawn| &drawn[..weight.len()]);
+                gradient = product(&gradient, drawn, [count, bias.len(), weight.len() / bias.len()]);
+            }
             (Step::Convolve { block, weight, .. }, Saved::Block(output, chosen)) => {
                 gradient = block.backward_to_images(weight, (output, chosen), &gradient);
             }

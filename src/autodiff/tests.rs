@@ -2,7 +2,7 @@
 
 use super::input::Networks;
 use super::train::{elbo, negative_log_likelihood};
-use super::{InputGradients as _, Loss, Objective, Parameters, Passes, forward, masks_of_seed};
+use super::{InputGradients as _, Loss, Objective, Parameters, Passes, Randomness, forward};
 use crate::nets::{Classifier, Ensemble, Layer, Network, Tensor as Weight, VaeLayers, Weights};
 use crate::random::{Purpose, Stream};
 use candle_core::{D, DType, Device, Result, Tensor, Var};
@@ -235,7 +235,7 @@ fn draws_in_blocks_answer_as_all_at_once() {
     let ensemble = Ensemble::new(members.collect()).unwrap();
     let images = weight(&data["images"]).values;
     let answer = |most_bytes: usize, draws: std::ops::Range<u32>| {
-        let mut networks = Networks::<f64>::new(&ensemble, masks_of_seed(7));
+        let mut networks = Networks::<f64>::new(&ensemble, Randomness::of_seed(7));
         networks.most_bytes = most_bytes;
         let objective = Objective { loss: Loss::Evading(0.5), towards: false };
         networks.answer(&images, &[0, 3, 1], &Passes { members: vec![1, 0], draws: Some(draws) }, objective, true).unwrap()

@@ -89,6 +89,9 @@ pub struct ClassifierOptions {
     /// A folder of model folders, or the folder of one classifier [default: the shipped models].
     #[arg(long, alias = "models", value_name = "DIR")]
     model: Option<PathBuf>,
+    /// The folder of a classifier, or of several, to ask beside theirs; may be given several times.
+    #[arg(long, value_name = "DIR")]
+    add_member: Vec<PathBuf>,
     /// What computes the measures.
     #[arg(long, value_parser = PossibleValuesParser::new(engine::available().iter().map(|kind| kind.name)), default_value = engine::AUTO)]
     engine: String,
@@ -100,7 +103,7 @@ impl ClassifierOptions {
     /// # Errors
     /// When a model is damaged, they do not fit each other, or there is no such engine.
     pub fn open(&self) -> Result<(Classifiers, Box<dyn engine::Engine>)> {
-        let classifiers = Classifiers::open(self.model.as_deref())?;
+        let classifiers = Classifiers::open_with(self.model.as_deref(), &self.add_member)?;
         let engine = engine::open(&self.engine, Arc::clone(&classifiers.models))?;
         Ok((classifiers, Box::new(Speaking::new(engine))))
     }

@@ -2,18 +2,15 @@
 
 mod map;
 mod requests;
+mod train;
 mod window;
 
 use super::shared::{MapOptions, ModelOptions, Seed, TOLERANCE, engine_name, print, print_json, tolerance};
-use crate::autodiff::train::{Goal, Optimiser, Settings, Trainer};
-use crate::data::Dataset;
 use crate::engine::AUTO;
-use crate::engine::cpu::bench::{YARDSTICK, gemm_gflops};
 use crate::error::{Error, Result};
-use crate::nets::paper_cnn;
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use serde_json::Value;
+use std::time::Duration;
 
 /// `epistemap bench`.
 #[derive(Debug, Args)]
@@ -80,7 +77,8 @@ enum What {
         #[arg(long)]
         json: bool,
     },
-    /// A training step of the paper's convolutional network: forward, backward, update.
+    /// A training step of the paper's convolutional network: forward, backward, update; and what looks at a model under way cost, as a ratio
+    /// of the time with them to the time without, within one training of a classifier and one of a VAE on the decoded digits.
     Train {
         /// Images per step.
         #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u16).range(1..))]
@@ -88,6 +86,12 @@ enum What {
         /// How many steps; the fastest counts.
         #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
         steps: u16,
+        /// Epochs of the trainings that are looked at.
+        #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
+        epochs: u16,
+        /// Images of the trainings that are looked at, up to 8000.
+        #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u16).range(1..=8000))]
+        images: u16,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -110,7 +114,13 @@ impl Bench {
             }
             What::Frames { seconds, models, json } => (window::frames(&models, duration(seconds)?)?, json),
             What::Soak { seconds, seed, models, json } => (window::soak(&models, duration(seconds)?, seed.seed)?, json),
-            What::Train { batch, steps, json } => (bench_train(batch.into(), steps.into())?, json),
+            What::Train { batch, steps, epochs, images, json } => {
+                let mut result = train::step(batch.into(), steps.into())?;
+                let (looks, largest) = train::looks(epochs.into(), images.into())?;
+                result["looks"] = looks.into();
+                result["largest_with_to_without"] = largest.into();
+                (result, json)
+            }
         };
         if json {
             print_json(&result)?;
@@ -143,35 +153,4 @@ fn resident_megabytes() -> Option<f64> {
 fn duration(seconds: f64) -> Result<Duration> {
     let problem = |_| Error::setting("--seconds", format!("{seconds} is no duration"), "give a number above 0");
     Duration::try_from_secs_f64(seconds).map_err(problem)
-}
-
-fn bench_train(batch: usize, steps: usize) -> Result<serde_json::Value> {
-    let gemm = gemm_gflops(YARDSTICK);
-    let classes: Vec<String> = (0..10).map(|digit| digit.to_string()).collect();
-    // The time of a step does not depend on what the images show.
-    let pixels = (0..batch * 28 * 28).map(|pixel| (pixel % 97) as f32 / 96.0).collect();
-    let data = Dataset::new("bench", [1, 28, 28], pixels, (0..batch).map(|image| (image % 10) as u8).collect(), classes.clone())?;
-    let mut trainer = Trainer::new(Settings {
-        name: "bench".to_owned(),
-        goal: Goal::Classifier { layers: paper_cnn(), classes },
-        image_shape: data.image_shape,
-        dataset: data.name.clone(),
-        images: batch,
-        epochs: 1,
-        batch,
-        optimiser: Optimiser::Sgd { learning_rate: 0.01, momentum: 0.0 },
-        anneal: false,
-        seed: 0,
-    })?;
-    let images: Vec<usize> = (0..batch).collect();
-    let mut fastest = f64::INFINITY;
-    for _ in 0..=steps {
-        let start = Instant::now();
-        trainer.step(&data, &images)?;
-        fastest = fastest.min(start.elapsed().as_secs_f64());
-    }
-    Ok(json!({
-        "seconds_per_step": fastest, "batch": batch, "images_per_second": batch as f64 / fastest,
-        "threads": rayon::current_num_threads(), "gemm_gflops": gemm,
-    }))
 }

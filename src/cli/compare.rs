@@ -1,13 +1,12 @@
 //! `epistemap compare`: two engines on the same map.
 
 use super::progress::Bar;
-use super::shared::{MapOptions, TOLERANCE, pair, print, print_json, tolerance};
+use super::shared::{MapOptions, SetOptions, TOLERANCE, pair, print, print_json, tolerance};
 use crate::engine;
 use crate::error::{Error, Result};
-use crate::jobs::{Comparison, ModelSet, compare};
+use crate::jobs::{Comparison, compare};
 use clap::Args;
 use serde_json::json;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// `epistemap compare`.
@@ -23,9 +22,8 @@ pub struct Compare {
     tolerance: f64,
     #[command(flatten)]
     map: MapOptions,
-    /// A folder of model folders: one VAE and the classifiers [default: the shipped models].
-    #[arg(long, value_name = "DIR")]
-    models: Option<PathBuf>,
+    #[command(flatten)]
+    models: SetOptions,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -37,7 +35,7 @@ impl Compare {
     /// # Errors
     /// When an option makes no sense, a model is damaged, an engine fails, or the engines differ by more than the tolerance.
     pub fn run(self) -> Result<()> {
-        let set = ModelSet::open(self.models.as_deref())?;
+        let set = self.models.open()?;
         let settings = self.map.settings(&set, true)?;
         let open = |name: &String| (engine::named(name.trim())?.open)(Arc::clone(&set.models));
         let (mut first, mut second) = (open(&self.engines[0])?, open(&self.engines[1])?);

@@ -8,6 +8,7 @@ use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::jobs::{self, AttackSettings, DetectSettings, On, cache_folder, self_checks};
+use crate::nets::Ensemble;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use std::path::PathBuf;
@@ -18,8 +19,8 @@ use std::path::PathBuf;
 pub struct Detect {
     #[command(flatten)]
     classifiers: ClassifierOptions,
-    /// The data set whose test images are attacked.
-    #[arg(long, value_name = "NAME", default_value = "mnist")]
+    /// The data set, or a folder as `epistemap train` takes it, whose test images are attacked.
+    #[arg(long, value_name = "NAME|DIR", default_value = "mnist")]
     dataset: String,
     #[command(flatten)]
     data: DataOptions,
@@ -101,7 +102,7 @@ impl Detect {
         }
         let cache = if self.no_cache { None } else { self.cache.clone().or_else(cache_folder) };
         let settings = DetectSettings { attacks, resamples: self.resamples, cache };
-        let data = self.images()?;
+        let data = self.images(classifiers.ensemble())?;
         let other = self.unfamiliar.as_ref().map(|name| self.data.load(name, Split::Test)).transpose()?;
         let other = other.map(|other| if other.len() > data.len() { other.slice(0..data.len()) } else { other });
         if let Some(out) = &self.out {
@@ -148,9 +149,9 @@ impl Detect {
         }
     }
 
-    /// The images to attack.
-    fn images(&self) -> Result<Dataset> {
-        let mut data = self.data.load(&self.dataset, Split::Test)?;
+    /// The images to attack, of the classes that the models know.
+    fn images(&self, ensemble: &Ensemble) -> Result<Dataset> {
+        let mut data = self.data.load_for(ensemble, &self.dataset, Split::Test)?;
         if let Some(name) = &self.class {
             let class = data.classes.iter().position(|class| class == name).ok_or_else(|| {
                 let mend = format!("choose one of {}", data.classes.join(", "));

@@ -4,7 +4,7 @@ use super::progress::Bar;
 use super::shared::{DataOptions, ModelOptions, Seed, first_images, print, print_json};
 use crate::data::Split;
 use crate::error::Result;
-use crate::jobs::{Evaluation, evaluate, pack};
+use crate::jobs::{Evaluation, ModelSet, evaluate, pack};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ pub struct Evaluate {
     #[command(flatten)]
     models: ModelOptions,
     /// The data set; its test images are used. `epistemap data list` names them.
-    #[arg(long, value_name = "NAME", default_value = "mnist")]
+    #[arg(long, value_name = "NAME|DIR", default_value = "mnist")]
     dataset: String,
     #[command(flatten)]
     data: DataOptions,
@@ -38,7 +38,8 @@ impl Evaluate {
     /// When models or data are missing, damaged or do not fit.
     pub fn run(self) -> Result<()> {
         let (set, mut engine) = self.models.open()?;
-        let data = first_images(self.data.load(&self.dataset, Split::Test)?, self.images)?;
+        let data = self.data.load_for(set.ensemble(), &self.dataset, Split::Test)?;
+        let data = first_images(data, self.images)?;
         let bar = Bar::new(data.len() as u64, "images");
         let evaluation = evaluate(&set, engine.as_mut(), &data, self.samples, self.seed.seed, &mut bar.follow())?;
         drop(bar);
@@ -70,7 +71,7 @@ pub struct Pack {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// The data set that the models were trained on.
-    #[arg(long, value_name = "NAME", default_value = "mnist")]
+    #[arg(long, value_name = "NAME|DIR", default_value = "mnist")]
     dataset: String,
     #[command(flatten)]
     data: DataOptions,
@@ -82,7 +83,9 @@ impl Pack {
     /// # Errors
     /// When models or data are missing, damaged or do not fit, or a file cannot be written.
     pub fn run(self) -> Result<()> {
-        let [train, test] = [self.data.load(&self.dataset, Split::Train)?, self.data.load(&self.dataset, Split::Test)?];
+        let set = ModelSet::load(&self.from)?;
+        let load = |split| self.data.load_for(set.ensemble(), &self.dataset, split);
+        let (train, test) = (load(Split::Train)?, load(Split::Test)?);
         let bar = Bar::new(test.len() as u64, "images");
         let evaluation = pack(&self.from, &self.out, [&train, &test], 50, &mut bar.follow())?;
         drop(bar);

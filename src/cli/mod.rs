@@ -7,11 +7,14 @@ mod data;
 mod decode;
 mod detect;
 mod drawing;
+mod encode;
 mod evaluate;
 mod figures;
+mod film;
 mod garbage;
 mod holes;
 mod interpolate;
+mod laplace;
 mod map;
 mod progress;
 mod shared;
@@ -69,10 +72,16 @@ enum Verb {
     Decode(decode::Decode),
     /// Say how good the models are: accuracy, NLL, Brier, ECE, −ELBO.
     Evaluate(evaluate::Evaluate),
-    /// Train a VAE, a classifier or an ensemble.
+    /// Train a VAE, a classifier, an ensemble or a set of both.
     Train(Box<train::Train>),
+    /// Write the film of a training as a GIF or as PNGs.
+    Film(film::FilmVerb),
+    /// Fit a Gaussian to a trained classifier's last layer: another kind of draw.
+    Laplace(laplace::Laplace),
     /// Make trained models ready to ship: f16 weights, encodings, a card.
     Pack(evaluate::Pack),
+    /// Encode a VAE's data, so that density and holes of its plane can be seen.
+    Encode(encode::Encode),
     /// List data sets, or download one.
     Data(data::Data),
     /// Compute the same map with two engines, and say where they differ most; exit code 1 where that is more than a tolerance.
@@ -110,7 +119,10 @@ fn run(verb: Option<Verb>) -> Result<()> {
         Some(Verb::Decode(decode)) => decode.run(),
         Some(Verb::Evaluate(evaluate)) => evaluate.run(),
         Some(Verb::Train(train)) => train.run(),
+        Some(Verb::Film(film)) => film.run(),
+        Some(Verb::Laplace(laplace)) => laplace.run(),
         Some(Verb::Pack(pack)) => pack.run(),
+        Some(Verb::Encode(encode)) => encode.run(),
         Some(Verb::Data(data)) => data.run(),
         Some(Verb::Compare(compare)) => compare.run(),
         Some(Verb::Bench(bench)) => bench.run(),

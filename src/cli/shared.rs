@@ -4,13 +4,15 @@ use super::speaking::Speaking;
 use crate::data::{self, Dataset, Split};
 use crate::engine::{self, Engine, Masks};
 use crate::error::{Error, Result};
-use crate::jobs::{self, MapSettings, ModelSet};
+use crate::jobs::training::load_split;
+use crate::jobs::{Additions, MapSettings, ModelSet};
 use crate::latent::View;
+use crate::nets::Ensemble;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::{Arc, Once, OnceLock};
+use std::sync::{Arc, Once};
 
 /// Where data are.
 #[derive(Clone, Debug, Args)]
@@ -20,39 +22,41 @@ pub struct DataOptions {
     pub data: Option<PathBuf>,
 }
 
-/// The name of the decoded digits as a data set.
-const DECODED: &str = "decoded-digits";
-/// The decoded digits come in one piece; so many of them are for training, the others for testing.
-const DECODED_TRAIN: usize = 8_000;
-
 impl DataOptions {
-    /// Loads a known data set. Where MNIST is nowhere to be found and no folder was named, the decoded digits stand in, and
-    /// standard error says so.
+    /// Loads a known data set, or a folder of one's own. Where MNIST is nowhere to be found and no folder was named, the decoded digits stand
+    /// in, and standard error says so.
     ///
     /// # Errors
     /// When it is not known, not there or damaged.
     pub fn load(&self, name: &str, split: Split) -> Result<Dataset> {
-        if name == DECODED {
-            return decoded(split);
-        }
-        let source = data::sources::named(name)?;
-        let named = self.data.is_some() || std::env::var_os(data::locate::VARIABLE).is_some_and(|folder| !folder.is_empty());
-        if name == "mnist" && !named && data::locate::locate(source, split, None).is_none() {
+        self.load_in(name, split, None)
+    }
+
+    /// The same as models take it: their classes of it, and images of a folder in their shape.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), and when one of their classes has no image.
+    pub fn load_for(&self, ensemble: &Ensemble, name: &str, split: Split) -> Result<Dataset> {
+        let shape = <[usize; 3]>::try_from(ensemble.image_shape()).ok();
+        self.load_in(name, split, shape)?.with_classes(ensemble.classes())
+    }
+
+    fn load_in(&self, name: &str, split: Split, shape: Option<[usize; 3]>) -> Result<Dataset> {
+        let (data, note) = load_split(name, split, self.data.as_deref(), shape)?;
+        if let Some(note) = note {
             static SAID: Once = Once::new();
-            SAID.call_once(|| {
-                say("MNIST is not on this machine: the decoded digits stand in for it. `epistemap data fetch mnist` downloads it.");
-            });
-            return decoded(split);
+            SAID.call_once(|| say(&note));
         }
-        data::locate::find(source, split, self.data.as_deref())
+        Ok(data)
     }
 }
 
 /// Which data set's test images are looked at.
 #[derive(Debug, Args)]
 pub struct TestImages {
-    /// The data set; its test images are used. `epistemap data list` names them [default: that of the models' training, or mnist].
-    #[arg(long, value_name = "NAME")]
+    /// The data set; its test images are used. `epistemap data list` names them; or a folder, as `epistemap train` takes it [default: that of
+    /// the models' training, or mnist].
+    #[arg(long, value_name = "NAME|DIR")]
     dataset: Option<String>,
     #[command(flatten)]
     data: DataOptions,
@@ -68,7 +72,7 @@ impl TestImages {
         // The name of a data set stands before that of its part: "MNIST train".
         let known = data::sources::ALL.iter().find(|source| trained_on == format!("{} {}", source.name, Split::Train));
         let name = self.dataset.as_deref().or(known.map(|source| source.folder)).unwrap_or("mnist");
-        self.data.load(name, Split::Test)
+        self.data.load_for(set.ensemble(), name, Split::Test)
     }
 }
 
@@ -86,21 +90,6 @@ pub fn first_images(data: Dataset, wanted: Option<usize>) -> Result<Dataset> {
     }
 }
 
-fn decoded(split: Split) -> Result<Dataset> {
-    // Training wants both splits, and they are decoded together.
-    static DIGITS: OnceLock<Dataset> = OnceLock::new();
-    let digits = if let Some(digits) = DIGITS.get() {
-        digits
-    } else {
-        let digits = jobs::decoded_digits()?;
-        DIGITS.get_or_init(|| digits)
-    };
-    Ok(match split {
-        Split::Train => digits.slice(0..DECODED_TRAIN),
-        Split::Test => digits.slice(DECODED_TRAIN..digits.len()),
-    })
-}
-
 /// The seed.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Seed {
@@ -109,12 +98,40 @@ pub struct Seed {
     pub seed: u32,
 }
 
-/// Which models, and what computes with them.
-#[derive(Debug, Args)]
-pub struct ModelOptions {
+/// Which models.
+#[derive(Clone, Debug, Args)]
+pub struct SetOptions {
     /// A folder of model folders: one VAE and the classifiers [default: the shipped models].
     #[arg(long, value_name = "DIR")]
     pub models: Option<PathBuf>,
+    /// The folder of a VAE to take in place of theirs.
+    #[arg(long, value_name = "DIR")]
+    vae: Option<PathBuf>,
+    /// The folder of a classifier, or of several, to ask beside theirs; may be given several times.
+    #[arg(long, value_name = "DIR")]
+    add_member: Vec<PathBuf>,
+}
+
+impl SetOptions {
+    /// Opens them.
+    ///
+    /// # Errors
+    /// When a model is damaged, or they do not fit each other.
+    pub fn open(&self) -> Result<ModelSet> {
+        ModelSet::open_with(self.models.as_deref(), &self.additions())
+    }
+
+    /// What is added to them.
+    pub fn additions(&self) -> Additions {
+        Additions { vae: self.vae.clone(), members: self.add_member.clone() }
+    }
+}
+
+/// Which models, and what computes with them.
+#[derive(Debug, Args)]
+pub struct ModelOptions {
+    #[command(flatten)]
+    pub set: SetOptions,
     /// What computes.
     #[arg(long, value_parser = engine_name(), default_value = engine::AUTO)]
     pub engine: String,
@@ -126,7 +143,7 @@ impl ModelOptions {
     /// # Errors
     /// When a model is damaged, they do not fit each other, or there is no such engine.
     pub fn open(&self) -> Result<(ModelSet, Box<dyn Engine>)> {
-        let set = ModelSet::open(self.models.as_deref())?;
+        let set = self.set.open()?;
         let engine = self.open_engine(&set)?;
         Ok((set, engine))
     }

@@ -1,11 +1,12 @@
-//! `epistemap train`: a VAE, a classifier or an ensemble, into model folders.
+//! `epistemap train`: a VAE, a classifier, an ensemble or a set of both, into model folders.
 
+use super::film::{Film, export};
 use super::progress::Bar;
-use super::shared::{DataOptions, Seed, first_images};
-use crate::autodiff::train::{self, Event, Goal, Optimiser, Scores, Settings};
-use crate::data::{Dataset, Split};
+use super::shared::{DataOptions, Seed, say};
 use crate::error::{Error, Result};
-use crate::nets::{VaeLayers, cnn};
+use crate::jobs::training::{
+    self, ClassifierPlan, DataChoice, Draw, Method, News, Scores, TrainingData, TrainingPlan, VaePlan, What as Trained, plan_of,
+};
 use clap::{Args, Subcommand, ValueEnum};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -26,12 +27,8 @@ enum What {
         /// The widths of the encoder's hidden layers; the decoder mirrors them.
         #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "400,256")]
         hidden: Vec<usize>,
-        /// The number of latent dimensions; the map needs 2.
-        #[arg(long, value_name = "N", default_value_t = 2)]
-        latent: usize,
-        /// Sample z = μ + ½ σ ε, as the paper's code did; the loss is then no ELBO.
-        #[arg(long)]
-        as_published: bool,
+        #[command(flatten)]
+        latent: Latent,
     },
     /// One convolutional classifier with dropout (the paper's by default).
     Classifier {
@@ -46,20 +43,58 @@ enum What {
         common: Common,
         #[command(flatten)]
         architecture: Architecture,
-        /// How many classifiers.
-        #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
-        members: u32,
+        #[command(flatten)]
+        members: Members,
+    },
+    /// A VAE and an ensemble on the same data, with the encodings of the data: a folder for `--models`.
+    Set {
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        architecture: Architecture,
+        #[command(flatten)]
+        members: Members,
+        /// The widths of the VAE's hidden layers.
+        #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "400,256")]
+        vae_hidden: Vec<usize>,
+        #[command(flatten)]
+        latent: Latent,
+    },
+    /// Go on with what was trained into a folder, as its plan says.
+    Resume {
+        /// The folder that was named by --out.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+        /// So many epochs in all instead of the plan's; not fewer than are done.
+        #[arg(long, value_name = "N")]
+        epochs: Option<usize>,
+        #[command(flatten)]
+        data: DataOptions,
+        #[command(flatten)]
+        film: Film,
     },
 }
 
 #[derive(Debug, Args)]
 struct Common {
-    /// The data set; `epistemap data list` names them.
-    #[arg(long, value_name = "NAME", default_value = "mnist")]
+    /// The data set (`epistemap data list` names them), or a folder: IDX files, or images in one sub-folder per class.
+    #[arg(long, value_name = "NAME|DIR", default_value = "mnist")]
     dataset: String,
     #[command(flatten)]
     data: DataOptions,
-    /// The model folder to write (for an ensemble, the folder of the model folders).
+    /// Keep these classes only, by number; they are numbered anew in this order [default: all].
+    #[arg(long, value_name = "N,N,…", value_delimiter = ',')]
+    classes: Vec<usize>,
+    /// Train on the first N images (of the kept classes) only.
+    #[arg(long, value_name = "N")]
+    images: Option<usize>,
+    /// Replace this share of the training labels by another class.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    label_noise: f64,
+    /// Bring the images of an image folder to this shape [default: their own where it is small, else 1,28,28 or 3,32,32].
+    #[arg(long, value_name = "C,H,W", value_parser = shape)]
+    shape: Option<[usize; 3]>,
+    /// The model folder to write (for an ensemble or a set, the folder of the model folders).
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Passes over the training images [default: 50 for a VAE, 12 for classifiers].
@@ -70,29 +105,55 @@ struct Common {
     batch: usize,
     /// [default: adam for a VAE, adadelta for classifiers, as the paper].
     #[arg(long, value_enum)]
-    optimiser: Option<Method>,
+    optimiser: Option<MethodChoice>,
     /// [default: 0.001 for adam, 1 for adadelta, 0.05 for sgd].
     #[arg(long, value_name = "R")]
     learning_rate: Option<f64>,
     /// Let the learning rate fall linearly to 0 over the training.
     #[arg(long)]
     anneal: bool,
-    /// Train on the first N images only.
-    #[arg(long, value_name = "N")]
-    images: Option<usize>,
     #[command(flatten)]
     seed: Seed,
     /// Go on from the checkpoint in OUT, to the same weights as without the stop.
     #[arg(long)]
     resume: bool,
+    #[command(flatten)]
+    film: Film,
+}
+
+#[derive(Debug, Args)]
+struct Latent {
+    /// The number of latent dimensions; the map needs 2.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    latent: usize,
+    /// Sample z = μ + ½ σ ε, as the paper's code did; the loss is then no ELBO.
+    #[arg(long)]
+    as_published: bool,
+}
+
+#[derive(Debug, Args)]
+struct Members {
+    /// How many classifiers.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    members: u32,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Method {
+enum MethodChoice {
     Adam,
     Adadelta,
     /// With momentum 0.9.
     Sgd,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum DrawChoice {
+    /// A dropout mask at the rates of --dropout.
+    Dropout,
+    /// A dropout mask at learned rates, which start at --dropout (concrete dropout).
+    Concrete,
+    /// The network itself, without dropout: a deep ensemble, where there are several.
+    None,
 }
 
 #[derive(Debug, Args)]
@@ -103,15 +164,64 @@ struct Architecture {
     /// The width of the hidden dense layer.
     #[arg(long, value_name = "N", default_value_t = 128)]
     hidden: usize,
+    /// What a draw of the classifier is.
+    #[arg(long, value_enum, default_value_t = DrawChoice::Dropout)]
+    draw: DrawChoice,
     /// The dropout rates after the pooling and after the hidden dense layer.
     #[arg(long, value_name = "P,P", value_parser = super::shared::pair::<f64>, default_value = "0.25,0.5")]
     dropout: [f64; 2],
 }
 
+fn shape(text: &str) -> std::result::Result<[usize; 3], String> {
+    let parts: Option<Vec<usize>> = text.split(',').map(|part| part.trim().parse().ok()).collect();
+    parts.and_then(|parts| parts.try_into().ok()).ok_or_else(|| format!("'{text}' is no shape such as 1,28,28"))
+}
+
 impl Architecture {
-    fn goal(&self, data: &Dataset) -> Goal {
-        let layers = cnn(data.image_shape, data.classes.len(), self.channels, self.hidden, self.dropout);
-        Goal::Classifier { layers, classes: data.classes.clone() }
+    fn plan(&self) -> ClassifierPlan {
+        let draw = match self.draw {
+            DrawChoice::Dropout => Draw::Dropout,
+            DrawChoice::Concrete => Draw::ConcreteDropout,
+            DrawChoice::None => Draw::Deterministic,
+        };
+        ClassifierPlan { channels: self.channels, hidden: self.hidden, draw, dropout: self.dropout }
+    }
+}
+
+impl Latent {
+    fn plan(&self, hidden: Vec<usize>) -> VaePlan {
+        VaePlan { hidden, latent: self.latent, as_published: self.as_published }
+    }
+}
+
+impl Common {
+    fn plan(&self, what: Trained) -> TrainingPlan {
+        let optimiser = self.optimiser.map(|method| match method {
+            MethodChoice::Adam => Method::Adam,
+            MethodChoice::Adadelta => Method::Adadelta,
+            MethodChoice::Sgd => Method::Sgd,
+        });
+        TrainingPlan {
+            what,
+            data: TrainingData {
+                source: DataChoice::of(&self.dataset),
+                classes: self.classes.clone(),
+                images: self.images,
+                label_noise: self.label_noise,
+                shape: self.shape,
+            },
+            optimiser,
+            learning_rate: self.learning_rate,
+            anneal: self.anneal,
+            epochs: self.epochs,
+            batch: self.batch,
+            seed: self.seed.seed,
+            ..TrainingPlan::default()
+        }
+    }
+
+    fn train(self, plan: &TrainingPlan) -> Result<()> {
+        follow(plan, &self.data, &self.out, self.resume, &self.film)
     }
 }
 
@@ -122,81 +232,70 @@ impl Train {
     /// When the data or the settings do not fit, or a file cannot be written.
     pub fn run(self) -> Result<()> {
         match self.what {
-            What::Vae { common, hidden, latent, as_published } => {
-                let (train, test) = common.load()?;
-                let goal = Goal::Vae { layers: VaeLayers::dense(train.image_shape, &hidden, latent), as_published };
-                common.train(goal, common.seed.seed, &common.out, &train, &test)
+            What::Vae { common, hidden, latent } => {
+                let plan = TrainingPlan { vae: latent.plan(hidden), ..common.plan(Trained::Vae) };
+                common.train(&plan)
             }
             What::Classifier { common, architecture } => {
-                let (train, test) = common.load()?;
-                common.train(architecture.goal(&train), common.seed.seed, &common.out, &train, &test)
+                let plan = TrainingPlan { classifier: architecture.plan(), ..common.plan(Trained::Classifier) };
+                common.train(&plan)
             }
-            What::Ensemble { common, architecture, members } => {
-                let first = common.seed.seed;
-                let last = first.checked_add(members - 1).ok_or_else(|| {
-                    let problem = format!("{members} seeds from {first} on would pass the largest, {}", u32::MAX);
-                    Error::setting("--seed", problem, "give a smaller one, or fewer --members")
-                })?;
-                let (train, test) = common.load()?;
-                for seed in first..=last {
-                    common.train(architecture.goal(&train), seed, &common.out.join(format!("classifier-{seed}")), &train, &test)?;
-                }
-                Ok(())
+            What::Ensemble { common, architecture, members: Members { members } } => {
+                let plan = TrainingPlan { classifier: architecture.plan(), members, ..common.plan(Trained::Ensemble) };
+                common.train(&plan)
+            }
+            What::Set { common, architecture, members: Members { members }, vae_hidden, latent } => {
+                let (vae, classifier) = (latent.plan(vae_hidden), architecture.plan());
+                let plan = TrainingPlan { vae, classifier, members, ..common.plan(Trained::Set) };
+                common.train(&plan)
+            }
+            What::Resume { folder, epochs, data, film } => {
+                let Some(plan) = plan_of(&folder)? else {
+                    let mend = "name the folder that a training was started into with --out";
+                    return Err(Error::file(&folder, format!("holds no {}", training::PLAN), mend));
+                };
+                let plan = TrainingPlan { epochs: epochs.or(plan.epochs), ..plan };
+                follow(&plan, &data, &folder, true, &film)
             }
         }
     }
 }
 
-impl Common {
-    fn load(&self) -> Result<(Dataset, Dataset)> {
-        let train = first_images(self.data.load(&self.dataset, Split::Train)?, self.images)?;
-        Ok((train, self.data.load(&self.dataset, Split::Test)?))
-    }
-
-    fn train(&self, goal: Goal, seed: u32, folder: &Path, train: &Dataset, test: &Dataset) -> Result<()> {
-        let vae = matches!(goal, Goal::Vae { .. });
-        let rate = |default| self.learning_rate.unwrap_or(default);
-        let optimiser = match self.optimiser.unwrap_or(if vae { Method::Adam } else { Method::Adadelta }) {
-            Method::Adam => Optimiser::Adam { learning_rate: rate(1e-3) },
-            Method::Adadelta => Optimiser::Adadelta { learning_rate: rate(1.0) },
-            Method::Sgd => Optimiser::Sgd { learning_rate: rate(0.05), momentum: 0.9 },
-        };
-        let settings = Settings {
-            name: folder.file_name().map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned()),
-            goal,
-            image_shape: train.image_shape,
-            dataset: train.name.clone(),
-            images: train.len(),
-            epochs: self.epochs.unwrap_or(if vae { 50 } else { 12 }),
-            batch: self.batch,
-            optimiser,
-            anneal: self.anneal,
-            seed,
-        };
-        let (name, epochs) = (settings.name.clone(), settings.epochs);
-        let bar = Bar::new((epochs * train.len()) as u64, "images");
-        train::run(settings, train, test, folder, self.resume, &mut |event| {
-            match event {
-                Event::Step(epoch, step) => {
-                    bar.at(
-                        ((epoch - 1) * train.len() + step.images) as u64,
-                        &format!("{name}, epoch {epoch} of {epochs}, loss {:.4}", step.loss),
-                    );
-                }
-                Event::Epoch(epoch) => {
-                    let test = match epoch.test {
-                        Scores::Classifier { accuracy, nll } => format!("accuracy {:.2} %, NLL {nll:.4}", 100.0 * accuracy),
-                        Scores::Vae { negative_elbo, reconstruction, kl } => {
-                            format!("−ELBO {negative_elbo:.2} = {reconstruction:.2} + {kl:.2} nats")
-                        }
-                    };
-                    bar.say(&format!(
-                        "{name}, epoch {} of {epochs}: loss {:.4}, test {test} ({:.0} s)",
-                        epoch.epoch, epoch.loss, epoch.seconds
-                    ));
-                }
+/// Trains what the plan names, with a bar and a line per epoch.
+fn follow(plan: &TrainingPlan, data: &DataOptions, folder: &Path, resume: bool, film: &Film) -> Result<()> {
+    plan.check()?;
+    film.check()?;
+    let loaded = plan.data.load(data.data.as_deref())?;
+    let (train, test) = plan.prepare(loaded.train, loaded.test)?;
+    loaded.notes.iter().for_each(|note| say(note));
+    let looks = film.looks()?;
+    let bar = Bar::new(0, "images");
+    let (mut name, mut all, mut of_epoch) = (String::new(), 0, 0);
+    let trained = training::train(plan, (&train, &test), folder, resume, looks.as_ref(), &mut |news| {
+        match news {
+            News::Begun { model, epochs, images, done, .. } => {
+                (name, all, of_epoch) = (model, epochs, images);
+                bar.of((done.len() * images) as u64, (epochs * images) as u64, &name);
             }
-            ControlFlow::Continue(())
-        })
-    }
+            News::Step { epoch, step } => {
+                let position = (epoch - 1) * of_epoch + step.images;
+                bar.at(position as u64, &format!("{name}, epoch {epoch} of {all}, loss {:.4}", step.loss));
+            }
+            News::Epoch(epoch) => {
+                let test = match epoch.test {
+                    Scores::Classifier { accuracy, nll } => format!("accuracy {:.2} %, NLL {nll:.4}", 100.0 * accuracy),
+                    Scores::Vae { negative_elbo, reconstruction, kl } => {
+                        format!("−ELBO {negative_elbo:.2} = {reconstruction:.2} + {kl:.2} nats")
+                    }
+                };
+                let (number, loss, seconds) = (epoch.epoch, epoch.loss, epoch.seconds);
+                bar.say(&format!("{name}, epoch {number} of {all}: loss {loss:.4}, test {test} ({seconds:.0} s)"));
+            }
+            News::Note(note) => bar.say(&note),
+            News::Frame(_) => {}
+        }
+        ControlFlow::Continue(())
+    })?;
+    drop(bar);
+    export(&trained, film)
 }

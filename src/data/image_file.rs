@@ -27,7 +27,31 @@ pub struct ImageFile {
 ///
 /// # Errors
 /// When the file cannot be read, is no such image or a huge one, or the networks take neither one channel nor three.
-pub fn read_image(path: &Path, [channels, height, width]: [usize; 3]) -> Result<ImageFile> {
+pub fn read_image(path: &Path, shape: [usize; 3]) -> Result<ImageFile> {
+    read(path, shape, true)
+}
+
+/// As [`read_image`], but bright borders stay bright: what is trained on comes in one way.
+pub(super) fn read_as_it_is(path: &Path, shape: [usize; 3]) -> Result<Vec<f32>> {
+    Ok(read(path, shape, false)?.image)
+}
+
+/// What a file's header says of an image.
+pub(super) struct ImageKind {
+    /// [width, height] in pixels, as stored.
+    pub size: [usize; 2],
+    /// Whether it has more than grey.
+    pub colour: bool,
+}
+
+/// What a file's header says; `None` where it cannot be read.
+pub(super) fn kind_of(path: &Path) -> Option<ImageKind> {
+    let decoder = ImageReader::open(path).ok()?.with_guessed_format().ok()?.into_decoder().ok()?;
+    let (width, height) = decoder.dimensions();
+    Some(ImageKind { size: [width as usize, height as usize], colour: decoder.color_type().has_color() })
+}
+
+fn read(path: &Path, [channels, height, width]: [usize; 3], invert_paper: bool) -> Result<ImageFile> {
     if channels != 1 && channels != 3 {
         let problem = format!("an image file has one channel or three, but the models take {channels}");
         return Err(Error::file(path, problem, "pick an image from the data instead"));
@@ -49,7 +73,7 @@ pub fn read_image(path: &Path, [channels, height, width]: [usize; 3]) -> Result<
     }
     let mut planes: Vec<Vec<f32>> =
         (0..channels).map(|channel| plane(&picture, channel, channels == 1, [inner_width, inner_height])).collect();
-    if channels == 1 && border_mean(&planes[0], inner_width) > 0.5 {
+    if invert_paper && channels == 1 && border_mean(&planes[0], inner_width) > 0.5 {
         planes[0].iter_mut().for_each(|pixel| *pixel = 1.0 - *pixel);
         notes.push("inverted, since its border is bright".to_owned());
     }

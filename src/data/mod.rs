@@ -1,7 +1,9 @@
 //! Images with labels, and where they come from.
 
+mod choice;
 mod decoded;
 pub mod fetch;
+mod folder;
 pub mod idx;
 mod image_file;
 pub mod locate;
@@ -9,6 +11,7 @@ pub mod npy;
 pub mod sources;
 
 pub use decoded::{DECODED_DIGITS, decoded_digits};
+pub use folder::{FolderData, load_folder};
 pub use image_file::{ImageFile, read_image};
 pub use sources::{Source, Split};
 

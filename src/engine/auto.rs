@@ -24,7 +24,12 @@ type Open = fn(Arc<Models>) -> Result<Box<dyn Engine>>;
 /// When the engine cannot be opened.
 pub fn open(models: Arc<Models>) -> Result<Box<dyn Engine>> {
     static FASTEST: OnceLock<Open> = OnceLock::new();
-    let fastest = FASTEST.get_or_init(|| if gpu::has_hardware() { fastest(&models) } else { cpu::open });
+    let hardware = gpu::has_hardware();
+    if hardware {
+        // Such models say nothing of how fast other models are.
+        gpu::check(&models)?;
+    }
+    let fastest = FASTEST.get_or_init(|| if hardware { fastest(&models) } else { cpu::open });
     fastest(models)
 }
 

@@ -6,11 +6,11 @@ use crate::nets::{Layer, Network};
 use std::ops::Range;
 
 /// Floating-point operations per latent point, the decoder's and those of all members and draws. Products and convolutions are counted,
-/// a multiplication and an addition as two, the zeros of a padding included; functions, pools, masks and statistics are not. An engine
+/// a multiplication and an addition as two, the zeros of a padding included; functions, pools, masks, the drawing of weights and statistics are not. An engine
 /// may need fewer (Winograd's convolution) or more (zeros that fill its tiles).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Work {
-    /// What is needed: decoder and trunk (the layers before the first dropout) once, and of each draw of [`Masks::Shared`] only the
+    /// What is needed: decoder and trunk (the layers before the first that draws) once, and of each draw of [`Masks::Shared`] only the
     /// units that it keeps, on average; of the first layer after the trunk the full product once and of each draw the dropped units,
     /// where these are fewer. Other draws run the layers after the trunk as a whole.
     pub arithmetic: f64,
@@ -53,7 +53,7 @@ fn of_thinned(layers: &[TailLayer], draws: f64) -> f64 {
 /// Of one pass through some of the layers.
 fn flops(network: &Network, layers: Range<usize>) -> f64 {
     let of_layer = |index: usize| match &network.layers()[index] {
-        Layer::Linear { inputs, outputs, .. } => 2.0 * *inputs as f64 * *outputs as f64,
+        Layer::Linear { inputs, outputs, .. } | Layer::GaussianLinear { inputs, outputs, .. } => 2.0 * *inputs as f64 * *outputs as f64,
         Layer::Conv2d { in_channels, kernel, .. } => {
             let outputs: usize = network.shape_at(index + 1).iter().product();
             2.0 * outputs as f64 * (in_channels * kernel[0] * kernel[1]) as f64

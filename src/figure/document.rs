@@ -84,6 +84,15 @@ impl Document {
         }
     }
 
+    /// The figure's pixels, without metadata.
+    ///
+    /// # Errors
+    /// When `dpi` is out of range.
+    pub fn pixels(&self, dpi: f64) -> Result<Pixels> {
+        check_dpi(dpi)?;
+        render(&tree(&self.canvas.svg(dpi, &self.title, ""))?, dpi)
+    }
+
     /// Writes the figure's file, whole or not at all.
     ///
     /// # Errors
@@ -116,15 +125,29 @@ fn cannot_draw(why: &dyn std::fmt::Display) -> Error {
     Error::setting("the figure", format!("it cannot be drawn ({why})"), "choose a smaller grid, width or resolution")
 }
 
-fn png_file(tree: &usvg::Tree, dpi: f64, title: &str, provenance: &Value) -> Result<Vec<u8>> {
+/// A figure as pixels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pixels {
+    /// The number of columns.
+    pub width: u32,
+    /// The number of rows.
+    pub height: u32,
+    /// Red, green and blue of each, row-major from the top.
+    pub rgb: Vec<u8>,
+}
+
+fn render(tree: &usvg::Tree, dpi: f64) -> Result<Pixels> {
     let scale = dpi / 72.0;
     let [width, height] = [tree.size().width(), tree.size().height()].map(|points| (f64::from(points) * scale).round() as u32);
     let fitting = (u64::from(width) * u64::from(height) <= MOST_PIXELS).then(|| tiny_skia::Pixmap::new(width, height));
     let mut pixels = fitting.flatten().ok_or_else(|| cannot_draw(&format!("{width} × {height} pixels are too many")))?;
     pixels.fill(tiny_skia::Color::WHITE);
     resvg::render(tree, tiny_skia::Transform::from_scale(scale as f32, scale as f32), &mut pixels.as_mut());
-    let opaque: Vec<u8> = pixels.pixels().iter().flat_map(|pixel| [pixel.red(), pixel.green(), pixel.blue()]).collect();
+    Ok(Pixels { width, height, rgb: pixels.pixels().iter().flat_map(|pixel| [pixel.red(), pixel.green(), pixel.blue()]).collect() })
+}
 
+fn png_file(tree: &usvg::Tree, dpi: f64, title: &str, provenance: &Value) -> Result<Vec<u8>> {
+    let Pixels { width, height, rgb } = render(tree, dpi)?;
     let per_metre = (dpi / 0.0254).round() as u32;
     let mut file = Vec::new();
     let mut encoder = png::Encoder::new(&mut file, width, height);
@@ -134,7 +157,7 @@ fn png_file(tree: &usvg::Tree, dpi: f64, title: &str, provenance: &Value) -> Res
         .add_itxt_chunk("Title".to_owned(), title.to_owned())
         .and_then(|()| encoder.add_itxt_chunk(provenance::KEYWORD.to_owned(), provenance.to_string()))
         .and_then(|()| encoder.write_header())
-        .and_then(|mut writer| writer.write_image_data(&opaque))
+        .and_then(|mut writer| writer.write_image_data(&rgb))
         .map_err(|error| cannot_draw(&error))?;
     Ok(file)
 }

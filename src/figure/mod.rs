@@ -22,7 +22,7 @@ mod tests;
 pub use axes::{Ticks, nice_ticks};
 pub use canvas::{Anchor, Area, Canvas, Shape, Stroke};
 pub use colour::{ColourMap, NOT_A_NUMBER, Rgb, class_colour, difference_colour, line_colour};
-pub use document::{Document, Format, PRINT_DPI, check_dpi};
+pub use document::{Document, Format, PRINT_DPI, Pixels, check_dpi};
 pub use facets::{Facet, ImageGrid, facets};
 pub use gallery::{Card, gallery};
 pub use heat_map::{ColourRange, MapData, Options, Panel, Scatter, heat_map};

@@ -1,14 +1,13 @@
 //! The models that a job works with: the shipped ones, which are part of the program, or those of a folder.
 
+use super::model_files::{self, ReadModel};
 use crate::data::{self, Dataset};
 use crate::engine::{self, Models};
 use crate::error::{Error, Result};
-use crate::files;
 use crate::latent::ShippedEncodings;
-use crate::nets::folder::{self, DESCRIPTION, Description, Model, WEIGHTS};
+use crate::nets::folder::{Description, Model};
 use crate::nets::{Classifier, Ensemble, Vae};
-use sha2::{Digest as _, Sha256};
-use std::borrow::Cow;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,35 +15,22 @@ use std::sync::Arc;
 /// The name of the encodings' file in a folder of models.
 pub const ENCODINGS: &str = "encodings.safetensors";
 
-/// The bytes of the files of a shipped model.
-macro_rules! shipped {
-    ($($name:literal),*) => {
-        [$((
-            $name,
-            include_bytes!(concat!("../../models/", $name, "/model.json")).as_slice(),
-            include_bytes!(concat!("../../models/", $name, "/weights.safetensors")).as_slice(),
-        )),*]
-    };
+/// What a person adds to a set of models.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Additions {
+    /// The folder of a VAE that takes the place of the set's own.
+    pub vae: Option<PathBuf>,
+    /// Folders of classifiers, or of several such folders, that come behind the set's own.
+    pub members: Vec<PathBuf>,
 }
 
-/// Name, `model.json` and `weights.safetensors` of every shipped model.
-static SHIPPED: [(&str, &[u8], &[u8]); 11] = shipped![
-    "vae",
-    "classifier-0",
-    "classifier-1",
-    "classifier-2",
-    "classifier-3",
-    "classifier-4",
-    "classifier-5",
-    "classifier-6",
-    "classifier-7",
-    "classifier-8",
-    "classifier-9"
-];
-static SHIPPED_ENCODINGS: &[u8] = include_bytes!("../../models/encodings.safetensors");
-
-/// A model's folder, its `model.json` and its weights.
-type ModelFiles<'a> = (PathBuf, Cow<'a, [u8]>, Cow<'a, [u8]>);
+impl Additions {
+    /// Whether nothing is added.
+    pub fn is_empty(&self) -> bool {
+        self.vae.is_none() && self.members.is_empty()
+    }
+}
 
 /// A VAE, an ensemble, and where the data lie on the VAE's latent plane.
 #[derive(Clone, Debug)]
@@ -57,6 +43,8 @@ pub struct ModelSet {
     pub models: Arc<Models>,
     /// The encodings of the data that the VAE was trained and tested on.
     pub encodings: Option<ShippedEncodings>,
+    /// The file that holds the encodings, or should, for messages.
+    pub encodings_file: PathBuf,
     /// The SHA-256 of each model's description and weights, by the model's name.
     pub hashes: BTreeMap<String, String>,
     /// Each model's description, the VAE first.
@@ -69,7 +57,20 @@ impl ModelSet {
     /// # Errors
     /// As [`load`](Self::load).
     pub fn open(folder: Option<&Path>) -> Result<Self> {
-        folder.map_or_else(Self::shipped, Self::load)
+        Self::open_with(folder, &Additions::default())
+    }
+
+    /// The models in `folder`, or the shipped ones, with another VAE in place of their own and more classifiers at the end of the ensemble.
+    /// A folder that lacks a VAE or classifiers may get them so. Models of the same name are told apart by a number.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), or when what is added is of another kind or does not fit.
+    pub fn open_with(folder: Option<&Path>, additions: &Additions) -> Result<Self> {
+        let Some(folder) = folder else {
+            let encodings = model_files::shipped_encodings()?;
+            return Self::assemble(model_files::SHIPPED_ORIGIN.as_ref(), model_files::shipped()?, Some(encodings), additions);
+        };
+        Self::assemble(folder, model_files::read_all(folder)?, model_files::encodings(folder)?, additions)
     }
 
     /// The models that are part of the program.
@@ -77,49 +78,60 @@ impl ModelSet {
     /// # Errors
     /// Only if the program was built from damaged models.
     pub fn shipped() -> Result<Self> {
-        let origin = Path::new("models");
-        let files =
-            SHIPPED.iter().map(|(name, description, weights)| (origin.join(name), Cow::Borrowed(*description), Cow::Borrowed(*weights)));
-        let encodings = ShippedEncodings::decode(&origin.join(ENCODINGS), SHIPPED_ENCODINGS)?;
-        Self::assemble(origin, files.collect(), Some(encodings))
+        Self::open(None)
     }
 
-    /// The model folders in `folder`: one VAE, and classifiers in the order of their names (numbers in names by value). The
-    /// encodings are read where they are there.
+    /// The model folders in `folder`: one VAE, and classifiers in the order of their names (numbers in names by value); a model's own
+    /// folder counts as one that holds it. The encodings are read where they are there.
     ///
     /// # Errors
     /// When a model is damaged, there is not one VAE, or no classifier, or they do not fit each other.
     pub fn load(folder: &Path) -> Result<Self> {
-        let read = model_files(folder)?;
-        let encodings = folder.join(ENCODINGS);
-        let encodings = if encodings.exists() { Some(ShippedEncodings::read(&encodings)?) } else { None };
-        Self::assemble(folder, read, encodings)
+        Self::open(Some(folder))
     }
 
-    fn assemble(origin: &Path, files: Vec<ModelFiles<'_>>, encodings: Option<ShippedEncodings>) -> Result<Self> {
+    fn assemble(origin: &Path, mut models: Vec<ReadModel>, mut encodings: Option<ShippedEncodings>, additions: &Additions) -> Result<Self> {
+        let mut encodings_file = origin.join(ENCODINGS);
+        if let Some(folder) = &additions.vae {
+            models.retain(|model| matches!(model.model, Model::Classifier(_)));
+            models.push(model_files::vae_of(folder)?);
+            (encodings, encodings_file) = (model_files::encodings(folder)?, folder.join(ENCODINGS));
+        }
+        for folder in &additions.members {
+            models.extend(model_files::classifiers_of(folder)?);
+        }
+        model_files::tell_apart(&mut models);
+        let hashes = models.iter().map(|model| (model.description.name().to_owned(), model.hash.clone())).collect();
         let mut vaes: Vec<(Description, Vae)> = Vec::new();
         let mut classifiers: Vec<(Description, Classifier)> = Vec::new();
-        let mut hashes = BTreeMap::new();
-        for (path, description, weights) in files {
-            let (parsed, model) = folder::parse(&path, &description, &weights)?;
-            hashes.insert(parsed.name().to_owned(), hash(&description, &weights));
+        for ReadModel { description, model, .. } in models {
             match model {
-                Model::Vae(vae) => vaes.push((parsed, vae)),
-                Model::Classifier(classifier) => classifiers.push((parsed, classifier)),
+                Model::Vae(vae) => vaes.push((description, vae)),
+                Model::Classifier(classifier) => classifiers.push((description, classifier)),
             }
         }
-        let count = vaes.len();
-        let Some((description, vae)) = vaes.pop().filter(|_| count == 1) else {
-            let mend = "name a folder with one VAE and one classifier at least, each in a folder of its own with a model.json";
-            return Err(Error::file(origin, format!("holds {count} VAEs where one is needed"), mend));
+        let (count, mut vaes) = (vaes.len(), vaes.into_iter());
+        let (Some((description, vae)), None) = (vaes.next(), vaes.next()) else {
+            return Err(not_one_vae(origin, count, classifiers.len()));
         };
+        if classifiers.is_empty() {
+            let mend = format!(
+                "add classifiers with --add-member DIR, or give the shipped ones this VAE with `--vae {}` alone",
+                additions.vae.as_deref().unwrap_or(origin).display()
+            );
+            return Err(Error::file(origin, "holds no classifier, which a VAE needs beside it", mend));
+        }
         let (mut descriptions, members): (Vec<_>, Vec<_>) = classifiers.into_iter().unzip();
         descriptions.insert(0, description);
-        let fits =
-            |error: Error| Error::file(origin, error.to_string().trim_end_matches('.'), "leave only models that fit each other in it");
+        let mend = if additions.is_empty() {
+            "leave only models that fit each other in it"
+        } else {
+            "add only models of the same images and classes"
+        };
+        let fits = |error: Error| Error::file(origin, error.to_string().trim_end_matches('.'), mend);
         let ensemble = Ensemble::new(members).map_err(fits)?;
         let models = Arc::new(Models::new(Some(vae.decoder.clone()), ensemble).map_err(fits)?);
-        Ok(Self { origin: origin.to_owned(), vae, models, encodings, hashes, descriptions })
+        Ok(Self { origin: origin.to_owned(), vae, models, encodings, encodings_file, hashes, descriptions })
     }
 
     /// The encodings.
@@ -128,7 +140,8 @@ impl ModelSet {
     /// When the folder has none.
     pub fn encodings(&self) -> Result<&ShippedEncodings> {
         self.encodings.as_ref().ok_or_else(|| {
-            Error::file(&self.origin.join(ENCODINGS), "is missing", "make it with `epistemap pack`, which encodes the data of the VAE")
+            let mend = "make it with `epistemap encode`, which encodes the data of the VAE, or with `epistemap pack`";
+            Error::file(&self.encodings_file, "is missing", mend)
         })
     }
 
@@ -163,20 +176,29 @@ impl Classifiers {
     /// # Errors
     /// When a model is damaged, there is no classifier, or they do not fit each other.
     pub fn open(folder: Option<&Path>) -> Result<Self> {
-        let Some(folder) = folder else { return Ok(Self::of(&ModelSet::shipped()?)) };
-        let files = if folder.join(DESCRIPTION).is_file() { vec![read_model(folder)?] } else { model_files(folder)? };
-        let (mut members, mut hashes) = (Vec::new(), BTreeMap::new());
-        for (path, description, weights) in files {
-            if let (parsed, Model::Classifier(classifier)) = folder::parse(&path, &description, &weights)? {
-                hashes.insert(parsed.name().to_owned(), hash(&description, &weights));
-                members.push(classifier);
-            }
+        Self::open_with(folder, &[])
+    }
+
+    /// The same with more classifiers behind them, as [`ModelSet::open_with`] adds them.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with(folder: Option<&Path>, more: &[PathBuf]) -> Result<Self> {
+        let Some(folder) = folder else {
+            return Ok(Self::of(&ModelSet::open_with(None, &Additions { vae: None, members: more.to_vec() })?));
+        };
+        let mut models = model_files::classifiers_of(folder)?;
+        for folder in more {
+            models.extend(model_files::classifiers_of(folder)?);
         }
-        if members.is_empty() {
-            return Err(Error::file(folder, "holds no classifier", "name the folder of a classifier, or one that holds such folders"));
-        }
-        let fits = |error: Error| Error::file(folder, error.to_string().trim_end_matches('.'), "leave only classifiers that agree in it");
-        let models = Arc::new(Models::new(None, Ensemble::new(members).map_err(fits)?)?);
+        model_files::tell_apart(&mut models);
+        let hashes = models.iter().map(|model| (model.description.name().to_owned(), model.hash.clone())).collect();
+        let members =
+            models.into_iter().filter_map(|model| if let Model::Classifier(classifier) = model.model { Some(classifier) } else { None });
+        let mend =
+            if more.is_empty() { "leave only classifiers that agree in it" } else { "add only classifiers of the same images and classes" };
+        let fits = |error: Error| Error::file(folder, error.to_string().trim_end_matches('.'), mend);
+        let models = Arc::new(Models::new(None, Ensemble::new(members.collect()).map_err(fits)?)?);
         Ok(Self { origin: folder.to_owned(), models, hashes })
     }
 
@@ -215,23 +237,16 @@ fn members_of(ensemble: &Ensemble, wanted: Option<&[usize]>) -> Result<Vec<usize
     Ok(members)
 }
 
-/// The files of the models in a folder, in the order of their names (numbers in names by value).
-fn model_files(folder: &Path) -> Result<Vec<ModelFiles<'static>>> {
-    let entries = std::fs::read_dir(folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
-    let entries = entries.map_err(|error| Error::io(folder, &error))?;
-    let mut models: Vec<PathBuf> = entries.iter().map(std::fs::DirEntry::path).filter(|path| path.join(DESCRIPTION).is_file()).collect();
-    models.sort_by_key(|path| by_number(&path.to_string_lossy()));
-    models.iter().map(|path| read_model(path)).collect()
-}
-
-fn read_model(path: &Path) -> Result<ModelFiles<'static>> {
-    let (description, weights) = (files::read(&path.join(DESCRIPTION))?, files::read(&path.join(WEIGHTS))?);
-    Ok((path.to_owned(), Cow::Owned(description), Cow::Owned(weights)))
-}
-
-/// The SHA-256 of a model.
-fn hash(description: &[u8], weights: &[u8]) -> String {
-    hexadecimal(&Sha256::new().chain_update(description).chain_update(weights).finalize())
+/// What is wrong with a set of not one VAE.
+fn not_one_vae(origin: &Path, vaes: usize, classifiers: usize) -> Error {
+    let mend = match (vaes, classifiers) {
+        (0, 1..) => {
+            format!("give these classifiers a VAE with --vae DIR, or add them to the shipped ones with `--add-member {}`", origin.display())
+        }
+        (0, 0) => "name a folder with one VAE and one classifier at least, each in a folder of its own with a model.json".to_owned(),
+        _ => "choose one of them with --vae DIR".to_owned(),
+    };
+    Error::file(origin, format!("holds {vaes} VAEs where one is needed"), mend)
 }
 
 /// The decoded digits of the shipped models: what stands in for MNIST where its images are not at hand.
@@ -244,22 +259,4 @@ pub fn decoded_digits() -> Result<Dataset> {
     let shape = set.vae.image_shape();
     let mut engine = engine::open("cpu", Arc::clone(&set.models))?;
     data::decoded_digits(&test.points, &test.labels, &test.classes, [shape[0], shape[1], shape[2]], |z| engine.decode(z))
-}
-
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
-}
-
-/// A key that sorts numbers within names by value: classifier-2 before classifier-10.
-fn by_number(name: &str) -> Vec<(String, u64)> {
-    let mut key = Vec::new();
-    let mut rest = name;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
-        let (text, tail) = rest.split_at(digits);
-        let end = tail.find(|c: char| !c.is_ascii_digit()).unwrap_or(tail.len());
-        key.push((text.to_owned(), tail[..end].parse().unwrap_or(u64::MAX)));
-        rest = &tail[end..];
-    }
-    key
 }

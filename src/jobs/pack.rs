@@ -5,10 +5,11 @@ use super::{Evaluation, ModelSet, NamedScores, Observer, evaluate};
 use crate::autodiff::encode;
 use crate::data::Dataset;
 use crate::engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::files;
 use crate::latent::{Encodings, ShippedEncodings};
-use crate::nets::folder::{self, Description, Precision};
+use crate::nets::Vae;
+use crate::nets::folder::{self, Description, Model, Precision};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -28,15 +29,42 @@ pub fn pack(from: &Path, into: &Path, [train, test]: [&Dataset; 2], samples: u32
         folder::save(&into.join(description.name()), description, &weights, Precision::F16)?;
     }
     let packed = ModelSet::load(into)?;
-    let of = |data: &Dataset| {
-        let points = encode(&packed.vae, data)?.chunks_exact(2).map(|z| [z[0], z[1]]).collect();
-        Encodings::new(points, data.labels.clone(), data.classes.clone())
-    };
-    ShippedEncodings { train: of(train)?, test: of(test)? }.write(&into.join(ENCODINGS))?;
+    write_encodings(&packed.vae, [train, test], into)?;
     let mut engine = engine::open("cpu", Arc::clone(&packed.models))?;
     let evaluation = evaluate(&packed, engine.as_mut(), test, samples, 0, observe)?;
     files::write_atomically(&into.join(CARD), card(&packed.descriptions, &evaluation).as_bytes())?;
     Ok(evaluation)
+}
+
+/// Writes where the VAE of the model folder `vae` puts the images of both data sets, as `encodings.safetensors` into that folder: density
+/// and holes ask for it.
+///
+/// # Errors
+/// When the folder holds no VAE of two latent dimensions, the images are not of its shape, or the file cannot be written.
+pub fn encode_into(vae: &Path, train: &Dataset, test: &Dataset) -> Result<()> {
+    let (_, Model::Vae(model)) = folder::load(vae)? else {
+        return Err(Error::file(vae, "holds a classifier, which has no encodings", "name the folder of a VAE"));
+    };
+    if model.latent_size() != 2 {
+        let problem = format!("its VAE has {} latent dimensions where a plane has two", model.latent_size());
+        return Err(Error::file(vae, problem, "train one with --latent 2"));
+    }
+    for data in [train, test] {
+        if data.image_shape != model.image_shape() {
+            let (images, taken) = (data.image_shape, model.image_shape());
+            let problem = format!("its VAE takes images of {taken:?}, but those of {} are {images:?}", data.name);
+            return Err(Error::file(vae, problem, "choose the data that it was trained on"));
+        }
+    }
+    write_encodings(&model, [train, test], vae)
+}
+
+pub(super) fn write_encodings(vae: &Vae, [train, test]: [&Dataset; 2], into: &Path) -> Result<()> {
+    let of = |data: &Dataset| {
+        let points = encode(vae, data)?.chunks_exact(2).map(|z| [z[0], z[1]]).collect();
+        Encodings::new(points, data.labels.clone(), data.classes.clone())
+    };
+    ShippedEncodings { train: of(train)?, test: of(test)? }.write(&into.join(ENCODINGS))
 }
 
 /// The card as Markdown.

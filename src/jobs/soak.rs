@@ -213,7 +213,15 @@ pub(super) fn random_models(seed: u32) -> Result<ModelSet> {
     let ensemble = Ensemble::new(members.into_iter().enumerate().map(member).collect::<Result<_>>()?)?;
     let models = Arc::new(Models::new(Some(vae.decoder.clone()), ensemble)?);
     let origin = PathBuf::from("random models");
-    Ok(ModelSet { origin, vae, models, encodings: None, hashes: BTreeMap::new(), descriptions: Vec::new() })
+    Ok(ModelSet {
+        encodings_file: origin.join(super::models::ENCODINGS),
+        origin,
+        vae,
+        models,
+        encodings: None,
+        hashes: BTreeMap::new(),
+        descriptions: Vec::new(),
+    })
 }
 
 #[cfg(test)]

@@ -31,6 +31,21 @@ impl Description {
         }
     }
 
+    /// Calls the model by another name.
+    pub fn rename(&mut self, new: String) {
+        match self {
+            Self::Vae { name, .. } | Self::Classifier { name, .. } => *name = new,
+        }
+    }
+
+    /// The layers, those of all parts of a VAE.
+    pub fn layers(&self) -> Vec<&Layer> {
+        match self {
+            Self::Vae { layers, .. } => layers.all().collect(),
+            Self::Classifier { layers, .. } => layers.iter().collect(),
+        }
+    }
+
     /// How it was trained; `null` where nobody said.
     pub fn training(&self) -> &serde_json::Value {
         match self {
@@ -68,14 +83,26 @@ pub fn load(folder: &Path) -> Result<(Description, Model)> {
 /// # Errors
 /// As [`load`].
 pub fn parse(folder: &Path, description: &[u8], weights: &[u8]) -> Result<(Description, Model)> {
-    let description: Description = serde_json::from_slice(description).map_err(|error| {
-        let mend = "compare it with models/classifier-0/model.json, or get the model again";
-        Error::file(&folder.join(DESCRIPTION), format!("not a model description: {error}"), mend)
-    })?;
+    let description = parse_description(folder, description)?;
     let path = folder.join(WEIGHTS);
     let weights = decode_weights(&path, weights)?;
     let model = build(&description, &weights).map_err(|error| in_file(&path, error))?;
     Ok((description, model))
+}
+
+/// Reads the description of the model folder `folder`, without its weights.
+///
+/// # Errors
+/// When it is missing or damaged.
+pub fn describe(folder: &Path) -> Result<Description> {
+    parse_description(folder, &files::read(&folder.join(DESCRIPTION))?)
+}
+
+fn parse_description(folder: &Path, bytes: &[u8]) -> Result<Description> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let mend = "compare it with models/classifier-0/model.json, or get the model again";
+        Error::file(&folder.join(DESCRIPTION), format!("not a model description: {error}"), mend)
+    })
 }
 
 /// Makes the model of a description and weights.

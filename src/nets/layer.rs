@@ -11,6 +11,11 @@ use serde::{Deserialize, Serialize};
 pub enum Layer {
     /// y = W x + b on the last axis of a vector; `NAME.weight` \[outputs, inputs\], `NAME.bias` \[outputs\].
     Linear { name: String, inputs: usize, outputs: usize },
+    /// A linear layer with a Gaussian over its weights, as a Laplace approximation makes it (Ritter et al. 2018; Daxberger et al. 2021). With
+    /// the bias as the last column of W, a draw is W + `B_out` (S ∘ E) `B_in`ᵀ for E of standard normal numbers; where nothing is drawn, it is
+    /// W, the mean. `NAME.weight` and `NAME.bias` as of a linear layer, `NAME.basis_in` \[inputs + 1, inputs + 1\], `NAME.basis_out`
+    /// \[outputs, outputs\], `NAME.deviation` \[outputs, inputs + 1\] is S.
+    GaussianLinear { name: String, inputs: usize, outputs: usize },
     /// Cross-correlation with zero padding, as PyTorch's `Conv2d`; `NAME.weight` \[out, in, kh, kw\], `NAME.bias` \[out\].
     Conv2d {
         name: String,
@@ -61,6 +66,7 @@ impl Layer {
     pub fn label(&self) -> String {
         let (kind, name) = match self {
             Self::Linear { name, .. } => ("linear", Some(name)),
+            Self::GaussianLinear { name, .. } => ("gaussian_linear", Some(name)),
             Self::Conv2d { name, .. } => ("conv2d", Some(name)),
             Self::BatchNorm { name, .. } => ("batch_norm", Some(name)),
             Self::MaxPool2d { .. } => ("max_pool2d", None),
@@ -83,11 +89,26 @@ impl Layer {
         matches!(self, Self::Dropout { .. } | Self::Dropout2d { .. })
     }
 
+    /// Whether the layer's output differs from draw to draw.
+    pub fn is_stochastic(&self) -> bool {
+        self.is_dropout() || matches!(self, Self::GaussianLinear { .. })
+    }
+
     /// The names and shapes of the layer's weights.
     pub fn weights(&self) -> Vec<(String, Vec<usize>)> {
         match self {
             Self::Linear { name, inputs, outputs } => {
                 vec![(format!("{name}.weight"), vec![*outputs, *inputs]), (format!("{name}.bias"), vec![*outputs])]
+            }
+            Self::GaussianLinear { name, inputs, outputs } => {
+                let with_bias = inputs.saturating_add(1);
+                vec![
+                    (format!("{name}.weight"), vec![*outputs, *inputs]),
+                    (format!("{name}.bias"), vec![*outputs]),
+                    (format!("{name}.basis_in"), vec![with_bias, with_bias]),
+                    (format!("{name}.basis_out"), vec![*outputs, *outputs]),
+                    (format!("{name}.deviation"), vec![*outputs, with_bias]),
+                ]
             }
             Self::Conv2d { name, in_channels, out_channels, kernel, .. } => vec![
                 (format!("{name}.weight"), vec![*out_channels, *in_channels, kernel[0], kernel[1]]),
@@ -107,7 +128,7 @@ impl Layer {
     pub fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>> {
         let wrong = |expected: String| Error::Network(format!("layer {} expects {expected} but is given {input:?}", self.label()));
         let output = match self {
-            Self::Linear { inputs, outputs, .. } => match input {
+            Self::Linear { inputs, outputs, .. } | Self::GaussianLinear { inputs, outputs, .. } => match input {
                 [length] if length == inputs => vec![*outputs],
                 _ => return Err(wrong(format!("a vector of {inputs}"))),
             },

@@ -3,12 +3,14 @@
 //! One description, three interpreters: `engine::reference` (f64), `engine::cpu` (f32) and `autodiff` (gradients).
 
 pub mod folder;
+mod gaussian;
 mod layer;
 mod models;
 mod network;
 mod random;
 mod tensor;
 
+pub use gaussian::Gaussian;
 pub use layer::Layer;
 pub use models::{Classifier, Ensemble, Vae, VaeLayers, cnn, paper_cnn};
 pub use network::{Network, Weights, shapes};

@@ -78,10 +78,10 @@ impl Network {
         &self.weights[&format!("{layer}.{part}")]
     }
 
-    /// The index of the first dropout layer; the layers before it (the *trunk*) need to run only once per image. The
+    /// The index of the first layer that draws; the layers before it (the *trunk*) need to run only once per image. The
     /// number of layers if there is none.
     pub fn trunk_length(&self) -> usize {
-        self.layers.iter().position(Layer::is_dropout).unwrap_or(self.layers.len())
+        self.layers.iter().position(Layer::is_stochastic).unwrap_or(self.layers.len())
     }
 
     /// The number of weights, as a person counts parameters.

@@ -2,7 +2,7 @@
 
 use crate::program::{Desk, write_classifier};
 use crate::{CLASSES, IMAGE_SHAPE};
-use epistemap::autodiff::{Loss, Objective, Passes, Precision, input_gradients, masks_of_seed};
+use epistemap::autodiff::{Loss, Objective, Passes, Precision, Randomness, input_gradients};
 use epistemap::data::{idx, npy};
 use epistemap::nets::Ensemble;
 use epistemap::nets::folder::{self, Model};
@@ -14,7 +14,7 @@ const SHORT: &str = "attack --model models --images x.npy --method bim --norm li
 /// Whether a network of random weights has a gradient at every image: some have no hidden unit that is ever on.
 fn is_alive(folder: &Path, images: &[f64]) -> bool {
     let (_, Model::Classifier(classifier)) = folder::load(folder).unwrap() else { return false };
-    let networks = input_gradients(&Ensemble::new(vec![classifier]).unwrap(), Precision::Double, masks_of_seed(0));
+    let networks = input_gradients(&Ensemble::new(vec![classifier]).unwrap(), Precision::Double, Randomness::of_seed(0));
     let passes = Passes { members: vec![0], draws: None };
     let objective = Objective { loss: Loss::MeanProbability, towards: false };
     let gradients = networks.answer(images, &[0; 7], &passes, objective, true).unwrap().gradients;

@@ -32,7 +32,7 @@ fn any_stop_leads_to_the_same_weights(verb: &str, scores: &[&str], watched: &str
     }
     let same = |folder: &str| {
         assert_eq!(log(&desk, folder), expected, "{folder}");
-        assert_eq!(std::fs::read_dir(desk.path(folder)).unwrap().count(), 4, "{folder}: a file too many or too few");
+        assert_eq!(std::fs::read_dir(desk.path(folder)).unwrap().count(), 5, "{folder}: a file too many or too few");
         for file in ["weights.safetensors", "model.json"] {
             assert!(desk.read(&format!("{folder}/{file}")) == desk.read(&format!("whole/model/{file}")), "{folder}/{file}");
         }
@@ -66,6 +66,119 @@ fn any_stop_leads_to_the_same_weights(verb: &str, scores: &[&str], watched: &str
     }
     std::fs::remove_file(desk.path("whole/model/checkpoint.safetensors")).unwrap();
     assert!(desk.refuses(&format!("{verb} --epochs 10 --out whole/model")).contains("--resume"), "a model without a checkpoint");
+}
+
+/// The program is killed at one moment after another until it gets through; nothing but the running epoch may be lost.
+#[test]
+fn a_training_that_is_killed_again_and_again_ends_with_the_same_weights_and_a_whole_film() {
+    let desk = Desk::new();
+    let verb = "train classifier --dataset decoded-digits --classes 3,1,8 --images 150 --batch 10 --channels 2,3 --hidden 8 --label-noise 0.2 \
+                --draw concrete --optimiser adam --epochs 12";
+    let start = Instant::now();
+    desk.succeeds(&format!("{verb} --film whole.gif --out whole/model"));
+    let whole = start.elapsed();
+    let moment = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos();
+    let (mut kills, mut resumed_after) = (0, Vec::new());
+    for number in 0..40 {
+        // Anywhere in the time of a whole run, a little later each time, so that it gets through at last.
+        let share = f64::from(moment.wrapping_mul(2_654_435_761).wrapping_add(number * 0x9E37_79B9)) / f64::from(u32::MAX);
+        let line = if desk.path("killed/model/plan.json").exists() {
+            "train resume killed/model --film killed.gif".to_owned()
+        } else {
+            format!("{verb} --film killed.gif --out killed/model")
+        };
+        let mut child = desk.program(&line).stderr(std::process::Stdio::null()).spawn().unwrap();
+        std::thread::sleep(whole.mul_f64(share * (0.6 + 0.1 * f64::from(number))));
+        let _ = child.kill();
+        if child.wait().unwrap().success() {
+            break;
+        }
+        kills += 1;
+        resumed_after.push(std::fs::read_dir(desk.path("killed/model/film")).map_or(0, Iterator::count));
+    }
+    assert!(kills > 0, "it was too fast to be killed");
+    desk.succeeds("train resume killed/model --film killed.gif");
+    let why = format!("moment {moment}, {kills} kills, {resumed_after:?} pictures");
+    assert_eq!(log(&desk, "killed/model"), log(&desk, "whole/model"), "{why}");
+    for file in ["weights.safetensors", "model.json", "plan.json"] {
+        assert!(desk.read(&format!("killed/model/{file}")) == desk.read(&format!("whole/model/{file}")), "{file}: {why}");
+    }
+    let pictures = |folder: &str| std::fs::read_dir(desk.path(&format!("{folder}/model/film"))).unwrap().count();
+    assert_eq!((pictures("whole"), pictures("killed")), (12, 12), "{why}");
+    assert!(desk.read("killed.gif").starts_with(b"GIF89a"));
+    desk.succeeds("film killed/model --out series --measure predictive-entropy");
+    assert_eq!(std::fs::read_dir(desk.path("series")).unwrap().count(), 12);
+
+    let (description, model) = load(&desk.path("killed/model")).unwrap();
+    let Model::Classifier(classifier) = model else { panic!("no classifier") };
+    assert_eq!(classifier.classes, ["3", "1", "8"]);
+    let rates: Vec<f64> = classifier
+        .network
+        .layers()
+        .iter()
+        .filter_map(|layer| if let epistemap::nets::Layer::Dropout { rate } = layer { Some(*rate) } else { None })
+        .collect();
+    assert!(rates.len() == 2 && rates[0] != 0.25 && rates[1] != 0.5 && rates.iter().all(|rate| (0.0..1.0).contains(rate)), "{rates:?}");
+    assert!(description.training()["label_noise"] == 0.2 && description.training()["concrete_dropout"]["temperature"] == 0.1);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_and_a_file_in_the_way_keep_the_epochs_that_were_saved() {
+    let desk = Desk::new();
+    let line = format!("{CLASSIFIER} --film film.gif --out model");
+    desk.succeeds(&format!("{line} --epochs 1"));
+    let saved = ["weights.safetensors", "model.json", "checkpoint.safetensors", "training.jsonl"];
+    let before = saved.map(|file| desk.read(&format!("model/{file}")));
+    // The limit is above the size of the log, the plan and a picture, and below that of the weights.
+    let mut shell = desk.command("sh");
+    let script = format!("trap '' XFSZ; ulimit -f 6; exec \"$0\" {line} --epochs 2 --resume");
+    let output = shell.args(["-c", &script, crate::program::PROGRAM]).output().unwrap();
+    let sentence = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && sentence.starts_with("epistemap: model/") && sentence.lines().count() == 1, "{sentence}");
+    for (file, before) in saved.iter().zip(&before).filter(|(file, _)| **file != "training.jsonl") {
+        assert!(desk.read(&format!("model/{file}")) == *before, "{file}");
+    }
+    std::fs::remove_dir_all(desk.path("model/film")).unwrap();
+    std::fs::write(desk.path("model/film"), "").unwrap();
+    let sentence = String::from_utf8(desk.run(&format!("{line} --epochs 2 --resume")).stderr).unwrap();
+    assert!(sentence.starts_with("epistemap: model/film: is no folder"), "{sentence}");
+    std::fs::remove_file(desk.path("model/film")).unwrap();
+    desk.succeeds(&format!("{line} --epochs 2 --resume"));
+    desk.succeeds(&format!("{CLASSIFIER} --epochs 2 --out whole"));
+    assert!(desk.read("model/weights.safetensors") == desk.read("whole/weights.safetensors"));
+}
+
+#[test]
+fn one_trains_on_folders_of_ones_own() {
+    let desk = Desk::new();
+    for image in 0..40u8 {
+        let folder = desk.path(&format!("pets/{}", ["cat", "dog"][usize::from(image % 2)]));
+        std::fs::create_dir_all(&folder).unwrap();
+        let colour = image::Rgb([250 * (image % 2), 3 * image, 40]);
+        image::RgbImage::from_pixel(12, 10, colour).save(folder.join(format!("{image}.png"))).unwrap();
+    }
+    let small = "--channels 2,3 --hidden 5 --epochs 2 --batch 8 --optimiser adam";
+    let [_, err] = desk.succeeds(&format!("train classifier --dataset pets {small} --draw none --out pet"));
+    assert!(err.contains("a fifth of its images is kept for testing"), "{err}");
+    let Model::Classifier(classifier) = load(&desk.path("pet")).unwrap().1 else { panic!("no classifier") };
+    assert_eq!((classifier.network.input_shape(), classifier.classes.join(" ")), (&[3, 10, 12][..], "cat dog".to_owned()));
+    assert!(!classifier.network.layers().iter().any(epistemap::nets::Layer::is_dropout));
+    desk.succeeds(&format!("train set --dataset pets --shape 1,8,8 {small} --members 1 --vae-hidden 6 --out set"));
+    desk.succeeds("map --models set --grid 3 --samples 2 --out map.npz");
+    desk.succeeds("holes --models set --grid 8 --samples 2 --json");
+    desk.succeeds("evaluate --models set --dataset pets --samples 2");
+    let parts = "--classes 7,2 --images 40 --epochs 1 --channels 2,3 --hidden 5 --batch 8";
+    desk.succeeds(&format!("train ensemble --dataset decoded-digits {parts} --members 2 --draw none --out digits"));
+    let [found, _] =
+        desk.succeeds("detect --models digits --dataset decoded-digits --images 12 --on deterministic --method fgm --eps 0.2 --json");
+    assert!(found.contains("auroc"), "{found}");
+    let empty = desk.path("nothing");
+    std::fs::create_dir(empty).unwrap();
+    assert!(desk.refuses(&format!("train classifier --dataset nothing {small} --out m")).contains("neither IDX files nor images"));
+    assert!(desk.refuses(&format!("train classifier --dataset pets --classes 1 {small} --out m")).contains("two classes at least"));
+    assert!(desk.refuses("train resume pets").contains("plan.json"));
+    assert!(desk.refuses("film pet --out film.gif").contains("no film"));
 }
 
 #[test]
@@ -108,7 +221,11 @@ fn settings_that_make_no_sense_train_nothing() {
         (CLASSIFIER, "--batch 0", "--batch"),
         (CLASSIFIER, "--learning-rate 0", "--learning-rate"),
         (CLASSIFIER, "--learning-rate nan", "--learning-rate"),
-        (CLASSIFIER, "--optimiser sgd --batch 64 --learning-rate 1e38", "--learning-rate"),
+        (CLASSIFIER, "--label-noise 1.5", "--label-noise"),
+        (CLASSIFIER, "--label-noise nan", "--label-noise"),
+        (CLASSIFIER, "--classes 4", "two classes"),
+        (CLASSIFIER, "--classes 4,10", "--classes"),
+        (CLASSIFIER, "--draw concrete --dropout 0,0.5", "--dropout"),
         (CLASSIFIER, "--images 0", "--images"),
         (CLASSIFIER, "--images 99999", "--images"),
         (CLASSIFIER, "--dataset nonsense", "nonsense"),
@@ -133,9 +250,13 @@ fn settings_that_make_no_sense_train_nothing() {
         desk.misunderstands(&with(&format!("{CLASSIFIER} --out model"), option));
     }
 
-    let fast = desk.run(&format!("{CLASSIFIER} --epochs 1 --learning-rate 1e9 --out fast"));
-    let text = String::from_utf8(fast.stderr).unwrap();
-    assert!(fast.status.success() || text.starts_with("epistemap: --learning-rate: the loss became"), "{text}");
+    for (rate, folder) in [("1e9", "fast"), ("1e38", "faster")] {
+        let fast = desk.run(&format!("{CLASSIFIER} --optimiser sgd --epochs 1 --learning-rate {rate} --out {folder}"));
+        let text = String::from_utf8(fast.stderr).unwrap();
+        let failed = text.starts_with("epistemap: --learning-rate: ") && text.lines().count() == 1;
+        assert!(failed || fast.status.success() && text.contains("may be too large"), "{text}");
+        assert!(failed != desk.path(&format!("{folder}/model.json")).exists());
+    }
 }
 
 /// The command line with these options in place of its own of the same names.

@@ -70,6 +70,12 @@ impl Case {
         Block { input, point_numbers, members: &self.members, draws, groups: 1, seed: self.seed, masks: self.masks }
     }
 
+    /// Whether a member that is asked draws its weights, which shaders do not.
+    pub fn draws_weights(&self) -> bool {
+        let drawn = |layer: &Layer| matches!(layer, Layer::GaussianLinear { .. });
+        self.models.ensemble.members().iter().any(|member| member.network.layers().iter().any(drawn))
+    }
+
     pub fn whole(&self) -> Block<'_> {
         self.block(0..self.point_numbers.len(), self.draws.clone())
     }
@@ -104,7 +110,10 @@ impl Case {
             twins.push(("another weight of the decoder".to_owned(), Models { decoder, ..self.models.clone() }));
         }
         let mut twins: Vec<_> = twins.into_iter().map(|(what, models)| (what, Self { models, ..self.clone() })).collect();
-        let masked = |layer: &Layer| matches!(layer, Layer::Dropout { rate } | Layer::Dropout2d { rate } if *rate > 0.0);
+        let masked = |layer: &Layer| match layer {
+            Layer::Dropout { rate } | Layer::Dropout2d { rate } => *rate > 0.0,
+            other => other.is_stochastic(),
+        };
         let random = self.members.iter().any(|&member| self.models.ensemble.members()[member].network.layers().iter().any(masked));
         if random && self.draws != Draws::Deterministic {
             twins.push(("another seed".to_owned(), Self { seed: self.seed + 1, ..self.clone() }));

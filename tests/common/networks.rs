@@ -34,6 +34,8 @@ pub fn random_weights(layers: &[Layer], seed: u32) -> Weights {
         .map(|(name, shape)| {
             let fan_in: usize = shape[1..].iter().product();
             let bound = (6.0 / fan_in as f64).sqrt().min(1.0);
+            // What a Gaussian layer adds in a draw is then about as large as its mean.
+            let bound = if name.ends_with("deviation") { bound / (fan_in as f64).sqrt() } else { bound };
             let [low, high] = if name.ends_with("running_var") { [0.5, 1.5] } else { [-bound, bound] };
             let values = (0..shape.iter().product()).map(|_| dice.real(low, high)).collect();
             (name, Tensor::new(shape, values))
@@ -101,6 +103,7 @@ fn random_layer(dice: &mut Dice, shape: &[usize], number: usize) -> Layer {
             let stride = [dice.whole(1, 2), dice.whole(1, 2)];
             Layer::Conv2d { name, in_channels: c, out_channels: dice.whole(1, 7), kernel, stride, padding }
         }
+        (12, &[inputs]) => Layer::GaussianLinear { name, inputs, outputs: dice.whole(1, 17) },
         _ => Layer::Linear { name, inputs: shape.iter().product(), outputs: dice.whole(1, 17) },
     }
 }

@@ -4,7 +4,6 @@
 use super::{Settings, Trainer, optimiser};
 use crate::error::{Error, Result};
 use crate::files;
-use crate::nets::Layer;
 use candle_core::{Device, Var};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::{BTreeMap, HashMap};
@@ -66,7 +65,7 @@ impl Trainer {
         let count = |key| fact(key)?.parse::<u64>().map_err(|error| damaged(format!("'{key}': {error}")));
         let (epochs_done, steps) = (count(EPOCHS)? as usize, count(STEPS)?);
         let (mut variables, mut slots) = (BTreeMap::new(), BTreeMap::new());
-        for (name, shape) in settings.layers().into_iter().flat_map(Layer::weights) {
+        for (name, shape) in settings.trained() {
             let mut read = Vec::new();
             for part in PARTS {
                 let view = tensors.tensor(&format!("{part}/{name}")).map_err(|error| damaged(error.to_string()))?;

@@ -1,18 +1,23 @@
 //! Training: seeded, resumable draw for draw, one checkpoint per epoch.
 
 mod checkpoint;
+mod concrete;
 mod objective;
 mod optimiser;
 mod run;
 mod settings;
+#[cfg(test)]
+mod tests;
 
+pub use concrete::ConcreteDropout;
 pub use objective::{Scores, elbo, elbo_of, encode, negative_log_likelihood};
 pub use optimiser::Optimiser;
-pub use run::{Epoch, Event, run};
+pub use run::{CHECKPOINT, Epoch, Event, EventObserver, LOG, run};
 pub use settings::{Goal, Settings};
 
 use crate::data::Dataset;
 use crate::error::{Error, Result};
+use crate::nets::folder::{self, Description, Model};
 use crate::nets::{Layer, Tensor as Weight, Weights};
 use crate::random::{Purpose, Stream};
 use candle_core::{Device, Tensor, Var};
@@ -53,6 +58,9 @@ impl Trainer {
             let values = initial(&name, &shape, |index| stream.uniform([number as u32, 0, 0], index));
             variables.insert(name, Var::from_vec(values, shape, &Device::Cpu)?);
         }
+        for (name, rate) in settings.learned_rates() {
+            variables.insert(name, Var::from_vec(vec![(rate / (1.0 - rate)).ln() as f32], 1, &Device::Cpu)?);
+        }
         Ok(Self { settings, variables, optimiser: optimiser::State::default(), epochs_done: 0 })
     }
 
@@ -66,16 +74,51 @@ impl Trainer {
         self.epochs_done
     }
 
-    /// The weights as they are.
+    /// The number of steps done, over all epochs.
+    pub fn steps_done(&self) -> u64 {
+        self.optimiser.steps
+    }
+
+    /// The layers' weights as they are.
     ///
     /// # Errors
     /// When candle refuses.
     pub fn weights(&self) -> Result<Weights> {
-        let weight = |(name, variable): (&String, &Var)| {
+        let weight = |name: String| {
+            let variable = &self.variables[&name];
             let values = variable.flatten_all()?.to_vec1::<f32>()?.into_iter().map(f64::from).collect();
-            Ok((name.clone(), Weight::new(variable.dims(), values)))
+            Ok((name, Weight::new(variable.dims(), values)))
         };
-        self.variables.iter().map(weight).collect()
+        self.settings.layers().into_iter().flat_map(Layer::weights).map(|(name, _)| weight(name)).collect()
+    }
+
+    /// What is trained with the layers as they are: where dropout rates are learned, these.
+    ///
+    /// # Errors
+    /// When candle refuses.
+    pub fn goal(&self) -> Result<Goal> {
+        Ok(match &self.settings.goal {
+            Goal::Classifier { layers, classes } if self.settings.concrete_dropout.is_some() => {
+                Goal::Classifier { layers: concrete::with_rates(layers, &self.variables)?, classes: classes.clone() }
+            }
+            goal => goal.clone(),
+        })
+    }
+
+    /// The description of the model as it is; `facts` goes beside the settings under `training`.
+    ///
+    /// # Errors
+    /// When candle refuses.
+    pub fn description(&self, facts: &serde_json::Value) -> Result<Description> {
+        Ok(self.settings.describe(&self.goal()?, facts))
+    }
+
+    /// A copy of the model as it is.
+    ///
+    /// # Errors
+    /// When a weight is no longer finite.
+    pub fn model(&self) -> Result<Model> {
+        folder::build(&self.description(&serde_json::Value::Null)?, &self.weights()?)
     }
 
     /// Trains for one epoch. `observe` is told each step and may stop the epoch, which is then lost. Returns the mean loss
@@ -83,7 +126,7 @@ impl Trainer {
     ///
     /// # Errors
     /// When the loss is no longer finite, or the observer stops.
-    pub fn epoch(&mut self, data: &Dataset, observe: &mut dyn FnMut(Step) -> ControlFlow<()>) -> Result<f64> {
+    pub fn epoch(&mut self, data: &Dataset, observe: &mut dyn FnMut(&Self, Step) -> ControlFlow<()>) -> Result<f64> {
         let order = Stream::new(self.settings.seed, Purpose::Shuffle).permutation([self.epochs_done as u32, 0, 0], data.len());
         let batches = order.chunks(self.settings.batch);
         let (steps, mut total, mut images) = (batches.len(), 0.0, 0);
@@ -91,7 +134,7 @@ impl Trainer {
             let loss = self.step(data, batch)?;
             total += loss * batch.len() as f64;
             images += batch.len();
-            if observe(Step { step: index + 1, steps, images, loss }).is_break() {
+            if observe(self, Step { step: index + 1, steps, images, loss }).is_break() {
                 return Err(Error::Cancelled);
             }
         }
@@ -99,7 +142,7 @@ impl Trainer {
         Ok(total / images as f64)
     }
 
-    /// One step on the images of the given numbers; returns their mean loss.
+    /// One step on the images of the given numbers; returns their mean loss, without the regulariser of learned dropout rates.
     ///
     /// # Errors
     /// When the loss is not finite.
@@ -110,18 +153,30 @@ impl Trainer {
         let labels = batch.iter().map(|&index| data.labels[index]).collect::<Vec<_>>();
         let loss = self.loss(&images, &labels)?;
         let value = f64::from(loss.to_scalar::<f32>()?);
-        if !value.is_finite() {
-            return Err(self.diverged(value));
+        let regulariser = self.regulariser()?;
+        let whole = regulariser.map_or_else(|| Ok(loss.clone()), |regulariser| &loss + regulariser)?;
+        if !(value.is_finite() && whole.to_scalar::<f32>()?.is_finite()) {
+            return Err(self.diverged(&format!("the loss became {value}")));
         }
         let factor = self.settings.learning_rate_factor(self.optimiser.steps);
-        self.optimiser.step(self.settings.optimiser, factor, &self.variables, &loss.backward()?)?;
+        self.optimiser.step(self.settings.optimiser, factor, &self.variables, &whole.backward()?)?;
         Ok(value)
     }
 
-    fn diverged(&self, loss: f64) -> Error {
+    /// Checks that every weight is a finite number: a ReLU hides one that is not from the loss.
+    fn check_weights(&self) -> Result<()> {
+        for (name, variable) in &self.variables {
+            if variable.flatten_all()?.to_vec1::<f32>()?.iter().any(|value| !value.is_finite()) {
+                return Err(self.diverged(&format!("the weight '{name}' is no longer finite")));
+            }
+        }
+        Ok(())
+    }
+
+    fn diverged(&self, what: &str) -> Error {
         Error::setting(
             "--learning-rate",
-            format!("the loss became {loss} after {} steps with {}", self.optimiser.steps, self.settings.optimiser.learning_rate()),
+            format!("{what} after {} steps with {}", self.optimiser.steps, self.settings.optimiser.learning_rate()),
             "give a smaller one; the checkpoint of the last whole epoch is kept",
         )
     }

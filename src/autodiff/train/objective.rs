@@ -1,5 +1,6 @@
 //! The losses, and the scores on test data.
 
+use super::concrete::{logit_name, regulariser, relaxed_mask};
 use super::{Goal, Trainer};
 use crate::autodiff::forward::{Parameters, forward};
 use crate::autodiff::operations::Activation;
@@ -46,7 +47,13 @@ impl Trainer {
         match &self.settings.goal {
             Goal::Classifier { layers, .. } => {
                 let stream = Stream::new(self.settings.seed, Purpose::TrainingMask);
-                let mut masks = |layer: usize, rate: f64, shape: &[usize]| dropout_mask(stream, [step, layer as u32, 0], rate, shape);
+                let mut masks = |layer: usize, rate: f64, shape: &[usize]| {
+                    let address = [step, layer as u32, 0];
+                    match self.settings.concrete_dropout {
+                        None => dropout_mask(stream, address, rate, shape),
+                        Some(concrete) => relaxed_mask(stream, address, parameters.named(&logit_name(layer))?, concrete.temperature, shape),
+                    }
+                };
                 negative_log_likelihood(&forward(layers, &parameters, images, Some(&mut masks))?, labels)?.mean_all()
             }
             Goal::Vae { layers, as_published } => {
@@ -55,6 +62,17 @@ impl Trainer {
                 let [reconstruction, kl] = elbo(layers, &parameters, images, &noise)?;
                 (reconstruction + kl)?.mean_all()
             }
+        }
+    }
+
+    /// What learned dropout rates add to the loss; `None` where none is learned.
+    pub(super) fn regulariser(&self) -> candle_core::Result<Option<Tensor>> {
+        match (&self.settings.goal, self.settings.concrete_dropout) {
+            (Goal::Classifier { layers, .. }, Some(concrete)) => {
+                let parameters = Parameters::trained(&self.variables);
+                regulariser(layers, &self.settings.image_shape, &parameters, concrete, self.settings.images)
+            }
+            _ => Ok(None),
         }
     }
 

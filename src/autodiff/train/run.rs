@@ -8,7 +8,7 @@ use crate::nets::folder::{self, DESCRIPTION, Precision};
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The name of the checkpoint in a model folder under training.
 pub const CHECKPOINT: &str = "checkpoint.safetensors";
@@ -22,21 +22,28 @@ pub struct Epoch {
     pub epoch: usize,
     /// The mean loss over the epoch's images while training, in nats.
     pub loss: f64,
-    /// How long the epoch took, tests included.
+    /// How long the epoch took, tests included, without what the observer took: pauses and looks at the model.
     pub seconds: f64,
     /// On the test images.
     #[serde(flatten)]
     pub test: Scores,
 }
 
-/// What a training tells as it goes.
-#[derive(Clone, Copy, Debug)]
-pub enum Event {
+/// What a training tells as it goes. The observer may look at the trainer, to copy its weights, and take its time: a pause.
+#[derive(Clone, Copy)]
+pub enum Event<'a> {
+    /// Settings, data and checkpoint fit each other, and the folder is there; these epochs are done already.
+    Begun(&'a Trainer, &'a [Epoch]),
     /// A step of the epoch of this number (from 1) is done.
-    Step(usize, Step),
+    Step(&'a Trainer, usize, Step),
+    /// An epoch is done and tested, but not saved yet.
+    Tested(&'a Trainer, Epoch),
     /// An epoch is done and saved.
     Epoch(Epoch),
 }
+
+/// Is told, and may stop the training.
+pub type EventObserver<'a> = &'a mut dyn FnMut(Event<'_>) -> ControlFlow<()>;
 
 /// Trains to the end into `folder`: after every epoch the log, the checkpoint and the model (f32) are on the disk. With
 /// `resume`, a checkpoint that is there goes on, to the same weights as an uninterrupted run.
@@ -44,14 +51,7 @@ pub enum Event {
 /// # Errors
 /// When the settings, the data or the checkpoint do not fit each other, the loss is no longer finite, a file cannot be
 /// written, or the observer stops; the last whole epoch stays on the disk.
-pub fn run(
-    settings: Settings,
-    train: &Dataset,
-    test: &Dataset,
-    folder: &Path,
-    resume: bool,
-    observe: &mut dyn FnMut(Event) -> ControlFlow<()>,
-) -> Result<()> {
+pub fn run(settings: Settings, train: &Dataset, test: &Dataset, folder: &Path, resume: bool, observe: EventObserver<'_>) -> Result<()> {
     let (checkpoint, log) = (folder.join(CHECKPOINT), folder.join(LOG));
     if train.image_shape != settings.image_shape || test.image_shape != settings.image_shape {
         return Err(Error::Network(format!(
@@ -59,7 +59,7 @@ pub fn run(
             settings.image_shape, train.image_shape, test.image_shape
         )));
     }
-    let (mut trainer, mut lines) = if resume && checkpoint.exists() {
+    let (mut trainer, mut epochs) = if resume && checkpoint.exists() {
         let trainer = Trainer::load(&checkpoint)?;
         // More epochs than are done are the one change that leaves these as they are; not where the learning rate falls to 0
         // over all of them.
@@ -71,8 +71,8 @@ pub fn run(
                 "give the settings of then, or train into another folder",
             ));
         }
-        let lines = read_log(&log, trainer.epochs_done)?;
-        (Trainer { settings, ..trainer }, lines)
+        let epochs = read_log(&log, trainer.epochs_done)?;
+        (Trainer { settings, ..trainer }, epochs)
     } else if !resume && [&checkpoint, &folder.join(DESCRIPTION)].iter().any(|file| file.exists()) {
         return Err(Error::file(folder, "holds a model already", "add --resume to go on with its training, or train into another folder"));
     } else {
@@ -80,37 +80,56 @@ pub fn run(
     };
     files::create_folder(folder)?;
     files::remove_leftovers(folder)?;
+    let mut tell = |event: Event<'_>| {
+        let start = Instant::now();
+        let answer = observe(event);
+        (answer, start.elapsed())
+    };
+    let go_on = |(answer, _)| if answer == ControlFlow::Break(()) { Err(Error::Cancelled) } else { Ok(()) };
+    go_on(tell(Event::Begun(&trainer, &epochs)))?;
     while trainer.epochs_done < trainer.settings.epochs {
         let (start, number) = (Instant::now(), trainer.epochs_done + 1);
-        let loss = trainer.epoch(train, &mut |step| observe(Event::Step(number, step)))?;
+        let mut watched = Duration::ZERO;
+        let loss = trainer.epoch(train, &mut |trainer, step| {
+            let (answer, took) = tell(Event::Step(trainer, number, step));
+            watched += took;
+            answer
+        })?;
+        trainer.check_weights()?;
         let test = trainer.scores(test)?;
         if !test.loss().is_finite() {
-            return Err(trainer.diverged(test.loss()));
+            return Err(trainer.diverged(&format!("the test loss became {}", test.loss())));
         }
-        let epoch = Epoch { epoch: number, loss, seconds: start.elapsed().as_secs_f64(), test };
-        lines.push(serde_json::to_string(&epoch).map_err(|error| Error::file(&log, error.to_string(), "report this defect"))? + "\n");
-        files::write_atomically(&log, lines.concat().as_bytes())?;
+        let epoch = Epoch { epoch: number, loss, seconds: start.elapsed().saturating_sub(watched).as_secs_f64(), test };
+        go_on(tell(Event::Tested(&trainer, epoch)))?;
+        epochs.push(epoch);
+        write_log(&log, &epochs)?;
         let facts = serde_json::json!({ "epoch": number, "test": epoch.test });
-        folder::save(folder, &trainer.settings.describe(&facts), &trainer.weights()?, Precision::F32)?;
+        folder::save(folder, &trainer.description(&facts)?, &trainer.weights()?, Precision::F32)?;
         // Last: a stop before it only repeats the epoch, to the same files.
         trainer.save(&checkpoint)?;
-        if observe(Event::Epoch(epoch)).is_break() {
-            return Err(Error::Cancelled);
-        }
+        go_on(tell(Event::Epoch(epoch)))?;
     }
     Ok(())
 }
 
-/// The log's lines for the epochs that the checkpoint holds: a kill between the two leaves one line too many.
-fn read_log(path: &Path, epochs: usize) -> Result<Vec<String>> {
-    let text = String::from_utf8_lossy(&files::read(path)?).into_owned();
-    let lines: Vec<String> = text.lines().take(epochs).map(|line| format!("{line}\n")).collect();
-    if lines.len() < epochs {
-        return Err(Error::file(
-            path,
-            format!("holds {} epochs where the checkpoint holds {epochs}", lines.len()),
-            "train into another folder",
-        ));
+fn write_log(path: &Path, epochs: &[Epoch]) -> Result<()> {
+    let mut text = String::new();
+    for epoch in epochs {
+        text += &serde_json::to_string(epoch).map_err(|error| Error::file(path, error.to_string(), "report this defect"))?;
+        text.push('\n');
     }
-    Ok(lines)
+    files::write_atomically(path, text.as_bytes())
+}
+
+/// The log of the epochs that the checkpoint holds: a kill between the two leaves one line too many.
+fn read_log(path: &Path, wanted: usize) -> Result<Vec<Epoch>> {
+    let refused = |problem: String| Error::file(path, problem, "train into another folder");
+    let text = String::from_utf8_lossy(&files::read(path)?).into_owned();
+    let epochs: serde_json::Result<Vec<Epoch>> = text.lines().take(wanted).map(serde_json::from_str).collect();
+    let epochs = epochs.map_err(|error| refused(format!("is no log of a training: {error}")))?;
+    if epochs.len() < wanted {
+        return Err(refused(format!("holds {} epochs where the checkpoint holds {wanted}", epochs.len())));
+    }
+    Ok(epochs)
 }

@@ -1,5 +1,6 @@
 //! What to train, on what, and how: all that fixes the resulting weights.
 
+use super::concrete::{ConcreteDropout, dropouts, logit_name};
 use super::optimiser::Optimiser;
 use crate::error::{Error, Result};
 use crate::nets::folder::Description;
@@ -42,6 +43,20 @@ pub struct Settings {
     pub anneal: bool,
     /// The seed of initial weights, order, masks and noise.
     pub seed: u32,
+    /// The classes of the data set that were kept, by their numbers in it; none named: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept_classes: Vec<usize>,
+    /// The share of the training labels that were replaced by another class.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub label_noise: f64,
+    /// A classifier's dropout rates are learned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concrete_dropout: Option<ConcreteDropout>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(share: &f64) -> bool {
+    *share == 0.0
 }
 
 impl Settings {
@@ -58,6 +73,20 @@ impl Settings {
         let rate = self.optimiser.learning_rate();
         if !(rate > 0.0 && rate.is_finite()) {
             return Err(Error::setting("--learning-rate", format!("{rate} is out of range"), "give a number above 0, such as 0.001"));
+        }
+        if let (Some(concrete), Goal::Classifier { layers, .. }) = (self.concrete_dropout, &self.goal) {
+            let positive = |number: f64| number > 0.0 && number.is_finite();
+            if !(positive(concrete.temperature) && positive(concrete.length_scale)) {
+                return Err(Error::setting(
+                    "concrete dropout",
+                    "its temperature or length scale is no number above 0",
+                    "give positive ones",
+                ));
+            }
+            if let Some((_, rate)) = dropouts(layers).find(|(_, rate)| !(*rate > 0.0 && *rate < 1.0)) {
+                let problem = format!("a rate that is learned cannot start at {rate}");
+                return Err(Error::setting("--dropout", problem, "give rates above 0 and below 1, such as 0.1,0.1"));
+            }
         }
         self.check_layers()
     }
@@ -99,14 +128,40 @@ impl Settings {
         }
     }
 
-    /// The description of the trained model's folder. `facts` goes beside the settings under `training`.
-    pub fn describe(&self, facts: &serde_json::Value) -> Description {
+    /// The names and shapes of everything that is trained: the layers' weights, then the logits of learned dropout rates.
+    pub(super) fn trained(&self) -> Vec<(String, Vec<usize>)> {
+        let mut trained: Vec<_> = self.layers().into_iter().flat_map(Layer::weights).collect();
+        trained.extend(self.learned_rates().into_iter().map(|(name, _)| (name, vec![1])));
+        trained
+    }
+
+    /// The names of the logits of learned dropout rates, and the rates that they start from.
+    pub(super) fn learned_rates(&self) -> Vec<(String, f64)> {
+        match (&self.goal, self.concrete_dropout) {
+            (Goal::Classifier { layers, .. }, Some(_)) => dropouts(layers).map(|(layer, rate)| (logit_name(layer), rate)).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The description of the model's folder, with the layers as they are trained so far. `facts` goes beside the settings under
+    /// `training`.
+    pub(super) fn describe(&self, goal: &Goal, facts: &serde_json::Value) -> Description {
         let (name, input_shape) = (self.name.clone(), self.image_shape);
         let mut training = serde_json::json!({
             "dataset": self.dataset, "images": self.images, "epochs": self.epochs, "batch": self.batch,
             "optimiser": self.optimiser, "anneal": self.anneal, "seed": self.seed, "result": facts,
         });
-        match &self.goal {
+        if !self.kept_classes.is_empty() {
+            training["kept_classes"] = self.kept_classes.clone().into();
+        }
+        if self.label_noise != 0.0 {
+            training["label_noise"] = self.label_noise.into();
+        }
+        if let Some(concrete) = self.concrete_dropout {
+            training["concrete_dropout"] =
+                serde_json::json!({ "temperature": concrete.temperature, "length_scale": concrete.length_scale });
+        }
+        match goal {
             Goal::Classifier { layers, classes } => {
                 Description::Classifier { name, input_shape, classes: classes.clone(), layers: layers.clone(), training }
             }

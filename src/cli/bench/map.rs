@@ -5,7 +5,7 @@ use super::super::shared::{MapOptions, ModelOptions};
 use crate::engine::cpu::bench::{YARDSTICK, gemm_gflops};
 use crate::engine::{Block, Draws, Engine, Input, Work, work};
 use crate::error::Result;
-use crate::jobs::{MapSettings, ModelSet, map};
+use crate::jobs::{MapSettings, map};
 use crate::latent::View;
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
@@ -17,7 +17,7 @@ const FIRST_PICTURE: (usize, u32) = (24, 8);
 /// The time of a map, and of its first picture; and what these times mean in points, draws and floating-point operations.
 pub fn measure(options: &MapOptions, models: &ModelOptions) -> Result<Value> {
     let gemm = gemm_gflops(YARDSTICK);
-    let set = ModelSet::open(models.models.as_deref())?;
+    let set = models.set.open()?;
     let settings = options.settings(&set, false)?;
     let (grid, samples) = FIRST_PICTURE;
     let view = View::new(settings.view.z1, settings.view.z2, grid, grid)?;

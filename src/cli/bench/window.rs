@@ -5,7 +5,7 @@ use crate::app::headless::{Headless, hovering, random_events};
 use crate::app::{Start, Storage};
 use crate::cli::shared::ModelOptions;
 use crate::error::Result;
-use crate::jobs::{ModelSet, decoded_digits};
+use crate::jobs::decoded_digits;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,14 +15,17 @@ const SIZE: [f32; 2] = [1280.0, 800.0];
 
 fn open(models: &ModelOptions) -> Result<Headless> {
     let start = Start {
-        set: ModelSet::open(models.models.as_deref())?,
-        folder: models.models.clone(),
+        set: models.set.open()?,
+        folder: models.set.models.clone(),
+        additions: models.set.additions(),
         engine: models.engine.clone(),
         session: None,
         storage: Storage::in_folder(None),
         load: Arc::new(decoded_digits),
         load_named: Arc::new(|_| decoded_digits()),
         attack_cache: None,
+        load_training: Arc::new(|plan| plan.data.load(None)),
+        library: None,
     };
     Headless::open(start, SIZE)
 }

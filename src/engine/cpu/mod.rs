@@ -7,6 +7,7 @@
 
 mod activation;
 pub mod bench;
+mod gaussian;
 mod kernel;
 mod masks;
 mod steps;
@@ -66,7 +67,7 @@ struct Cpu {
 
 /// A classifier, prepared.
 struct Member {
-    /// The layers before the first dropout.
+    /// The layers before the first that draws.
     trunk: Vec<Step>,
     /// The others.
     tail: Vec<Step>,

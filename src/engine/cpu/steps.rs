@@ -1,10 +1,11 @@
 //! A network as steps on panels of points. What can be fused is decided here, once, when the engine is opened.
 
+use super::gaussian::Drawn;
 use super::kernel::{Packed, Row, add_products};
 use super::masks::Address;
 use super::winograd::Winograd;
 use crate::engine::tail::{Activation, affine, places};
-use crate::nets::{Layer, Network};
+use crate::nets::{Gaussian, Layer, Network};
 use std::ops::Range;
 
 /// Places of a convolution's output that are computed at once: few enough for the innermost cache.
@@ -28,6 +29,8 @@ pub enum Step {
     Affine { scale: Vec<f32>, offset: Vec<f32> },
     /// Dropout by layer `layer` of the network, of units of `size` rows; nothing in a deterministic pass.
     Mask { layer: u32, rate: f64, size: usize },
+    /// A linear layer whose weights are drawn; in a deterministic pass only the product with their means.
+    Gaussian { mean: Product, drawn: Drawn },
 }
 
 /// A linear layer (one position), or a convolution of any stride (one position for every place of the output).
@@ -86,16 +89,13 @@ pub fn steps(network: &Network, range: Range<usize>) -> Vec<Step> {
         let then = layers.get(index).and_then(Activation::of);
         match layer {
             Layer::Linear { name, inputs, outputs } => {
-                let weight = &network.weight(name, "weight").values;
-                steps.push(Step::Product(Product {
-                    weights: Packed::new(*outputs, *inputs, |i| move |o| weight[o * inputs + i] as f32),
-                    bias: network.weight(name, "bias").to_f32(),
-                    rows: (0..*inputs as u32).collect(),
-                    positions: vec![0],
-                    then,
-                }));
+                steps.push(Step::Product(linear(network, name, [*inputs, *outputs], then)));
                 index += usize::from(then.is_some());
             }
+            Layer::GaussianLinear { name, inputs, outputs } => steps.extend(
+                Gaussian::of(network, index - 1)
+                    .map(|gaussian| Step::Gaussian { mean: linear(network, name, [*inputs, *outputs], None), drawn: Drawn::new(gaussian) }),
+            ),
             Layer::Conv2d { name, kernel, stride, padding, .. } => {
                 let (weight, bias) = (network.weight(name, "weight"), network.weight(name, "bias").to_f32());
                 if Winograd::takes(&weight.shape, *stride) {
@@ -148,6 +148,18 @@ pub fn steps(network: &Network, range: Range<usize>) -> Vec<Step> {
     steps
 }
 
+/// A linear layer, or the means of one whose weights are drawn.
+fn linear(network: &Network, name: &str, [inputs, outputs]: [usize; 2], then: Option<Activation>) -> Product {
+    let weight = &network.weight(name, "weight").values;
+    Product {
+        weights: Packed::new(outputs, inputs, |i| move |o| weight[o * inputs + i] as f32),
+        bias: network.weight(name, "bias").to_f32(),
+        rows: (0..inputs as u32).collect(),
+        positions: vec![0],
+        then,
+    }
+}
+
 fn pad(from: &[usize], to: [usize; 2], at: [usize; 2]) -> Option<Step> {
     (from[1..] != to).then(|| Step::Pad { from: [from[0], from[1], from[2]], to, at })
 }
@@ -165,6 +177,12 @@ impl Step {
             Self::Product(product) => {
                 let positions = product.positions.len();
                 product.run(x, 0..positions, positions, work, next);
+            }
+            Self::Gaussian { mean, drawn } => {
+                mean.run(x, 0..1, 1, work, next);
+                if let Some(address) = address {
+                    drawn.add(address, x, next);
+                }
             }
             Self::Winograd { before, winograd } => {
                 let [height, width] = winograd.input_size();

@@ -95,6 +95,7 @@ fn forward(network: &Network, image: &[f64], keep: &dyn Fn(u32, f64, usize) -> V
                 let (weight, bias) = (tensor(name, "weight"), tensor(name, "bias"));
                 (0..*outputs).map(|o| bias[o] + weight[o * inputs..].iter().zip(&x).map(|(w, v)| w * v).sum::<f64>()).collect()
             }
+            Layer::GaussianLinear { .. } => unreachable!("none of these networks has one; tests/engines.rs holds them to the reference"),
             Layer::Conv2d { name, kernel: [kh, kw], stride, padding, .. } => {
                 let (weight, bias, inputs) = (tensor(name, "weight"), tensor(name, "bias"), input[0] * kh * kw);
                 let sum = |place: usize| {

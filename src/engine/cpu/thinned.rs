@@ -1,12 +1,13 @@
 //! Draws as thinned networks. A mask that all points share makes a draw a smaller network: a dropped hidden unit needs no
 //! weights, and of the first layer, whose input all draws share, the dropped inputs are subtracted from the full product,
-//! or only the kept ones are multiplied, whichever are fewer. This is exact.
+//! or only the kept ones are multiplied, whichever are fewer. A layer whose weights are drawn has those of its draw. This is exact.
 
 use super::kernel::{Packed, Row, add_products};
 use super::steps::Scratch;
 use crate::engine::tail::{self, TailLayer};
 use crate::nets::Network;
 use crate::random::keep_mask;
+use std::borrow::Cow;
 
 /// The layers from the first dropout on, where they are linear layers with dropout or elementwise functions between them.
 #[derive(Debug)]
@@ -48,7 +49,7 @@ impl Thinnable {
         let weights = self.layers.iter().enumerate().map(|(index, layer)| {
             let outputs = kept(self.layers.get(index + 1).and_then(|next| next.dropout)) * layer.outputs as f64;
             let share = kept(layer.dropout);
-            layer.inputs as f64 * if index == 0 { share.min(1.0 - share) } else { share } * outputs
+            layer.inputs as f64 * if index == 0 && self.full.is_some() { 1.0 - share } else { share } * outputs
         });
         4 * weights.sum::<f64>().ceil() as usize
     }
@@ -68,6 +69,7 @@ impl Thinnable {
         }
         let mut layers = Vec::with_capacity(self.layers.len());
         for (index, layer) in self.layers.iter().enumerate() {
+            let layer = layer.drawn(seed, member, draw).map_or(Cow::Borrowed(layer), Cow::Owned);
             let next = self.layers.get(index + 1).map(kept);
             let rows = places(&inputs);
             let outputs = next.as_ref().map_or_else(|| (0..layer.outputs as u32).collect(), |next| places(next));

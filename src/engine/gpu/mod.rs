@@ -15,7 +15,7 @@ pub use adapters::{AdapterReport, VARIABLE, devices, has_hardware, reports};
 use super::reference::softmax;
 use super::{Block, Draws, Engine, Input, Masks, Models, Profile};
 use crate::error::{Error, Result};
-use crate::nets::Network;
+use crate::nets::{Layer, Network};
 use crate::uncertainty::{StatisticsGrid, sums_len};
 use device::{Device, NoBuffer};
 use kernel::{Kernel, Precision};
@@ -44,8 +44,10 @@ const FEWEST_POINTS: u64 = 64;
 /// Opens the engine in single precision.
 ///
 /// # Errors
-/// When there is no adapter that can compute, its driver rejects a shader, or it has no room for the decoder's weights.
+/// When there is no adapter that can compute, its driver rejects a shader, it has no room for the decoder's weights, or a member's
+/// weights are drawn.
 pub fn open(models: Arc<Models>) -> Result<Box<dyn Engine>> {
+    check(&models)?;
     Ok(Box::new(Gpu::new(Device::shared()?, models, Precision::Single)?))
 }
 
@@ -54,6 +56,7 @@ pub fn open(models: Arc<Models>) -> Result<Box<dyn Engine>> {
 /// # Errors
 /// As [`open`], and when the adapter has no 16-bit floats.
 pub fn open_half(models: Arc<Models>) -> Result<Box<dyn Engine>> {
+    check(&models)?;
     Ok(Box::new(Gpu::new(Device::shared()?, models, Precision::Half)?))
 }
 
@@ -62,7 +65,25 @@ pub fn open_half(models: Arc<Models>) -> Result<Box<dyn Engine>> {
 /// # Errors
 /// As [`open`], and when the adapter has no cooperative matrices of 16 × 16.
 pub fn open_matrix(models: Arc<Models>) -> Result<Box<dyn Engine>> {
+    check(&models)?;
     Ok(Box::new(Gpu::new(Device::shared()?, models, Precision::Matrix)?))
+}
+
+/// Refuses members whose weights are drawn: the shaders only draw masks.
+///
+/// # Errors
+/// Names the member and the layer.
+pub fn check(models: &Models) -> Result<()> {
+    for member in models.ensemble.members() {
+        if let Some(layer) = member.network.layers().iter().find(|layer| matches!(layer, Layer::GaussianLinear { .. })) {
+            return Err(Error::Engine(format!(
+                "the weights of layer {} of '{}' are drawn, and the shaders draw only dropout masks",
+                layer.label(),
+                member.name
+            )));
+        }
+    }
+    Ok(())
 }
 
 struct Gpu {

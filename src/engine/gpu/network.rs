@@ -139,7 +139,7 @@ fn product(
 fn thinned(device: &Device, layers: Vec<TailLayer>) -> Result<Vec<Thinned>> {
     let subtract = subtracts(&layers);
     let upload = |(number, layer): (usize, TailLayer)| {
-        let TailLayer { inputs, outputs, dropout, weights, bias, then } = layer;
+        let TailLayer { inputs, outputs, dropout, weights, bias, then, .. } = layer;
         let weight = |input: usize, output: usize| weights[input * outputs + output];
         let product = product(device, [inputs, outputs], weight, &bias, 0..inputs as u32, vec![0], then.first().copied())?;
         let zeros = if number == 0 && subtract { Some(device.upload("zeros", &vec![0.0f32; outputs])?) } else { None };
@@ -163,7 +163,8 @@ pub fn steps(device: &Device, network: &Network, range: Range<usize>) -> Result<
         index += 1;
         let then = layers.get(index).and_then(Activation::of);
         let kind = match layer {
-            Layer::Linear { name, inputs, outputs } => {
+            // In a decoder: a member that draws weights is refused when the engine is opened.
+            Layer::Linear { name, inputs, outputs } | Layer::GaussianLinear { name, inputs, outputs } => {
                 let weight = &network.weight(name, "weight").values;
                 let bias = network.weight(name, "bias").to_f32();
                 index += usize::from(then.is_some());

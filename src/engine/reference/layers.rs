@@ -1,10 +1,10 @@
 //! Every kind of layer as its definition says it, for one image in f64. NaN is never swallowed: it reaches the output.
 
-use super::Keep;
+use super::Draw;
 use crate::nets::{Layer, Network};
 
 /// The output of layer `index` of the network.
-pub(super) fn apply(network: &Network, index: usize, input: Vec<f64>, keep: Option<Keep<'_>>) -> Vec<f64> {
+pub(super) fn apply(network: &Network, index: usize, input: Vec<f64>, draw: Option<Draw<'_>>) -> Vec<f64> {
     let shape = network.shape_at(index);
     let output_shape = network.shape_at(index + 1);
     let weight = |name: &str, part: &str| network.weight(name, part).values.as_slice();
@@ -12,6 +12,23 @@ pub(super) fn apply(network: &Network, index: usize, input: Vec<f64>, keep: Opti
         Layer::Linear { name, inputs, .. } => {
             let rows = weight(name, "weight").chunks_exact(*inputs).zip(weight(name, "bias"));
             rows.map(|(row, bias)| row.iter().zip(&input).fold(*bias, |sum, (w, x)| sum + w * x)).collect()
+        }
+        Layer::GaussianLinear { name, inputs, outputs } => {
+            let width = inputs + 1;
+            let with_one: Vec<f64> = input.into_iter().chain([1.0]).collect();
+            let noise = draw.map_or_else(|| vec![0.0; outputs * width], |draw| (draw.noise)(index, outputs * width));
+            assert_eq!(noise.len(), outputs * width, "the noise of layer {index}");
+            let [mean, bias] = ["weight", "bias"].map(|part| weight(name, part));
+            let [basis_in, basis_out, deviation] = ["basis_in", "basis_out", "deviation"].map(|part| weight(name, part));
+            let element = |output: usize, input: usize| {
+                let mut element = if input == *inputs { bias[output] } else { mean[output * inputs + input] };
+                for (o, i) in (0..*outputs).flat_map(|o| (0..width).map(move |i| (o, i))) {
+                    element +=
+                        basis_out[output * outputs + o] * deviation[o * width + i] * noise[o * width + i] * basis_in[input * width + i];
+                }
+                element
+            };
+            (0..*outputs).map(|output| with_one.iter().enumerate().map(|(input, x)| element(output, input) * x).sum()).collect()
         }
         Layer::Conv2d { name, kernel, stride, padding, .. } => {
             let geometry = Convolution { input: shape, output: output_shape, kernel: *kernel, stride: *stride, padding: *padding };
@@ -29,10 +46,10 @@ pub(super) fn apply(network: &Network, index: usize, input: Vec<f64>, keep: Opti
         Layer::Tanh => elementwise(input, f64::tanh),
         Layer::Sigmoid => elementwise(input, |x| 1.0 / (1.0 + (-x).exp())),
         Layer::Softplus => elementwise(input, softplus),
-        Layer::Dropout { rate } => dropout(input, *rate, 1, index, keep),
+        Layer::Dropout { rate } => dropout(input, *rate, 1, index, draw),
         Layer::Dropout2d { rate } => {
             let plane = shape[1..].iter().product();
-            dropout(input, *rate, plane, index, keep)
+            dropout(input, *rate, plane, index, draw)
         }
         Layer::BatchNorm { name, epsilon, .. } => {
             let plane: usize = shape[1..].iter().product();
@@ -57,8 +74,8 @@ fn elementwise(values: Vec<f64>, function: impl Fn(f64) -> f64) -> Vec<f64> {
 }
 
 /// Inverted dropout of units of `elements` values each.
-fn dropout(mut values: Vec<f64>, rate: f64, elements: usize, layer: usize, keep: Option<Keep<'_>>) -> Vec<f64> {
-    let Some(keep) = keep else { return values };
+fn dropout(mut values: Vec<f64>, rate: f64, elements: usize, layer: usize, draw: Option<Draw<'_>>) -> Vec<f64> {
+    let Some(Draw { keep, .. }) = draw else { return values };
     let units = values.len() / elements;
     let mask = keep(layer, rate, units);
     assert_eq!(mask.len(), units, "a mask of layer {layer}");
@@ -218,6 +235,28 @@ mod tests {
     }
 
     #[test]
+    fn a_gaussian_layer_draws_its_weights_and_bias() {
+        let layers = vec![Layer::GaussianLinear { name: "g".to_owned(), inputs: 1, outputs: 2 }];
+        let tensor = |shape: [usize; 2], values: &[f64]| Tensor::new(shape, values.to_vec());
+        let weights = Weights::from([
+            ("g.weight".to_owned(), tensor([2, 1], &[1.0, 2.0])),
+            ("g.bias".to_owned(), Tensor::new([2], vec![0.5, -0.5])),
+            ("g.basis_in".to_owned(), tensor([2, 2], &[1.0, 2.0, 3.0, 4.0])),
+            ("g.basis_out".to_owned(), tensor([2, 2], &[1.0, -1.0, 0.0, 2.0])),
+            ("g.deviation".to_owned(), tensor([2, 2], &[1.0, 0.5, 0.1, 0.0])),
+        ]);
+        let network = Network::new(&[1], layers, &weights).unwrap();
+        assert_close(&forward(&network, &[3.0], None), &[3.5, 5.5]);
+        let noise = |layer: usize, count: usize| {
+            assert_eq!((layer, count), (0, 4));
+            vec![2.0, 4.0, 10.0, 7.0]
+        };
+        let draw = Draw { keep: &|_, _, _| Vec::new(), noise: &noise };
+        // S ∘ E = [2 2; 1 0]; times B_inᵀ = [1 3; 2 4]: [6 14; 1 3]; B_out times that: [5 11; 2 6]. W then is [6 11.5; 4 5.5].
+        assert_close(&forward(&network, &[3.0], Some(draw)), &[29.5, 17.5]);
+    }
+
+    #[test]
     fn dropout_masks_elements_and_dropout2d_channels() {
         let layers = vec![Layer::Dropout2d { rate: 0.2 }, Layer::Dropout { rate: 0.5 }];
         let network = Network::new(&[2, 1, 3], layers, &Weights::new()).unwrap();
@@ -226,6 +265,7 @@ mod tests {
             (1, 0.5, 6) => vec![true, true, true, true, false, true],
             other => panic!("no dropout layer is {other:?}"),
         };
-        assert_close(&forward(&network, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], Some(&keep)), &[0.0, 0.0, 0.0, 10.0, 0.0, 15.0]);
+        let draw = Draw { keep: &keep, noise: &|_, _| Vec::new() };
+        assert_close(&forward(&network, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], Some(draw)), &[0.0, 0.0, 0.0, 10.0, 0.0, 15.0]);
     }
 }

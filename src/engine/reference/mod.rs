@@ -6,18 +6,29 @@ mod layers;
 use super::{Block, Draws, Engine, Input, Masks, Models};
 use crate::error::{Error, Result};
 use crate::nets::Network;
-use crate::random::keep_mask;
+use crate::random::{keep_mask, normal_noise};
 use crate::uncertainty::{StatisticsGrid, add_draw};
 use std::sync::Arc;
 
 /// Which units a dropout layer keeps, of (the layer's index in the network, its rate, its number of units).
 pub type Keep<'a> = &'a dyn Fn(usize, f64, usize) -> Vec<bool>;
 
-/// What the network makes of one input: `keep` chooses the units of every dropout layer, elements for `Dropout` and
-/// channels for `Dropout2d`; without it dropout is off. Input and output are row-major, of the network's shapes.
-pub fn forward(network: &Network, input: &[f64], keep: Option<Keep<'_>>) -> Vec<f64> {
+/// As many standard normal numbers as are asked for, of (the index of a Gaussian layer in the network, their number).
+pub type Noise<'a> = &'a dyn Fn(usize, usize) -> Vec<f64>;
+
+/// All that is random in one pass.
+#[derive(Clone, Copy)]
+pub struct Draw<'a> {
+    /// Chooses the units of every dropout layer, elements for `Dropout` and channels for `Dropout2d`.
+    pub keep: Keep<'a>,
+    /// Draws the weights of every Gaussian layer.
+    pub noise: Noise<'a>,
+}
+
+/// What the network makes of one input in one draw; without one, dropout is off and Gaussian layers have their mean weights. Input and output are row-major, of the network's shapes.
+pub fn forward(network: &Network, input: &[f64], draw: Option<Draw<'_>>) -> Vec<f64> {
     assert_eq!(input.len(), network.input_shape().iter().product::<usize>(), "an input of {:?}", network.input_shape());
-    (0..network.layers().len()).fold(input.to_vec(), |activation, index| layers::apply(network, index, activation, keep))
+    (0..network.layers().len()).fold(input.to_vec(), |activation, index| layers::apply(network, index, activation, draw))
 }
 
 /// `exp(l_c) / Σ exp(l)`: probabilities of logits. NaN where a logit is NaN or +∞.
@@ -69,7 +80,7 @@ impl Reference {
         for (point, (image, number)) in images.iter().zip(block.point_numbers).enumerate() {
             for (place, &member) in block.members.iter().enumerate() {
                 let network = &self.models.ensemble.members()[member].network;
-                let mut run = |pass: usize, keep: Option<Keep<'_>>| visit(point, place, pass, &softmax(&forward(network, image, keep)));
+                let mut run = |pass: usize, draw: Option<Draw<'_>>| visit(point, place, pass, &softmax(&forward(network, image, draw)));
                 match &block.draws {
                     Draws::Deterministic => run(0, None),
                     Draws::Sampled(draws) => draws.clone().enumerate().for_each(|(pass, draw)| {
@@ -77,7 +88,14 @@ impl Reference {
                             Masks::Shared => 0,
                             Masks::PerPoint => 1 + number,
                         };
-                        run(pass, Some(&|layer, rate, units| keep_mask(block.seed, member as u32, draw, layer as u32, point, rate, units)));
+                        let (seed, member) = (block.seed, member as u32);
+                        run(
+                            pass,
+                            Some(Draw {
+                                keep: &|layer, rate, units| keep_mask(seed, member, draw, layer as u32, point, rate, units),
+                                noise: &|layer, count| normal_noise(seed, member, draw, layer as u32, point, count),
+                            }),
+                        );
                     }),
                 }
             }

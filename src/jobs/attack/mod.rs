@@ -8,7 +8,7 @@ pub use checks::self_checks;
 use super::passes::{Answers, Asked, ComputedBy, next_block};
 use super::{Classifiers, Progress};
 use crate::attack::{self, FIRST_DRAW, Iterate, Norm, Problem, Settings, Victim, round_towards};
-use crate::autodiff::{InputGradients, Precision, input_gradients, masks_of_seed};
+use crate::autodiff::{InputGradients, Precision, Randomness, input_gradients};
 use crate::engine::{Engine, Input, Masks};
 use crate::error::{Error, Result};
 use crate::uncertainty::{CellStatistics, Measure, Passes};
@@ -235,7 +235,7 @@ pub type AttackObserver<'a> = &'a mut dyn FnMut(Progress, Option<Iterate<'_>>) -
 
 /// The networks of classifiers as attacks ask them.
 pub(super) fn gradients(classifiers: &Classifiers, seed: u32) -> Box<dyn InputGradients> {
-    input_gradients(classifiers.ensemble(), Precision::Single, masks_of_seed(seed))
+    input_gradients(classifiers.ensemble(), Precision::Single, Randomness::of_seed(seed))
 }
 
 /// Attacks a batch whose first image has this number in the whole work.

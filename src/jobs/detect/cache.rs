@@ -3,7 +3,7 @@
 use crate::data::npy;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::jobs::models::hexadecimal;
+use crate::jobs::model_files::hexadecimal;
 use crate::jobs::{AttackSettings, Classifiers};
 use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};

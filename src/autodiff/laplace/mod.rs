@@ -1,0 +1,224 @@
+//! The Laplace approximation of a trained classifier's last layer: a Gaussian around its weights, as wide as the loss is flat (Ritter et al.
+//! 2018, *A scalable Laplace approximation for neural networks*; Daxberger et al. 2021, *Laplace Redux*).
+//!
+//! With φ the features before the last layer and a 1 behind them for the bias, p the probabilities and N the number of images, the
+//! Hessian of the negative log-likelihood in the last layer's weights is Σ (diag p − p pᵀ) ⊗ φ φᵀ, which is taken for N G ⊗ A, the product
+//! of the means of its factors. With the prior's precision τ the posterior's precision is N G ⊗ A + τ. In the eigenvectors of both factors
+//! it is diagonal, so τ is added as it is; Ritter et al. add √τ to each factor, which makes the Gaussian too narrow just along what no
+//! image has shown.
+
+#[cfg(test)]
+mod tests;
+
+use super::operations::Element;
+use super::plan::{forward, steps};
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::nets::{Layer, Network, Tensor, Weights};
+use faer::linalg::matmul::matmul;
+use faer::{Accum, Mat, MatRef, Par, Side};
+use std::ops::ControlFlow;
+
+/// Images per forward pass.
+const BATCH: usize = 500;
+/// The longest input of a last layer: its factor has as many numbers as the square of it.
+const MOST_INPUTS: usize = 4096;
+/// The prior precisions that are tried: powers of ten from the first to the last, so many to a decade.
+const DECADES: [i32; 2] = [-6, 8];
+const PER_DECADE: i32 = 8;
+/// How often the interval around the best of them is cut by the golden section.
+const CUTS: usize = 40;
+
+/// A fitted approximation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Laplace {
+    /// The network without its dropout layers, and with a Gaussian in place of its last layer: a draw is one of this layer's weights only.
+    pub network: Network,
+    /// τ, the prior's precision, at the maximum of the evidence.
+    pub prior_precision: f64,
+    /// The logarithm of the marginal likelihood of the labels, in nats, as the approximation has it.
+    pub log_evidence: f64,
+}
+
+/// Is told how many images are done, and may stop the work.
+pub type ImageObserver<'a> = &'a mut dyn FnMut(usize) -> ControlFlow<()>;
+
+/// Fits the last layer's Gaussian on the images that the network was trained on.
+///
+/// # Errors
+/// When the network does not end with a linear layer of at most 4,096 inputs, the images or labels do not fit it, its answers are not
+/// finite, or the observer stops.
+pub fn last_layer_laplace(network: &Network, data: &Dataset, observe: ImageObserver<'_>) -> Result<Laplace> {
+    fit::<f32>(network, data, observe)
+}
+
+fn fit<T: Element>(network: &Network, data: &Dataset, observe: ImageObserver<'_>) -> Result<Laplace> {
+    let layers: Vec<Layer> = network.layers().iter().filter(|layer| !layer.is_dropout()).cloned().collect();
+    if let Some(layer) = layers.iter().find(|layer| layer.is_stochastic()) {
+        return Err(Error::Network(format!(
+            "the weights of layer {} are drawn already: name the network that it was made of",
+            layer.label()
+        )));
+    }
+    let Some(Layer::Linear { name, inputs, outputs }) = layers.last().cloned() else {
+        let last = layers.last().map_or_else(|| "nothing".to_owned(), Layer::label);
+        return Err(Error::Network(format!("a last-layer Laplace approximation needs a linear layer at the end, but there is {last}")));
+    };
+    if inputs > MOST_INPUTS {
+        return Err(Error::Network(format!("the last layer has {inputs} inputs, more than the {MOST_INPUTS} that are fitted here")));
+    }
+    if network.input_shape() != data.image_shape || data.labels.iter().any(|&label| usize::from(label) >= outputs) || data.is_empty() {
+        return Err(Error::Network(format!(
+            "the network takes images of {:?} in {outputs} classes, but {} are {} of {:?} in {}",
+            network.input_shape(),
+            data.name,
+            data.len(),
+            data.image_shape,
+            data.classes.len()
+        )));
+    }
+    let sure = Network::new(network.input_shape(), layers.clone(), network.weights())?;
+    let last = Last { name, inputs, outputs };
+    let curvature = Curvature::of::<T>(&sure, &last, data, observe)?;
+    let spectrum = Spectrum::of(&curvature)?;
+    let squares: f64 = last.weights(&sure).iter().map(|weight| weight * weight).sum();
+    let (prior_precision, log_evidence) = spectrum.best_precision(squares, curvature.log_likelihood);
+
+    let deviation = spectrum.precisions(prior_precision).map(|precision| precision.sqrt().recip()).collect();
+    let mut weights: Weights = sure.weights().clone();
+    let width = inputs + 1;
+    for (part, shape, values) in [
+        ("basis_in", [width, width], row_major(&spectrum.basis_in)),
+        ("basis_out", [outputs, outputs], row_major(&spectrum.basis_out)),
+        ("deviation", [outputs, width], deviation),
+    ] {
+        weights.insert(format!("{}.{part}", last.name), Tensor::new(shape, values));
+    }
+    let mut layers = layers;
+    layers.pop();
+    layers.push(Layer::GaussianLinear { name: last.name, inputs, outputs });
+    Ok(Laplace { network: Network::new(network.input_shape(), layers, &weights)?, prior_precision, log_evidence })
+}
+
+/// The last layer.
+struct Last {
+    name: String,
+    inputs: usize,
+    outputs: usize,
+}
+
+impl Last {
+    /// Its weights with the bias as the last column, \[outputs, inputs + 1\].
+    fn weights(&self, network: &Network) -> Vec<f64> {
+        let rows = network.weight(&self.name, "weight").values.chunks_exact(self.inputs).zip(&network.weight(&self.name, "bias").values);
+        rows.flat_map(|(row, bias)| row.iter().chain([bias])).copied().collect()
+    }
+}
+
+/// The factors of the loss's curvature in the last layer, and the log-likelihood of the labels.
+struct Curvature {
+    images: f64,
+    /// A, the mean of φ φᵀ.
+    of_inputs: Mat<f64>,
+    /// G, the mean of diag p − p pᵀ.
+    of_outputs: Mat<f64>,
+    log_likelihood: f64,
+}
+
+impl Curvature {
+    fn of<T: Element>(network: &Network, last: &Last, data: &Dataset, observe: ImageObserver<'_>) -> Result<Self> {
+        let features = steps::<T>(network, 0..network.layers().len() - 1);
+        let (weights, width) = (last.weights(network), last.inputs + 1);
+        let weights = MatRef::from_row_major_slice(&weights, last.outputs, width);
+        let (mut of_inputs, mut of_outputs) = (Mat::<f64>::zeros(width, width), Mat::<f64>::zeros(last.outputs, last.outputs));
+        let mut log_likelihood = 0.0;
+        for (number, labels) in data.labels.chunks(BATCH).enumerate() {
+            let images = &data.images[number * BATCH * data.pixels()..][..labels.len() * data.pixels()];
+            let images = images.iter().map(|&pixel| T::from_f64(f64::from(pixel))).collect();
+            let (x, _) = forward(&features, images, labels.len(), None, false);
+            let x: Vec<f64> = x.chunks_exact(last.inputs).flat_map(|x| x.iter().map(|x| x.to_f64()).chain([1.0])).collect();
+            let x = MatRef::from_row_major_slice(&x, labels.len(), width);
+            matmul(of_inputs.as_mut(), Accum::Add, x.transpose(), x, 1.0, Par::Seq);
+            let logits = x * weights.transpose();
+            for (image, &label) in labels.iter().enumerate() {
+                let largest = (0..last.outputs).map(|class| logits[(image, class)]).fold(f64::NEG_INFINITY, f64::max);
+                let p: Vec<f64> = (0..last.outputs).map(|class| (logits[(image, class)] - largest).exp()).collect();
+                let sum: f64 = p.iter().sum();
+                log_likelihood += logits[(image, usize::from(label))] - largest - sum.ln();
+                for (row, a) in p.iter().enumerate() {
+                    of_outputs[(row, row)] += a / sum;
+                    for (column, b) in p.iter().enumerate() {
+                        of_outputs[(row, column)] -= a / sum * (b / sum);
+                    }
+                }
+            }
+            if observe(number * BATCH + labels.len()).is_break() {
+                return Err(Error::Cancelled);
+            }
+        }
+        let images = data.len() as f64;
+        let curvature = Self { images, of_inputs: of_inputs * (1.0 / images), of_outputs: of_outputs * (1.0 / images), log_likelihood };
+        let finite = |matrix: &Mat<f64>| matrix.col_iter().all(|column| column.iter().all(|value| value.is_finite()));
+        if finite(&curvature.of_inputs) && finite(&curvature.of_outputs) && log_likelihood.is_finite() {
+            Ok(curvature)
+        } else {
+            Err(Error::Network(format!("the network's answers to {} are not finite numbers: the weights are too large", data.name)))
+        }
+    }
+}
+
+/// The eigenvectors of both factors, in columns, and N times the products of their eigenvalues.
+struct Spectrum {
+    basis_in: Mat<f64>,
+    basis_out: Mat<f64>,
+    /// Curvatures \[outputs, inputs + 1\].
+    curvatures: Vec<f64>,
+}
+
+impl Spectrum {
+    fn of(curvature: &Curvature) -> Result<Self> {
+        let eigen = |matrix: &Mat<f64>| {
+            let eigen = matrix.self_adjoint_eigen(Side::Lower);
+            let eigen = eigen.map_err(|error| Error::Network(format!("the curvature of the last layer has no eigenvalues ({error:?})")))?;
+            // None is negative but by rounding.
+            let values: Vec<f64> = eigen.S().column_vector().iter().map(|value| value.max(0.0)).collect();
+            Ok::<_, Error>((values, eigen.U().to_owned()))
+        };
+        let (of_inputs, basis_in) = eigen(&curvature.of_inputs)?;
+        let (of_outputs, basis_out) = eigen(&curvature.of_outputs)?;
+        let curvatures = of_outputs.iter().flat_map(|out| of_inputs.iter().map(move |value| curvature.images * out * value)).collect();
+        Ok(Self { basis_in, basis_out, curvatures })
+    }
+
+    /// The posterior's precisions along the eigenvectors \[outputs, inputs + 1\].
+    fn precisions(&self, prior: f64) -> impl Iterator<Item = f64> + '_ {
+        self.curvatures.iter().map(move |curvature| curvature + prior)
+    }
+
+    /// ln p(labels) of Laplace's method, the evidence (`MacKay` 1992, *A practical Bayesian framework for backpropagation networks*): the log-likelihood at the weights, less what a prior of this
+    /// precision and the Gaussian's width take from it. `squares`: the sum of the weights' squares.
+    fn log_evidence(&self, prior: f64, squares: f64, log_likelihood: f64) -> f64 {
+        let widths: f64 = self.precisions(prior).map(|precision| (prior / precision).ln()).sum();
+        log_likelihood + (widths - prior * squares) / 2.0
+    }
+
+    /// The prior precision of the largest evidence, and that evidence.
+    fn best_precision(&self, squares: f64, log_likelihood: f64) -> (f64, f64) {
+        let evidence = |log10: f64| self.log_evidence(10f64.powf(log10), squares, log_likelihood);
+        let step = 1.0 / f64::from(PER_DECADE);
+        let grid = (DECADES[0] * PER_DECADE..=DECADES[1] * PER_DECADE).map(|place| f64::from(place) * step);
+        let best = grid.max_by(|a, b| evidence(*a).total_cmp(&evidence(*b))).unwrap_or_default();
+        let golden = f64::midpoint(5f64.sqrt(), -1.0);
+        let [mut low, mut high] = [best - step, best + step];
+        for _ in 0..CUTS {
+            let [a, b] = [high - golden * (high - low), low + golden * (high - low)];
+            if evidence(a) > evidence(b) { high = b } else { low = a }
+        }
+        let best = f64::midpoint(low, high);
+        (10f64.powf(best), evidence(best))
+    }
+}
+
+fn row_major(matrix: &Mat<f64>) -> Vec<f64> {
+    matrix.row_iter().flat_map(|row| row.iter().copied().collect::<Vec<_>>()).collect()
+}

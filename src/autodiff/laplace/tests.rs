@@ -1,0 +1,184 @@
+//! The factors and the Gaussian against a Hessian by finite differences.
+
+use super::*;
+use crate::engine::reference::softmax;
+use crate::nets::{Gaussian, random_weights};
+use crate::random::{Purpose, Stream};
+
+const FEATURES: usize = 4;
+const CLASSES: usize = 3;
+/// Weights of the last layer, biases included.
+const PARAMETERS: usize = CLASSES * (FEATURES + 1);
+
+fn layers() -> Vec<Layer> {
+    let linear = |name: &str, inputs, outputs| Layer::Linear { name: name.into(), inputs, outputs };
+    vec![
+        Layer::Flatten,
+        Layer::Dropout { rate: 0.2 },
+        linear("a", 6, FEATURES),
+        Layer::Tanh,
+        Layer::Dropout { rate: 0.5 },
+        linear("b", FEATURES, CLASSES),
+    ]
+}
+
+fn network() -> Network {
+    let mut weights = random_weights(&layers(), 5);
+    weights.values_mut().flat_map(|tensor| &mut tensor.values).for_each(|value| *value *= 1.5);
+    Network::new(&[1, 2, 3], layers(), &weights).unwrap()
+}
+
+fn data(images: usize) -> Dataset {
+    let stream = Stream::new(2, Purpose::Choice);
+    Dataset {
+        name: "noise".into(),
+        image_shape: [1, 2, 3],
+        images: (0..images * 6).map(|at| stream.uniform([0; 3], at as u32) as f32).collect(),
+        labels: (0..images).map(|image| (image % CLASSES) as u8).collect(),
+        classes: (0..CLASSES).map(|class| class.to_string()).collect(),
+    }
+}
+
+fn last() -> Last {
+    Last { name: "b".into(), inputs: FEATURES, outputs: CLASSES }
+}
+
+/// The features of each image with a 1 behind them.
+fn features(network: &Network, data: &Dataset) -> Vec<Vec<f64>> {
+    let (weight, bias) = (&network.weight("a", "weight").values, &network.weight("a", "bias").values);
+    let of_image = |image: &[f32]| {
+        let rows = weight.chunks_exact(6).zip(bias);
+        rows.map(|(row, bias)| (bias + row.iter().zip(image).map(|(w, &x)| w * f64::from(x)).sum::<f64>()).tanh()).chain([1.0]).collect()
+    };
+    data.images.chunks_exact(6).map(of_image).collect()
+}
+
+/// The negative log-likelihood of the labels for weights \[outputs, inputs + 1\] of the last layer.
+fn loss(features: &[Vec<f64>], labels: &[u8], weights: &[f64]) -> f64 {
+    let of_image = |(x, &label): (&Vec<f64>, &u8)| {
+        let logits: Vec<f64> = weights.chunks_exact(x.len()).map(|row| row.iter().zip(x).map(|(w, x)| w * x).sum()).collect();
+        -softmax(&logits)[usize::from(label)].ln()
+    };
+    features.iter().zip(labels).map(of_image).sum()
+}
+
+/// Its Hessian by finite differences.
+fn hessian(features: &[Vec<f64>], labels: &[u8], weights: &[f64]) -> Mat<f64> {
+    let step = 1e-4;
+    Mat::from_fn(weights.len(), weights.len(), |i, j| {
+        let at = |by: [f64; 2]| {
+            let mut moved = weights.to_vec();
+            moved[i] += by[0] * step;
+            moved[j] += by[1] * step;
+            loss(features, labels, &moved)
+        };
+        (at([1.0, 1.0]) - at([1.0, -1.0]) - at([-1.0, 1.0]) + at([-1.0, -1.0])) / (4.0 * step * step)
+    })
+}
+
+/// N G ⊗ A.
+fn kronecker(curvature: &Curvature) -> Mat<f64> {
+    let width = FEATURES + 1;
+    Mat::from_fn(PARAMETERS, PARAMETERS, |i, j| {
+        curvature.images * curvature.of_outputs[(i / width, j / width)] * curvature.of_inputs[(i % width, j % width)]
+    })
+}
+
+/// The largest difference of two matrices, relative to the largest element; infinite for NaN.
+fn apart(a: &Mat<f64>, b: &Mat<f64>) -> f64 {
+    let elements = |matrix: &Mat<f64>| row_major(matrix);
+    let largest = elements(b).into_iter().fold(0.0, |most: f64, value| most.max(value.abs()));
+    let pairs = elements(a).into_iter().zip(elements(b));
+    pairs.map(|(a, b)| (a - b).abs() / largest).fold(0.0, |worst, d| if d <= worst { worst } else { d })
+}
+
+fn curvature(images: usize) -> Curvature {
+    let sure = Network::new(&[1, 2, 3], layers().into_iter().filter(|layer| !layer.is_dropout()).collect(), network().weights()).unwrap();
+    Curvature::of::<f64>(&sure, &last(), &data(images), &mut |_| ControlFlow::Continue(())).unwrap()
+}
+
+#[test]
+fn the_curvature_of_one_image_is_the_hessian_and_that_of_many_has_its_factors() {
+    let (network, weights) = (network(), last().weights(&network()));
+    let brute = |images: usize| hessian(&features(&network, &data(images)), &data(images).labels, &weights);
+    assert!(apart(&kronecker(&curvature(1)), &brute(1)) <= 1e-5, "{}", apart(&kronecker(&curvature(1)), &brute(1)));
+    let images = 1203;
+    let (got, brute, features) = (curvature(images), brute(images), features(&network, &data(images)));
+    // The Hessian in the biases alone is N G.
+    let width = FEATURES + 1;
+    let of_biases = Mat::from_fn(CLASSES, CLASSES, |i, j| brute[(i * width + FEATURES, j * width + FEATURES)] / images as f64);
+    assert!(apart(&got.of_outputs, &of_biases) <= 1e-5, "{}", apart(&got.of_outputs, &of_biases));
+    let mean = Mat::from_fn(width, width, |i, j| features.iter().map(|x| x[i] * x[j]).sum::<f64>() / images as f64);
+    assert!(apart(&got.of_inputs, &mean) <= 1e-12);
+    let likelihood = -loss(&features, &data(images).labels, &weights);
+    assert!((got.log_likelihood - likelihood).abs() <= 1e-9 * likelihood.abs());
+    // The product of means is close to the mean of products, and not equal to it.
+    let share = apart(&kronecker(&got), &brute);
+    assert!((1e-4..0.1).contains(&share), "{share}");
+    assert!(apart(&got.of_outputs, &curvature(images / 2).of_outputs) > 1e-4, "the negative control");
+}
+
+#[test]
+fn draws_have_the_covariance_of_the_posterior() {
+    let (curvature, fitted) = (curvature(40), fit::<f64>(&network(), &data(40), &mut |_| ControlFlow::Continue(())).unwrap());
+    let kinds: Vec<&Layer> = fitted.network.layers().iter().collect();
+    assert!(kinds.iter().all(|layer| !layer.is_dropout()) && kinds.len() == 4);
+    let gaussian = Gaussian::of(&fitted.network, 3).unwrap();
+    assert_eq!(gaussian.mean, last().weights(&network()));
+    let root: Vec<Vec<f64>> = (0..PARAMETERS)
+        .map(|unit| {
+            let noise: Vec<f64> = (0..PARAMETERS).map(|at| f64::from(u8::from(at == unit))).collect();
+            gaussian.draw(&noise).iter().zip(&gaussian.mean).map(|(drawn, mean)| drawn - mean).collect()
+        })
+        .collect();
+    let covariance = Mat::from_fn(PARAMETERS, PARAMETERS, |i, j| root.iter().map(|column| column[i] * column[j]).sum::<f64>());
+    let identity = Mat::<f64>::identity(PARAMETERS, PARAMETERS);
+    let product = |prior: f64| &covariance * (kronecker(&curvature) + &identity * prior);
+    assert!(apart(&product(fitted.prior_precision), &identity) <= 1e-9);
+    assert!(apart(&product(1.01 * fitted.prior_precision), &identity) > 1e-4, "the negative control");
+}
+
+#[test]
+fn the_prior_precision_has_the_largest_evidence() {
+    let (curvature, fitted) = (curvature(40), fit::<f64>(&network(), &data(40), &mut |_| ControlFlow::Continue(())).unwrap());
+    let squares: f64 = last().weights(&network()).iter().map(|weight| weight * weight).sum();
+    let evidence = |prior: f64| {
+        let precision = kronecker(&curvature) + Mat::<f64>::identity(PARAMETERS, PARAMETERS) * prior;
+        let log_determinant: f64 = precision.self_adjoint_eigenvalues(Side::Lower).unwrap().iter().map(|value| value.ln()).sum();
+        curvature.log_likelihood + (PARAMETERS as f64 * prior.ln() - prior * squares - log_determinant) / 2.0
+    };
+    let best = fitted.prior_precision;
+    assert!((fitted.log_evidence - evidence(best)).abs() <= 1e-9 * evidence(best).abs(), "{fitted:?}");
+    assert!((1e-3..1e3).contains(&best));
+    for other in [0.5, 0.99, 1.01, 2.0] {
+        assert!(evidence(other * best) < fitted.log_evidence, "{other} of {best}");
+    }
+}
+
+#[test]
+fn single_precision_follows_double() {
+    let of = |prior: f64, evidence: f64| [prior.ln(), evidence];
+    let go_on = &mut |_| ControlFlow::Continue(());
+    let [single, double] = [fit::<f32>(&network(), &data(700), go_on).unwrap(), fit::<f64>(&network(), &data(700), go_on).unwrap()];
+    let [single, double] = [single, double].map(|fitted| of(fitted.prior_precision, fitted.log_evidence));
+    assert!(single.iter().zip(double).all(|(a, b)| (a - b).abs() <= 1e-4 * b.abs().max(1.0)), "{single:?} {double:?}");
+    assert_ne!(single, double);
+}
+
+#[test]
+fn what_cannot_be_fitted_is_refused() {
+    let fit = |network: &Network, data: &Dataset| fit::<f32>(network, data, &mut |_| ControlFlow::Continue(()));
+    let refused = |network: &Network, data: &Dataset| fit(network, data).unwrap_err().to_string();
+    let again = fit(&network(), &data(9)).unwrap().network;
+    assert!(refused(&again, &data(9)).contains("drawn already"));
+    let layers = [layers(), vec![Layer::Tanh]].concat();
+    let ends_otherwise = Network::new(&[1, 2, 3], layers, network().weights()).unwrap();
+    assert!(refused(&ends_otherwise, &data(9)).contains("but there is tanh"));
+    assert!(refused(&network(), &Dataset { image_shape: [1, 3, 2], ..data(9) }).contains("[1, 3, 2]"));
+    assert!(refused(&network(), &Dataset { labels: vec![3; 9], ..data(9) }).contains("in 3 classes"));
+    let mut weights = network().weights().clone();
+    weights.get_mut("b.weight").unwrap().values[0] = 1e308;
+    assert!(refused(&Network::new(&[1, 2, 3], super::tests::layers(), &weights).unwrap(), &data(9)).contains("not finite"));
+    let stopped = super::fit::<f32>(&network(), &data(9), &mut |_| ControlFlow::Break(()));
+    assert!(matches!(stopped, Err(Error::Cancelled)));
+}

@@ -1,0 +1,147 @@
+//! Learned dropout rates: their gradient, their masks, and what becomes of them in a model folder.
+
+use super::concrete::{ConcreteDropout, logit_name, regulariser, relaxed_mask};
+use super::{Goal, Optimiser, Settings, Trainer, negative_log_likelihood};
+use crate::autodiff::forward::{Parameters, forward};
+use crate::data::Dataset;
+use crate::nets::folder::Model;
+use crate::nets::{Layer, random_weights};
+use crate::random::{Purpose, Stream};
+use candle_core::{Device, Tensor, Var};
+use std::collections::BTreeMap;
+
+const SHAPE: [usize; 3] = [2, 3, 3];
+
+fn layers() -> Vec<Layer> {
+    let linear = |name: &str, inputs, outputs| Layer::Linear { name: name.to_owned(), inputs, outputs };
+    vec![
+        Layer::Dropout2d { rate: 0.3 },
+        Layer::Flatten,
+        linear("fc1", 18, 5),
+        Layer::Tanh,
+        Layer::Dropout { rate: 0.2 },
+        linear("fc2", 5, 3),
+    ]
+}
+
+/// The whole loss of six images with the logits moved from ±½ by `moved`, the gradients in both, and that of the data alone in the first.
+fn loss(moved: [f64; 2]) -> (f64, [f64; 2], f64) {
+    let (layers, concrete) = (layers(), ConcreteDropout { temperature: 0.4, length_scale: 0.7 });
+    let mut variables = BTreeMap::new();
+    for (name, weight) in random_weights(&layers, 3) {
+        variables.insert(name, Var::from_vec(weight.values, weight.shape, &Device::Cpu).unwrap());
+    }
+    let names = [0, 4].map(logit_name);
+    for (name, logit) in names.iter().zip([0.5 + moved[0], -0.5 + moved[1]]) {
+        variables.insert(name.clone(), Var::from_vec(vec![logit], 1, &Device::Cpu).unwrap());
+    }
+    let parameters = Parameters::trained(&variables);
+    let stream = Stream::new(4, Purpose::TrainingMask);
+    let mut masks = |layer: usize, _: f64, shape: &[usize]| {
+        relaxed_mask(stream, [0, layer as u32, 0], parameters.named(&logit_name(layer))?, concrete.temperature, shape)
+    };
+    let pixels = (0..6 * 18).map(|at| f64::from(at % 7) / 7.0).collect();
+    let images = Tensor::from_vec(pixels, (6, 2, 3, 3), &Device::Cpu).unwrap();
+    let logits = forward(&layers, &parameters, &images, Some(&mut masks)).unwrap();
+    let of_data = negative_log_likelihood(&logits, &[0, 1, 2, 2, 1, 0]).unwrap().mean_all().unwrap();
+    let whole = (&of_data + regulariser(&layers, &SHAPE, &parameters, concrete, 20).unwrap().unwrap()).unwrap();
+    let slope = |loss: &Tensor, name: &str| loss.backward().unwrap().get(&variables[name]).unwrap().to_vec1::<f64>().unwrap()[0];
+    (whole.to_scalar().unwrap(), [0, 1].map(|at| slope(&whole, &names[at])), slope(&of_data, &names[0]))
+}
+
+#[test]
+fn gradients_of_the_logits_are_the_slopes_of_the_loss() {
+    let (_, gradients, of_data_alone) = loss([0.0; 2]);
+    for (at, gradient) in gradients.into_iter().enumerate() {
+        let moved = |by: f64| loss(std::array::from_fn(|logit| if logit == at { by } else { 0.0 })).0;
+        let slope = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+        let off = |gradient: f64| (gradient - slope).abs();
+        // The noise is kept in single precision, the same for both sides.
+        assert!(off(gradient) <= 1e-8, "{gradient} for {slope}");
+        assert!(off(gradient * 1.001) > 1e-8, "the negative control");
+        assert!(at == 1 || off(of_data_alone) > 1e-3, "the regulariser counts");
+    }
+}
+
+#[test]
+fn relaxed_masks_drop_the_share_that_the_rate_says_and_keep_the_mean() {
+    for rate in [0.1, 0.5, 0.8f64] {
+        let logit = Tensor::from_vec(vec![(rate / (1.0 - rate)).ln()], 1, &Device::Cpu).unwrap();
+        let mask = |layer| {
+            let mask = relaxed_mask(Stream::new(1, Purpose::TrainingMask), [7, layer, 0], &logit, 0.1, &[40, 500]).unwrap();
+            mask.flatten_all().unwrap().to_vec1::<f64>().unwrap()
+        };
+        let values = mask(2);
+        let dropped = values.iter().filter(|&&value| value < 0.5 / (1.0 - rate)).count() as f64 / 2e4;
+        assert!((dropped - rate).abs() <= 4.0 * (rate * (1.0 - rate) / 2e4).sqrt(), "{dropped} dropped at {rate}");
+        // The relaxation shifts the mean a little where the rate is far from a half.
+        let mean = values.iter().sum::<f64>() / 2e4;
+        assert!((mean - 1.0).abs() <= 0.05, "mean {mean} at {rate}");
+        assert!(values != mask(3) && values.iter().all(|value| value.is_finite()));
+    }
+}
+
+fn settings(concrete_dropout: Option<ConcreteDropout>) -> Settings {
+    Settings {
+        name: "learned".to_owned(),
+        goal: Goal::Classifier { layers: layers(), classes: ["a", "b", "c"].map(str::to_owned).to_vec() },
+        image_shape: SHAPE,
+        dataset: "numbers".to_owned(),
+        images: 30,
+        epochs: 20,
+        batch: 8,
+        optimiser: Optimiser::Adam { learning_rate: 0.01 },
+        anneal: false,
+        seed: 2,
+        kept_classes: Vec::new(),
+        label_noise: 0.0,
+        concrete_dropout,
+    }
+}
+
+/// Images whose class is which third of the pixels is bright.
+fn data() -> Dataset {
+    let pixels = (0..30 * 18).map(|at| if at % 18 / 6 == at / 18 % 3 { 0.9 } else { (at % 5) as f32 / 20.0 }).collect();
+    Dataset::new("numbers", SHAPE, pixels, (0..30).map(|image| image % 3).collect(), ["a", "b", "c"].map(str::to_owned).to_vec()).unwrap()
+}
+
+#[test]
+fn rates_are_learned_stand_in_the_model_and_survive_a_checkpoint() {
+    let rates = |trainer: &Trainer| {
+        let Model::Classifier(classifier) = trainer.model().unwrap() else { panic!("no classifier") };
+        super::concrete::dropouts(classifier.network.layers()).map(|(_, rate)| rate).collect::<Vec<_>>()
+    };
+    let epoch = |trainer: &mut Trainer| trainer.epoch(&data(), &mut |_, _| std::ops::ControlFlow::Continue(())).unwrap();
+    let mut trainer = Trainer::new(settings(Some(ConcreteDropout::default()))).unwrap();
+    let start = rates(&trainer);
+    assert!((start[0] - 0.3).abs() < 1e-6 && (start[1] - 0.2).abs() < 1e-6, "{start:?}");
+    for _ in 0..5 {
+        epoch(&mut trainer);
+    }
+    let learned = rates(&trainer);
+    assert!(learned.iter().zip(&start).all(|(now, then)| *now > 0.0 && *now < 1.0 && (now - then).abs() > 1e-3), "{learned:?}");
+    assert!(trainer.weights().unwrap().keys().all(|name| !name.starts_with("dropout")));
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint");
+    trainer.save(&path).unwrap();
+    let mut read = Trainer::load(&path).unwrap();
+    assert_eq!(read.settings(), trainer.settings());
+    assert_eq!(epoch(&mut trainer), epoch(&mut read));
+    assert_eq!((trainer.weights().unwrap(), rates(&trainer)), (read.weights().unwrap(), rates(&read)));
+
+    let mut fixed = Trainer::new(settings(None)).unwrap();
+    epoch(&mut fixed);
+    assert_eq!(rates(&fixed), [0.3, 0.2]);
+}
+
+#[test]
+fn a_rate_that_cannot_be_learned_is_refused_and_old_settings_are_read() {
+    let mut wrong = settings(Some(ConcreteDropout::default()));
+    let Goal::Classifier { layers, .. } = &mut wrong.goal else { panic!("no classifier") };
+    layers[0] = Layer::Dropout2d { rate: 0.0 };
+    assert!(Trainer::new(wrong).err().unwrap().to_string().contains("cannot start at 0"));
+    let old = serde_json::to_value(settings(None)).unwrap();
+    assert!(["kept_classes", "label_noise", "concrete_dropout"].iter().all(|key| old.get(key).is_none()));
+    assert_eq!(serde_json::from_value::<Settings>(old).unwrap(), settings(None));
+}

@@ -1,0 +1,54 @@
+//! `epistemap laplace`: last-layer Laplace models of trained classifiers.
+
+use super::progress::Bar;
+use super::shared::{DataOptions, first_images, print, print_json};
+use crate::data::Split;
+use crate::error::Result;
+use crate::jobs::{LaplaceModel, laplace};
+use clap::Args;
+use std::path::PathBuf;
+
+/// Fits a Gaussian to the weights of a trained classifier's last layer (Laplace approximation with Kronecker factors; the prior's precision
+/// is that of the largest evidence). The result is a model folder as any other: a draw of it is a draw of these weights. Dropout layers of
+/// the classifier are left out.
+#[derive(Debug, Args)]
+pub struct Laplace {
+    /// The folder of a classifier, or of several [default: the shipped models].
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// The data set that it was trained on; its training images are used.
+    #[arg(long, value_name = "NAME", default_value = "mnist")]
+    dataset: String,
+    #[command(flatten)]
+    data: DataOptions,
+    /// Use the first N training images only: those that it was trained on.
+    #[arg(long, value_name = "N")]
+    images: Option<usize>,
+    /// The model folder to write; for several classifiers, the folder of their folders.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Laplace {
+    /// Runs the verb.
+    ///
+    /// # Errors
+    /// When a model or data are missing, damaged or do not fit, or a file cannot be written.
+    pub fn run(self) -> Result<()> {
+        let data = first_images(self.data.load(&self.dataset, Split::Train)?, self.images)?;
+        let bar = Bar::new(data.len() as u64, "images");
+        let made = laplace(self.model.as_deref(), &data, &self.out, &mut bar.follow())?;
+        drop(bar);
+        if self.json { print_json(&made) } else { print(&table(&made)) }
+    }
+}
+
+fn table(made: &[LaplaceModel]) -> String {
+    let line = |LaplaceModel { folder, prior_precision, log_evidence, .. }: &LaplaceModel| {
+        format!("{}: prior precision {prior_precision:.4}, log evidence {log_evidence:.1} nats", folder.display())
+    };
+    made.iter().map(line).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,302 @@
+//! A folder of one's own data: IDX files under MNIST's names, or an image folder with one sub-folder per class.
+
+use super::{Dataset, Split, idx, image_file};
+use crate::error::{Error, Result};
+use rayon::prelude::*;
+use sha2::{Digest as _, Sha256};
+use std::path::{Path, PathBuf};
+
+/// Of images that nobody has split, a fifth is for testing: those whose name hashes below this share of 256.
+const TEST_SHARE: u8 = 51;
+/// A data set of more values than this (2 GiB) is taken for a slip.
+const MOST_VALUES: usize = 1 << 29;
+/// So many images, evenly spread over the folder, say which shape becomes of all.
+const SAMPLED: usize = 64;
+/// Images of one size keep it up to so many pixels along a side.
+const LARGEST_KEPT: usize = 32;
+/// Labels are bytes.
+const MOST_CLASSES: usize = 256;
+
+/// The data of a folder.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FolderData {
+    /// For training.
+    pub train: Dataset,
+    /// For testing.
+    pub test: Dataset,
+    /// What a person should know of the reading, a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// Reads a folder. IDX files: `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`, plain or `.gz`, and `t10k-…` for testing. Images: PNG
+/// and JPEG files in one sub-folder per class, or such folders in `train` and `test`. Where nobody has split the data, a fifth is for
+/// testing: of IDX files every fifth image, of images those whose name hashes so, whatever else is in the folder.
+///
+/// All images of an image folder are brought to `shape` [channels, height, width]: scaled to fit, in the middle of black. `None`: the size
+/// they share if it is no larger than 32 × 32, else 28 × 28 in grey or 32 × 32 in colour.
+///
+/// # Errors
+/// When the folder holds neither, a file is damaged (single images are left out, and a note says so), or there is too much of it.
+pub fn load_folder(folder: &Path, shape: Option<[usize; 3]>) -> Result<FolderData> {
+    std::fs::read_dir(folder).map_err(|error| Error::io(folder, &error))?;
+    let name = folder.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+    let name = name.unwrap_or_else(|| "a folder".to_owned());
+    match idx_pair(folder, Split::Train) {
+        Some(train) => idx_folder(folder, &name, &train),
+        None => image_folder(folder, &name, shape),
+    }
+}
+
+/// The files of a split that are there, plain or gzipped.
+fn idx_pair(folder: &Path, split: Split) -> Option<[PathBuf; 2]> {
+    let file = |name: &str| [folder.join(name), folder.join(format!("{name}.gz"))].into_iter().find(|path| path.is_file());
+    let [images, labels] = split.files().map(file);
+    Some([images?, labels?])
+}
+
+fn idx_folder(folder: &Path, name: &str, train: &[PathBuf; 2]) -> Result<FolderData> {
+    let test = idx_pair(folder, Split::Test);
+    let mut most = 0;
+    for [_, labels] in std::iter::once(train).chain(&test) {
+        most = most.max(idx::read_labels(labels)?.into_iter().max().unwrap_or_default());
+    }
+    let classes: Vec<String> = (0..=most).map(|class| class.to_string()).collect();
+    let load = |split: Split, [images, labels]: &[PathBuf; 2]| idx::load_pair(&format!("{name} {split}"), images, labels, classes.clone());
+    let all = load(Split::Train, train)?;
+    if let Some(test) = test {
+        return Ok(FolderData { train: all, test: load(Split::Test, &test)?, notes: Vec::new() });
+    }
+    let is_test = (0..all.len()).map(|image| image % 5 == 4).collect::<Vec<_>>();
+    Ok(split(&all, &is_test, name, vec![format!("{name} has no test images: every fifth of its images is kept for testing.")]))
+}
+
+/// Parts a data set. Where one part would be empty, so few images are in both.
+fn split(all: &Dataset, is_test: &[bool], name: &str, mut notes: Vec<String>) -> FolderData {
+    if is_test.iter().all(|&test| test == is_test[0]) {
+        notes.push(format!("{name} holds so few images that all are for training and for testing alike."));
+    }
+    let part = |split: Split, wanted: bool| {
+        let numbers: Vec<usize> = (0..all.len()).filter(|&image| is_test[image] == wanted).collect();
+        let mut part = if numbers.is_empty() { all.clone() } else { all.subset(&numbers) };
+        part.name = format!("{name} {split}");
+        part
+    };
+    FolderData { train: part(Split::Train, false), test: part(Split::Test, true), notes }
+}
+
+/// An image file of a class.
+struct Entry {
+    path: PathBuf,
+    class: usize,
+    /// The hash of class and file name: it orders the images and parts them, whatever else is in the folder.
+    hash: [u8; 8],
+}
+
+impl Entry {
+    fn new(path: PathBuf, class: usize) -> Self {
+        let parts: Vec<_> = path.components().rev().take(2).map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
+        let digest = Sha256::digest(parts.join("/"));
+        Self { path, class, hash: std::array::from_fn(|at| digest[at]) }
+    }
+
+    fn is_for_testing(&self) -> bool {
+        self.hash[0] < TEST_SHARE
+    }
+}
+
+fn image_folder(folder: &Path, name: &str, shape: Option<[usize; 3]>) -> Result<FolderData> {
+    let [train, test] = ["train", "test"].map(|part| folder.join(part)).map(|part| part.is_dir().then_some(part));
+    let (root, other) = match (train, test) {
+        (Some(train), Some(test)) => (train, Some(test)),
+        _ => (folder.to_owned(), None),
+    };
+    let classes = class_names(&root)?;
+    let mut entries = entries(&root, &classes)?;
+    let of_training = entries.len();
+    if let Some(test) = &other {
+        entries.extend(self::entries(test, &classes)?);
+    }
+    let shape = match shape {
+        Some(shape) => shape,
+        None => common_shape(&entries),
+    };
+    let values: usize = shape.iter().product();
+    if values == 0 || values.saturating_mul(entries.len()) > MOST_VALUES {
+        let problem = format!("{} images of {shape:?} are none, or too many", entries.len());
+        return Err(Error::file(folder, problem, "choose fewer images, or a smaller --shape"));
+    }
+    let read: Vec<_> = entries.par_iter().map(|entry| image_file::read_as_it_is(&entry.path, shape)).collect();
+    let (mut images, mut labels, mut is_test, mut refused) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (number, (entry, read)) in entries.iter().zip(read).enumerate() {
+        match read {
+            Ok(image) => {
+                images.extend(image);
+                labels.push(entry.class as u8);
+                is_test.push(if other.is_some() { number >= of_training } else { entry.is_for_testing() });
+            }
+            Err(error) => refused.push(error),
+        }
+    }
+    if labels.is_empty() {
+        // The first says why.
+        return Err(refused.into_iter().next().unwrap_or_else(|| nothing_in(folder)));
+    }
+    let mut notes = Vec::new();
+    if let Some(first) = refused.first() {
+        notes.push(format!("{} of {} images cannot be read and are left out: {first}", refused.len(), entries.len()));
+    }
+    if other.is_none() {
+        notes.push(format!("{name} has no folders 'train' and 'test': a fifth of its images is kept for testing."));
+    }
+    let all = Dataset::new(name, shape, images, labels, classes)?;
+    Ok(split(&all, &is_test, name, notes))
+}
+
+fn nothing_in(folder: &Path) -> Error {
+    let mend = "name a folder with one sub-folder of PNG or JPEG images per class, or with train-images-idx3-ubyte and \
+                train-labels-idx1-ubyte";
+    Error::file(folder, "holds neither IDX files nor images in sub-folders", mend)
+}
+
+/// The names of the sub-folders that hold images, sorted.
+fn class_names(root: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for path in listed(root)? {
+        if path.is_dir() && !files_in(&path)?.is_empty() {
+            names.extend(path.file_name().map(|name| name.to_string_lossy().into_owned()));
+        }
+    }
+    match names.len() {
+        0 => Err(nothing_in(root)),
+        1..=MOST_CLASSES => Ok(names),
+        more => Err(Error::file(root, format!("holds {more} classes"), format!("leave {MOST_CLASSES} at most in it"))),
+    }
+}
+
+/// The images of all classes, shuffled by their hash: the first so many are of every class.
+fn entries(root: &Path, classes: &[String]) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for (class, name) in classes.iter().enumerate() {
+        let folder = root.join(name);
+        if folder.is_dir() {
+            entries.extend(files_in(&folder)?.into_iter().map(|path| Entry::new(path, class)));
+        }
+    }
+    entries.sort_by_key(|entry| entry.hash);
+    Ok(entries)
+}
+
+/// The image files in a folder by their extension, sorted by name.
+fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let is_image = |path: &PathBuf| {
+        let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+        path.is_file() && extension.is_some_and(|extension| ["png", "jpg", "jpeg"].contains(&extension.as_str()))
+    };
+    Ok(listed(folder)?.into_iter().filter(is_image).collect())
+}
+
+fn listed(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
+    let mut paths: Vec<PathBuf> = entries.map_err(|error| Error::io(folder, &error))?.iter().map(std::fs::DirEntry::path).collect();
+    paths.sort();
+    Ok(paths)
+}
+
+/// The shape that all images are brought to where nobody chose one.
+fn common_shape(entries: &[Entry]) -> [usize; 3] {
+    let step = entries.len().div_ceil(SAMPLED).max(1);
+    let kinds: Vec<_> = entries.iter().step_by(step).filter_map(|entry| image_file::kind_of(&entry.path)).collect();
+    let channels = if kinds.iter().any(|kind| kind.colour) { 3 } else { 1 };
+    match kinds.first() {
+        Some(first) if first.size.iter().all(|&side| side <= LARGEST_KEPT) && kinds.iter().all(|kind| kind.size == first.size) => {
+            [channels, first.size[1], first.size[0]]
+        }
+        _ if channels == 3 => [3, 32, 32],
+        _ => [1, 28, 28],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::write_atomically;
+    use image::{GrayImage, Luma, RgbImage};
+
+    fn grey(folder: &Path, class: &str, name: &str, size: [u32; 2], value: u8) {
+        let path = folder.join(class).join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        GrayImage::from_pixel(size[0], size[1], Luma([value])).save(path).unwrap();
+    }
+
+    #[test]
+    fn an_image_folder_has_a_class_per_sub_folder_and_keeps_a_fifth_for_testing() {
+        let folder = tempfile::tempdir().unwrap();
+        for image in 0..60u8 {
+            grey(folder.path(), ["b", "a"][usize::from(image % 2)], &format!("{image}.png"), [5, 4], 100 + image);
+        }
+        std::fs::create_dir(folder.path().join("empty")).unwrap();
+        std::fs::write(folder.path().join("a/notes.txt"), "no image").unwrap();
+        let data = load_folder(folder.path(), None).unwrap();
+        assert_eq!((data.train.classes.as_slice(), data.train.image_shape), (&["a".to_owned(), "b".to_owned()][..], [1, 4, 5]));
+        assert!(data.train.len() + data.test.len() == 60 && (4..=22).contains(&data.test.len()), "{}", data.test.len());
+        // Odd images are of class a; no bright border is taken for paper.
+        for part in [&data.train, &data.test] {
+            assert!(part.name.ends_with("train") || part.name.ends_with("test"));
+            for (number, &label) in part.labels.iter().enumerate() {
+                let value = (part.image(number)[0] * 255.0).round() as u8 - 100;
+                assert_eq!(value % 2 == 1, label == 0);
+            }
+        }
+        let first = &data.train.labels[..10];
+        assert!(first.contains(&0) && first.contains(&1), "the first images are of every class: {first:?}");
+        // An image stays on its side when others go.
+        let before: Vec<f32> = data.test.images.clone();
+        std::fs::remove_dir_all(folder.path().join("b")).unwrap();
+        let after = load_folder(folder.path(), None).unwrap().test;
+        assert!(after.images.iter().all(|pixel| before.contains(pixel)));
+    }
+
+    #[test]
+    fn damaged_images_are_left_out_and_counted_and_folders_that_are_split_stay_so() {
+        let folder = tempfile::tempdir().unwrap();
+        for (part, class, value) in [("train", "x", 10), ("train", "y", 20), ("test", "y", 30)] {
+            grey(&folder.path().join(part), class, "image.png", [40, 40], value);
+        }
+        std::fs::write(folder.path().join("train/x/broken.png"), "nothing").unwrap();
+        let data = load_folder(folder.path(), None).unwrap();
+        assert_eq!((data.train.len(), data.test.labels.as_slice(), data.train.image_shape), (2, &[1][..], [1, 28, 28]));
+        assert!(data.train.labels.contains(&0) && data.train.labels.contains(&1));
+        assert!(data.notes.len() == 1 && data.notes[0].starts_with("1 of 4 images") && data.notes[0].contains("broken.png"));
+        assert_eq!(load_folder(folder.path(), Some([3, 2, 2])).unwrap().train.image_shape, [3, 2, 2]);
+        RgbImage::from_pixel(50, 40, image::Rgb([9, 200, 3])).save(folder.path().join("test/y/leaf.png")).unwrap();
+        assert_eq!(load_folder(folder.path(), None).unwrap().train.image_shape, [3, 32, 32]);
+    }
+
+    #[test]
+    fn idx_files_come_plain_or_gzipped_with_or_without_test_images() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |name: &str, axes: &[u32], values: &[u8]| {
+            write_atomically(&folder.path().join(name), &idx::encode(axes, values)).unwrap();
+        };
+        put("train-images-idx3-ubyte", &[10, 1, 2], &[7; 20]);
+        put("train-labels-idx1-ubyte.gz", &[10], &[0, 1, 2, 0, 1, 2, 0, 1, 2, 0]);
+        let data = load_folder(folder.path(), None).unwrap();
+        assert_eq!((data.train.len(), data.test.labels.as_slice(), data.train.classes.len()), (8, &[1, 0][..], 3));
+        put("t10k-images-idx3-ubyte", &[1, 1, 2], &[7; 2]);
+        put("t10k-labels-idx1-ubyte", &[1], &[4]);
+        let data = load_folder(folder.path(), None).unwrap();
+        assert_eq!((data.train.len(), data.test.len(), data.test.classes.len(), data.notes.len()), (10, 1, 5, 0));
+    }
+
+    #[test]
+    fn a_folder_of_something_else_is_said_in_one_sentence() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("image.png"), "x").unwrap();
+        let error = load_folder(folder.path(), None).unwrap_err().to_string();
+        assert!(error.contains("neither IDX files nor images") && error.ends_with('.'), "{error}");
+        std::fs::create_dir(folder.path().join("a")).unwrap();
+        std::fs::write(folder.path().join("a/image.png"), "x").unwrap();
+        assert!(load_folder(folder.path(), None).unwrap_err().to_string().contains("a/image.png"));
+        assert!(load_folder(&folder.path().join("nowhere"), None).is_err());
+    }
+}

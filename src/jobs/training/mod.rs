@@ -1,0 +1,220 @@
+//! Training: a plan, the jobs that it names, and what is seen of the models on the way.
+
+mod data;
+mod film;
+mod look;
+mod past;
+mod picture;
+mod plan;
+#[cfg(test)]
+mod tests;
+
+pub use crate::autodiff::train::{Epoch, Scores, Step};
+pub use data::{DECODED, load_split};
+pub use film::{FILM, film};
+pub use look::{Cost, Frame, LOOKS_SHARE, Look, Looks};
+pub use past::{is_complete, past};
+pub use picture::{FilmMeasure, save_film};
+pub use plan::{ClassifierPlan, DataChoice, Draw, Method, PLAN, TrainingData, TrainingPlan, VaePlan, What, plan_of};
+
+use super::pack;
+use crate::autodiff::train::{self, Event, Settings};
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::nets::Vae;
+use crate::nets::folder::{Model, load};
+use look::Watch;
+use plan::Part;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What a training tells as it goes.
+#[derive(Clone, Debug)]
+pub enum News {
+    /// A model's training begins, or goes on after the epochs `done`: the `number`th (from 1) of `of`.
+    Begun { model: String, number: usize, of: usize, epochs: usize, images: usize, done: Vec<Epoch> },
+    /// A step of an epoch (from 1) is done.
+    Step { epoch: usize, step: Step },
+    /// A picture of the model under way.
+    Frame(Arc<Frame>),
+    /// An epoch is done and saved.
+    Epoch(Epoch),
+    /// A caution in one sentence, such as that three images are few.
+    Note(String),
+}
+
+/// Is told, may take its time (a pause), and may stop the training.
+pub type NewsObserver<'a> = &'a mut dyn FnMut(News) -> ControlFlow<()>;
+
+/// Trains all that the plan names: one model straight into `folder`, several into folders in it. `data` are the training and the test images
+/// as [`TrainingPlan::prepare`] made them. With `resume`, what is there goes on, to the same weights as without the stop. The plan is
+/// stored in `folder`, and with `looks` a film of each model in its folder. Returns the model folders.
+///
+/// # Errors
+/// When the plan, the data or what is there do not fit each other, the loss is no longer finite, a file cannot be written, or the observer
+/// stops: the running epoch is lost, and what was saved before stays.
+pub fn train(
+    plan: &TrainingPlan,
+    data: (&Dataset, &Dataset),
+    folder: &Path,
+    resume: bool,
+    looks: Option<&Looks>,
+    observe: NewsObserver<'_>,
+) -> Result<Vec<PathBuf>> {
+    plan.check()?;
+    plan.check_images(data.0)?;
+    let parts = plan.parts()?;
+    let mut looks = looks.cloned();
+    let mut folders = Vec::new();
+    for (index, part) in parts.iter().enumerate() {
+        let into = part.folder.as_ref().map_or_else(|| folder.to_owned(), |name| folder.join(name));
+        let begun = |job: &mut Job<'_>| {
+            if index == 0 {
+                plan.write(folder)?;
+                job.notes.extend(plan.cautions(data.0));
+            }
+            Ok(())
+        };
+        Job::new(plan, part, data, &into, looks.as_ref()).run([index + 1, parts.len()], resume, begun, observe)?;
+        if part.vae
+            && let Some(vae) = write_encodings(folder, &into, data)?
+            && let Some(looks) = &mut looks
+        {
+            looks.vae = Some(Arc::new(vae));
+        }
+        folders.push(into);
+    }
+    Ok(folders)
+}
+
+/// Trains the one model of a plan with looks at it into a folder that is thrown away, and says where the time went: for benchmarks.
+///
+/// # Errors
+/// As [`train`].
+pub fn cost_of_looks(plan: &TrainingPlan, data: (&Dataset, &Dataset), looks: &Looks) -> Result<Cost> {
+    let folder = tempfile::tempdir().map_err(|error| Error::io(&std::env::temp_dir(), &error))?;
+    plan.check()?;
+    let mut cost = Cost::default();
+    for part in plan.parts()? {
+        let name = part.folder.clone().unwrap_or_else(|| "model".to_owned());
+        let into = folder.path().join(name);
+        let of_part = Job::new(plan, &part, data, &into, Some(looks)).run([1, 1], false, |_| Ok(()), &mut |_| ControlFlow::Continue(()))?;
+        cost = Cost { training: cost.training + of_part.training, looks: cost.looks + of_part.looks };
+    }
+    Ok(cost)
+}
+
+/// Writes where a VAE puts its data, as `epistemap pack` does; returns the VAE where it has a plane.
+fn write_encodings(folder: &Path, of_vae: &Path, (train, test): (&Dataset, &Dataset)) -> Result<Option<Vae>> {
+    let (_, Model::Vae(vae)) = load(of_vae)? else { return Ok(None) };
+    if vae.latent_size() != 2 {
+        return Ok(None);
+    }
+    pack::write_encodings(&vae, [train, test], folder)?;
+    Ok(Some(vae))
+}
+
+/// The training of one model.
+struct Job<'a> {
+    settings: Settings,
+    data: (&'a Dataset, &'a Dataset),
+    folder: &'a Path,
+    watch: Option<Watch<'a>>,
+    notes: Vec<String>,
+    /// Whether it has been said that the model is worse than a guess.
+    warned: bool,
+}
+
+impl<'a> Job<'a> {
+    fn new(plan: &TrainingPlan, part: &Part, data: (&'a Dataset, &'a Dataset), folder: &'a Path, looks: Option<&Looks>) -> Self {
+        let name = folder.file_name().map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned());
+        let (watch, note) = looks.map(|looks| Watch::new(looks, part.vae, data.1)).unzip();
+        Self {
+            settings: plan.settings(part, name, data.0),
+            data,
+            folder,
+            watch,
+            notes: note.flatten().into_iter().collect(),
+            warned: false,
+        }
+    }
+
+    /// Trains; `begun` is called once settings, data and folder are found to fit. Returns where the time went.
+    fn run(mut self, place: [usize; 2], resume: bool, begun: impl Fn(&mut Self) -> Result<()>, observe: NewsObserver<'_>) -> Result<Cost> {
+        let (settings, (train, test), folder) = (self.settings.clone(), self.data, self.folder);
+        let mut failed = None;
+        let result = train::run(settings, train, test, folder, resume, &mut |event| {
+            if let Some(watch) = &mut self.watch {
+                watch.arrive();
+            }
+            if matches!(event, Event::Begun(..))
+                && let Err(error) = begun(&mut self)
+            {
+                failed = Some(error);
+                return ControlFlow::Break(());
+            }
+            let answer = match self.news(event, place) {
+                Ok(news) => news.into_iter().try_for_each(&mut *observe),
+                Err(error) => {
+                    failed = Some(error);
+                    ControlFlow::Break(())
+                }
+            };
+            if let Some(watch) = &mut self.watch {
+                watch.leave();
+            }
+            answer
+        });
+        failed.map_or(result, Err)?;
+        Ok(self.watch.map_or_else(Cost::default, |watch| watch.cost))
+    }
+
+    /// What an event is to be told as; the looks are taken here.
+    fn news(&mut self, event: Event<'_>, [number, of]: [usize; 2]) -> Result<Vec<News>> {
+        Ok(match event {
+            Event::Begun(trainer, done) => {
+                if self.watch.is_some() {
+                    film::cut(self.folder, done.len())?;
+                }
+                let Settings { name, epochs, images, .. } = trainer.settings();
+                let begun = News::Begun { model: name.clone(), number, of, epochs: *epochs, images: *images, done: done.to_vec() };
+                std::iter::once(begun).chain(self.notes.drain(..).map(News::Note)).collect()
+            }
+            Event::Step(trainer, epoch, step) => {
+                let frame = self.watch.as_mut().and_then(|watch| watch.at_step(trainer, epoch, step));
+                std::iter::once(News::Step { epoch, step }).chain(frame.map(|frame| News::Frame(Arc::new(frame)))).collect()
+            }
+            Event::Tested(trainer, epoch) => {
+                let mut news: Vec<News> = self.worse_than_guessing(epoch).map(News::Note).into_iter().collect();
+                if let Some(watch) = &mut self.watch {
+                    let frame = watch.at_end(trainer, epoch)?;
+                    film::keep(self.folder, &frame)?;
+                    news.push(News::Frame(Arc::new(frame)));
+                }
+                news
+            }
+            Event::Epoch(epoch) => vec![News::Epoch(epoch)],
+        })
+    }
+
+    /// A sentence for a model that a guess would beat by far, a sign of too large steps; said once.
+    fn worse_than_guessing(&mut self, epoch: Epoch) -> Option<String> {
+        const FAR: f64 = 3.0;
+        let guess = match epoch.test {
+            Scores::Classifier { .. } => (self.data.0.classes.len() as f64).ln(),
+            Scores::Vae { .. } => self.data.0.pixels() as f64 * std::f64::consts::LN_2,
+        };
+        let loss = epoch.test.loss();
+        let rate = self.settings.optimiser.learning_rate();
+        let far = loss > FAR * guess;
+        let first = far && !self.warned;
+        self.warned |= far;
+        first.then(|| {
+            format!(
+                "After epoch {} the test loss is {loss:.4e} nats where a blind guess has {guess:.2}: the learning rate, {rate}, may be too large.",
+                epoch.epoch
+            )
+        })
+    }
+}
