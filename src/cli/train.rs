@@ -152,6 +152,8 @@ enum DrawChoice {
     Dropout,
     /// A dropout mask at learned rates, which start at --dropout (concrete dropout).
     Concrete,
+    /// The last layer's weights, from a Laplace approximation that is fitted after a training without dropout.
+    Laplace,
     /// The network itself, without dropout: a deep ensemble, where there are several.
     None,
 }
@@ -183,6 +185,7 @@ impl Architecture {
             DrawChoice::Dropout => Draw::Dropout,
             DrawChoice::Concrete => Draw::ConcreteDropout,
             DrawChoice::None => Draw::Deterministic,
+            DrawChoice::Laplace => Draw::LastLayerLaplace,
         };
         ClassifierPlan { channels: self.channels, hidden: self.hidden, draw, dropout: self.dropout }
     }
@@ -292,7 +295,7 @@ fn follow(plan: &TrainingPlan, data: &DataOptions, folder: &Path, resume: bool, 
                 bar.say(&format!("{name}, epoch {number} of {all}: loss {loss:.4}, test {test} ({seconds:.0} s)"));
             }
             News::Note(note) => bar.say(&note),
-            News::Frame(_) => {}
+            News::Frame(_) | News::Fitting(_) => {}
         }
         ControlFlow::Continue(())
     })?;

@@ -5,7 +5,8 @@ use super::{Observer, Progress};
 use crate::autodiff::last_layer_laplace;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::nets::folder::{DESCRIPTION, Description, Model, Precision, save};
+use crate::nets::Layer;
+use crate::nets::folder::{DESCRIPTION, Description, Model, Precision, describe, save};
 use serde::Serialize;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -44,29 +45,52 @@ pub fn laplace(folder: Option<&Path>, data: &Dataset, out: &Path, observe: Obser
     let mut made = Vec::new();
     for (number, model) in models.into_iter().enumerate() {
         let into = into(&model);
-        let (Description::Classifier { classes, input_shape, mut training, name: of, .. }, Model::Classifier(classifier)) =
-            (model.description, model.model)
-        else {
-            continue;
-        };
-        if data.classes.len() != classes.len() {
-            let problem = format!("knows {} classes, but {} has {}", classes.len(), data.name, data.classes.len());
-            return Err(Error::file(folder.unwrap_or(out), format!("'{of}' {problem}"), "choose the data that it was trained on"));
-        }
-        let fitted = last_layer_laplace(&classifier.network, data, &mut |images| {
-            observe(Progress { done: (number * data.len() + images) as u64, total: total as u64 })
-        })?;
-        if !training.is_object() {
-            training = json!({});
-        }
-        training["laplace"] = json!({
-            "of": of, "dataset": data.name, "images": data.len(), "prior_precision": fitted.prior_precision, "log_evidence": fitted.log_evidence,
-        });
-        let name = into.file_name().map_or(of, |name| name.to_string_lossy().into_owned());
-        let layers = fitted.network.layers().to_vec();
-        let description = Description::Classifier { name: name.clone(), input_shape, classes, layers, training };
-        save(&into, &description, fitted.network.weights(), Precision::F32)?;
-        made.push(LaplaceModel { name, folder: into, prior_precision: fitted.prior_precision, log_evidence: fitted.log_evidence });
+        let images = number * data.len();
+        let observe = &mut |progress: Progress| observe(Progress { done: images as u64 + progress.done, total: total as u64 });
+        made.push(fit_into(model, data, &into, observe)?);
     }
     Ok(made)
+}
+
+/// Whether the classifier of a model folder draws its last layer.
+pub(super) fn is_fitted(folder: &Path) -> bool {
+    matches!(describe(folder), Ok(Description::Classifier { layers, .. }) if layers.iter().any(|layer| matches!(layer, Layer::GaussianLinear { .. })))
+}
+
+/// Puts the last-layer Laplace model of a classifier in its place, unless it is there already. `data` are the images that it was trained on.
+///
+/// # Errors
+/// When it cannot be fitted, a file cannot be written, or the observer stops.
+pub(super) fn fit(folder: &Path, data: &Dataset, observe: Observer<'_>) -> Result<()> {
+    if !is_fitted(folder) {
+        for model in classifiers_of(folder)? {
+            fit_into(model, data, folder, observe)?;
+        }
+    }
+    Ok(())
+}
+
+fn fit_into(model: ReadModel, data: &Dataset, into: &Path, observe: Observer<'_>) -> Result<LaplaceModel> {
+    let (Description::Classifier { classes, input_shape, mut training, name: of, .. }, Model::Classifier(classifier)) =
+        (model.description, model.model)
+    else {
+        return Err(Error::file(into, "is to hold the model of a VAE, which has no classes", "name a classifier"));
+    };
+    if data.classes.len() != classes.len() {
+        let problem = format!("'{of}' knows {} classes, but {} has {}", classes.len(), data.name, data.classes.len());
+        return Err(Error::file(into, problem, "choose the data that it was trained on"));
+    }
+    let total = data.len() as u64;
+    let fitted = last_layer_laplace(&classifier.network, data, &mut |images| observe(Progress { done: images as u64, total }))?;
+    if !training.is_object() {
+        training = json!({});
+    }
+    training["laplace"] = json!({
+        "of": of, "dataset": data.name, "images": data.len(), "prior_precision": fitted.prior_precision, "log_evidence": fitted.log_evidence,
+    });
+    let name = into.file_name().map_or(of, |name| name.to_string_lossy().into_owned());
+    let layers = fitted.network.layers().to_vec();
+    let description = Description::Classifier { name: name.clone(), input_shape, classes, layers, training };
+    save(into, &description, fitted.network.weights(), Precision::F32)?;
+    Ok(LaplaceModel { name, folder: into.to_owned(), prior_precision: fitted.prior_precision, log_evidence: fitted.log_evidence })
 }

@@ -223,7 +223,7 @@ fn classifier(ui: &mut Ui, plan: &mut TrainingPlan) {
     ui.horizontal(|ui| {
         ui.label("a draw");
         let menu = ComboBox::from_id_salt("draw").selected_text(label_of_draw(network.draw)).width(112.0).show_ui(ui, |ui| {
-            for draw in [Draw::Dropout, Draw::ConcreteDropout, Draw::Deterministic] {
+            for draw in [Draw::Dropout, Draw::ConcreteDropout, Draw::LastLayerLaplace, Draw::Deterministic] {
                 ui.selectable_value(&mut network.draw, draw, label_of_draw(draw)).on_hover_text(summary_of_draw(draw));
             }
         });
@@ -246,6 +246,7 @@ const fn label_of_draw(draw: Draw) -> &'static str {
     match draw {
         Draw::Dropout => "dropout mask",
         Draw::ConcreteDropout => "concrete dropout",
+        Draw::LastLayerLaplace => "last layer (Laplace)",
         Draw::Deterministic => "none",
     }
 }
@@ -254,6 +255,9 @@ const fn summary_of_draw(draw: Draw) -> &'static str {
     match draw {
         Draw::Dropout => "MC dropout: each draw leaves units out at these rates (Gal & Ghahramani 2016)",
         Draw::ConcreteDropout => "MC dropout at rates that are learned with the weights (Gal, Hron & Kendall 2017)",
+        Draw::LastLayerLaplace => {
+            "Weights of the last layer, from a Gaussian fitted after a training without dropout (Daxberger et al. 2021)"
+        }
         Draw::Deterministic => "No dropout: only the members of an ensemble differ (Lakshminarayanan et al. 2017)",
     }
 }

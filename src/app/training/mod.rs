@@ -290,6 +290,11 @@ fn progress(ui: &mut Ui, status: &Status, watched: &Watched) {
         let left = if watched.is_paused() { "paused".to_owned() } else { duration(left) };
         format!(" · {per_second:.0} images/s · {left}")
     });
+    if working && let Some(fitting) = &run.fitting {
+        let share = (100 * fitting.done).checked_div(fitting.total).unwrap_or(0);
+        ui.label(style::note(format!("fitting the last layer: {share} %")));
+        return;
+    }
     let text = format!("{model}{} of {} epochs{}", run.done.len(), run.epochs, speed.unwrap_or_default());
     ui.add(Label::new(style::note(text)).truncate());
 }

@@ -1,5 +1,6 @@
 //! A training as the tab shows it: what has been told of it so far.
 
+use crate::jobs::Progress;
 use crate::jobs::training::{Epoch, Frame, News};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,6 +32,8 @@ pub struct Run {
     pub notes: Vec<String>,
     /// Images that the model under way has seen.
     seen: usize,
+    /// How far the fit of the last layer is, in images.
+    pub fitting: Option<Progress>,
     /// Losses of steps that are no point of the curve yet: their sum and number.
     gathered: (f64, usize),
     speed: Speed,
@@ -60,6 +63,7 @@ impl Run {
             newest: None,
             notes: Vec::new(),
             seen: 0,
+            fitting: None,
             gathered: (0.0, 0),
             speed: Speed::default(),
         }
@@ -81,6 +85,7 @@ impl Run {
                 self.losses = done.iter().map(|epoch| [epoch.epoch as f64, epoch.loss]).collect();
                 self.done = done;
                 self.film.clear();
+                self.fitting = None;
                 self.gathered = (0.0, 0);
                 self.speed.go();
             }
@@ -102,6 +107,7 @@ impl Run {
                 self.newest = Some(frame);
             }
             News::Epoch(epoch) => self.done.push(epoch),
+            News::Fitting(progress) => self.fitting = Some(progress),
             News::Note(sentence) => self.notes.push(sentence),
         }
     }

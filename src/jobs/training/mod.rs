@@ -17,7 +17,7 @@ pub use past::{is_complete, past};
 pub use picture::{FilmMeasure, save_film};
 pub use plan::{ClassifierPlan, DataChoice, Draw, Method, PLAN, TrainingData, TrainingPlan, VaePlan, What, plan_of};
 
-use super::pack;
+use super::{Progress, laplace, pack};
 use crate::autodiff::train::{self, Event, Settings};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -40,6 +40,8 @@ pub enum News {
     Frame(Arc<Frame>),
     /// An epoch is done and saved.
     Epoch(Epoch),
+    /// The last layer's Gaussian is being fitted; in images.
+    Fitting(Progress),
     /// A caution in one sentence, such as that three images are few.
     Note(String),
 }
@@ -77,6 +79,9 @@ pub fn train(
             Ok(())
         };
         Job::new(plan, part, data, &into, looks.as_ref()).run([index + 1, parts.len()], resume, begun, observe)?;
+        if !part.vae && plan.classifier.draw == Draw::LastLayerLaplace {
+            laplace::fit(&into, data.0, &mut |progress| observe(News::Fitting(progress)))?;
+        }
         if part.vae
             && let Some(vae) = write_encodings(folder, &into, data)?
             && let Some(looks) = &mut looks
