@@ -17,7 +17,7 @@
 //! | [`kernels`] | convolution and pooling, forward and backward |
 //! | [`engine`] | latent points or images in, statistics out: `cpu` (vectorised), `gpu` (shaders; alone in knowing wgpu), `reference` (plain f64); where another fails, the CPU takes over |
 //! | [`analysis`] | −ELBO, calibration, AUROC, holes |
-//! | [`autodiff`] | gradients and training; alone in knowing candle |
+//! | [`autodiff`] | gradients, training, last-layer Laplace; alone in knowing candle |
 //! | [`attack`] | changes to images within a budget that fool the networks: FGM, BIM, MIM, PGD and others |
 //! | [`figure`] | figures for print, with their provenance |
 //! | [`jobs`] | what window and command line both ask for: maps, interpolation, holes, figures, trainings; the threads that do it |

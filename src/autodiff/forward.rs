@@ -1,5 +1,6 @@
 //! A [`Network`](crate::nets::Network)'s layers on candle tensors, batched, with gradients.
 
+use super::composed;
 use super::operations::{Activation, Convolve, Pool};
 use crate::kernels::{Convolution, ConvolutionBlock, Pooling};
 use crate::nets::{Layer, Weights, shapes};
@@ -7,26 +8,49 @@ use candle_core::{DType, Device, Result, Tensor, Var, bail};
 use std::collections::BTreeMap;
 
 /// The weights of a network as tensors, or as variables where they are trained.
+#[derive(Clone)]
 pub struct Parameters {
     tensors: BTreeMap<String, Tensor>,
+    /// Whether the kernels of the CPU run, or candle's own operations.
+    fused: bool,
 }
 
 impl Parameters {
-    /// Weights that stay as they are: gradients flow through them to the input only.
+    /// Weights on the CPU that stay as they are: gradients flow through them to the input only.
     ///
     /// # Errors
     /// When candle refuses.
     pub fn fixed(weights: &Weights, dtype: DType) -> Result<Self> {
+        Self::on(weights, dtype, &Device::Cpu)
+    }
+
+    /// The same on a device.
+    ///
+    /// # Errors
+    /// When candle refuses, or the device has no room for them.
+    pub fn on(weights: &Weights, dtype: DType, device: &Device) -> Result<Self> {
         let tensors = weights.iter().map(|(name, weight)| {
             let tensor = Tensor::from_slice(&weight.values, weight.shape.as_slice(), &Device::Cpu)?.to_dtype(dtype)?;
-            Ok((name.clone(), tensor))
+            Ok((name.clone(), tensor.to_device(device)?))
         });
-        Ok(Self { tensors: tensors.collect::<Result<_>>()? })
+        Ok(Self { tensors: tensors.collect::<Result<_>>()?, fused: device.is_cpu() })
     }
 
     /// The tensors of variables that are trained.
     pub fn trained(variables: &BTreeMap<String, Var>) -> Self {
-        Self { tensors: variables.iter().map(|(name, variable)| (name.clone(), variable.as_tensor().clone())).collect() }
+        let tensors = variables.iter().map(|(name, variable)| (name.clone(), variable.as_tensor().clone())).collect();
+        Self { tensors, fused: variables.values().all(|variable| variable.device().is_cpu()) }
+    }
+
+    /// Puts a tensor in a weight's place.
+    pub(super) fn set(&mut self, name: String, tensor: Tensor) {
+        self.tensors.insert(name, tensor);
+    }
+
+    /// The same, so that candle's own operations run on the CPU as well.
+    #[cfg(test)]
+    pub(super) fn composed(self) -> Self {
+        Self { fused: false, ..self }
     }
 
     fn get(&self, layer: &str, part: &str) -> Result<&Tensor> {
@@ -87,25 +111,35 @@ pub fn forward(layers: &[Layer], parameters: &Parameters, input: &Tensor, mut ma
                 };
                 let (weight, bias) = (parameters.get(name, "weight")?, parameters.get(name, "bias")?);
                 let block = ConvolutionBlock { convolution, relu, pooling };
-                x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, Convolve::new(block))?
+                if parameters.fused {
+                    x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, Convolve::new(block))?
+                } else {
+                    composed::convolve(&x, weight, bias, &block)?
+                }
             }
             Layer::MaxPool2d { kernel, stride } | Layer::AveragePool2d { kernel, stride } => {
                 let maximum = matches!(layer, Layer::MaxPool2d { .. });
                 let pooling = Pooling { input: image(before), output: image(after), kernel: *kernel, stride: *stride, maximum };
-                x.contiguous()?.apply_op1(Pool(pooling))?
+                if parameters.fused { x.contiguous()?.apply_op1(Pool(pooling))? } else { composed::pool(&x, &pooling)? }
             }
             Layer::Flatten | Layer::Reshape { .. } => x.reshape(with_batch(after))?,
-            Layer::Relu => activate(&x, Activation::Relu)?,
-            Layer::Elu => activate(&x, Activation::Elu)?,
-            Layer::Tanh => activate(&x, Activation::Tanh)?,
-            Layer::Sigmoid => activate(&x, Activation::Sigmoid)?,
-            Layer::Softplus => activate(&x, Activation::Softplus)?,
+            Layer::Relu => activate(&x, Activation::Relu, parameters.fused)?,
+            Layer::Elu => activate(&x, Activation::Elu, parameters.fused)?,
+            Layer::Tanh => activate(&x, Activation::Tanh, parameters.fused)?,
+            Layer::Sigmoid => activate(&x, Activation::Sigmoid, parameters.fused)?,
+            Layer::Softplus => activate(&x, Activation::Softplus, parameters.fused)?,
             Layer::Dropout { rate } => match &mut masks {
-                Some(mask) => (x * mask(index, *rate, &with_batch(before))?)?,
+                Some(mask) => {
+                    let mask = mask(index, *rate, &with_batch(before))?.to_device(x.device())?;
+                    (x * mask)?
+                }
                 None => x,
             },
             Layer::Dropout2d { rate } => match &mut masks {
-                Some(mask) => x.broadcast_mul(&mask(index, *rate, &[batch, before[0]])?.reshape((batch, before[0], 1, 1))?)?,
+                Some(mask) => {
+                    let mask = mask(index, *rate, &[batch, before[0]])?.to_device(x.device())?;
+                    x.broadcast_mul(&mask.reshape((batch, before[0], 1, 1))?)?
+                }
                 None => x,
             },
             Layer::BatchNorm { name, channels, epsilon } => {
@@ -125,8 +159,8 @@ fn linear(x: &Tensor, parameters: &Parameters, name: &str) -> Result<Tensor> {
     x.contiguous()?.matmul(&parameters.get(name, "weight")?.t()?)?.broadcast_add(parameters.get(name, "bias")?)
 }
 
-fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
-    x.contiguous()?.apply_op1(activation)
+fn activate(x: &Tensor, activation: Activation, fused: bool) -> Result<Tensor> {
+    if fused { activation.of(x) } else { composed::activate(x, activation) }
 }
 
 /// A shape that `shapes` has found to be [channels, height, width].

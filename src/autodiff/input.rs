@@ -1,12 +1,15 @@
 //! Gradients of a loss of many passes in the image: the layers before the first dropout run once to and once fro, however many draws
 //! there are.
 
-use super::objective::{Objective, log_softmax};
+use super::device::device;
+use super::objective::{Objective, judge};
 use super::operations::Element;
 use super::plan::{DrawMasks, Saved, Step, backward, forward, steps};
-use crate::error::{Error, Result};
+use super::tape::Tape;
+use crate::error::Result;
 use crate::nets::{Ensemble, Gaussian};
 use crate::random::{keep_mask, normal_noise};
+use candle_core::DType;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
@@ -116,10 +119,15 @@ pub enum Precision {
     Double,
 }
 
-/// Prepares the members of an ensemble.
+/// Prepares the members of an ensemble: in single precision on a graphics processor, where this build and machine have one with room for
+/// them.
 pub fn input_gradients(ensemble: &Ensemble, precision: Precision, random: Randomness) -> Box<dyn InputGradients> {
     match precision {
-        Precision::Single => Box::new(Networks::<f32>::new(ensemble, random)),
+        Precision::Single if device().is_cpu() => Box::new(Networks::<f32>::new(ensemble, random)),
+        Precision::Single => match Tape::new(ensemble, random, device(), DType::F32) {
+            Ok(tape) => Box::new(tape),
+            Err(random) => Box::new(Networks::<f32>::new(ensemble, random)),
+        },
         Precision::Double => Box::new(Networks::<f64>::new(ensemble, random)),
     }
 }
@@ -392,49 +400,27 @@ impl<T: Element> InputGradients for Networks<T> {
         assert!(per_member > 0 && !passes.members.is_empty(), "one pass at least");
         let input: Vec<T> = images.iter().map(|&pixel| T::from_f64(pixel)).collect();
         let ways: Vec<Way<T>> = passes.members.iter().map(|&member| self.go(member, &input, count, passes, gradients)).collect();
-        let all = per_member * passes.members.len();
-        let of_image = |(image, &label): (usize, &usize)| {
-            let rows = ways.iter().flat_map(|way| &way.logits).map(|logits| &logits[image * classes..][..classes]);
-            let logits: Vec<f64> = rows.flatten().map(|logit| logit.to_f64()).collect();
-            let logs: Vec<f64> = logits.chunks_exact(classes).flat_map(log_softmax).collect();
-            let (mut mean, mut gradient) = (vec![0.0; classes], vec![0.0; if gradients { all * classes } else { 0 }]);
-            let value = objective.evaluate(&logs, label, &mut mean, gradients.then_some(&mut gradient[..]));
-            for ln in &mut mean {
-                *ln = ln.exp();
-            }
-            // Sure networks have tiny gradients: scaled up, they do not vanish in single precision on the way back.
-            let scale = gradient.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
-            if scale > 0.0 {
-                for value in &mut gradient {
-                    *value /= scale;
-                }
-            }
-            (value, mean, gradient, scale)
-        };
-        let of_images: Vec<_> = labels.par_iter().enumerate().map(of_image).collect();
-        if let Some(image) = of_images.iter().position(|(value, ..)| !value.is_finite()) {
-            return Err(Error::Network(format!(
-                "the networks' answer to image {image} of a batch is not a finite number: the weights are too large"
-            )));
-        }
+        let rows = (0..count).flat_map(|image| ways.iter().flat_map(|way| &way.logits).map(move |logits| (image, logits)));
+        let logits: Vec<f64> = rows.flat_map(|(image, logits)| &logits[image * classes..][..classes]).map(|logit| logit.to_f64()).collect();
+        let judged = judge(&logits, labels, classes, objective, gradients)?;
         let mut answer = Answer {
-            values: of_images.iter().map(|(value, ..)| *value).collect(),
-            mean: of_images.iter().flat_map(|(_, mean, ..)| mean).copied().collect(),
+            values: judged.iter().map(|image| image.value).collect(),
+            mean: judged.iter().flat_map(|image| &image.mean).copied().collect(),
             gradients: vec![0.0; if gradients { images.len() } else { 0 }],
         };
         if gradients {
             for (place, (way, &member)) in ways.iter().zip(&passes.members).enumerate() {
                 let of_pass = |pass: usize| {
-                    let rows = of_images.iter().map(|(_, _, gradient, _)| &gradient[(place * per_member + pass) * classes..][..classes]);
+                    let rows = judged.iter().map(|image| &image.gradient[(place * per_member + pass) * classes..][..classes]);
                     rows.flatten().map(|&value| T::from_f64(value)).collect::<Vec<T>>()
                 };
                 let of_logits: Vec<Vec<T>> = (0..per_member).map(of_pass).collect();
                 let back = self.back(member, way, &of_logits, count, passes);
                 answer.gradients.iter_mut().zip(back).for_each(|(sum, part)| *sum += part.to_f64());
             }
-            for (gradient, (.., scale)) in answer.gradients.chunks_exact_mut(images.len() / count).zip(&of_images) {
+            for (gradient, image) in answer.gradients.chunks_exact_mut(images.len() / count).zip(&judged) {
                 for value in gradient.iter_mut() {
-                    *value *= scale;
+                    *value *= image.scale;
                 }
             }
         }

@@ -1,15 +1,19 @@
 //! Gradients: the same networks interpreted with candle's tape, and training on top of it. Nothing outside this room knows candle.
 
+mod composed;
 mod decoder;
+mod device;
 mod forward;
 mod input;
 mod laplace;
 mod objective;
 mod operations;
 mod plan;
+mod tape;
 pub mod train;
 
 pub use decoder::{Decoded, DecoderGradients};
+pub use device::{device, device_name};
 pub use forward::{Masks, Parameters, forward};
 pub use input::{Answer, InputGradients, KeepMask, MaskOf, NoiseOf, Passes, Precision, Randomness, input_gradients};
 pub use laplace::{ImageObserver, Laplace, last_layer_laplace};

@@ -1,5 +1,7 @@
 //! What an attack climbs: losses of the answers of several passes through the networks, and their gradient in the logits.
 
+use crate::error::{Error, Result};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// A loss of P passes over C classes, in nats; p̄ is their mean probability and y the label.
@@ -33,6 +35,48 @@ pub(super) fn log_softmax(logits: &[f64]) -> impl Iterator<Item = f64> + '_ {
     let others: f64 = logits.iter().enumerate().filter(|(at, _)| *at != largest).map(|(_, logit)| (logit - logits[largest]).exp()).sum();
     let rest = others.ln_1p();
     logits.iter().map(move |logit| logit - logits[largest] - rest)
+}
+
+/// What an objective is for one image.
+pub(super) struct Judged {
+    /// The objective.
+    pub value: f64,
+    /// p̄ \[C\].
+    pub mean: Vec<f64>,
+    /// The gradient in the logits \[P, C\] divided by `scale`; empty where it was not asked for.
+    pub gradient: Vec<f64>,
+    /// Its largest absolute value. Sure networks have tiny gradients: scaled up, they do not vanish in single precision on the way back.
+    pub scale: f64,
+}
+
+/// The objective of images with a label each, for logits \[N, P, C\].
+///
+/// # Errors
+/// When it is not finite.
+pub(super) fn judge(logits: &[f64], labels: &[usize], classes: usize, objective: Objective, gradients: bool) -> Result<Vec<Judged>> {
+    let length = logits.len() / labels.len();
+    let of_image = |(logits, &label): (&[f64], &usize)| {
+        let logs: Vec<f64> = logits.chunks_exact(classes).flat_map(log_softmax).collect();
+        let (mut mean, mut gradient) = (vec![0.0; classes], vec![0.0; if gradients { length } else { 0 }]);
+        let value = objective.evaluate(&logs, label, &mut mean, gradients.then_some(&mut gradient[..]));
+        for ln in mean.iter_mut() {
+            *ln = ln.exp();
+        }
+        let scale = gradient.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
+        if scale > 0.0 {
+            for value in gradient.iter_mut() {
+                *value /= scale;
+            }
+        }
+        Judged { value, mean, gradient, scale }
+    };
+    let judged: Vec<Judged> = logits.par_chunks_exact(length).zip(labels).map(of_image).collect();
+    match judged.iter().position(|image| !image.value.is_finite()) {
+        Some(image) => Err(Error::Network(format!(
+            "the networks' answer to image {image} of a batch is not a finite number: the weights are too large"
+        ))),
+        None => Ok(judged),
+    }
 }
 
 impl Objective {

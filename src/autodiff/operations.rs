@@ -1,6 +1,7 @@
 //! Operations with gradients that candle lacks or computes slowly on the CPU: convolution, pooling and the activations.
 //! Each takes f32 or f64 and stands on the kernels in [`crate::kernels`].
 
+use super::composed;
 use crate::kernels::{ConvolutionBlock, Pooling, Real};
 use candle_core::backend::BackendStorage as _;
 use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Storage, Tensor, WithDType, bail};
@@ -140,6 +141,11 @@ pub(super) enum Activation {
 }
 
 impl Activation {
+    /// The function of a tensor, wherever it lies.
+    pub fn of(self, x: &Tensor) -> Result<Tensor> {
+        if x.device().is_cpu() { x.contiguous()?.apply_op1(self) } else { composed::activate(x, self) }
+    }
+
     pub fn value(self, x: f64) -> f64 {
         match self {
             Self::Relu => x.max(0.0),

@@ -1,9 +1,12 @@
 //! Gradients against finite differences and against an independent implementation's numbers (`tests/reference/make.py`).
 
+use super::composed;
 use super::input::Networks;
+use super::operations::Activation;
+use super::tape::Tape;
 use super::train::{elbo, negative_log_likelihood};
-use super::{InputGradients as _, Loss, Objective, Parameters, Passes, Randomness, forward};
-use crate::nets::{Classifier, Ensemble, Layer, Network, Tensor as Weight, VaeLayers, Weights};
+use super::{Answer, InputGradients, Loss, Objective, Parameters, Passes, Randomness, forward};
+use crate::nets::{Classifier, Ensemble, Layer, Network, Tensor as Weight, VaeLayers, Weights, random_weights};
 use crate::random::{Purpose, Stream};
 use candle_core::{D, DType, Device, Result, Tensor, Var};
 use serde_json::Value;
@@ -212,6 +215,101 @@ fn gradients_equal_finite_differences() -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The largest difference of values and gradients between the CPU's kernels and candle's own operations, on a network with random weights
+/// and masks. `altered` is added to every input of the latter.
+fn fused_from_composed(number: usize, altered: f64) -> Result<f64> {
+    let stream = Stream::new(11, Purpose::Weights);
+    let (shape, layers) = networks().remove(number);
+    let random = |address: u32, shape: &[usize]| {
+        let values = (0..shape.iter().product::<usize>()).map(|i| stream.uniform([number as u32, address, 0], i as u32) - 0.3).collect();
+        Weight::new(shape, values)
+    };
+    let mut start = BTreeMap::from([("input".to_owned(), random(0, &[&[2], shape.as_slice()].concat()))]);
+    for (index, (name, shape)) in layers.iter().flat_map(Layer::weights).enumerate() {
+        let mut weight = random(1 + index as u32, &shape);
+        if name.ends_with("running_var") {
+            weight.values.iter_mut().for_each(|value| *value += 0.5);
+        }
+        start.insert(name, weight);
+    }
+    // Windows with equal elements, and a corner at 0: the choice among slopes is the same.
+    start.get_mut("input").unwrap().values[..7].fill(0.0);
+    let run = |composed: bool| -> Result<Vec<f64>> {
+        let mut at = start.clone();
+        if composed {
+            at.get_mut("input").unwrap().values.iter_mut().for_each(|value| *value += altered);
+        }
+        let variables: BTreeMap<String, Var> =
+            at.iter().map(|(name, weight)| (name.clone(), Var::from_tensor(&tensor(weight)).unwrap())).collect();
+        let parameters = Parameters::trained(&variables);
+        let parameters = if composed { parameters.composed() } else { parameters };
+        let mut masks = |layer: usize, rate: f64, shape: &[usize]| {
+            let count = shape.iter().product::<usize>() as u32;
+            let keep = (0..count).map(|i| f64::from(u8::from(stream.uniform([9, layer as u32, 0], i) >= rate)) / (1.0 - rate));
+            Tensor::from_vec(keep.collect::<Vec<_>>(), shape, &Device::Cpu)
+        };
+        let output = forward(&layers, &parameters, &variables["input"], Some(&mut masks))?;
+        let gradients = (output.sqr()? * tensor(&random(99, output.dims())))?.sum_all()?.backward()?;
+        let of_variables = variables.values().flat_map(|variable| values(gradients.get(variable).unwrap()));
+        Ok(values(&output).into_iter().chain(of_variables).collect())
+    };
+    Ok(difference(&run(true)?, &run(false)?))
+}
+
+#[test]
+fn operations_of_candle_give_what_the_kernels_give() -> Result<()> {
+    for number in 0..networks().len() {
+        let apart = fused_from_composed(number, 0.0)?;
+        assert!(apart <= 1e-9, "network {number}: {apart}");
+        assert!(fused_from_composed(number, 1e-3)? > 1e-6, "network {number}: the negative control");
+    }
+    // At a corner, at 0, and where exponentials overflow.
+    let x = Tensor::new(&[-800.0, -1.5, 0.0, 1e-9, 2.0, 800.0], &Device::Cpu)?;
+    for activation in [Activation::Relu, Activation::Elu, Activation::Tanh, Activation::Sigmoid, Activation::Softplus] {
+        let of = |composed: bool| -> Result<Vec<f64>> {
+            let x = Var::from_tensor(&x)?;
+            let y = if composed { composed::activate(&x, activation)? } else { activation.of(&x)? };
+            let gradients = y.sum_all()?.backward()?;
+            Ok([values(&y), values(gradients.get(&x).unwrap())].concat())
+        };
+        let apart = difference(&of(true)?, &of(false)?);
+        assert!(apart <= 1e-9, "{activation:?}: {apart}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_tape_answers_as_the_steps_do() {
+    let gaussian = |name: &str, inputs, outputs| Layer::GaussianLinear { name: name.into(), inputs, outputs };
+    let mut drawn = odd_classifier();
+    drawn.truncate(9);
+    drawn.extend([gaussian("g", 11, 7), Layer::Tanh, Layer::Dropout { rate: 0.3 }, gaussian("h", 7, 4)]);
+    let sure = odd_classifier().into_iter().filter(|layer| !layer.is_dropout()).collect();
+    let classes: Vec<String> = (0..4).map(|class| class.to_string()).collect();
+    let members = [odd_classifier(), drawn, sure].into_iter().enumerate().map(|(number, layers): (usize, Vec<Layer>)| {
+        let network = Network::new(&[3, 9, 7], layers.clone(), &random_weights(&layers, number as u32)).unwrap();
+        Classifier::new("odd", classes.clone(), network).unwrap()
+    });
+    let ensemble = Ensemble::new(members.collect()).unwrap();
+    let images = weight(&reference("classifier")["images"]).values;
+    let tape = |seed| Tape::new(&ensemble, Randomness::of_seed(seed), &Device::Cpu, DType::F64).ok().unwrap();
+    let steps = Networks::<f64>::new(&ensemble, Randomness::of_seed(5));
+    for draws in [None, Some(3..6)] {
+        let objective = Objective { loss: Loss::Evading(0.5), towards: false };
+        let passes = Passes { members: vec![2, 0, 1], draws: draws.clone() };
+        let answer =
+            |networks: &dyn InputGradients, gradients| networks.answer(&images, &[0, 3, 1], &passes, objective, gradients).unwrap();
+        let (expected, got) = (answer(&steps, true), answer(&tape(5), true));
+        let apart = |got: &Answer| {
+            let parts = [(&got.values, &expected.values), (&got.mean, &expected.mean), (&got.gradients, &expected.gradients)];
+            parts.map(|(a, b)| difference(a, b)).into_iter().fold(0.0, f64::max)
+        };
+        assert!(apart(&got) <= 1e-9, "{draws:?}: {}", apart(&got));
+        assert_eq!(answer(&tape(5), false).values, got.values);
+        assert!(draws.is_none() || apart(&answer(&tape(6), true)) > 1e-3, "the negative control");
+    }
 }
 
 #[test]

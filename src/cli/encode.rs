@@ -4,7 +4,9 @@ use super::shared::DataOptions;
 use crate::data::Split;
 use crate::error::Result;
 use crate::jobs::encode_into;
+use crate::nets::folder::describe;
 use clap::Args;
+use serde_json::Value;
 use std::path::PathBuf;
 
 /// `epistemap encode`.
@@ -13,8 +15,8 @@ pub struct Encode {
     /// The folder of the VAE; encodings.safetensors is written into it.
     #[arg(long, value_name = "DIR")]
     vae: PathBuf,
-    /// The data set that it was trained on.
-    #[arg(long, value_name = "NAME", default_value = "mnist")]
+    /// The data set that it was trained on, or a folder, as `epistemap train` takes it.
+    #[arg(long, value_name = "NAME|DIR", default_value = "mnist")]
     dataset: String,
     #[command(flatten)]
     data: DataOptions,
@@ -26,7 +28,15 @@ impl Encode {
     /// # Errors
     /// When the VAE or the data are missing, damaged or do not fit, or the file cannot be written.
     pub fn run(self) -> Result<()> {
-        let [train, test] = [self.data.load(&self.dataset, Split::Train)?, self.data.load(&self.dataset, Split::Test)?];
+        let description = describe(&self.vae)?;
+        let load = |split| {
+            let data = self.data.load_in(&self.dataset, split, Some(description.input_shape()))?;
+            // The classes that it was trained on, where these are not all.
+            let kept = description.training()["kept_classes"].as_array();
+            let kept: Option<Vec<usize>> = kept.map(|kept| kept.iter().filter_map(Value::as_u64).map(|class| class as usize).collect());
+            if let Some(kept) = kept { data.keep_classes(&kept) } else { Ok(data) }
+        };
+        let [train, test] = [load(Split::Train)?, load(Split::Test)?];
         encode_into(&self.vae, &train, &test)
     }
 }

@@ -4,7 +4,7 @@ use super::progress::Bar;
 use super::shared::{DataOptions, first_images, print, print_json};
 use crate::data::Split;
 use crate::error::Result;
-use crate::jobs::{LaplaceModel, laplace};
+use crate::jobs::{Classifiers, LaplaceModel, laplace};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -16,12 +16,12 @@ pub struct Laplace {
     /// The folder of a classifier, or of several [default: the shipped models].
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
-    /// The data set that it was trained on; its training images are used.
-    #[arg(long, value_name = "NAME", default_value = "mnist")]
+    /// The data set that it was trained on, or a folder, as `epistemap train` takes it; its training images are used.
+    #[arg(long, value_name = "NAME|DIR", default_value = "mnist")]
     dataset: String,
     #[command(flatten)]
     data: DataOptions,
-    /// Use the first N training images only: those that it was trained on.
+    /// Use the first N training images only [default: as many as it was trained on].
     #[arg(long, value_name = "N")]
     images: Option<usize>,
     /// The model folder to write; for several classifiers, the folder of their folders.
@@ -38,7 +38,8 @@ impl Laplace {
     /// # Errors
     /// When a model or data are missing, damaged or do not fit, or a file cannot be written.
     pub fn run(self) -> Result<()> {
-        let data = first_images(self.data.load(&self.dataset, Split::Train)?, self.images)?;
+        let classifiers = Classifiers::open(self.model.as_deref())?;
+        let data = first_images(self.data.load_for(classifiers.ensemble(), &self.dataset, Split::Train)?, self.images)?;
         let bar = Bar::new(data.len() as u64, "images");
         let made = laplace(self.model.as_deref(), &data, &self.out, &mut bar.follow())?;
         drop(bar);

@@ -74,10 +74,10 @@ enum Verb {
     Evaluate(evaluate::Evaluate),
     /// Train a VAE, a classifier, an ensemble or a set of both.
     Train(Box<train::Train>),
-    /// Write the film of a training as a GIF or as PNGs.
-    Film(film::FilmVerb),
     /// Fit a Gaussian to a trained classifier's last layer: another kind of draw.
     Laplace(laplace::Laplace),
+    /// Write the film of a training as a GIF or as PNGs.
+    Film(film::FilmVerb),
     /// Make trained models ready to ship: f16 weights, encodings, a card.
     Pack(evaluate::Pack),
     /// Encode a VAE's data, so that density and holes of its plane can be seen.
@@ -119,8 +119,8 @@ fn run(verb: Option<Verb>) -> Result<()> {
         Some(Verb::Decode(decode)) => decode.run(),
         Some(Verb::Evaluate(evaluate)) => evaluate.run(),
         Some(Verb::Train(train)) => train.run(),
-        Some(Verb::Film(film)) => film.run(),
         Some(Verb::Laplace(laplace)) => laplace.run(),
+        Some(Verb::Film(film)) => film.run(),
         Some(Verb::Pack(pack)) => pack.run(),
         Some(Verb::Encode(encode)) => encode.run(),
         Some(Verb::Data(data)) => data.run(),

@@ -41,7 +41,11 @@ impl DataOptions {
         self.load_in(name, split, shape)?.with_classes(ensemble.classes())
     }
 
-    fn load_in(&self, name: &str, split: Split, shape: Option<[usize; 3]>) -> Result<Dataset> {
+    /// The same with images of a folder in this shape.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_in(&self, name: &str, split: Split, shape: Option<[usize; 3]>) -> Result<Dataset> {
         let (data, note) = load_split(name, split, self.data.as_deref(), shape)?;
         if let Some(note) = note {
             static SAID: Once = Once::new();

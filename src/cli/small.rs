@@ -2,6 +2,7 @@
 
 use super::Cli;
 use super::shared::{print, print_json};
+use crate::autodiff::device_name;
 use crate::engine;
 use crate::error::Result;
 use crate::figure::provenance;
@@ -17,7 +18,8 @@ pub fn devices() -> Result<()> {
         let devices = (kind.devices)().into_iter().map(|line| format!("{:<12}{line}", ""));
         std::iter::once(format!("{:<12}{}", kind.name, kind.summary)).chain(devices)
     });
-    print(&lines.collect::<Vec<_>>().join("\n"))
+    let gradients = format!("Training and gradients run on {}.", device_name());
+    print(&lines.chain([gradients]).collect::<Vec<_>>().join("\n"))
 }
 
 /// `epistemap provenance`.

@@ -152,7 +152,7 @@ enum DrawChoice {
     Dropout,
     /// A dropout mask at learned rates, which start at --dropout (concrete dropout).
     Concrete,
-    /// The last layer's weights, from a Laplace approximation that is fitted after a training without dropout.
+    /// The last layer's weights from a Gaussian that is fitted at the end; --dropout is then of the training only (last-layer Laplace).
     Laplace,
     /// The network itself, without dropout: a deep ensemble, where there are several.
     None,
@@ -184,8 +184,8 @@ impl Architecture {
         let draw = match self.draw {
             DrawChoice::Dropout => Draw::Dropout,
             DrawChoice::Concrete => Draw::ConcreteDropout,
-            DrawChoice::None => Draw::Deterministic,
             DrawChoice::Laplace => Draw::LastLayerLaplace,
+            DrawChoice::None => Draw::Deterministic,
         };
         ClassifierPlan { channels: self.channels, hidden: self.hidden, draw, dropout: self.dropout }
     }

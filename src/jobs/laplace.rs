@@ -1,14 +1,16 @@
 //! Last-layer Laplace: another kind of draw, made of a classifier that is trained already.
 
-use super::model_files::{ReadModel, classifiers_of, shipped};
+use super::model_files::{ReadModel, classifiers_of, shipped, tell_apart};
 use super::{Observer, Progress};
-use crate::autodiff::last_layer_laplace;
+use crate::autodiff::train::{CHECKPOINT, Trainer};
+use crate::autodiff::{ImageObserver, last_layer_laplace};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::nets::Layer;
-use crate::nets::folder::{DESCRIPTION, Description, Model, Precision, describe, save};
+use crate::nets::folder::{DESCRIPTION, Description, Model, Precision, build, describe, save};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// A model that was made.
@@ -26,62 +28,69 @@ pub struct LaplaceModel {
 
 /// Makes the last-layer Laplace model of a classifier into the model folder `out`; of a folder with several classifiers, each into a folder
 /// of its name in `out`; without a folder, of the shipped ones. Dropout layers are left out: a draw is a draw of the last layer only. `data`
-/// are the images that the classifiers were trained on.
+/// are the images that the classifiers were trained on, in the classes that they know; what a description says of their number and of wrong
+/// labels is done to them here.
 ///
 /// # Errors
 /// When there is no classifier or it cannot be fitted, the data do not fit it, a model stands in `out` already, a file cannot be written, or
 /// the observer stops.
 pub fn laplace(folder: Option<&Path>, data: &Dataset, out: &Path, observe: Observer<'_>) -> Result<Vec<LaplaceModel>> {
     let alone = folder.is_some_and(|folder| folder.join(DESCRIPTION).is_file());
-    let models = match folder {
+    let mut models = match folder {
         Some(folder) => classifiers_of(folder)?,
         None => shipped()?.into_iter().filter(|model| matches!(model.model, Model::Classifier(_))).collect(),
     };
-    let total = models.len() * data.len();
+    tell_apart(&mut models);
+    let count = models.len();
     let into = |model: &ReadModel| if alone { out.to_owned() } else { out.join(model.description.name()) };
     if let Some(taken) = models.iter().map(into).find(|into| into.join(DESCRIPTION).exists()) {
         return Err(Error::file(&taken, "holds a model already", "name another folder with --out"));
     }
     let mut made = Vec::new();
-    for (number, model) in models.into_iter().enumerate() {
-        let into = into(&model);
-        let images = number * data.len();
-        let observe = &mut |progress: Progress| observe(Progress { done: images as u64 + progress.done, total: total as u64 });
-        made.push(fit_into(model, data, &into, observe)?);
+    for (number, ReadModel { description, model, .. }) in models.into_iter().enumerate() {
+        let Description::Classifier { classes, name, training, .. } = &description else { continue };
+        if data.classes.len() != classes.len() {
+            let problem = format!("knows {} classes, but {} has {}", classes.len(), data.name, data.classes.len());
+            return Err(Error::file(folder.unwrap_or(out), format!("'{name}' {problem}"), "choose the data that it was trained on"));
+        }
+        let into = if alone { out.to_owned() } else { out.join(name) };
+        let data = as_trained(data, training)?;
+        let data = data.as_ref();
+        let total = (count * data.len()) as u64;
+        let observe = &mut |images: usize| observe(Progress { done: (number * data.len() + images) as u64, total });
+        made.push(write(description, &model, data, &into, observe)?);
     }
     Ok(made)
 }
 
-/// Whether the classifier of a model folder draws its last layer.
-pub(super) fn is_fitted(folder: &Path) -> bool {
-    matches!(describe(folder), Ok(Description::Classifier { layers, .. }) if layers.iter().any(|layer| matches!(layer, Layer::GaussianLinear { .. })))
-}
-
-/// Puts the last-layer Laplace model of a classifier in its place, unless it is there already. `data` are the images that it was trained on.
+/// Makes of the classifier that was trained in `folder` its last-layer Laplace model, there; one that is made already stays. The weights are
+/// those of the checkpoint, so that a stop at any moment leaves what can be done again. `data` are the images of the training.
 ///
 /// # Errors
-/// When it cannot be fitted, a file cannot be written, or the observer stops.
-pub(super) fn fit(folder: &Path, data: &Dataset, observe: Observer<'_>) -> Result<()> {
-    if !is_fitted(folder) {
-        for model in classifiers_of(folder)? {
-            fit_into(model, data, folder, observe)?;
-        }
+/// When the checkpoint is missing or damaged, the classifier cannot be fitted, or the observer stops.
+pub(super) fn laplace_in_place(folder: &Path, data: &Dataset, observe: ImageObserver<'_>) -> Result<Option<LaplaceModel>> {
+    if is_drawn(folder) {
+        return Ok(None);
     }
-    Ok(())
+    let description = describe(folder)?;
+    let model = build(&description, &Trainer::load(&folder.join(CHECKPOINT))?.weights()?)?;
+    write(description, &model, data, folder, observe).map(Some)
 }
 
-fn fit_into(model: ReadModel, data: &Dataset, into: &Path, observe: Observer<'_>) -> Result<LaplaceModel> {
+/// Whether the weights of a model's layer are drawn.
+pub(super) fn is_drawn(folder: &Path) -> bool {
+    let gaussian = |layer: &Layer| matches!(layer, Layer::GaussianLinear { .. });
+    describe(folder).is_ok_and(|description| description.layers().into_iter().any(gaussian))
+}
+
+/// Fits a classifier and writes it into a model folder.
+fn write(description: Description, model: &Model, data: &Dataset, into: &Path, observe: ImageObserver<'_>) -> Result<LaplaceModel> {
     let (Description::Classifier { classes, input_shape, mut training, name: of, .. }, Model::Classifier(classifier)) =
-        (model.description, model.model)
+        (description, model)
     else {
-        return Err(Error::file(into, "is to hold the model of a VAE, which has no classes", "name a classifier"));
+        return Err(Error::file(into, "holds no classifier", "name the folder of one"));
     };
-    if data.classes.len() != classes.len() {
-        let problem = format!("'{of}' knows {} classes, but {} has {}", classes.len(), data.name, data.classes.len());
-        return Err(Error::file(into, problem, "choose the data that it was trained on"));
-    }
-    let total = data.len() as u64;
-    let fitted = last_layer_laplace(&classifier.network, data, &mut |images| observe(Progress { done: images as u64, total }))?;
+    let fitted = last_layer_laplace(&classifier.network, data, observe)?;
     if !training.is_object() {
         training = json!({});
     }
@@ -92,5 +101,66 @@ fn fit_into(model: ReadModel, data: &Dataset, into: &Path, observe: Observer<'_>
     let layers = fitted.network.layers().to_vec();
     let description = Description::Classifier { name: name.clone(), input_shape, classes, layers, training };
     save(into, &description, fitted.network.weights(), Precision::F32)?;
-    Ok(LaplaceModel { name, folder: into.to_owned(), prior_precision: fitted.prior_precision, log_evidence: fitted.log_evidence })
+    let (prior_precision, log_evidence) = (fitted.prior_precision, fitted.log_evidence);
+    Ok(LaplaceModel { name, folder: into.to_owned(), prior_precision, log_evidence })
+}
+
+/// As many of the images as a classifier says that it was trained on, with as many wrong labels.
+fn as_trained<'a>(data: &'a Dataset, training: &Value) -> Result<Cow<'a, Dataset>> {
+    let images = training["images"].as_u64().filter(|images| *images > 0).map_or(data.len(), |images| data.len().min(images as usize));
+    let noise = training["label_noise"].as_f64().unwrap_or_default();
+    if images == data.len() && noise == 0.0 {
+        return Ok(Cow::Borrowed(data));
+    }
+    data.slice(0..images).with_label_noise(noise).map(Cow::Owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jobs::training::{ClassifierPlan, Draw, News, TrainingPlan, train};
+    use crate::nets::folder::{WEIGHTS, load};
+    use std::fs;
+    use std::ops::ControlFlow;
+
+    #[test]
+    fn a_training_may_end_with_it_and_go_on_from_it() {
+        let pixels = (0..30 * 36).map(|at| ((at * 7 + at / 36 * 13) % 17) as f32 / 16.0).collect();
+        let labels = (0..30).map(|image| image % 3).collect();
+        let data = Dataset::new("noise", [1, 6, 6], pixels, labels, ["a", "b", "c"].map(String::from).to_vec()).unwrap();
+        let desk = tempfile::tempdir().unwrap();
+        let told = |name: &str, epochs: usize, draw: Draw| -> Vec<News> {
+            let classifier = ClassifierPlan { channels: [2, 3], hidden: 5, draw, ..ClassifierPlan::default() };
+            let plan = TrainingPlan { classifier, epochs: Some(epochs), batch: 8, ..TrainingPlan::default() };
+            let mut news = Vec::new();
+            let mut observe = |one| {
+                news.push(one);
+                ControlFlow::Continue(())
+            };
+            train(&plan, (&data, &data), &desk.path().join(name), true, None, &mut observe).unwrap();
+            news
+        };
+        let weights = |name: &str| fs::read(desk.path().join(name).join(WEIGHTS)).unwrap();
+        let drawn = |name: &str| {
+            let (description, Model::Classifier(model)) = load(&desk.path().join(name)).unwrap() else { panic!("no classifier") };
+            let draws: Vec<String> = model.network.layers().iter().filter(|layer| layer.is_stochastic()).map(Layer::label).collect();
+            (draws, description.training()["laplace"]["images"].clone())
+        };
+        let says = |news: &[News]| news.iter().any(|one| matches!(one, News::Note(text) if text.contains("prior precision")));
+        assert!(says(&told("whole", 3, Draw::LastLayerLaplace)));
+        assert_eq!(drawn("whole"), (vec!["gaussian_linear 'fc2'".to_owned()], json!(30)));
+        assert!(!says(&told("plain", 3, Draw::Dropout)) && drawn("plain").0.len() == 2, "the negative control");
+        // A finished one stays, one that goes on is fitted anew, and so is one that was stopped between its two files.
+        let whole = weights("whole");
+        assert!(!says(&told("whole", 3, Draw::LastLayerLaplace)) && weights("whole") == whole);
+        told("parts", 2, Draw::LastLayerLaplace);
+        assert!(weights("parts") != whole);
+        told("parts", 3, Draw::LastLayerLaplace);
+        assert!(weights("parts") == whole);
+        let [complete, plain] = ["whole", "plain"].map(|name| fs::read(desk.path().join(name).join(DESCRIPTION)).unwrap());
+        fs::write(desk.path().join("whole").join(DESCRIPTION), String::from_utf8(plain).unwrap().replace("plain", "whole")).unwrap();
+        assert!(load(&desk.path().join("whole")).is_err());
+        assert!(says(&told("whole", 3, Draw::LastLayerLaplace)));
+        assert!(weights("whole") == whole && fs::read(desk.path().join("whole").join(DESCRIPTION)).unwrap() == complete);
+    }
 }

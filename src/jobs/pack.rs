@@ -59,6 +59,10 @@ pub fn encode_into(vae: &Path, train: &Dataset, test: &Dataset) -> Result<()> {
     write_encodings(&model, [train, test], vae)
 }
 
+/// Writes where a VAE puts the images of both data sets into a folder.
+///
+/// # Errors
+/// When the images are not of its shape, or the file cannot be written.
 pub(super) fn write_encodings(vae: &Vae, [train, test]: [&Dataset; 2], into: &Path) -> Result<()> {
     let of = |data: &Dataset| {
         let points = encode(vae, data)?.chunks_exact(2).map(|z| [z[0], z[1]]).collect();

@@ -38,6 +38,13 @@ impl Description {
         }
     }
 
+    /// [channels, height, width] of the images.
+    pub fn input_shape(&self) -> [usize; 3] {
+        match self {
+            Self::Vae { input_shape, .. } | Self::Classifier { input_shape, .. } => *input_shape,
+        }
+    }
+
     /// The layers, those of all parts of a VAE.
     pub fn layers(&self) -> Vec<&Layer> {
         match self {

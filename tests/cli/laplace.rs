@@ -56,7 +56,7 @@ fn a_laplace_model_is_a_model_as_any_other() {
 #[test]
 fn what_cannot_be_made_is_said() {
     let desk = desk();
-    write_classifier(&desk.path("three"), SHAPE, 3, 1);
+    write_classifier(&desk.path("twelve"), SHAPE, 12, 1);
     write_classifier(&desk.path("small"), [1, 8, 9], 10, 1);
     desk.succeeds("laplace --model classifiers/classifier-1 --dataset decoded-digits --images 20 --out made");
     for (options, told) in [
@@ -64,7 +64,7 @@ fn what_cannot_be_made_is_said() {
         ("--model made --out again", "drawn already"),
         ("--model vae --out new", "holds no classifier"),
         ("--model nowhere --out new", "nowhere"),
-        ("--model three --out new", "knows 3 classes"),
+        ("--model twelve --out new", "knows 12 classes"),
         ("--model small --out new", "[1, 8, 9]"),
         ("--model classifiers --images 0 --out new", "--images"),
     ] {

@@ -230,7 +230,7 @@ fn classifier(ui: &mut Ui, plan: &mut TrainingPlan) {
         style::named(menu.response, Role::ComboBox, &format!("A draw: {}", label_of_draw(network.draw)))
             .on_hover_text(summary_of_draw(network.draw));
     });
-    if matches!(network.draw, Draw::Dropout) {
+    if network.draw != Draw::Deterministic {
         ui.horizontal(|ui| {
             ui.label("rates");
             for (at, rate) in network.dropout.iter_mut().enumerate() {
@@ -256,7 +256,7 @@ const fn summary_of_draw(draw: Draw) -> &'static str {
         Draw::Dropout => "MC dropout: each draw leaves units out at these rates (Gal & Ghahramani 2016)",
         Draw::ConcreteDropout => "MC dropout at rates that are learned with the weights (Gal, Hron & Kendall 2017)",
         Draw::LastLayerLaplace => {
-            "Weights of the last layer, from a Gaussian fitted after a training without dropout (Daxberger et al. 2021)"
+            "Weights of the last layer, from a Gaussian that is fitted at the end of the training (Daxberger et al. 2021)"
         }
         Draw::Deterministic => "No dropout: only the members of an ensemble differ (Lakshminarayanan et al. 2017)",
     }

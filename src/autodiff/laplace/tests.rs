@@ -114,7 +114,7 @@ fn the_curvature_of_one_image_is_the_hessian_and_that_of_many_has_its_factors() 
     assert!((got.log_likelihood - likelihood).abs() <= 1e-9 * likelihood.abs());
     // The product of means is close to the mean of products, and not equal to it.
     let share = apart(&kronecker(&got), &brute);
-    assert!((1e-4..0.1).contains(&share), "{share}");
+    assert!((1e-4..0.3).contains(&share), "{share}");
     assert!(apart(&got.of_outputs, &curvature(images / 2).of_outputs) > 1e-4, "the negative control");
 }
 

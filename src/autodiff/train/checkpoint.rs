@@ -2,9 +2,10 @@
 //! whole or not there.
 
 use super::{Settings, Trainer, optimiser};
+use crate::autodiff::device::device;
 use crate::error::{Error, Result};
 use crate::files;
-use candle_core::{Device, Var};
+use candle_core::Var;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -75,7 +76,7 @@ impl Trainer {
                 read.push(view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect::<Vec<_>>());
             }
             let [weight, first, second] = <[Vec<f32>; 3]>::try_from(read).map_err(|_| damaged(format!("'{name}' is incomplete")))?;
-            variables.insert(name.clone(), Var::from_vec(weight, shape, &Device::Cpu)?);
+            variables.insert(name.clone(), Var::from_vec(weight, shape, device())?);
             slots.insert(name, [first, second]);
         }
         Ok(Self { settings, variables, optimiser: optimiser::State { steps, slots }, epochs_done })

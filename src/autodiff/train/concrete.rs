@@ -4,7 +4,7 @@ use crate::autodiff::forward::Parameters;
 use crate::autodiff::operations::Activation;
 use crate::nets::{Layer, shapes};
 use crate::random::Stream;
-use candle_core::{Device, Result, Tensor, Var};
+use candle_core::{Result, Tensor, Var};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -66,9 +66,9 @@ pub(super) fn relaxed_mask(stream: Stream, address: [u32; 3], logit: &Tensor, te
             values.iter_mut().zip(words).for_each(|(value, word)| *value = logistic(word));
         }
     });
-    let noise = Tensor::from_vec(noise, shape, &Device::Cpu)?.to_dtype(logit.dtype())?;
+    let noise = Tensor::from_vec(noise, shape, logit.device())?.to_dtype(logit.dtype())?;
     let dropped = noise.broadcast_add(logit)?;
-    let kept = (dropped * (-1.0 / temperature))?.apply_op1(Activation::Sigmoid)?;
+    let kept = Activation::Sigmoid.of(&(dropped * (-1.0 / temperature))?)?;
     kept.broadcast_mul(&(logit.exp()? + 1.0)?)
 }
 
@@ -98,7 +98,7 @@ pub(super) fn regulariser(
         let next = layers[index..].iter().find_map(|layer| layer.weights().into_iter().next());
         let squares = match next {
             Some((name, _)) => parameters.named(&name)?.sqr()?.sum_all()?.reshape(1)?,
-            None => Tensor::zeros(1, logit.dtype(), &Device::Cpu)?,
+            None => Tensor::zeros(1, logit.dtype(), logit.device())?,
         };
         let of_weights = ((logit.exp()? + 1.0)?.mul(&squares)? * (settings.length_scale.powi(2) / 2.0))?;
         let of_rate = (entropy(logit)? * units as f64)?;

@@ -15,12 +15,13 @@ pub use optimiser::Optimiser;
 pub use run::{CHECKPOINT, Epoch, Event, EventObserver, LOG, run};
 pub use settings::{Goal, Settings};
 
+use crate::autodiff::device::device;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::nets::folder::{self, Description, Model};
 use crate::nets::{Layer, Tensor as Weight, Weights};
 use crate::random::{Purpose, Stream};
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Tensor, Var};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
@@ -56,10 +57,10 @@ impl Trainer {
         let mut variables = BTreeMap::new();
         for (number, (name, shape)) in settings.layers().into_iter().flat_map(Layer::weights).enumerate() {
             let values = initial(&name, &shape, |index| stream.uniform([number as u32, 0, 0], index));
-            variables.insert(name, Var::from_vec(values, shape, &Device::Cpu)?);
+            variables.insert(name, Var::from_vec(values, shape, device())?);
         }
         for (name, rate) in settings.learned_rates() {
-            variables.insert(name, Var::from_vec(vec![(rate / (1.0 - rate)).ln() as f32], 1, &Device::Cpu)?);
+            variables.insert(name, Var::from_vec(vec![(rate / (1.0 - rate)).ln() as f32], 1, device())?);
         }
         Ok(Self { settings, variables, optimiser: optimiser::State::default(), epochs_done: 0 })
     }
@@ -149,7 +150,7 @@ impl Trainer {
     pub fn step(&mut self, data: &Dataset, batch: &[usize]) -> Result<f64> {
         let images: Vec<f32> = batch.iter().flat_map(|&index| data.image(index)).copied().collect();
         let [c, h, w] = data.image_shape;
-        let images = Tensor::from_vec(images, (batch.len(), c, h, w), &Device::Cpu)?;
+        let images = Tensor::from_vec(images, (batch.len(), c, h, w), device())?;
         let labels = batch.iter().map(|&index| data.labels[index]).collect::<Vec<_>>();
         let loss = self.loss(&images, &labels)?;
         let value = f64::from(loss.to_scalar::<f32>()?);

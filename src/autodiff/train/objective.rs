@@ -2,13 +2,14 @@
 
 use super::concrete::{logit_name, regulariser, relaxed_mask};
 use super::{Goal, Trainer};
+use crate::autodiff::device::device;
 use crate::autodiff::forward::{Parameters, forward};
 use crate::autodiff::operations::Activation;
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::nets::{Layer, Vae, VaeLayers};
 use crate::random::{Purpose, Stream, drop_threshold};
-use candle_core::{D, DType, Device, Tensor};
+use candle_core::{D, DType, Tensor};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -106,7 +107,7 @@ fn mean_over_batches(data: &Dataset, mut sums: impl FnMut(&Tensor, &[u8], u32) -
     let mut totals = [0.0; 2];
     for (number, labels) in data.labels.chunks(TEST_BATCH).enumerate() {
         let images = &data.images[number * TEST_BATCH * data.pixels()..][..labels.len() * data.pixels()];
-        let images = Tensor::from_slice(images, (labels.len(), c, h, w), &Device::Cpu)?;
+        let images = Tensor::from_slice(images, (labels.len(), c, h, w), device())?;
         let batch = sums(&images, labels, number as u32)?;
         totals.iter_mut().zip(batch).for_each(|(total, sum)| *total += sum);
     }
@@ -127,7 +128,7 @@ fn mean_elbo(layers: &VaeLayers, parameters: &Parameters, data: &Dataset, seed: 
 /// # Errors
 /// When the images are not of the VAE's shape.
 pub fn elbo_of(vae: &Vae, data: &Dataset, seed: u32) -> Result<[f64; 2]> {
-    mean_elbo(&vae.layers(), &Parameters::fixed(&vae.weights(), DType::F32)?, data, seed)
+    mean_elbo(&vae.layers(), &Parameters::on(&vae.weights(), DType::F32, device())?, data, seed)
 }
 
 /// The means μ of q(z|x) of a data set's images, \[N, latent size\].
@@ -135,7 +136,7 @@ pub fn elbo_of(vae: &Vae, data: &Dataset, seed: u32) -> Result<[f64; 2]> {
 /// # Errors
 /// When the images are not of the VAE's shape.
 pub fn encode(vae: &Vae, data: &Dataset) -> Result<Vec<f32>> {
-    let (layers, parameters) = (vae.layers(), Parameters::fixed(&vae.weights(), DType::F32)?);
+    let (layers, parameters) = (vae.layers(), Parameters::on(&vae.weights(), DType::F32, device())?);
     let mut means = Vec::with_capacity(data.len() * vae.latent_size());
     mean_over_batches(data, |images, _, _| {
         let features = forward(&layers.encoder, &parameters, images, None)?;
@@ -153,7 +154,7 @@ fn latent_noise(seed: u32, layers: &VaeLayers, address: [u32; 2], count: usize) 
     };
     let stream = Stream::new(seed, Purpose::LatentNoise);
     let noise: Vec<f32> = (0..count * size).map(|index| stream.normal([address[0], address[1], 0], index as u32) as f32).collect();
-    Tensor::from_vec(noise, (count, size), &Device::Cpu)
+    Tensor::from_vec(noise, (count, size), device())
 }
 
 /// Reconstruction and KL of each image \[N\], with one sample z = μ + σ ε for the given ε (Kingma & Welling 2014, eq. 10).
@@ -168,7 +169,7 @@ pub fn elbo(layers: &VaeLayers, parameters: &Parameters, images: &Tensor, epsilo
     // The loss takes the decoder's logits: the sigmoid at its end would lose them.
     let decoder = layers.decoder.strip_suffix(&[Layer::Sigmoid]).unwrap_or(&layers.decoder);
     let logits = forward(decoder, parameters, &z, None)?.flatten_from(1)?;
-    let reconstruction = (logits.apply_op1(Activation::Softplus)? - (&logits * images.flatten_from(1)?)?)?.sum(1)?;
+    let reconstruction = (Activation::Softplus.of(&logits)? - (&logits * images.flatten_from(1)?)?)?.sum(1)?;
     let kl = (((log_variance.exp()? + mean.sqr()?)? - &log_variance)? - 1.0)?.sum(1)?;
     Ok([reconstruction, (kl * 0.5)?])
 }
@@ -178,7 +179,7 @@ pub fn elbo(layers: &VaeLayers, parameters: &Parameters, images: &Tensor, epsilo
 /// # Errors
 /// When candle refuses.
 pub fn negative_log_likelihood(logits: &Tensor, labels: &[u8]) -> candle_core::Result<Tensor> {
-    let labels = Tensor::from_iter(labels.iter().map(|&label| u32::from(label)), &Device::Cpu)?.unsqueeze(1)?;
+    let labels = Tensor::from_iter(labels.iter().map(|&label| u32::from(label)), logits.device())?.unsqueeze(1)?;
     logits.log_sum_exp(D::Minus1)? - logits.gather(&labels, 1)?.squeeze(1)?
 }
 
@@ -191,7 +192,7 @@ fn dropout_mask(stream: Stream, address: [u32; 3], rate: f64, shape: &[usize]) -
             values.iter_mut().zip(words).for_each(|(value, word)| *value = if word >= threshold { kept } else { 0.0 });
         }
     });
-    Tensor::from_vec(mask, shape, &Device::Cpu)
+    Tensor::from_vec(mask, shape, device())
 }
 
 fn sum(values: &Tensor) -> candle_core::Result<f64> {

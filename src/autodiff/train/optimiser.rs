@@ -78,8 +78,9 @@ impl State {
         for (name, variable) in variables {
             let Some(gradient) = gradients.get(variable) else { continue };
             let [first, second] = self.slots.entry(name.clone()).or_insert_with(|| [(); 2].map(|()| vec![0.0; variable.elem_count()]));
-            let mut weights = with_values::<f32, _>(variable, |values| Ok(values.to_vec()))?;
-            with_values::<f32, _>(gradient, |gradient| {
+            // A step takes little beside its gradient: it is done on the CPU, wherever the variable lies.
+            let mut weights = variable.flatten_all()?.to_vec1::<f32>()?;
+            with_values::<f32, _>(&gradient.to_device(&Device::Cpu)?, |gradient| {
                 // Plain loops over pieces: those over rayon's own iterators are not vectorised.
                 let state = first.par_chunks_mut(PIECE).zip(second.par_chunks_mut(PIECE));
                 weights.par_chunks_mut(PIECE).zip(state).zip(gradient.par_chunks(PIECE)).for_each(
@@ -91,7 +92,7 @@ impl State {
                 );
                 Ok(())
             })?;
-            variable.set(&Tensor::from_vec(weights, variable.shape(), &Device::Cpu)?)?;
+            variable.set(&Tensor::from_vec(weights, variable.shape(), variable.device())?)?;
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ mod tests;
 use super::model_files::{folders, model_folders};
 use super::models::ENCODINGS;
 use super::pack::CARD;
+use super::training::{FILM, PLAN};
 use crate::autodiff::train::{CHECKPOINT, LOG};
 use crate::error::{Error, Result};
 use crate::files::{self, TEMPORARY};
@@ -16,10 +17,8 @@ use std::path::{Component, Path, PathBuf};
 
 /// The environment variable that names the library's folder.
 pub const VARIABLE: &str = "EPISTEMAP_MODELS";
-/// The plan that a training leaves in the folder that it trains into.
-const PLAN: &str = "plan.json";
-/// The folder of the film of a training, and how its frames are called.
-const FILM: (&str, &str) = ("film", "epoch-");
+/// How the frames of a training's film are called.
+const FRAME: &str = "epoch-";
 /// What this program writes into a model's folder, or into that of a set; what makes it an entry last.
 const OWN: [&str; 7] = [CHECKPOINT, LOG, ENCODINGS, CARD, WEIGHTS, PLAN, DESCRIPTION];
 /// The longest name of an entry, in bytes: file systems allow 255, and files get longer names beside it.
@@ -221,7 +220,7 @@ impl Doomed {
             match OWN.iter().position(|own| *own == name) {
                 Some(place) if !is_folder => own.push((place, path)),
                 _ if name.starts_with(TEMPORARY) && !is_folder => self.files.push(path),
-                _ if name == FILM.0 && is_folder => self.add_film(&path)?,
+                _ if name == FILM && is_folder => self.add_film(&path)?,
                 _ if is_folder && below > 0 => self.add(&path, below - 1)?,
                 _ => return Err(foreign(&path)),
             }
@@ -234,7 +233,7 @@ impl Doomed {
 
     fn add_film(&mut self, folder: &Path) -> Result<()> {
         for (path, name, is_folder) in inside(folder)? {
-            if is_folder || !(name.starts_with(FILM.1) || name.starts_with(TEMPORARY)) {
+            if is_folder || !(name.starts_with(FRAME) || name.starts_with(TEMPORARY)) {
                 return Err(foreign(&path));
             }
             self.files.push(path);

@@ -17,7 +17,8 @@ pub use past::{is_complete, past};
 pub use picture::{FilmMeasure, save_film};
 pub use plan::{ClassifierPlan, DataChoice, Draw, Method, PLAN, TrainingData, TrainingPlan, VaePlan, What, plan_of};
 
-use super::{Progress, laplace, pack};
+use super::laplace::laplace_in_place;
+use super::{Progress, pack};
 use crate::autodiff::train::{self, Event, Settings};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -80,7 +81,7 @@ pub fn train(
         };
         Job::new(plan, part, data, &into, looks.as_ref()).run([index + 1, parts.len()], resume, begun, observe)?;
         if !part.vae && plan.classifier.draw == Draw::LastLayerLaplace {
-            laplace::fit(&into, data.0, &mut |progress| observe(News::Fitting(progress)))?;
+            fit_last_layer(&into, data.0, observe)?;
         }
         if part.vae
             && let Some(vae) = write_encodings(folder, &into, data)?
@@ -91,6 +92,15 @@ pub fn train(
         folders.push(into);
     }
     Ok(folders)
+}
+
+/// Puts a Gaussian in place of the last layer of the classifier that was trained in a folder.
+fn fit_last_layer(folder: &Path, train: &Dataset, observe: NewsObserver<'_>) -> Result<()> {
+    let total = train.len() as u64;
+    let mut tell = |images: usize| observe(News::Fitting(Progress { done: images as u64, total }));
+    let Some(fitted) = laplace_in_place(folder, train, &mut tell)? else { return Ok(()) };
+    let note = format!("The Gaussian of the last layer of {} is fitted: prior precision {:.4}.", fitted.name, fitted.prior_precision);
+    if observe(News::Note(note)).is_break() { Err(Error::Cancelled) } else { Ok(()) }
 }
 
 /// Trains the one model of a plan with looks at it into a folder that is thrown away, and says where the time went: for benchmarks.

@@ -4,7 +4,7 @@ use super::{Draw, Epoch, TrainingPlan};
 use crate::autodiff::train::LOG;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::jobs::laplace::is_fitted;
+use crate::jobs::laplace::is_drawn;
 use std::path::Path;
 
 /// The epochs of a model, from the log in its folder; none where it has no log.
@@ -29,7 +29,7 @@ pub fn is_complete(plan: &TrainingPlan, folder: &Path) -> bool {
     plan.parts().is_ok_and(|parts| {
         parts.iter().all(|part| {
             let into = part.folder.as_ref().map_or_else(|| folder.to_owned(), |name| folder.join(name));
-            let fitted = part.vae || plan.classifier.draw != Draw::LastLayerLaplace || is_fitted(&into);
+            let fitted = part.vae || plan.classifier.draw != Draw::LastLayerLaplace || is_drawn(&into);
             fitted && past(&into).is_ok_and(|done| done.len() >= plan.epochs_of(part.vae))
         })
     })

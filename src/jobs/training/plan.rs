@@ -99,17 +99,11 @@ pub enum Draw {
     Dropout,
     /// A dropout mask at learned rates (Gal, Hron & Kendall 2017); the plan's rates are where they start.
     ConcreteDropout,
+    /// The last layer's weights from a Gaussian that is fitted when the training ends (Laplace; Daxberger et al. 2021). The plan's dropout is
+    /// then one of the training only.
+    LastLayerLaplace,
     /// The network itself, without dropout: draws differ only between members (deep ensembles, Lakshminarayanan et al. 2017).
     Deterministic,
-    /// The last layer's weights, drawn from a Laplace approximation that is fitted after a training without dropout (Daxberger et al. 2021).
-    LastLayerLaplace,
-}
-
-impl Draw {
-    /// Whether the network has dropout layers.
-    fn has_dropout(self) -> bool {
-        matches!(self, Self::Dropout | Self::ConcreteDropout)
-    }
 }
 
 /// The architecture of a classifier: two 3×3 convolutions, pooling, a dense hidden layer, dropout after both.
@@ -236,7 +230,7 @@ impl TrainingPlan {
         }
         let [first, second] = self.classifier.dropout;
         let possible = |rate: f64| (0.0..1.0).contains(&rate);
-        if self.what != What::Vae && self.classifier.draw.has_dropout() && !(possible(first) && possible(second)) {
+        if self.what != What::Vae && self.classifier.draw != Draw::Deterministic && !(possible(first) && possible(second)) {
             let problem = format!("{first},{second} are not both rates");
             return Err(Error::setting("--dropout", problem, "give numbers of at least 0 and below 1, such as 0.25,0.5"));
         }
@@ -370,7 +364,7 @@ impl TrainingPlan {
     fn classifier_goal(&self, train: &Dataset) -> Goal {
         let ClassifierPlan { channels, hidden, draw, dropout } = self.classifier;
         let mut layers = cnn(train.image_shape, train.classes.len(), channels, hidden, dropout);
-        if !draw.has_dropout() {
+        if draw == Draw::Deterministic {
             layers.retain(|layer| !Layer::is_dropout(layer));
         }
         Goal::Classifier { layers, classes: train.classes.clone() }
