@@ -95,6 +95,8 @@ pub struct Scope {
     pub library_changed: bool,
     /// The picture of a model under training that the maps are to show instead.
     pub underway: Option<Arc<Frame>>,
+    /// Whether the training that is chosen is to begin.
+    pub start_training: bool,
     /// A model whose training is to be shown.
     pub look_back: Option<PathBuf>,
     /// Where the film of a training is to be written.
@@ -132,6 +134,7 @@ impl Scope {
             library: None,
             library_changed: true,
             underway: None,
+            start_training: false,
             look_back: None,
             save_film: None,
             mark: None,

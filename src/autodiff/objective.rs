@@ -59,12 +59,12 @@ pub(super) fn judge(logits: &[f64], labels: &[usize], classes: usize, objective:
         let logs: Vec<f64> = logits.chunks_exact(classes).flat_map(log_softmax).collect();
         let (mut mean, mut gradient) = (vec![0.0; classes], vec![0.0; if gradients { length } else { 0 }]);
         let value = objective.evaluate(&logs, label, &mut mean, gradients.then_some(&mut gradient[..]));
-        for ln in mean.iter_mut() {
+        for ln in &mut mean {
             *ln = ln.exp();
         }
         let scale = gradient.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
         if scale > 0.0 {
-            for value in gradient.iter_mut() {
+            for value in &mut gradient {
                 *value /= scale;
             }
         }

@@ -161,6 +161,9 @@ impl Panel for TrainingPanel {
         if let Some(path) = self.workers.film.take() {
             scope.ask(Command::Say(format!("The film is saved in {}.", path.display())));
         }
+        if std::mem::take(&mut scope.start_training) {
+            self.grant(Wish::Start, scope);
+        }
         if let Some(folder) = scope.look_back.take() {
             self.look_back(folder, scope);
         }
