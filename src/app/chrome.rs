@@ -2,6 +2,7 @@
 
 use super::history::History;
 use super::keys::SHORTCUTS;
+use super::library::Library;
 use super::scope::{Command, Scope};
 use super::session::{Layout, MOST_SAMPLES};
 use super::storage::Preferences;
@@ -17,7 +18,7 @@ use eframe::egui::{
 use std::time::Duration;
 
 /// The menu at the top.
-pub fn menu(ui: &mut Ui, scope: &mut Scope, preferences: &mut Preferences, history: &History) {
+pub fn menu(ui: &mut Ui, scope: &mut Scope, preferences: &mut Preferences, history: &History, library: &mut Library) {
     Side::top("menu").show(ui, |ui| {
         MenuBar::new().ui(ui, |ui| {
             ui.menu_button("File", |ui| {
@@ -27,13 +28,11 @@ pub fn menu(ui: &mut Ui, scope: &mut Scope, preferences: &mut Preferences, histo
                         ui.close();
                     }
                 }
-                if ui.add_enabled(scope.session.models.is_some(), Button::new("The shipped models")).clicked() {
-                    scope.ask(Command::OpenModels(None));
-                }
                 ui.separator();
                 entry(ui, scope, "Export…", Command::Export, true);
                 entry(ui, scope, "Close", Command::Quit, true);
             });
+            ui.menu_button("Models", |ui| library.menu(ui, scope));
             ui.menu_button("Edit", |ui| {
                 entry(ui, scope, "Undo", Command::Undo, history.can_undo());
                 entry(ui, scope, "Redo", Command::Redo, history.can_redo());
@@ -63,7 +62,7 @@ pub fn menu(ui: &mut Ui, scope: &mut Scope, preferences: &mut Preferences, histo
             });
             ui.menu_button("Help", |ui| entry(ui, scope, "Shortcuts", Command::Help, true));
             ui.with_layout(Flow::right_to_left(Align::Center), |ui| {
-                let models = scope.session.models.as_ref().map_or_else(|| "shipped models".into(), |folder| folder.display().to_string());
+                let models = super::library::at_hand(&scope.session);
                 ui.add(eframe::egui::Label::new(style::note(models)).truncate());
             });
         });

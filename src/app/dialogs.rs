@@ -24,6 +24,8 @@ pub enum Wanted {
     SaveSession,
     /// An image file.
     Image,
+    /// Where to save the film of a training.
+    SaveFilm,
 }
 
 /// The dialogs of paths with their menu entries.
@@ -61,6 +63,7 @@ impl Dialogs {
                 Wanted::Models => dialog.set_title("A folder of models").pick_folder(),
                 Wanted::Session => dialog.set_title("A session, or an exported figure").pick_file(),
                 Wanted::SaveSession => dialog.set_title("Save the session").set_file_name("session.json").save_file(),
+                Wanted::SaveFilm => dialog.set_title("Save the film").set_file_name("training.gif").save_file(),
                 Wanted::Image => dialog.set_title("An image").add_filter("images", &["png", "jpg", "jpeg"]).pick_file(),
             };
             if let Some(path) = chosen {
@@ -84,7 +87,11 @@ impl Dialogs {
     /// Draws what is open.
     pub fn show(&mut self, ctx: &Context, scope: &mut Scope) {
         if let Some(wanted) = ctx.data_mut(|data| data.remove_temp::<Option<Wanted>>(Id::unique("wanted path"))).flatten() {
-            let text = if wanted == Wanted::SaveSession { "session.json".to_owned() } else { String::new() };
+            let text = match wanted {
+                Wanted::SaveSession => "session.json".to_owned(),
+                Wanted::SaveFilm => "training.gif".to_owned(),
+                Wanted::Models | Wanted::Session | Wanted::Image => String::new(),
+            };
             self.path = Some(PathDialog { wanted, text });
         }
         self.path(ctx, scope);
@@ -101,6 +108,7 @@ impl Dialogs {
             Wanted::Models => ("A folder that holds model folders: one VAE, and the classifiers", "Open"),
             Wanted::Session => ("A session file, or a figure that the window exported", "Open"),
             Wanted::SaveSession => ("Where to save the session", "Save"),
+            Wanted::SaveFilm => ("An animated GIF, or, without .gif, a folder for a PNG of each epoch", "Save"),
             Wanted::Image => ("An image file (PNG or JPEG): it is encoded and marked as pin A", "Open"),
         };
         let mut done = false;
@@ -131,6 +139,7 @@ impl Dialogs {
                 Wanted::Models => scope.ask(Command::OpenModels(Some(path))),
                 Wanted::Session => scope.ask(Command::OpenSession(path)),
                 Wanted::SaveSession => scope.ask(Command::SaveSession(path)),
+                Wanted::SaveFilm => scope.save_film = Some(absolute(path)),
                 Wanted::Image => scope.session.pins[0] = Some(Pin::File(absolute(path))),
             }
         }

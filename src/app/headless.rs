@@ -8,6 +8,7 @@ use crate::random::{Purpose, Stream};
 use eframe::egui::{
     Context, Event, Key, Modifiers, MouseWheelSource, MouseWheelUnit, PointerButton, Pos2, RawInput, Rect, TouchPhase, Vec2, pos2, vec2,
 };
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// No map of a benchmark takes longer.
@@ -73,6 +74,14 @@ impl Headless {
     /// Whether a first picture of the map can be seen.
     pub fn has_picture(&self) -> bool {
         self.window.scope.values.first().is_some_and(|values| values.known > 0.0)
+    }
+
+    /// Opens the tab of training, and trains the session's choice into a folder.
+    pub fn train(&mut self, library: &Path) {
+        let window = &mut self.window;
+        "Training".clone_into(&mut window.preferences.tab);
+        window.scope.library = Some(library.to_owned());
+        window.scope.start_training = true;
     }
 
     /// Frames until the map is complete.

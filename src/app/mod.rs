@@ -13,6 +13,7 @@ mod images;
 mod inspector;
 mod interpolation;
 mod keys;
+mod library;
 mod map;
 mod population;
 mod run;
@@ -20,6 +21,7 @@ mod scope;
 mod session;
 mod storage;
 mod style;
+mod training;
 mod window;
 
 #[cfg(test)]
@@ -28,6 +30,7 @@ mod tests;
 pub use run::{Start, leave_the_window_its_time, open};
 pub use session::Session;
 pub use storage::Storage;
+pub use training::LoadTraining;
 pub use window::Window;
 
 use crate::error::Result;
@@ -82,5 +85,6 @@ pub fn panels(wake: &Wake) -> Result<Vec<Box<dyn Panel>>> {
         Box::new(holes::HolePanel::new(wake)?),
         Box::new(attack::AttackPanel::new(wake)?),
         Box::new(detection::DetectionPanel::new(wake)?),
+        Box::new(training::TrainingPanel::new(wake)?),
     ])
 }

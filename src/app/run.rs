@@ -2,9 +2,10 @@
 
 use super::scope::LoadNamed;
 use super::storage::Storage;
+use super::training::LoadTraining;
 use super::window::{LoadData, Window};
 use crate::error::{Error, Result};
-use crate::jobs::ModelSet;
+use crate::jobs::{Additions, ModelSet};
 use eframe::egui::{Ui, ViewportBuilder};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -19,6 +20,8 @@ pub struct Start {
     pub set: ModelSet,
     /// The folder that they come from; none for the shipped ones.
     pub folder: Option<PathBuf>,
+    /// What is added to them.
+    pub additions: Additions,
     /// The engine's name.
     pub engine: String,
     /// A session file to open.
@@ -31,6 +34,10 @@ pub struct Start {
     pub load_named: LoadNamed,
     /// Where attacked images are kept from run to run, if anywhere.
     pub attack_cache: Option<PathBuf>,
+    /// Loads training and test images.
+    pub load_training: LoadTraining,
+    /// Where trained models go, if anywhere.
+    pub library: Option<PathBuf>,
 }
 
 /// The program in its window.
@@ -90,12 +97,14 @@ const ENGINE_PRIORITY: u8 = 30;
 
 /// The engine's threads give way to the window's, so that it never stutters, even on two cores.
 pub fn leave_the_window_its_time() {
-    let pool = rayon::ThreadPoolBuilder::new().thread_name(|number| format!("engine {number}")).start_handler(|_| {
-        if let Ok(value) = ENGINE_PRIORITY.try_into() {
-            // Where the system refuses, the window shares its time evenly.
-            set_current_thread_priority(ThreadPriority::Crossplatform(value)).ok();
-        }
-    });
+    let pool = rayon::ThreadPoolBuilder::new().thread_name(|number| format!("engine {number}")).start_handler(|_| give_way());
     // There is a pool already where a job has run before.
     pool.build_global().ok();
+}
+
+/// Gives this thread the engine's priority. Where the system refuses, the window shares its time evenly.
+pub(super) fn give_way() {
+    if let Ok(value) = ENGINE_PRIORITY.try_into() {
+        set_current_thread_priority(ThreadPriority::Crossplatform(value)).ok();
+    }
 }

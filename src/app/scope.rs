@@ -3,11 +3,13 @@
 use super::map::Values;
 use super::session::Session;
 use super::storage::DataIdentity;
+use super::training::LoadTraining;
 use crate::data::{Dataset, Split, locate, sources};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::jobs::training::Frame;
 use crate::jobs::{Holes, LiveMap, ModelSet, SharedEngine, Status};
 use crate::latent::Surroundings;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Loads the test images of a data set by its name.
@@ -18,6 +20,12 @@ pub type LoadNamed = Arc<dyn Fn(&str) -> Result<Dataset> + Send + Sync>;
 pub enum Command {
     /// Open the models of a folder; the shipped ones for `None`.
     OpenModels(Option<PathBuf>),
+    /// Put another VAE in place of the models' own.
+    UseVae(PathBuf),
+    /// Add a classifier, or those of a folder, to the ensemble.
+    AddMembers(PathBuf),
+    /// Leave only the models' own VAE and members.
+    DropAdditions,
     /// Open a session file, or the provenance of an exported figure.
     OpenSession(PathBuf),
     /// Save the session.
@@ -79,6 +87,20 @@ pub struct Scope {
     pub load_named: LoadNamed,
     /// Where attacked images are kept from run to run.
     pub attack_cache: Option<PathBuf>,
+    /// Loads training and test images.
+    pub load_training: LoadTraining,
+    /// Where trained models go, if anywhere.
+    pub library: Option<PathBuf>,
+    /// Whether models have come or gone there.
+    pub library_changed: bool,
+    /// The picture of a model under training that the maps are to show instead.
+    pub underway: Option<Arc<Frame>>,
+    /// Whether the training that is chosen is to begin.
+    pub start_training: bool,
+    /// A model whose training is to be shown.
+    pub look_back: Option<PathBuf>,
+    /// Where the film of a training is to be written.
+    pub save_film: Option<PathBuf>,
     /// A mark on the maps that follows another panel, such as the cursor on a curve.
     pub mark: Option<[f64; 2]>,
     /// What is to be done after this frame.
@@ -108,6 +130,13 @@ impl Scope {
             attack_path: None,
             load_named: Arc::new(|name| locate::find(sources::named(name)?, Split::Test, None)),
             attack_cache: None,
+            load_training: Arc::new(|_| Err(Error::setting("training data", "there are none here", "start the window anew"))),
+            library: None,
+            library_changed: true,
+            underway: None,
+            start_training: false,
+            look_back: None,
+            save_film: None,
             mark: None,
             commands: Vec::new(),
         }
@@ -116,6 +145,16 @@ impl Scope {
     /// Asks for something to be done after this frame.
     pub fn ask(&mut self, command: Command) {
         self.commands.push(command);
+    }
+
+    /// Where trained models go.
+    ///
+    /// # Errors
+    /// When the user has no folder for them.
+    pub fn library(&self) -> Result<&Path> {
+        self.library.as_deref().ok_or_else(|| {
+            Error::setting("the folder of trained models", "the system names no data directory", "set EPISTEMAP_MODELS to a folder")
+        })
     }
 
     /// \[channels, height, width\] of the images.

@@ -2,10 +2,11 @@
 
 use super::attack::AttackChoice;
 use super::detection::DetectionChoice;
+use super::training::TrainingChoice;
 use crate::engine::{AUTO, Masks};
 use crate::error::{Error, Result};
 use crate::figure::{ColourMap, ColourRange};
-use crate::jobs::{MapSettings, ModelSet, Seen};
+use crate::jobs::{Additions, MapSettings, ModelSet, Seen};
 use crate::latent::View;
 use crate::uncertainty::Measure;
 use serde::{Deserialize, Serialize};
@@ -132,6 +133,9 @@ pub struct HoleChoice {
 pub struct Session {
     /// The folder of the models; the shipped ones for `None`.
     pub models: Option<PathBuf>,
+    /// What stands in place of their VAE or beside their members. Older sessions know none.
+    #[serde(default)]
+    pub additions: Additions,
     /// The SHA-256 of each model, by name, as far as they are known.
     pub hashes: BTreeMap<String, String>,
     /// The engine that was asked for, by name.
@@ -172,6 +176,9 @@ pub struct Session {
     /// What is detected, and what is seen of it. Older sessions know none.
     #[serde(default)]
     pub detection: DetectionChoice,
+    /// What is trained, and how. Older sessions know none.
+    #[serde(default)]
+    pub training: TrainingChoice,
 }
 
 impl Session {
@@ -181,6 +188,7 @@ impl Session {
         let pane = |measure, count: usize| Pane { measure, members: (0..count.min(members)).collect(), minus: None };
         Self {
             models: None,
+            additions: Additions::default(),
             hashes: set.hashes.clone(),
             engine: AUTO.to_owned(),
             centre: [0.0, 0.0],
@@ -212,6 +220,7 @@ impl Session {
             holes: HoleChoice { confident: 0.95, covered: 0.99 },
             attack: AttackChoice::default(),
             detection: DetectionChoice::default(),
+            training: TrainingChoice::default(),
         }
     }
 
@@ -261,6 +270,9 @@ impl Session {
         }
         if let Some(problem) = self.detection.problem(set) {
             return wrong("detection", problem);
+        }
+        if let Some(problem) = self.training.problem() {
+            return wrong("training", problem);
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use super::{Place, panels};
 use crate::engine::faulty::Faulty;
 use crate::engine::{AUTO, Block, cpu, takeover};
 use crate::error::Error;
-use crate::jobs::{Map, ModelSet, SharedEngine, Status, decoded_digits, map, screen_data};
+use crate::jobs::{Additions, Map, ModelSet, SharedEngine, Status, decoded_digits, map, screen_data};
 use crate::uncertainty::Measure;
 use eframe::egui::{Event, Key, Modifiers, Pos2, Rect, pos2, vec2};
 use egui_kittest::Harness;
@@ -25,12 +25,15 @@ pub fn start() -> Start {
     Start {
         set: ModelSet::shipped().unwrap(),
         folder: None,
+        additions: Additions::default(),
         engine: AUTO.to_owned(),
         session: None,
         storage: Storage::in_folder(None),
         load: Arc::new(decoded_digits),
         load_named: Arc::new(|name| Err(Error::setting(name, "it is not there", "choose another"))),
         attack_cache: None,
+        load_training: Arc::new(|plan| plan.data.load(None)),
+        library: None,
     }
 }
 

@@ -5,6 +5,7 @@ use super::dialogs::Dialogs;
 use super::encoded::Encoded;
 use super::history::History;
 use super::keys;
+use super::library::Library;
 use super::run::Start;
 use super::scope::{Command, Scope};
 use super::session::{Pin, Session};
@@ -12,8 +13,9 @@ use super::storage::{DataIdentity, Opened, Preferences, Storage};
 use super::{Panel, Place, panels, style};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::jobs::{LiveMap, MapSettings, ModelSet, SharedEngine, Status, Wake, Worker, fill};
+use crate::jobs::{Additions, LiveMap, MapSettings, ModelSet, SharedEngine, Status, Wake, Worker, fill};
 use eframe::egui::{CentralPanel, Context, Panel as Side, ScrollArea, Ui, vec2};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,6 +43,7 @@ pub struct Window {
     asked: Option<(MapSettings, Instant)>,
     data: Worker<LoadData, (Arc<Dataset>, Option<DataIdentity>)>,
     encoded: Encoded,
+    library: Library,
     /// The session that was opened, until its images have been compared with those at hand.
     opened: Option<Opened>,
     /// When the map at hand was asked for, for the status line.
@@ -61,7 +64,7 @@ impl Window {
     /// # Errors
     /// When the engine or a thread cannot be started, or the session file that was named cannot be used.
     pub fn open(ctx: &Context, start: Start) -> Result<Self> {
-        let Start { set, folder, engine, session, storage, load, load_named, attack_cache } = start;
+        let Start { set, folder, additions, engine, session, storage, load, load_named, attack_cache, load_training, library } = start;
         style::install(ctx);
         let waker = ctx.clone();
         let wake: Wake = Arc::new(move || waker.request_repaint());
@@ -83,10 +86,10 @@ impl Window {
         })?;
         data.request(load);
         let (set, folder) = (Arc::new(set), folder.map(absolute));
-        let first = Session { models: folder, engine: engine.clone(), ..Session::new(&set) };
+        let first = Session { models: folder, additions, engine: engine.clone(), ..Session::new(&set) };
         let engine = SharedEngine::open(&engine, &set)?;
         let mut window = Self {
-            scope: Scope { load_named, attack_cache, ..Scope::new(first, set, engine) },
+            scope: Scope { load_named, attack_cache, load_training, library, ..Scope::new(first, set, engine) },
             panels: panels(&wake)?,
             preferences: Preferences::default(),
             history: History::default(),
@@ -96,6 +99,7 @@ impl Window {
             asked: None,
             data,
             encoded: Encoded::new(&wake)?,
+            library: Library::new(&wake)?,
             opened: None,
             since: Instant::now(),
             said: Said::default(),
@@ -117,10 +121,14 @@ impl Window {
                 self.said.complaints.push(format!("{error} {aside} The preferences are the usual ones."));
             }
         }
-        let models = self.scope.session.models.clone();
+        let (models, additions) = (self.scope.session.models.clone(), self.scope.session.additions.clone());
         let restored = self.storage.last_session().and_then(|last| match last {
             // Who names other models wants a new session.
-            Some(last) if models.is_none() || last.session.models == models => self.adopt(last),
+            Some(last)
+                if models.is_none() && additions.is_empty() || last.session.models == models && last.session.additions == additions =>
+            {
+                self.adopt(last)
+            }
             _ => Ok(()),
         });
         if let Err(error) = restored {
@@ -132,8 +140,13 @@ impl Window {
     /// Takes a session over, with its models where these are others.
     fn adopt(&mut self, opened: Opened) -> Result<()> {
         let session = opened.session.clone();
-        let is_other = session.models != self.scope.session.models;
-        let set = if is_other { Arc::new(ModelSet::open(session.models.as_deref())?) } else { Arc::clone(&self.scope.set) };
+        let models = |session: &Session| (session.models.clone(), session.additions.clone());
+        let is_other = models(&session) != models(&self.scope.session);
+        let set = if is_other {
+            Arc::new(ModelSet::open_with(session.models.as_deref(), &session.additions)?)
+        } else {
+            Arc::clone(&self.scope.set)
+        };
         session.check(&set)?;
         let engine = if is_other || session.engine != self.scope.engine.asked() {
             SharedEngine::open(&session.engine, &set)?
@@ -172,6 +185,7 @@ impl Window {
         self.drops(&ctx);
         self.show(ui);
         self.dialogs.show(&ctx, &mut self.scope);
+        self.library.show(&ctx, &mut self.scope);
         for command in std::mem::take(&mut self.scope.commands) {
             if let Err(error) = self.carry_out(&ctx, command) {
                 self.said.complaints.push(error.to_string());
@@ -211,6 +225,7 @@ impl Window {
             self.data.cancel();
         }
         self.encoded.logic(&mut self.scope);
+        self.library.logic(&mut self.scope);
         self.change_engine();
         self.ask_for_map(ctx);
         if let Some(live) = &self.scope.live {
@@ -280,7 +295,7 @@ impl Window {
     fn show(&mut self, ui: &mut Ui) {
         self.scope.mark = None;
         let size = ui.available_size();
-        chrome::menu(ui, &mut self.scope, &mut self.preferences, &self.history);
+        chrome::menu(ui, &mut self.scope, &mut self.preferences, &self.history, &mut self.library);
         chrome::complaints(ui, &mut self.said.complaints);
         chrome::toolbar(ui, &mut self.scope);
         chrome::status(ui, &self.scope, &self.said.note, self.since.elapsed());
@@ -320,6 +335,18 @@ impl Window {
                 let engine = self.scope.session.engine.clone();
                 self.adopt(Opened { session: Session { models: folder, engine, ..Session::new(&set) }, data: None })?;
             }
+            Command::UseVae(folder) => {
+                let additions = Additions { vae: Some(folder), ..self.scope.session.additions.clone() };
+                self.change_additions(additions)?;
+            }
+            Command::AddMembers(folder) => {
+                let mut additions = self.scope.session.additions.clone();
+                if !additions.members.contains(&folder) {
+                    additions.members.push(folder);
+                }
+                self.change_additions(additions)?;
+            }
+            Command::DropAdditions => self.change_additions(Additions::default())?,
             Command::OpenSession(path) => self.open_session(&path)?,
             Command::SaveSession(path) => {
                 Storage::save(&path, &self.scope.session, self.scope.data_identity.as_ref())?;
@@ -331,6 +358,30 @@ impl Window {
             Command::Complain(sentence) => self.said.complaints.push(sentence),
             Command::Quit => ctx.send_viewport_cmd(eframe::egui::ViewportCommand::Close),
         }
+        Ok(())
+    }
+
+    /// The same session with another VAE or other members; what is not there any more is left out of the maps.
+    fn change_additions(&mut self, additions: Additions) -> Result<()> {
+        let mut session = Session { additions, hashes: BTreeMap::new(), ..self.scope.session.clone() };
+        let before = self.scope.set.ensemble().members().len();
+        if session.additions.members.is_empty() {
+            let own = ModelSet::open(session.models.as_deref())?.ensemble().members().len();
+            for pane in &mut session.panes {
+                pane.members.retain(|&member| member < own);
+                if pane.members.is_empty() {
+                    pane.members.push(0);
+                }
+            }
+            session.attack.member = session.attack.member.min(own - 1);
+            session.detection.attack.member = session.detection.attack.member.min(own - 1);
+        }
+        self.adopt(Opened { session, data: None })?;
+        let members = self.scope.set.ensemble().members();
+        self.said.note = match members.last() {
+            Some(last) if members.len() > before => format!("{} is now member {} of the ensemble.", last.name, members.len() - 1),
+            _ => "The models are others now.".to_owned(),
+        };
         Ok(())
     }
 

@@ -122,7 +122,12 @@ impl SetOptions {
     /// # Errors
     /// When a model is damaged, or they do not fit each other.
     pub fn open(&self) -> Result<ModelSet> {
-        ModelSet::open_with(self.models.as_deref(), &Additions { vae: self.vae.clone(), members: self.add_member.clone() })
+        ModelSet::open_with(self.models.as_deref(), &self.additions())
+    }
+
+    /// What is added to them.
+    pub fn additions(&self) -> Additions {
+        Additions { vae: self.vae.clone(), members: self.add_member.clone() }
     }
 }
 

@@ -1,9 +1,8 @@
 //! An engine that says on standard error when another one took over.
 
 use super::shared::say;
-use crate::engine::{Block, Engine, Profile};
+use crate::engine::{Engine, Relay};
 use crate::error::Result;
-use crate::uncertainty::StatisticsGrid;
 
 /// Says the engine's notice once, as soon as there is one.
 pub struct Speaking {
@@ -33,15 +32,9 @@ impl Speaking {
             self.said = notice;
         }
     }
-
-    fn with<T>(&mut self, call: impl FnOnce(&mut dyn Engine) -> Result<T>) -> Result<T> {
-        let answer = call(self.engine.as_mut());
-        self.speak();
-        answer
-    }
 }
 
-impl Engine for Speaking {
+impl Relay for Speaking {
     fn name(&self) -> &'static str {
         self.engine.name()
     }
@@ -54,20 +47,10 @@ impl Engine for Speaking {
         self.engine.notice()
     }
 
-    fn statistics(&mut self, block: &Block<'_>) -> Result<StatisticsGrid> {
-        self.with(|engine| engine.statistics(block))
-    }
-
-    fn decode(&mut self, z: &[f64]) -> Result<Vec<f32>> {
-        self.with(|engine| engine.decode(z))
-    }
-
-    fn probabilities(&mut self, block: &Block<'_>) -> Result<Vec<f64>> {
-        self.with(|engine| engine.probabilities(block))
-    }
-
-    fn profile(&mut self, block: &Block<'_>) -> Result<Option<Profile>> {
-        self.with(|engine| engine.profile(block))
+    fn with<T>(&mut self, call: impl Fn(&mut dyn Engine) -> Result<T>) -> Result<T> {
+        let answer = call(self.engine.as_mut());
+        self.speak();
+        answer
     }
 }
 
@@ -75,7 +58,7 @@ impl Engine for Speaking {
 mod tests {
     use super::*;
     use crate::engine::faulty::{Faulty, small_models};
-    use crate::engine::{cpu, takeover};
+    use crate::engine::{Block, cpu, takeover};
     use crate::error::Error;
     use std::sync::Mutex;
 

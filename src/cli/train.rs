@@ -295,7 +295,7 @@ fn follow(plan: &TrainingPlan, data: &DataOptions, folder: &Path, resume: bool, 
                 bar.say(&format!("{name}, epoch {number} of {all}: loss {loss:.4}, test {test} ({seconds:.0} s)"));
             }
             News::Note(note) => bar.say(&note),
-            News::Frame(_) => {}
+            News::Frame(_) | News::Fitting(_) => {}
         }
         ControlFlow::Continue(())
     })?;

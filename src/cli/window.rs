@@ -4,7 +4,7 @@ use super::shared::{DataOptions, ModelOptions, say};
 use crate::app::{self, Start, Storage};
 use crate::data::Split;
 use crate::error::{Error, Result};
-use crate::jobs::cache_folder;
+use crate::jobs::{cache_folder, library};
 use clap::{Args, Parser};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -49,9 +49,10 @@ impl Window {
     /// When a model or the session file is damaged, or the window cannot open.
     pub fn run(self) -> Result<()> {
         let set = self.models.set.open()?;
-        let (data, others) = (self.data.clone(), self.data);
+        let (data, others, training) = (self.data.clone(), self.data.clone(), self.data);
         app::open(Start {
             set,
+            additions: self.models.set.additions(),
             folder: self.models.set.models,
             engine: self.models.engine,
             session: self.session,
@@ -59,6 +60,8 @@ impl Window {
             load: Arc::new(move || data.load("mnist", Split::Test)),
             load_named: Arc::new(move |name| others.load(name, Split::Test)),
             attack_cache: cache_folder(),
+            load_training: Arc::new(move |plan| plan.data.load(training.data.as_deref())),
+            library: library::library().ok(),
         })
     }
 }

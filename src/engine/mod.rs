@@ -7,10 +7,12 @@ pub mod cpu;
 pub(crate) mod faulty;
 pub mod gpu;
 pub mod reference;
+mod relay;
 mod tail;
 pub mod takeover;
 mod work;
 
+pub use relay::Relay;
 pub use work::{Work, work};
 
 use crate::error::{Error, Result};

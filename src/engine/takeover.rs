@@ -1,8 +1,7 @@
 //! An engine that the CPU engine stands behind: where it cannot start, or fails in the middle of the work, the CPU goes on.
 
-use super::{Block, Engine, Models, Profile, cpu};
+use super::{Engine, Models, Relay, cpu};
 use crate::error::{Error, Result};
-use crate::uncertainty::StatisticsGrid;
 use std::sync::Arc;
 
 /// Opens an engine; where that fails with [`Error::Engine`], now or in any later call, the CPU engine answers in its place, and
@@ -30,7 +29,19 @@ struct Takeover {
     notice: Option<String>,
 }
 
-impl Takeover {
+impl Relay for Takeover {
+    fn name(&self) -> &'static str {
+        self.engine.name()
+    }
+
+    fn points_per_block(&self) -> usize {
+        self.engine.points_per_block()
+    }
+
+    fn notice(&self) -> Option<String> {
+        self.notice.clone().or_else(|| self.engine.notice())
+    }
+
     /// Answers a call; one that the first engine fails in is asked again of the CPU.
     fn with<T>(&mut self, call: impl Fn(&mut dyn Engine) -> Result<T>) -> Result<T> {
         match call(self.engine.as_mut()) {
@@ -44,41 +55,12 @@ impl Takeover {
     }
 }
 
-impl Engine for Takeover {
-    fn name(&self) -> &'static str {
-        self.engine.name()
-    }
-
-    fn points_per_block(&self) -> usize {
-        self.engine.points_per_block()
-    }
-
-    fn notice(&self) -> Option<String> {
-        self.notice.clone().or_else(|| self.engine.notice())
-    }
-
-    fn statistics(&mut self, block: &Block<'_>) -> Result<StatisticsGrid> {
-        self.with(|engine| engine.statistics(block))
-    }
-
-    fn decode(&mut self, z: &[f64]) -> Result<Vec<f32>> {
-        self.with(|engine| engine.decode(z))
-    }
-
-    fn probabilities(&mut self, block: &Block<'_>) -> Result<Vec<f64>> {
-        self.with(|engine| engine.probabilities(block))
-    }
-
-    fn profile(&mut self, block: &Block<'_>) -> Result<Option<Profile>> {
-        self.with(|engine| engine.profile(block))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::engine::faulty::{Faulty, small_models};
-    use crate::engine::{Draws, Input, Masks, reference};
+    use crate::engine::{Block, Draws, Input, Masks, reference};
+    use crate::uncertainty::StatisticsGrid;
 
     fn lost() -> Error {
         Error::Engine("the adapter is lost".to_owned())

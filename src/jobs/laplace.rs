@@ -69,12 +69,18 @@ pub fn laplace(folder: Option<&Path>, data: &Dataset, out: &Path, observe: Obser
 /// # Errors
 /// When the checkpoint is missing or damaged, the classifier cannot be fitted, or the observer stops.
 pub(super) fn laplace_in_place(folder: &Path, data: &Dataset, observe: ImageObserver<'_>) -> Result<Option<LaplaceModel>> {
-    let description = describe(folder)?;
-    if description.layers().into_iter().any(|layer| matches!(layer, Layer::GaussianLinear { .. })) {
+    if is_drawn(folder) {
         return Ok(None);
     }
+    let description = describe(folder)?;
     let model = build(&description, &Trainer::load(&folder.join(CHECKPOINT))?.weights()?)?;
     write(description, &model, data, folder, observe).map(Some)
+}
+
+/// Whether the weights of a model's layer are drawn.
+pub(super) fn is_drawn(folder: &Path) -> bool {
+    let gaussian = |layer: &Layer| matches!(layer, Layer::GaussianLinear { .. });
+    describe(folder).is_ok_and(|description| description.layers().into_iter().any(gaussian))
 }
 
 /// Fits a classifier and writes it into a model folder.

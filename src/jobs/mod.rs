@@ -11,7 +11,7 @@ mod holes;
 mod inspect;
 mod interpolate;
 mod laplace;
-mod library;
+pub mod library;
 mod live;
 mod map;
 mod model_files;
@@ -46,7 +46,6 @@ pub use holes::{
 pub use inspect::{InspectSettings, Inspection, Neighbour, Subject, inspect, neighbours};
 pub use interpolate::{Curve, End, Interpolation, InterpolationSettings, Path, default_ends, image_end, interpolate, typical_image};
 pub use laplace::{LaplaceModel, laplace};
-pub use library::{Entry, EntryKind, check_name, delete, entries, free_name, library};
 pub use live::{LiveMap, fill, fill_gaps};
 pub use map::{Map, MapSettings, Seen, map};
 pub use models::{Additions, Classifiers, ModelSet, decoded_digits};

@@ -98,10 +98,9 @@ fn card(descriptions: &[Description], evaluation: &Evaluation) -> String {
         let anneal = if training["anneal"] == true { " --anneal" } else { "" };
         let _ = writeln!(
             text,
-            "- `epistemap train {what} --epochs {} --batch {}{anneal}{} --seed {} --out {}`: {}, on {} images",
+            "- `epistemap train {what} --epochs {} --batch {}{anneal} --seed {} --out {}`: {}, on {} images",
             training["epochs"],
             training["batch"],
-            choices(training),
             training["seed"],
             description.name(),
             training["optimiser"],
@@ -109,20 +108,4 @@ fn card(descriptions: &[Description], evaluation: &Evaluation) -> String {
         );
     }
     text
-}
-
-/// The options of a training's choices beyond the paper's.
-fn choices(training: &serde_json::Value) -> String {
-    let mut options = String::new();
-    if let Some(classes) = training["kept_classes"].as_array() {
-        let numbers: Vec<String> = classes.iter().map(ToString::to_string).collect();
-        let _ = write!(options, " --classes {}", numbers.join(","));
-    }
-    if let Some(share) = training["label_noise"].as_f64() {
-        let _ = write!(options, " --label-noise {share}");
-    }
-    if training["concrete_dropout"].is_object() {
-        options.push_str(" --draw concrete");
-    }
-    options
 }

@@ -1,9 +1,8 @@
 //! One engine for several jobs: what a person waits for goes before what fills the background.
 
 use super::ModelSet;
-use crate::engine::{self, Block, Engine, Profile};
+use crate::engine::{self, Engine, Relay};
 use crate::error::Result;
-use crate::uncertainty::StatisticsGrid;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 /// An engine that threads take turns with, a block of work each.
@@ -88,8 +87,20 @@ impl SharedEngine {
     }
 }
 
-impl Turn {
-    fn with<T>(&self, work: impl FnOnce(&mut dyn Engine) -> T) -> T {
+impl Relay for Turn {
+    fn name(&self) -> &'static str {
+        self.shared.name()
+    }
+
+    fn points_per_block(&self) -> usize {
+        self.shared.told().points_per_block
+    }
+
+    fn notice(&self) -> Option<String> {
+        self.shared.notice()
+    }
+
+    fn with<T>(&mut self, call: impl Fn(&mut dyn Engine) -> Result<T>) -> Result<T> {
         let SharedEngine { engine, told, waiting, nobody_waits, .. } = &*self.shared;
         let mut waiters = waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if self.foreground {
@@ -103,39 +114,9 @@ impl Turn {
             *waiting.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
             nobody_waits.notify_all();
         }
-        let result = work(engine.as_mut());
+        let answer = call(engine.as_mut());
         *told.lock().unwrap_or_else(PoisonError::into_inner) = Told::by(engine.as_ref());
-        result
-    }
-}
-
-impl Engine for Turn {
-    fn name(&self) -> &'static str {
-        self.shared.name()
-    }
-
-    fn points_per_block(&self) -> usize {
-        self.shared.told().points_per_block
-    }
-
-    fn notice(&self) -> Option<String> {
-        self.shared.notice()
-    }
-
-    fn statistics(&mut self, block: &Block<'_>) -> Result<StatisticsGrid> {
-        self.with(|engine| engine.statistics(block))
-    }
-
-    fn decode(&mut self, z: &[f64]) -> Result<Vec<f32>> {
-        self.with(|engine| engine.decode(z))
-    }
-
-    fn probabilities(&mut self, block: &Block<'_>) -> Result<Vec<f64>> {
-        self.with(|engine| engine.probabilities(block))
-    }
-
-    fn profile(&mut self, block: &Block<'_>) -> Result<Option<Profile>> {
-        self.with(|engine| engine.profile(block))
+        answer
     }
 }
 
@@ -143,7 +124,7 @@ impl Engine for Turn {
 mod tests {
     use super::*;
     use crate::engine::faulty::{Faulty, small_models};
-    use crate::engine::{cpu, takeover};
+    use crate::engine::{Block, cpu, takeover};
     use crate::error::Error;
     use std::sync::mpsc::channel;
     use std::time::Duration;
@@ -163,7 +144,7 @@ mod tests {
         let call = std::thread::spawn(move || turn.decode(&[0.0, 1.0]).unwrap());
         has_started.recv_timeout(SOON).unwrap();
         let (asking, (answer, has_answered)) = (Arc::clone(&shared), channel());
-        std::thread::spawn(move || answer.send((asking.name(), asking.notice(), asking.background().points_per_block())).unwrap());
+        std::thread::spawn(move || answer.send((asking.name(), asking.notice(), Relay::points_per_block(&asking.background()))).unwrap());
         assert_eq!(has_answered.recv_timeout(SOON).unwrap(), ("faulty", None, 256), "the engine is at work meanwhile");
         go.send(()).unwrap();
         call.join().unwrap();

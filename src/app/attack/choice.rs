@@ -19,6 +19,27 @@ pub enum AttackedImage {
     Data(usize),
 }
 
+/// What most attacks are left with; as in [`Settings`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", default, deny_unknown_fields)]
+pub struct Fine {
+    /// The length of a step; the method's own for `None`.
+    pub step: Option<f64>,
+    pub decay: f64,
+    pub restarts: u32,
+    pub confidence: f64,
+    pub lambda: f64,
+    pub fresh_masks: bool,
+    pub as_published: bool,
+}
+
+impl Default for Fine {
+    fn default() -> Self {
+        let Settings { step, decay, restarts, confidence, lambda, fresh_masks, as_published, .. } = Settings::new("", Norm::Linf, 0.0);
+        Self { step, decay, restarts, confidence, lambda, fresh_masks, as_published }
+    }
+}
+
 /// The settings of the tab.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", default, deny_unknown_fields)]
@@ -33,6 +54,8 @@ pub struct AttackChoice {
     pub epsilon: f64,
     /// Steps; the method's own number for `None`.
     pub iterations: Option<u32>,
+    /// What most attacks are left with.
+    pub fine: Fine,
     /// Whose answer is attacked.
     pub on: On,
     /// The network that is attacked, where it is one.
@@ -55,6 +78,7 @@ impl Default for AttackChoice {
             norm: Norm::Linf,
             epsilon: 0.1,
             iterations: None,
+            fine: Fine::default(),
             on: On::Deterministic,
             member: 0,
             target: None,
@@ -86,7 +110,9 @@ impl AttackChoice {
 
     fn attack(&self, seed: u32) -> Settings {
         let targeted = self.target.is_some();
-        Settings { iterations: self.iterations, targeted, seed, ..Settings::new(&self.method, self.norm, self.epsilon) }
+        let Fine { step, decay, restarts, confidence, lambda, fresh_masks, as_published } = self.fine;
+        let (method, norm, epsilon, iterations) = (self.method.clone(), self.norm, self.epsilon, self.iterations);
+        Settings { method, norm, epsilon, step, iterations, decay, restarts, confidence, lambda, targeted, fresh_masks, as_published, seed }
     }
 
     /// How many steps it takes.
@@ -98,6 +124,7 @@ impl AttackChoice {
     pub fn choose(&mut self, method: &str, values: usize) {
         method.clone_into(&mut self.method);
         self.iterations = None;
+        self.fine = Fine::default();
         if let Ok(method) = named(method)
             && let Some(&first) = method.norms().first()
             && !method.norms().contains(&self.norm)
@@ -129,7 +156,7 @@ impl AttackChoice {
         } else if matches!(self.image, AttackedImage::Pin(which) if which >= 2) {
             Some("there are only two pins".to_owned())
         } else {
-            None
+            self.attack(0).check().err().map(|error| error.to_string())
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::app::session::Pin;
 use crate::app::style;
 use crate::attack::{Norm, all, named};
 use crate::jobs::{On, Status};
-use eframe::egui::{Button, ComboBox, DragValue, Role, Slider, SliderClamping, Ui};
+use eframe::egui::{Button, CollapsingHeader, ComboBox, DragValue, Role, Slider, SliderClamping, Ui};
 
 /// What somebody wants.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,7 @@ pub fn show(ui: &mut Ui, scope: &mut Scope, ready: bool, [attack, sweep]: [&Stat
     let (classes, members) = (scope.classes().to_vec(), scope.set.ensemble().members().len());
     victim(ui, &mut scope.session.attack, members);
     aim(ui, &mut scope.session.attack, &classes);
+    fine(ui, &mut scope.session.attack);
     if !style::status_line(ui, "attacking", attack) {
         style::status_line(ui, "sweeping", sweep);
     }
@@ -160,6 +161,53 @@ pub fn numbers(ui: &mut Ui, choice: &mut AttackChoice) {
         let label = ui.label("draws");
         let text = "Draws of each network: of those that are attacked, and of others that measure before and after";
         ui.add(DragValue::new(&mut choice.samples).range(1..=MOST_SAMPLES).speed(0.2)).labelled_by(label.id).on_hover_text(text);
+    });
+}
+
+/// What most attacks are left with; only what the method knows.
+pub fn fine(ui: &mut Ui, choice: &mut AttackChoice) {
+    let Ok(method) = named(&choice.method) else { return };
+    let (name, on) = (method.name(), choice.on);
+    let fine = &mut choice.fine;
+    CollapsingHeader::new(style::note("more settings")).id_salt("fine").show(ui, |ui| {
+        if method.iterates() {
+            ui.horizontal(|ui| {
+                let mut own = fine.step.is_none();
+                ui.checkbox(&mut own, "usual step").on_hover_text("The length of a step that the method chooses itself");
+                match (own, &mut fine.step) {
+                    (true, step) => *step = None,
+                    (false, step) => {
+                        let drag = DragValue::new(step.get_or_insert(0.01)).range(1e-6..=1e3).speed(0.001).max_decimals(4);
+                        style::named(ui.add(drag), Role::SpinButton, "Length of a step");
+                    }
+                }
+            });
+        }
+        let mut number = |label: &str, value: &mut f64, text: &str| {
+            ui.horizontal(|ui| {
+                let label = ui.label(label);
+                ui.add(DragValue::new(value).range(0.0..=1e3).speed(0.01)).labelled_by(label.id).on_hover_text(text);
+            });
+        };
+        match name {
+            "mim" => number("decay", &mut fine.decay, "How much of the former direction is kept"),
+            "cw" => number("κ", &mut fine.confidence, "By how much the margin between the logits is to be won"),
+            "mi-evading" => number("λ", &mut fine.lambda, "The weight of mutual information; from about 1 it holds images where they are"),
+            _ => {}
+        }
+        if name == "pgd" {
+            ui.horizontal(|ui| {
+                let label = ui.label("restarts");
+                ui.add(DragValue::new(&mut fine.restarts).range(1..=100).speed(0.05)).labelled_by(label.id);
+            });
+        }
+        if on != On::Deterministic {
+            ui.toggle_value(&mut fine.fresh_masks, "fresh masks").on_hover_text("Each step draws its own masks, rather than all the same");
+        }
+        if method.follows_the_loss() {
+            let text = "The loss of the paper's code, which takes softmax twice";
+            ui.toggle_value(&mut fine.as_published, "as published").on_hover_text(text);
+        }
     });
 }
 

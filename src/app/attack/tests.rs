@@ -218,3 +218,22 @@ fn the_way_is_drawn_on_the_map_of_the_window_and_undo_brings_a_setting_back() {
     harness.run_steps(3);
     assert_eq!(tests::scope(&harness).session, before);
 }
+
+#[test]
+fn a_method_has_its_own_settings_and_another_begins_with_the_usual_ones() {
+    let mut harness = alone(|session| session.attack.choose("mim", 784));
+    harness.run_steps(2);
+    assert!(harness.query_by_label("decay").is_none(), "folded away");
+    click(&mut harness, "more settings");
+    harness.run_steps(10);
+    assert!(harness.query_by_label("decay").is_some() && harness.query_by_label("λ").is_none());
+    harness.state_mut().1.session.attack.fine.as_published = true;
+    let settings = |harness: &Alone| Question::new(&harness.state().1).unwrap().settings.attack;
+    assert!(settings(&harness).as_published);
+    harness.state_mut().1.session.attack.choose("mi-evading", 784);
+    harness.run_steps(2);
+    assert!(!settings(&harness).as_published && harness.query_by_label("λ").is_some());
+    harness.state_mut().1.session.attack.fine.decay = -1.0;
+    let (_, scope) = harness.state();
+    assert!(scope.session.check(&scope.set).unwrap_err().to_string().contains("--decay"));
+}

@@ -2,7 +2,7 @@
 
 use super::choice::{DetectionChoice, MOST_IMAGES, Sought};
 use super::view::View;
-use crate::app::attack::controls::{budget, method, numbers, victim};
+use crate::app::attack::controls::{budget, fine, method, numbers, victim};
 use crate::app::scope::Scope;
 use crate::app::style;
 use crate::data::sources;
@@ -50,6 +50,7 @@ pub fn show(ui: &mut Ui, scope: &mut Scope, ready: bool, status: &Status) -> Opt
     victim(ui, &mut choice.attack, members);
     other_data(ui, choice);
     kinds(ui, choice);
+    fine(ui, &mut choice.attack);
     wish
 }
 

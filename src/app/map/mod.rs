@@ -8,6 +8,7 @@ mod pane;
 mod picture;
 mod plane;
 mod sums;
+mod underway;
 
 pub use header::describe;
 pub use layers::{NUMBERED, density_contours, density_view};
@@ -29,6 +30,7 @@ use picture::Picture;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use sums::Wanted;
+use underway::Underway;
 
 /// The panel of the maps.
 pub struct Maps {
@@ -41,6 +43,7 @@ pub struct Maps {
     dots: Dots,
     hover: Hover,
     layers: Layers,
+    underway: Vec<Underway>,
 }
 
 /// A map's picture, and the one before it, which fills what the new one has still to compute.
@@ -67,6 +70,7 @@ impl Maps {
             dots: Dots::default(),
             hover: Hover::new(wake)?,
             layers: Layers::new(wake)?,
+            underway: (0..Layout::Four.count()).map(|_| Underway::default()).collect(),
         })
     }
 

@@ -7,6 +7,7 @@ use super::{Maps, title, waiting};
 use crate::app::scope::Scope;
 use crate::app::session::Pin;
 use crate::app::style;
+use crate::uncertainty::Measure;
 use eframe::egui::{
     Align2, Color32, CursorIcon, FontId, Key, Painter, Pos2, Rect, Response, Role, Sense, Shape, Stroke, Ui, WidgetInfo, pos2, vec2,
 };
@@ -19,7 +20,10 @@ const HANDLE: f32 = 11.0;
 /// Draws the map in what is left of the cell.
 pub fn show(maps: &mut Maps, ui: &mut Ui, scope: &mut Scope, place: usize) {
     let cell = ui.available_rect_before_wrap();
-    if scope.live.is_none() || (!maps.has_picture(place) && maps.values.get(place).is_none_or(|values| values.known == 0.0)) {
+    let frame = scope.underway.clone();
+    if frame.is_none()
+        && (scope.live.is_none() || (!maps.has_picture(place) && maps.values.get(place).is_none_or(|values| values.known == 0.0)))
+    {
         return waiting(ui, scope);
     }
     let side = (cell.width() - AXES.x - BAR).min(cell.height() - AXES.y - 6.0).floor();
@@ -38,6 +42,15 @@ pub fn show(maps: &mut Maps, ui: &mut Ui, scope: &mut Scope, place: usize) {
     let outside = ui.painter().clone();
     let painter = ui.painter().with_clip_rect(rect.intersect(ui.clip_rect()));
     painter.rect_filled(rect, 0.0, ui.visuals().extreme_bg_color);
+    if let Some(frame) = frame {
+        let measure = scope.session.panes[place].measure;
+        let shown = maps.underway[place].draw(ui.ctx(), &painter, &plane, scope, &frame, measure);
+        axes(ui, &outside, &plane);
+        if let Some((scale, measure)) = shown {
+            colour_bar(ui, &outside, rect, &scale, &label_of(measure, false), None);
+        }
+        return;
+    }
     let Some(scale) = maps.paint(ui, &painter, &plane, scope, place) else { return };
     maps.layers.under(&painter, &plane);
     if scope.session.overlays.encodings
@@ -58,10 +71,14 @@ pub fn show(maps: &mut Maps, ui: &mut Ui, scope: &mut Scope, place: usize) {
     axes(ui, &outside, &plane);
     let Some(values) = maps.values.get(place) else { return };
     let hovered = scope.cursor.and_then(|z| values.point_at(z)).map(|point| values.numbers[point]);
-    let measure = values.pane.measure;
-    let difference = if values.pane.minus.is_some() { "difference of " } else { "" };
+    colour_bar(ui, &outside, rect, &scale, &label_of(values.pane.measure, values.pane.minus.is_some()), hovered);
+}
+
+/// The words at a colour bar.
+fn label_of(measure: Measure, is_difference: bool) -> String {
+    let difference = if is_difference { "difference of " } else { "" };
     let unit = if measure.unit().is_empty() { String::new() } else { format!(" ({})", measure.unit()) };
-    colour_bar(ui, &outside, rect, &scale, &format!("{difference}{}{unit}", measure.label()), hovered);
+    format!("{difference}{}{unit}", measure.label())
 }
 
 fn gestures(ui: &Ui, response: &Response, plane: &Plane, scope: &mut Scope, place: usize) {

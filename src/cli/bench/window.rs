@@ -4,7 +4,7 @@ use super::resident_megabytes;
 use crate::app::headless::{Headless, hovering, random_events};
 use crate::app::{Start, Storage};
 use crate::cli::shared::ModelOptions;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::jobs::decoded_digits;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -17,12 +17,15 @@ fn open(models: &ModelOptions) -> Result<Headless> {
     let start = Start {
         set: models.set.open()?,
         folder: models.set.models.clone(),
+        additions: models.set.additions(),
         engine: models.engine.clone(),
         session: None,
         storage: Storage::in_folder(None),
         load: Arc::new(decoded_digits),
         load_named: Arc::new(|_| decoded_digits()),
         attack_cache: None,
+        load_training: Arc::new(|plan| plan.data.load(None)),
+        library: None,
     };
     Headless::open(start, SIZE)
 }
@@ -42,10 +45,14 @@ pub fn frames(models: &ModelOptions, how_long: Duration) -> Result<Value> {
     let hovering_while_computing = window.watch(how_long, hovering);
     window.finish_map()?;
     let idle = window.watch(how_long, |_, _| Vec::new());
-    let hovering = window.watch(how_long, hovering);
+    let hovering_when_idle = window.watch(how_long, hovering);
+    let library = tempfile::tempdir().map_err(|error| Error::io(&std::env::temp_dir(), &error))?;
+    window.train(library.path());
+    let training = window.watch(how_long, hovering);
     Ok(json!({
         "first_picture_ms": 1e3 * first_picture.as_secs_f64(), "computing": computing, "hovering_while_computing": hovering_while_computing,
-        "idle": idle, "hovering": hovering,
+        "idle": idle, "hovering": hovering_when_idle,
+        "hovering_while_training": training,
     }))
 }
 

@@ -2,6 +2,7 @@
 //! draw. Points go through in chunks; of a chunk the layers before the first dropout run once, draws run as thinned networks, the
 //! statistics add up on the device, and only they come back, while the next chunk is already computing.
 
+mod adapters;
 mod bench;
 mod device;
 mod kernel;
@@ -9,7 +10,7 @@ mod network;
 mod pass;
 mod recorder;
 
-pub use device::{AdapterReport, VARIABLE, reports};
+pub use adapters::{AdapterReport, VARIABLE, devices, has_hardware, reports};
 
 use super::reference::softmax;
 use super::{Block, Draws, Engine, Input, Masks, Models, Profile};
@@ -83,32 +84,6 @@ pub fn check(models: &Models) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The adapters of this machine, for a person: what they are called and can do.
-pub fn devices() -> Vec<String> {
-    let adapters = reports();
-    if adapters.is_empty() {
-        return vec!["no graphics adapter was found; install its driver (on Linux: Vulkan)".to_owned()];
-    }
-    let lines = |adapter: AdapterReport| {
-        let problem = adapter.problem.map(|problem| format!("  cannot be used: {problem}"));
-        let hint = (!adapter.hardware).then(|| "  software: right, but slow; only taken where it is asked for by name".to_owned());
-        let details = adapter.lines.into_iter().map(|line| format!("  {line}"));
-        std::iter::once(adapter.name).chain(problem).chain(hint).chain(details)
-    };
-    adapters.into_iter().flat_map(lines).collect()
-}
-
-/// Whether a graphics processor is there that the engine can use.
-pub fn has_hardware() -> bool {
-    may_have_hardware() && reports().iter().any(|adapter| adapter.hardware && adapter.problem.is_none())
-}
-
-/// Linux shows a graphics processor as a file. Where there is none, the drivers need not be asked, which takes half a second.
-fn may_have_hardware() -> bool {
-    let files = ["/dev/dri", "/dev/nvidiactl", "/dev/dxg", "/dev/kfd", "/dev/mali0", "/dev/kgsl-3d0"];
-    !cfg!(target_os = "linux") || files.iter().any(|file| std::path::Path::new(file).exists())
 }
 
 struct Gpu {

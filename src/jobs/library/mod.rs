@@ -177,11 +177,7 @@ pub fn free_name(folder: &Path, wanted: &str) -> String {
 /// # Errors
 /// When the folder is not in the library, is a link, is no model's, or holds anything else: nothing is deleted then. When the system
 /// refuses.
-pub fn delete(folder: &Path) -> Result<()> {
-    delete_in(&library()?, folder)
-}
-
-fn delete_in(library: &Path, folder: &Path) -> Result<()> {
+pub fn delete(library: &Path, folder: &Path) -> Result<()> {
     if !std::fs::symlink_metadata(folder).map_err(|error| Error::io(folder, &error))?.is_dir() {
         return Err(Error::file(folder, "is no folder, or only a link to one", "delete it with a file manager"));
     }

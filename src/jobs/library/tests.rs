@@ -23,8 +23,8 @@ fn write_vae(folder: &Path) {
     save(folder, &description, &weights, Precision::F32).unwrap();
 }
 
-fn put(path: &Path) {
-    write_atomically(path, b"{\"what\": \"set\"}").unwrap();
+fn put(path: impl AsRef<Path>) {
+    write_atomically(path.as_ref(), b"{\"what\": \"set\"}").unwrap();
 }
 
 /// A library of every kind of entry, and of what is none.
@@ -38,11 +38,11 @@ fn filled() -> tempfile::TempDir {
     write_classifier(&at("whole/classifier-0"), 0);
     write_vae(&at("whole/vae"));
     write_vae(&at("young/vae"));
-    put(&at("begun/plan.json"));
+    put(at("begun/plan.json"));
     write_classifier(&at("broken"), 1);
     std::fs::remove_file(at("broken/weights.safetensors")).unwrap();
-    put(&at("holiday/photo.jpg"));
-    put(&at("a file"));
+    put(at("holiday/photo.jpg"));
+    put(at("a file"));
     write_classifier(&at(".hidden"), 1);
     home
 }
@@ -99,7 +99,7 @@ fn names_that_some_system_refuses_are_refused() {
     let home = filled();
     assert_eq!(free_name(home.path(), "new"), "new");
     assert_eq!(free_name(home.path(), "whole"), "whole-2");
-    put(&home.path().join("whole-2"));
+    put(home.path().join("whole-2"));
     assert_eq!(free_name(home.path(), "whole"), "whole-3");
 }
 
@@ -108,10 +108,10 @@ fn what_is_deleted_is_a_model_with_all_that_training_left() {
     let home = filled();
     let at = |name: &str| home.path().join(name);
     for file in ["plan.json", "encodings.safetensors", ".epistemap-a1b2c3", "film/epoch-0001.safetensors", "classifier-0/training.jsonl"] {
-        put(&at("whole").join(file));
+        put(at("whole").join(file));
     }
     for name in ["whole/classifier-0", "whole", "begun", "broken", "one-9"] {
-        delete_in(home.path(), &at(name)).unwrap();
+        delete(home.path(), &at(name)).unwrap();
         assert!(!at(name).exists(), "{name}");
     }
     let left: Vec<String> = entries(home.path()).into_iter().map(|entry| entry.name).collect();
@@ -124,7 +124,7 @@ fn what_is_no_model_or_holds_anything_else_is_left_as_it_is() {
     let home = filled();
     let at = |name: &str| home.path().join(name);
     for file in ["one-10/notes.txt", "several/classifier-1/film/photo.jpg", "young/vae/deeper/model.json", "one-9/film"] {
-        put(&at(file));
+        put(at(file));
     }
     let outside = tempfile::tempdir().unwrap();
     write_classifier(&outside.path().join("model"), 1);
@@ -150,7 +150,7 @@ fn what_is_no_model_or_holds_anything_else_is_left_as_it_is() {
     }
     let before = entries(home.path());
     for (folder, told) in refused {
-        let text = delete_in(home.path(), &folder).unwrap_err().to_string();
+        let text = delete(home.path(), &folder).unwrap_err().to_string();
         assert!(text.contains(told), "{}: {text}", folder.display());
     }
     assert_eq!(entries(home.path()), before);

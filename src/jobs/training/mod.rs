@@ -3,6 +3,7 @@
 mod data;
 mod film;
 mod look;
+mod past;
 mod picture;
 mod plan;
 #[cfg(test)]
@@ -12,11 +13,12 @@ pub use crate::autodiff::train::{Epoch, Scores, Step};
 pub use data::{DECODED, load_split};
 pub use film::{FILM, film};
 pub use look::{Cost, Frame, LOOKS_SHARE, Look, Looks};
+pub use past::{is_complete, past};
 pub use picture::{FilmMeasure, save_film};
 pub use plan::{ClassifierPlan, DataChoice, Draw, Method, PLAN, TrainingData, TrainingPlan, VaePlan, What, plan_of};
 
 use super::laplace::laplace_in_place;
-use super::pack::write_encodings as write;
+use super::{Progress, pack};
 use crate::autodiff::train::{self, Event, Settings};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -39,6 +41,8 @@ pub enum News {
     Frame(Arc<Frame>),
     /// An epoch is done and saved.
     Epoch(Epoch),
+    /// The last layer's Gaussian is being fitted; in images.
+    Fitting(Progress),
     /// A caution in one sentence, such as that three images are few.
     Note(String),
 }
@@ -80,7 +84,6 @@ pub fn train(
             fit_last_layer(&into, data.0, observe)?;
         }
         if part.vae
-            && plan.what == What::Set
             && let Some(vae) = write_encodings(folder, &into, data)?
             && let Some(looks) = &mut looks
         {
@@ -93,7 +96,9 @@ pub fn train(
 
 /// Puts a Gaussian in place of the last layer of the classifier that was trained in a folder.
 fn fit_last_layer(folder: &Path, train: &Dataset, observe: NewsObserver<'_>) -> Result<()> {
-    let Some(fitted) = laplace_in_place(folder, train, &mut |_| ControlFlow::Continue(()))? else { return Ok(()) };
+    let total = train.len() as u64;
+    let mut tell = |images: usize| observe(News::Fitting(Progress { done: images as u64, total }));
+    let Some(fitted) = laplace_in_place(folder, train, &mut tell)? else { return Ok(()) };
     let note = format!("The Gaussian of the last layer of {} is fitted: prior precision {:.4}.", fitted.name, fitted.prior_precision);
     if observe(News::Note(note)).is_break() { Err(Error::Cancelled) } else { Ok(()) }
 }
@@ -115,13 +120,13 @@ pub fn cost_of_looks(plan: &TrainingPlan, data: (&Dataset, &Dataset), looks: &Lo
     Ok(cost)
 }
 
-/// Writes where a set's VAE puts its data, as `epistemap pack` does; returns the VAE where it has a plane.
+/// Writes where a VAE puts its data, as `epistemap pack` does; returns the VAE where it has a plane.
 fn write_encodings(folder: &Path, of_vae: &Path, (train, test): (&Dataset, &Dataset)) -> Result<Option<Vae>> {
     let (_, Model::Vae(vae)) = load(of_vae)? else { return Ok(None) };
     if vae.latent_size() != 2 {
         return Ok(None);
     }
-    write(&vae, [train, test], folder)?;
+    pack::write_encodings(&vae, [train, test], folder)?;
     Ok(Some(vae))
 }
 

@@ -321,10 +321,20 @@ impl TrainingPlan {
         })
     }
 
+    /// Passes over the training images, for a VAE or a classifier.
+    pub fn epochs_of(&self, is_vae: bool) -> usize {
+        self.epochs.unwrap_or(if is_vae { 50 } else { 12 })
+    }
+
+    /// How a VAE or a classifier is optimised, and its learning rate.
+    pub fn method_of(&self, is_vae: bool) -> (Method, f64) {
+        let method = self.optimiser.unwrap_or(if is_vae { Method::Adam } else { Method::Adadelta });
+        (method, self.learning_rate.unwrap_or_else(|| method.learning_rate()))
+    }
+
     /// The settings of one model, in a folder of that name.
     pub(super) fn settings(&self, part: &Part, name: String, train: &Dataset) -> Settings {
-        let method = self.optimiser.unwrap_or(if part.vae { Method::Adam } else { Method::Adadelta });
-        let learning_rate = self.learning_rate.unwrap_or_else(|| method.learning_rate());
+        let (method, learning_rate) = self.method_of(part.vae);
         let concrete = !part.vae && self.classifier.draw == Draw::ConcreteDropout;
         Settings {
             name,
@@ -332,7 +342,7 @@ impl TrainingPlan {
             image_shape: train.image_shape,
             dataset: train.name.clone(),
             images: train.len(),
-            epochs: self.epochs.unwrap_or(if part.vae { 50 } else { 12 }),
+            epochs: self.epochs_of(part.vae),
             batch: self.batch,
             optimiser: match method {
                 Method::Adam => Optimiser::Adam { learning_rate },

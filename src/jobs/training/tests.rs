@@ -3,6 +3,7 @@
 use super::*;
 use crate::jobs::ModelSet;
 use crate::latent::View;
+use crate::nets::Layer;
 use crate::nets::folder::WEIGHTS;
 use std::fs;
 
@@ -248,4 +249,30 @@ fn a_learning_rate_far_too_large_is_said_and_earlier_epochs_stay() {
     }
     assert!(load(&folder).is_ok());
     assert_eq!(plan_of(&folder).unwrap().unwrap().learning_rate, Some(0.05));
+}
+
+#[test]
+fn a_last_layer_that_is_drawn_is_fitted_after_the_last_epoch_and_only_then_is_the_training_complete() {
+    let digits = crate::jobs::decoded_digits().unwrap();
+    let data = (&digits.slice(0..120), &digits.slice(120..180));
+    let mut plan = TrainingPlan { epochs: Some(1), batch: 40, ..TrainingPlan::default() };
+    plan.classifier = ClassifierPlan { channels: [2, 2], hidden: 6, draw: Draw::LastLayerLaplace, ..plan.classifier };
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("drawn");
+    let drawn = || match load(&folder).unwrap() {
+        (_, Model::Classifier(classifier)) => classifier.network.layers().iter().any(|layer| matches!(layer, Layer::GaussianLinear { .. })),
+        _ => panic!("a VAE"),
+    };
+    let mut stop = |news| if matches!(news, News::Fitting(_)) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+    assert!(matches!(train(&plan, data, &folder, false, None, &mut stop), Err(Error::Cancelled)));
+    assert!(!drawn() && !is_complete(&plan, &folder), "the epoch is done, the fit is not");
+    train(&plan, data, &folder, true, None, &mut |_| ControlFlow::Continue(())).unwrap();
+    assert!(drawn() && is_complete(&plan, &folder));
+    let fitted = std::fs::read(folder.join("weights.safetensors")).unwrap();
+    train(&plan, data, &folder, true, None, &mut |_| ControlFlow::Continue(())).unwrap();
+    assert_eq!(std::fs::read(folder.join("weights.safetensors")).unwrap(), fitted, "nothing is left to do");
+    plan.epochs = Some(2);
+    assert!(!is_complete(&plan, &folder));
+    train(&plan, data, &folder, true, None, &mut |_| ControlFlow::Continue(())).unwrap();
+    assert!(drawn() && std::fs::read(folder.join("weights.safetensors")).unwrap() != fitted, "more epochs are fitted anew");
 }

@@ -1,0 +1,153 @@
+//! The menu of models: the shipped ones, and those that were trained here, each with its card.
+
+use super::scope::{Command, Scope};
+use super::session::Session;
+use super::style;
+use crate::error::Result;
+use crate::jobs::library::{Entry, EntryKind, delete, entries};
+use crate::jobs::{Status, Wake, Worker};
+use eframe::egui::{Button, Context, Grid, Id, Label, Modal, Ui};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What the thread is asked for.
+enum Request {
+    Read(PathBuf),
+    Delete(PathBuf, PathBuf),
+}
+
+/// The models that were trained here.
+pub struct Library {
+    worker: Worker<Request, Vec<Entry>>,
+    entries: Vec<Entry>,
+    /// The one that is to be deleted once somebody has said yes.
+    condemned: Option<Entry>,
+}
+
+impl Library {
+    /// Starts the thread that reads the folder.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub fn new(wake: &Wake) -> Result<Self> {
+        let worker = Worker::spawn("library", Arc::clone(wake), |request, desk| {
+            let (folder, deleted) = match request {
+                Request::Read(folder) => (folder, Ok(())),
+                Request::Delete(folder, model) => {
+                    let deleted = delete(&folder, &model);
+                    (folder, deleted)
+                }
+            };
+            desk.publish(entries(&folder));
+            deleted
+        })?;
+        Ok(Self { worker, entries: Vec::new(), condemned: None })
+    }
+
+    /// Takes what was read, and reads anew where something has changed.
+    pub fn logic(&mut self, scope: &mut Scope) {
+        if let Some(entries) = self.worker.take() {
+            self.entries = entries;
+        }
+        if let Status::Failed(sentence) = self.worker.status() {
+            scope.ask(Command::Complain(sentence));
+            self.worker.cancel();
+        }
+        if std::mem::take(&mut scope.library_changed)
+            && let Some(folder) = &scope.library
+        {
+            self.worker.request(Request::Read(folder.clone()));
+        }
+    }
+
+    /// The menu.
+    pub fn menu(&mut self, ui: &mut Ui, scope: &mut Scope) {
+        let session = &scope.session;
+        let (shipped, pure) = (session.models.is_none(), session.additions.is_empty());
+        if ui.add_enabled(!(shipped && pure), Button::new("The shipped models")).clicked() {
+            scope.ask(Command::OpenModels(None));
+        }
+        if !pure && ui.button("Without what was added").clicked() {
+            scope.ask(Command::DropAdditions);
+        }
+        ui.separator();
+        if self.entries.is_empty() {
+            ui.label(style::note("Models that you train in the tab Training stand here."));
+        }
+        for entry in &self.entries {
+            ui.menu_button(&entry.name, |ui| {
+                if self.condemned.is_none() && card(ui, entry, scope) {
+                    self.condemned = Some(entry.clone());
+                }
+            });
+        }
+    }
+
+    /// Asks before a model is deleted.
+    pub fn show(&mut self, ctx: &Context, scope: &mut Scope) {
+        let Some(entry) = &self.condemned else { return };
+        let mut deleted = false;
+        let response = Modal::new(Id::unique("delete a model")).show(ctx, |ui| {
+            ui.set_max_width(420.0);
+            ui.heading(format!("Delete “{}”?", entry.name));
+            ui.add(Label::new(format!("Its weights and its film in {} cannot be brought back.", entry.folder.display())).wrap());
+            ui.horizontal(|ui| {
+                deleted = ui.button("Delete").clicked();
+                if ui.button("Keep").clicked() {
+                    ui.close();
+                }
+            });
+        });
+        if deleted && let Some(folder) = &scope.library {
+            self.worker.request(Request::Delete(folder.clone(), entry.folder.clone()));
+        }
+        if deleted || response.should_close() {
+            self.condemned = None;
+        }
+    }
+}
+
+/// What a model is, and what can be done with it. Answers whether somebody wants it deleted.
+fn card(ui: &mut Ui, entry: &Entry, scope: &mut Scope) -> bool {
+    ui.set_max_width(340.0);
+    if let Some(problem) = &entry.problem {
+        ui.colored_label(ui.visuals().warn_fg_color, problem);
+    }
+    Grid::new(("card", &entry.folder)).num_columns(2).spacing([12.0, 2.0]).show(ui, |ui| {
+        for (what, value) in &entry.card {
+            ui.label(style::note(what));
+            ui.add(Label::new(value).wrap());
+            ui.end_row();
+        }
+    });
+    ui.separator();
+    let folder = entry.folder.clone();
+    let (label, command) = match entry.kind {
+        EntryKind::Vae => ("Use this VAE", Command::UseVae(folder.clone())),
+        EntryKind::Classifier | EntryKind::Ensemble => ("Use as ensemble member", Command::AddMembers(folder.clone())),
+        EntryKind::Set => ("Open these models", Command::OpenModels(Some(folder.clone()))),
+    };
+    if ui.add_enabled(entry.problem.is_none(), Button::new(label)).clicked() {
+        scope.ask(command);
+        ui.close();
+    }
+    if ui.button("Show its training").on_hover_text("In the tab Training: its curves and its film").clicked() {
+        scope.session.training.name.clone_from(&entry.name);
+        scope.look_back = Some(folder);
+        ui.close();
+    }
+    let delete = ui.button("Delete…").clicked();
+    if delete {
+        ui.close();
+    }
+    delete
+}
+
+/// Which models are at hand, in a few words.
+pub fn at_hand(session: &Session) -> String {
+    let models = session.models.as_ref().map_or_else(|| "shipped models".to_owned(), |folder| folder.display().to_string());
+    let name = |folder: &PathBuf| folder.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let vae = session.additions.vae.iter().map(|folder| format!("with the VAE {}", name(folder)));
+    let members = session.additions.members.iter().map(|folder| format!("and {}", name(folder)));
+    std::iter::once(models).chain(vae).chain(members).collect::<Vec<_>>().join(" ")
+}

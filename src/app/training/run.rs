@@ -1,0 +1,179 @@
+//! A training as the tab shows it: what has been told of it so far.
+
+use crate::jobs::Progress;
+use crate::jobs::training::{Epoch, Frame, News};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Points of the loss's curve per model.
+const POINTS: usize = 2000;
+
+/// A training under way, or at its end.
+pub struct Run {
+    /// Where the models go.
+    pub folder: PathBuf,
+    /// The model under way, its number from 1, and how many there are.
+    pub model: String,
+    pub number: usize,
+    pub of: usize,
+    /// Epochs of each model, and images of each epoch.
+    pub epochs: usize,
+    pub images: usize,
+    /// The mean training loss of some steps each, over epochs.
+    pub losses: Vec<[f64; 2]>,
+    /// The epochs that are done.
+    pub done: Vec<Epoch>,
+    /// What was kept of each, the oldest first.
+    pub film: Vec<Arc<Frame>>,
+    /// The newest picture.
+    pub newest: Option<Arc<Frame>>,
+    /// What is to be said of the plan.
+    pub notes: Vec<String>,
+    /// Images that the model under way has seen.
+    seen: usize,
+    /// How far the fit of the last layer is, in images.
+    pub fitting: Option<Progress>,
+    /// Losses of steps that are no point of the curve yet: their sum and number.
+    gathered: (f64, usize),
+    speed: Speed,
+}
+
+/// Images a second, without what was before the start and while it was paused.
+#[derive(Default)]
+struct Speed {
+    since: Option<Instant>,
+    worked: Duration,
+    images: usize,
+}
+
+impl Run {
+    /// Nothing has been told yet.
+    pub fn new(folder: PathBuf) -> Self {
+        Self {
+            folder,
+            model: String::new(),
+            number: 0,
+            of: 0,
+            epochs: 0,
+            images: 0,
+            losses: Vec::new(),
+            done: Vec::new(),
+            film: Vec::new(),
+            newest: None,
+            notes: Vec::new(),
+            seen: 0,
+            fitting: None,
+            gathered: (0.0, 0),
+            speed: Speed::default(),
+        }
+    }
+
+    /// A finished training, from its log and its film.
+    pub fn of_past(folder: PathBuf, model: String, done: Vec<Epoch>, film: Vec<Frame>) -> Self {
+        let film: Vec<Arc<Frame>> = film.into_iter().map(Arc::new).collect();
+        let newest = film.last().cloned();
+        Self { model, number: 1, of: 1, epochs: done.len(), done, film, newest, ..Self::new(folder) }
+    }
+
+    /// Takes news in.
+    pub fn take(&mut self, news: News) {
+        match news {
+            News::Begun { model, number, of, epochs, images, done } => {
+                (self.model, self.number, self.of, self.epochs, self.images) = (model, number, of, epochs, images);
+                self.seen = done.len() * images;
+                self.losses = done.iter().map(|epoch| [epoch.epoch as f64, epoch.loss]).collect();
+                self.done = done;
+                self.film.clear();
+                self.fitting = None;
+                self.gathered = (0.0, 0);
+                self.speed.go();
+            }
+            News::Step { epoch, step } => {
+                self.speed.go();
+                let seen = (epoch - 1) * self.images + step.images;
+                self.speed.images += seen.saturating_sub(self.seen);
+                self.seen = seen;
+                self.gathered = (self.gathered.0 + step.loss, self.gathered.1 + 1);
+                if self.gathered.1 >= (step.steps * self.epochs).div_ceil(POINTS) || step.step == step.steps {
+                    let (sum, count) = std::mem::take(&mut self.gathered);
+                    self.losses.push([seen as f64 / self.images.max(1) as f64, sum / count as f64]);
+                }
+            }
+            News::Frame(frame) => {
+                if frame.test.is_some() {
+                    self.film.push(Arc::clone(&frame));
+                }
+                self.newest = Some(frame);
+            }
+            News::Epoch(epoch) => self.done.push(epoch),
+            News::Fitting(progress) => self.fitting = Some(progress),
+            News::Note(sentence) => self.notes.push(sentence),
+        }
+    }
+
+    /// The clock stands still until the next news.
+    pub fn pause(&mut self) {
+        self.speed.rest();
+    }
+
+    /// The share of the work that is done, of all models.
+    pub fn share(&self) -> f64 {
+        let all = self.of * self.epochs * self.images;
+        let done = self.number.saturating_sub(1) * self.epochs * self.images + self.seen;
+        if all == 0 { 0.0 } else { done as f64 / all as f64 }
+    }
+
+    /// Images a second, and the seconds that are left; `None` before there is something to go by.
+    pub fn speed(&self) -> Option<[f64; 2]> {
+        let per_second = self.speed.images as f64 / self.speed.worked().as_secs_f64();
+        let left = (1.0 - self.share()) * (self.of * self.epochs * self.images) as f64;
+        (self.speed.images > 0 && per_second.is_finite()).then(|| [per_second, left / per_second])
+    }
+}
+
+impl Speed {
+    fn go(&mut self) {
+        self.since.get_or_insert_with(Instant::now);
+    }
+
+    fn rest(&mut self) {
+        self.worked = self.worked();
+        self.since = None;
+    }
+
+    fn worked(&self) -> Duration {
+        self.worked + self.since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jobs::training::Step;
+
+    fn step(epoch: usize, step: usize) -> News {
+        News::Step { epoch, step: Step { step, steps: 4, images: 25 * step, loss: step as f64 } }
+    }
+
+    #[test]
+    fn curves_shares_and_speed_follow_the_news() {
+        let mut run = Run::new("m".into());
+        assert!(run.share() == 0.0 && run.speed().is_none());
+        let begun = |number| News::Begun { model: "a".to_owned(), number, of: 2, epochs: 2, images: 100, done: Vec::new() };
+        run.take(begun(1));
+        for number in 1..=4 {
+            run.take(step(1, number));
+        }
+        assert_eq!(run.losses, [[0.25, 1.0], [0.5, 2.0], [0.75, 3.0], [1.0, 4.0]]);
+        assert!((run.share() - 0.25).abs() < 1e-12, "{}", run.share());
+        let [per_second, left] = run.speed().unwrap();
+        assert!((left * per_second - 300.0).abs() <= 1e-6 * 300.0, "{left} {per_second}");
+        run.take(begun(2));
+        assert!(run.losses.is_empty() && (run.share() - 0.5).abs() < 1e-12, "the next model begins anew");
+        run.pause();
+        let worked = run.speed.worked();
+        std::thread::sleep(Duration::from_millis(3));
+        assert_eq!(run.speed.worked(), worked, "the clock stands still");
+    }
+}

@@ -1,0 +1,194 @@
+//! The tab in the window: begin, rest, go on, end; and what was made.
+
+use super::*;
+use crate::app::run::Program;
+use crate::app::tests::{scope, settle, start, wait};
+use crate::app::window::Window;
+use crate::data::FolderData;
+use crate::jobs::training::DataChoice;
+use crate::jobs::{ModelSet, decoded_digits};
+use crate::nets::folder::{Model, load};
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable as _;
+
+type Whole = Harness<'static, Program>;
+
+/// The window with the tab open over a library of its own, and a small classifier to be trained on few decoded digits.
+fn window(library: &Path, change: impl FnOnce(&mut TrainingPlan)) -> Whole {
+    let library = library.to_owned();
+    let digits = decoded_digits().unwrap();
+    let data = FolderData { train: digits.slice(0..300), test: digits.slice(300..400), notes: Vec::new() };
+    let mut plan = TrainingPlan { epochs: Some(2), batch: 20, ..TrainingPlan::default() };
+    (plan.classifier.channels, plan.classifier.hidden, plan.vae.hidden) = ([2, 4], 8, vec![16]);
+    plan.data.source = DataChoice::Named("decoded-digits".to_owned());
+    change(&mut plan);
+    let builder = Harness::builder().with_size([1280.0, 800.0]).with_step_dt(1.0 / 60.0);
+    let mut harness = builder.build_eframe(|creation| {
+        let load_training: LoadTraining = Arc::new(move |_| Ok(data.clone()));
+        let mut window = Window::open(&creation.egui_ctx, crate::app::Start { library: Some(library), load_training, ..start() }).unwrap();
+        (window.scope.session.grid, window.scope.session.samples) = (12, 2);
+        window.scope.session.training.plan = plan;
+        window.preferences.hints_seen = true;
+        window.preferences.tab = "Training".to_owned();
+        Program(window)
+    });
+    settle(&mut harness);
+    harness
+}
+
+fn click(harness: &mut Whole, label: &str) {
+    harness.get_by_label(label).click();
+    harness.run_steps(3);
+}
+
+/// Frames until a button is there.
+fn until(harness: &mut Whole, label: &str) {
+    let start = std::time::Instant::now();
+    while harness.query_by_label(label).is_none() {
+        assert!(start.elapsed() < std::time::Duration::from_mins(2), "'{label}' does not come: {:?}", harness.state().0.complaints());
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        harness.step();
+    }
+}
+
+/// Opens the card of the model "classifier" in the menu.
+fn submenu(harness: &mut Whole) {
+    wait(harness, "the list of models", |_| true);
+    harness
+        .get_by(|node| {
+            node.role() == eframe::egui::accesskit::Role::Button
+                && node.label().is_some_and(|label| label.trim_end_matches(" ⏵") == "classifier")
+        })
+        .click();
+    harness.run_steps(20);
+}
+
+fn weights(folder: &Path) -> crate::nets::Weights {
+    match load(folder).unwrap().1 {
+        Model::Vae(vae) => vae.weights(),
+        Model::Classifier(classifier) => classifier.network.weights().clone(),
+    }
+}
+
+#[test]
+fn a_classifier_is_trained_paused_stopped_resumed_and_used_as_a_member() {
+    let home = tempfile::tempdir().unwrap();
+    let library = home.path();
+    let mut harness = window(library, |plan| plan.epochs = Some(40));
+    click(&mut harness, "Start");
+    until(&mut harness, "Pause");
+    wait(&mut harness, "the first epoch", |_| library.join("classifier/training.jsonl").exists());
+    click(&mut harness, "Pause");
+    let log = || std::fs::read_to_string(library.join("classifier/training.jsonl")).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let rested = log();
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    assert_eq!(log(), rested, "it rests");
+    click(&mut harness, "Go on");
+    wait(&mut harness, "another epoch", |_| log() != rested);
+    assert!(scope(&harness).underway.as_ref().is_some_and(|frame| matches!(frame.look, Look::Map { .. })), "the maps show it");
+    click(&mut harness, "Stop");
+    until(&mut harness, "Resume");
+    assert!(log().lines().count() < 40, "it was stopped before its end");
+    click(&mut harness, "Resume");
+    until(&mut harness, "Use as ensemble member");
+    assert_eq!(log().lines().count(), 40);
+    assert!(harness.query_by_label("Resume").is_none());
+
+    // The same, without a stop.
+    harness.state_mut().0.scope.session.training.name = "whole".to_owned();
+    harness.run_steps(2);
+    click(&mut harness, "Start");
+    wait(&mut harness, "the whole training", |_| past(&library.join("whole")).is_ok_and(|done| done.len() == 40));
+    until(&mut harness, "Use as ensemble member");
+    assert_eq!(weights(&library.join("whole")), weights(&library.join("classifier")));
+    assert_ne!(weights(&library.join("whole")), weights_of_another(&mut harness, library), "another seed is another network");
+
+    let before = scope(&harness).set.ensemble().members().len();
+    click(&mut harness, "Use as ensemble member");
+    settle(&mut harness);
+    assert_eq!(scope(&harness).set.ensemble().members().len(), before + 1);
+    let session = scope(&harness).session.clone();
+    let again = ModelSet::open_with(None, &session.additions).unwrap();
+    assert!(session.check(&again).is_ok() && again.hashes == session.hashes, "a session file brings it back");
+    click(&mut harness, "Models");
+    assert!(harness.query_by_label_contains("whole").is_some());
+    click(&mut harness, "Without what was added");
+    settle(&mut harness);
+    assert_eq!(scope(&harness).set.ensemble().members().len(), before);
+}
+
+fn weights_of_another(harness: &mut Whole, library: &Path) -> crate::nets::Weights {
+    let training = &mut harness.state_mut().0.scope.session.training;
+    training.name = "other".to_owned();
+    (training.plan.seed, training.plan.epochs) = (1, Some(40));
+    harness.run_steps(2);
+    click(harness, "Start");
+    wait(harness, "the other training", |_| past(&library.join("other")).is_ok_and(|done| done.len() == 40));
+    until(harness, "Use as ensemble member");
+    weights(&library.join("other"))
+}
+
+#[test]
+fn a_vae_moves_its_encodings_and_takes_the_place_of_the_old_one() {
+    let home = tempfile::tempdir().unwrap();
+    let mut harness = window(home.path(), |plan| plan.what = What::Vae);
+    click(&mut harness, "Start");
+    until(&mut harness, "Use this VAE");
+    harness.run_steps(3);
+    let frame = scope(&harness).underway.clone().unwrap();
+    assert!(matches!(&frame.look, Look::Plane { points, .. } if points.len() > 10));
+    assert!(harness.query_by_label("Training: what the VAE makes of them").is_some());
+    harness.state_mut().0.scope.session.training.on_map = false;
+    harness.run_steps(2);
+    assert!(scope(&harness).underway.is_none());
+    click(&mut harness, "Use this VAE");
+    settle(&mut harness);
+    let set = &scope(&harness).set;
+    assert_eq!(set.vae.weights(), weights(&home.path().join("vae")));
+    assert_eq!(set.encodings.as_ref().unwrap().train.points.len(), 300, "the density of its own data");
+}
+
+#[test]
+fn what_cannot_be_trained_is_said_and_nothing_is_left_behind() {
+    let home = tempfile::tempdir().unwrap();
+    let mut harness = window(home.path(), |plan| plan.learning_rate = Some(-1.0));
+    click(&mut harness, "Start");
+    assert!(harness.state().0.complaints()[0].contains("--learning-rate"), "{:?}", harness.state().0.complaints());
+    harness.state_mut().0.scope.session.training.plan.learning_rate = None;
+    harness.state_mut().0.scope.session.training.name = "../elsewhere".to_owned();
+    harness.run_steps(2);
+    click(&mut harness, "Start");
+    assert!(harness.state().0.complaints()[1].contains("../elsewhere"));
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_past_training_is_shown_with_its_film_which_can_be_saved_and_a_model_is_deleted_after_a_question() {
+    let home = tempfile::tempdir().unwrap();
+    let mut harness = window(home.path(), |_| {});
+    click(&mut harness, "Start");
+    until(&mut harness, "Use as ensemble member");
+    let mut harness = window(home.path(), |_| {});
+    wait(&mut harness, "the library", |scope| !scope.library_changed);
+    click(&mut harness, "Models");
+    submenu(&mut harness);
+    click(&mut harness, "Show its training");
+    harness.run_steps(3);
+    assert!(scope(&harness).underway.is_some());
+    let gif = home.path().join("film.gif");
+    harness.state_mut().0.scope.save_film = Some(gif.clone());
+    wait(&mut harness, "the film", |_| gif.exists());
+    assert!(std::fs::read(&gif).unwrap().starts_with(b"GIF89a"));
+
+    click(&mut harness, "Models");
+    submenu(&mut harness);
+    click(&mut harness, "Delete…");
+    click(&mut harness, "Keep");
+    assert!(home.path().join("classifier").exists());
+    click(&mut harness, "Models");
+    submenu(&mut harness);
+    click(&mut harness, "Delete…");
+    click(&mut harness, "Delete");
+    wait(&mut harness, "the end of it", |_| !home.path().join("classifier").exists());
+}

@@ -1,0 +1,112 @@
+//! The thread that trains, and the one that writes films; the first can be paused between two steps.
+
+use super::run::Run;
+use crate::app::run::give_way;
+use crate::data::FolderData;
+use crate::error::Result;
+use crate::jobs::training::{FilmMeasure, Frame, Looks, TrainingPlan, What, save_film, train};
+use crate::jobs::{Wake, Worker};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Loads the training and test images that a plan names, and what is to be said of them.
+pub type LoadTraining = Arc<dyn Fn(&TrainingPlan) -> Result<FolderData> + Send + Sync>;
+
+/// News wake the window so often.
+const NEWS: Duration = Duration::from_millis(120);
+/// A pause hears of its end so often.
+const NAP: Duration = Duration::from_millis(30);
+
+/// What is to be trained.
+pub struct Request {
+    pub plan: TrainingPlan,
+    pub folder: PathBuf,
+    pub resume: bool,
+    pub looks: Looks,
+    pub load: LoadTraining,
+}
+
+/// A film to be written.
+pub struct Film {
+    pub frames: Vec<Frame>,
+    pub measure: FilmMeasure,
+    pub path: PathBuf,
+}
+
+/// What the window sees of a training.
+#[derive(Clone)]
+pub struct Watched {
+    run: Arc<Mutex<Run>>,
+    paused: Arc<AtomicBool>,
+}
+
+impl Watched {
+    /// A training of which nothing has been told yet, or one of the past.
+    pub fn new(run: Run) -> Self {
+        Self { run: Arc::new(Mutex::new(run)), paused: Arc::new(AtomicBool::new(false)) }
+    }
+
+    /// What has been told.
+    pub fn read(&self) -> MutexGuard<'_, Run> {
+        self.run.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Pauses after the step at hand, or goes on.
+    pub fn set_paused(&self, paused: bool) {
+        self.paused.store(paused, Ordering::SeqCst);
+    }
+
+    /// Whether it is to rest.
+    pub fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::SeqCst)
+    }
+}
+
+/// The threads.
+pub struct Workers {
+    /// Answers with what has been trained.
+    pub training: Worker<(Request, Watched), What>,
+    /// Answers with the file or folder that was written.
+    pub film: Worker<Film, PathBuf>,
+}
+
+impl Workers {
+    /// Starts them.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub fn new(wake: &Wake) -> Result<Self> {
+        let news = Arc::clone(wake);
+        let training = Worker::spawn("training", Arc::clone(wake), move |(request, watched): (Request, Watched), desk| {
+            give_way();
+            let FolderData { train: whole, test, notes } = (request.load)(&request.plan)?;
+            watched.read().notes = notes;
+            let (images, test) = request.plan.prepare(whole, test)?;
+            let mut woken = Instant::now();
+            let data = (&images, &test);
+            train(&request.plan, data, &request.folder, request.resume, Some(&request.looks), &mut |told| {
+                watched.read().take(told);
+                if woken.elapsed() >= NEWS {
+                    news();
+                    woken = Instant::now();
+                }
+                while watched.is_paused() && !desk.is_cancelled() {
+                    watched.read().pause();
+                    std::thread::sleep(NAP);
+                }
+                if desk.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })?;
+            desk.publish(request.plan.what);
+            Ok(())
+        })?;
+        let film = Worker::spawn("film", Arc::clone(wake), |film: Film, desk| {
+            save_film(&film.frames, film.measure, &film.path)?;
+            desk.publish(film.path);
+            Ok(())
+        })?;
+        Ok(Self { training, film })
+    }
+}
