@@ -7,7 +7,7 @@ use super::session::{Layout, Pin, Session};
 use super::storage::Storage;
 use super::style::Appearance;
 use super::window::Window;
-use super::{Place, panels};
+use super::{Panel, Place, panels};
 use crate::engine::faulty::Faulty;
 use crate::engine::{AUTO, Block, cpu, takeover};
 use crate::error::Error;
@@ -81,6 +81,39 @@ pub fn wait(harness: &mut Harness<'static, Program>, what: &str, holds: impl Fn(
 
 pub fn scope<'a>(harness: &'a Harness<'static, Program>) -> &'a Scope {
     &harness.state().0.scope
+}
+
+/// A panel alone, without the window around it.
+pub type Alone<P> = Harness<'static, (P, Scope)>;
+
+/// A panel alone over what it sees.
+pub fn alone<P: Panel + 'static>(panel: P, scope: Scope, size: [f32; 2]) -> Alone<P> {
+    Harness::builder().with_size(size).build_ui_state(
+        |ui, (panel, scope): &mut (P, Scope)| {
+            let ctx = ui.ctx().clone();
+            panel.logic(&ctx, scope);
+            panel.ui(ui, scope);
+        },
+        (panel, scope),
+    )
+}
+
+/// Frames until a panel alone is at rest.
+pub fn rest<P: Panel>(harness: &mut Alone<P>) {
+    let start = Instant::now();
+    harness.run_steps(3);
+    while harness.state().0.is_busy() {
+        assert!(start.elapsed() < Duration::from_mins(3), "it does not come to rest");
+        std::thread::sleep(Duration::from_millis(5));
+        harness.step();
+    }
+    harness.run_steps(3);
+}
+
+/// A click on what has that name in a panel alone.
+pub fn click<P>(harness: &mut Alone<P>, label: &str) {
+    harness.get_by_label(label).click();
+    harness.run_steps(2);
 }
 
 /// Where a map lies on the screen, by its name for screen readers.

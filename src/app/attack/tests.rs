@@ -3,16 +3,15 @@
 use super::*;
 use crate::app::run::Program;
 use crate::app::session::{Pin, Session};
-use crate::app::tests;
+use crate::app::tests::{self, click, rest};
 use crate::app::window::Window;
 use crate::attack::{Norm, all};
 use crate::data::Dataset;
 use crate::jobs::{ModelSet, On, SharedEngine, attacked_answer};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
-use std::time::{Duration, Instant};
 
-type Alone = Harness<'static, (AttackPanel, Scope)>;
+type Alone = tests::Alone<AttackPanel>;
 
 /// The tab alone over a session.
 fn alone(change: impl FnOnce(&mut Session)) -> Alone {
@@ -24,30 +23,7 @@ fn alone(change: impl FnOnce(&mut Session)) -> Alone {
     change(&mut session);
     let wake: Wake = Arc::new(|| {});
     let scope = Scope { open_tab: "Attack".to_owned(), ..Scope::new(session, set, engine) };
-    Harness::builder().with_size([1280.0, 240.0]).build_ui_state(
-        |ui, (panel, scope): &mut (AttackPanel, Scope)| {
-            let ctx = ui.ctx().clone();
-            panel.logic(&ctx, scope);
-            panel.ui(ui, scope);
-        },
-        (AttackPanel::new(&wake).unwrap(), scope),
-    )
-}
-
-fn settle(harness: &mut Alone) {
-    let start = Instant::now();
-    harness.run_steps(3);
-    while harness.state().0.is_busy() {
-        assert!(start.elapsed() < Duration::from_mins(2), "it does not come to rest");
-        std::thread::sleep(Duration::from_millis(5));
-        harness.step();
-    }
-    harness.run_steps(3);
-}
-
-fn click(harness: &mut Alone, label: &str) {
-    harness.get_by_label(label).click();
-    harness.run_steps(2);
+    tests::alone(AttackPanel::new(&wake).unwrap(), scope, [1280.0, 240.0])
 }
 
 #[test]
@@ -57,7 +33,7 @@ fn a_click_on_attack_gives_an_image_of_larger_loss_within_the_budget() {
         harness.run_steps(2);
         assert!(harness.state().0.shown.is_none() && harness.state().1.attack_path.is_none(), "nobody has clicked");
         click(&mut harness, "Attack");
-        settle(&mut harness);
+        rest(&mut harness);
         let (panel, scope) = harness.state();
         let attack = &panel.shown.as_ref().unwrap().attack;
         let end = attack.end.as_ref().unwrap();
@@ -79,22 +55,22 @@ fn a_click_on_attack_gives_an_image_of_larger_loss_within_the_budget() {
 fn once_attacked_a_setting_attacks_anew_and_the_same_one_does_not() {
     let mut harness = alone(|_| {});
     click(&mut harness, "Attack");
-    settle(&mut harness);
+    rest(&mut harness);
     let requests = |harness: &Alone| harness.state().0.workers.attack.requests();
     let image = |harness: &Alone| harness.state().0.shown.as_ref().unwrap().attack.image.clone();
     let (first, asked) = (image(&harness), requests(&harness));
     harness.run_steps(5);
     assert_eq!(requests(&harness), asked);
     harness.state_mut().1.session.attack.epsilon = 0.3;
-    settle(&mut harness);
+    rest(&mut harness);
     assert!(requests(&harness) == asked + 1 && image(&harness) != first);
     harness.state_mut().1.session.attack.live = false;
     harness.state_mut().1.session.attack.epsilon = 0.05;
-    settle(&mut harness);
+    rest(&mut harness);
     assert_eq!(requests(&harness), asked + 1, "not live, it waits for a click");
     harness.state_mut().1.session.attack.live = true;
     harness.state_mut().1.open_tab = "Holes".to_owned();
-    settle(&mut harness);
+    rest(&mut harness);
     assert_eq!(requests(&harness), asked + 1, "a hidden tab asks for nothing");
 }
 
@@ -102,7 +78,7 @@ fn once_attacked_a_setting_attacks_anew_and_the_same_one_does_not() {
 fn a_sweep_is_drawn_for_its_settings_and_stops_when_it_is_told() {
     let mut harness = alone(|_| {});
     click(&mut harness, "Sweep ε");
-    settle(&mut harness);
+    rest(&mut harness);
     let points = harness.state().0.sweep.as_ref().unwrap().points.clone();
     assert!(points.len() == 13 && points[0].epsilon == 0.0 && (points[12].epsilon - 0.2).abs() <= 1e-12);
     assert!(points[12].class < points[0].class && points[12].entropy > 0.0, "{points:?}");
@@ -130,12 +106,12 @@ fn what_cannot_be_attacked_is_said_in_one_sentence() {
     harness.state_mut().1.session.pins[0] = Some(Pin::File("nowhere.png".into()));
     harness.run_steps(2);
     click(&mut harness, "Attack");
-    settle(&mut harness);
+    rest(&mut harness);
     assert!(harness.query_all_by_label_contains("nowhere.png: ").count() == 1);
     let session = &mut harness.state_mut().1.session;
     session.pins[0] = Some(Pin::Latent([0.0, 0.0]));
     session.attack.choose("mi-evading", 784);
-    settle(&mut harness);
+    rest(&mut harness);
     assert!(harness.query_all_by_label_contains("no mutual information to evade").count() == 1);
     assert!(harness.state().0.shown.is_none());
 }
@@ -150,10 +126,10 @@ fn an_image_of_the_data_is_attacked_by_its_label() {
     scope.data = Some(Arc::new(data));
     harness.run_steps(2);
     click(&mut harness, "Attack");
-    settle(&mut harness);
+    rest(&mut harness);
     assert_eq!(harness.state().0.shown.as_ref().unwrap().attack.class, 4);
     harness.state_mut().1.session.attack.image = AttackedImage::Data(2);
-    settle(&mut harness);
+    rest(&mut harness);
     assert!(harness.query_all_by_label_contains("no image of the number 2").count() == 1);
 }
 

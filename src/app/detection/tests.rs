@@ -3,7 +3,7 @@
 use super::choice::Sought;
 use super::*;
 use crate::app::session::Session;
-use crate::app::tests;
+use crate::app::tests::{self, click, rest};
 use crate::data::Dataset;
 use crate::engine::Engine as _;
 use crate::error::Error;
@@ -14,7 +14,7 @@ use egui_kittest::kittest::Queryable as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-type Alone = Harness<'static, (DetectionPanel, Scope)>;
+type Alone = tests::Alone<DetectionPanel>;
 
 /// Images that are attacked.
 const IMAGES: usize = 30;
@@ -47,30 +47,7 @@ fn alone(cache: Option<&Path>, change: impl FnOnce(&mut Session)) -> Alone {
         }),
         ..Scope::new(session, set, engine)
     };
-    Harness::builder().with_size([1700.0, 260.0]).build_ui_state(
-        |ui, (panel, scope): &mut (DetectionPanel, Scope)| {
-            let ctx = ui.ctx().clone();
-            panel.logic(&ctx, scope);
-            panel.ui(ui, scope);
-        },
-        (DetectionPanel::new(&wake).unwrap(), scope),
-    )
-}
-
-fn settle(harness: &mut Alone) {
-    let start = Instant::now();
-    harness.run_steps(3);
-    while harness.state().0.is_busy() {
-        assert!(start.elapsed() < Duration::from_mins(3), "it does not come to rest");
-        std::thread::sleep(Duration::from_millis(5));
-        harness.step();
-    }
-    harness.run_steps(3);
-}
-
-fn click(harness: &mut Alone, label: &str) {
-    harness.get_by_label(label).click();
-    harness.run_steps(2);
+    tests::alone(DetectionPanel::new(&wake).unwrap(), scope, [1700.0, 260.0])
 }
 
 fn view(harness: &Alone) -> &View {
@@ -93,7 +70,7 @@ fn a_click_on_detect_fills_the_table_with_what_the_job_says() {
     harness.run_steps(2);
     assert!(says(&harness, "Does uncertainty notice?") && harness.state().0.view.is_none(), "nobody has clicked");
     click(&mut harness, "Detect");
-    settle(&mut harness);
+    rest(&mut harness);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "what was attacked is kept");
     let row = view(&harness).row().unwrap();
     assert_eq!((row.attacked.norms.len(), view(&harness).found.detection.images), (IMAGES, IMAGES));
@@ -124,7 +101,7 @@ fn a_click_on_detect_fills_the_table_with_what_the_job_says() {
 fn the_threshold_moves_the_mark_on_histogram_and_curves_together() {
     let mut harness = alone(None, |session| session.detection.measure = Measure::MaximumProbability);
     click(&mut harness, "Detect");
-    settle(&mut harness);
+    rest(&mut harness);
     for measure in [Measure::MaximumProbability, Measure::PredictiveEntropy] {
         choice(&mut harness).look_at(measure);
         harness.run_steps(2);
@@ -159,7 +136,7 @@ fn the_threshold_moves_the_mark_on_histogram_and_curves_together() {
 fn a_click_on_a_bin_shows_the_images_whose_values_lie_there() {
     let mut harness = alone(None, |_| {});
     click(&mut harness, "Detect");
-    settle(&mut harness);
+    rest(&mut harness);
     let rect = harness.get_by(|node| node.label().is_some_and(|label| label.starts_with("Histogram of the scores"))).rect();
     assert!(harness.state().0.bin.is_none());
     harness.hover_at(rect.center());
@@ -195,7 +172,7 @@ fn other_data_are_told_from_these_and_missing_ones_are_said() {
         session.detection.sought = Sought::Unfamiliar;
     });
     click(&mut harness, "Detect");
-    settle(&mut harness);
+    rest(&mut harness);
     let shown = view(&harness);
     assert_eq!(shown.sides.each_ref().map(|side| (side.name.as_str(), side.values.len())), [("digits", IMAGES), ("stripes", IMAGES)]);
     assert!(shown.qualities.iter().all(|(_, quality)| quality.is_some()));
@@ -204,7 +181,7 @@ fn other_data_are_told_from_these_and_missing_ones_are_said() {
     assert_eq!(starts, [[1.0, 1.0, 0.0], [0.0, 1.0, 1.0]]);
     choice(&mut harness).unfamiliar = Some("notmnist".to_owned());
     click(&mut harness, "Detect");
-    settle(&mut harness);
+    rest(&mut harness);
     assert!(says(&harness, "notmnist: it is not there"));
 }
 
@@ -220,7 +197,7 @@ fn a_run_stops_when_it_is_told() {
     choice(&mut harness).attack.choose("mi-evading", 784);
     choice(&mut harness).attack.on = On::Deterministic;
     click(&mut harness, "Detect");
-    settle(&mut harness);
+    rest(&mut harness);
     assert!(says(&harness, "no mutual information to evade"));
 }
 
