@@ -111,7 +111,7 @@ fn broken_models_are_named() {
             std::fs::create_dir(models).unwrap();
         }),
         ("holds 2 VAEs", |models| write_vae(&models.join("another"), IMAGE_SHAPE, 2)),
-        ("at least one classifier", |models| (0..2).for_each(|i| std::fs::remove_dir_all(models.join(format!("classifier-{i}"))).unwrap())),
+        ("holds no classifier", |models| (0..2).for_each(|i| std::fs::remove_dir_all(models.join(format!("classifier-{i}"))).unwrap())),
         ("classifier-1/weights.safetensors", |models| {
             change(&models.join("classifier-1/weights.safetensors"), |bytes| bytes.truncate(bytes.len() - 5));
         }),
