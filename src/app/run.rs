@@ -97,14 +97,15 @@ const ENGINE_PRIORITY: u8 = 30;
 
 /// The engine's threads give way to the window's, so that it never stutters, even on two cores.
 pub fn leave_the_window_its_time() {
-    let pool = rayon::ThreadPoolBuilder::new().thread_name(|number| format!("engine {number}")).start_handler(|_| give_way());
     // There is a pool already where a job has run before.
-    pool.build_global().ok();
+    unhurried("engine").build_global().ok();
 }
 
-/// Gives this thread the engine's priority. Where the system refuses, the window shares its time evenly.
-pub(super) fn give_way() {
-    if let Ok(value) = ENGINE_PRIORITY.try_into() {
-        set_current_thread_priority(ThreadPriority::Crossplatform(value)).ok();
-    }
+/// Threads of that name with the engine's priority. Where the system refuses, the window shares its time evenly.
+pub(super) fn unhurried(name: &'static str) -> rayon::ThreadPoolBuilder {
+    rayon::ThreadPoolBuilder::new().thread_name(move |number| format!("{name} {number}")).start_handler(|_| {
+        if let Ok(value) = ENGINE_PRIORITY.try_into() {
+            set_current_thread_priority(ThreadPriority::Crossplatform(value)).ok();
+        }
+    })
 }

@@ -1,9 +1,9 @@
 //! The thread that trains, and the one that writes films; the first can be paused between two steps.
 
 use super::run::Run;
-use crate::app::run::give_way;
+use crate::app::run::unhurried;
 use crate::data::FolderData;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::jobs::training::{FilmMeasure, Frame, Looks, TrainingPlan, What, save_film, train};
 use crate::jobs::{Wake, Worker};
 use std::ops::ControlFlow;
@@ -81,13 +81,11 @@ impl Workers {
     pub fn new(wake: &Wake) -> Result<Self> {
         let news = Arc::clone(wake);
         let training = Worker::spawn("training", Arc::clone(wake), move |(request, watched): (Request, Watched), desk| {
-            give_way();
             let FolderData { train: whole, test, notes } = (request.load)(&request.plan)?;
             watched.read().notes = notes;
             let (images, test) = request.plan.prepare(whole, test)?;
             let mut woken = Instant::now();
-            let data = (&images, &test);
-            train(&request.plan, data, &request.folder, request.resume, Some(&request.looks), &mut |told| {
+            let mut observe = |told| {
                 watched.read().take(told);
                 if woken.elapsed() >= NEWS {
                     news();
@@ -98,7 +96,13 @@ impl Workers {
                     std::thread::sleep(NAP);
                 }
                 if desk.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            })?;
+            };
+            // Threads of its own: among the engine's, each of a step's many small pieces would wait for a block of the map.
+            let threads = unhurried("training").build();
+            let threads =
+                threads.map_err(|error| Error::setting("the threads of the training", error.to_string(), "close some programs"))?;
+            let Request { plan, folder, resume, looks, .. } = &request;
+            threads.install(|| train(plan, (&images, &test), folder, *resume, Some(looks), &mut observe))?;
             desk.publish(request.plan.what);
             Ok(())
         })?;
