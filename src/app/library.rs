@@ -4,7 +4,7 @@ use super::scope::{Command, Scope};
 use super::session::Session;
 use super::style;
 use crate::error::Result;
-use crate::jobs::library::{Entry, EntryKind, delete, entries};
+use crate::jobs::library::{Entry, EntryKind, delete, entries, name_of};
 use crate::jobs::{Status, Wake, Worker};
 use eframe::egui::{Button, Context, Grid, Id, Label, Modal, Ui};
 use std::path::PathBuf;
@@ -146,8 +146,7 @@ fn card(ui: &mut Ui, entry: &Entry, scope: &mut Scope) -> bool {
 /// Which models are at hand, in a few words.
 pub fn at_hand(session: &Session) -> String {
     let models = session.models.as_ref().map_or_else(|| "shipped models".to_owned(), |folder| folder.display().to_string());
-    let name = |folder: &PathBuf| folder.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let vae = session.additions.vae.iter().map(|folder| format!("with the VAE {}", name(folder)));
-    let members = session.additions.members.iter().map(|folder| format!("and {}", name(folder)));
+    let vae = session.additions.vae.iter().map(|folder| format!("with the VAE {}", name_of(folder)));
+    let members = session.additions.members.iter().map(|folder| format!("and {}", name_of(folder)));
     std::iter::once(models).chain(vae).chain(members).collect::<Vec<_>>().join(" ")
 }

@@ -365,8 +365,9 @@ impl Window {
     fn change_additions(&mut self, additions: Additions) -> Result<()> {
         let mut session = Session { additions, hashes: BTreeMap::new(), ..self.scope.session.clone() };
         let before = self.scope.set.ensemble().members().len();
-        if session.additions.members.is_empty() {
-            let own = ModelSet::open(session.models.as_deref())?.ensemble().members().len();
+        // Only members that were added go: other additions leave the numbers as they are.
+        if session.additions.members.is_empty() && !self.scope.session.additions.members.is_empty() {
+            let own = ModelSet::open_with(session.models.as_deref(), &session.additions)?.ensemble().members().len();
             for pane in &mut session.panes {
                 pane.members.retain(|&member| member < own);
                 if pane.members.is_empty() {

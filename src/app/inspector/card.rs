@@ -7,6 +7,7 @@ use crate::app::map::badge;
 use crate::app::scope::Scope;
 use crate::app::session::Pin;
 use crate::app::style;
+use crate::jobs::library::name_of;
 use eframe::egui::{Align, Button, Color32, Image, Label, Layout, RichText, Sense, Spinner, Stroke, StrokeKind, Ui, vec2};
 
 /// The widest that an image is shown.
@@ -40,7 +41,7 @@ fn header(ui: &mut Ui, pin: &Pin, which: usize, late: bool) -> bool {
     let title = match pin {
         Pin::Latent(_) => "Latent point".to_owned(),
         Pin::Data(number) => format!("Image {number}"),
-        Pin::File(path) => path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
+        Pin::File(path) => name_of(path),
     };
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 5.0;

@@ -99,7 +99,7 @@ impl TrainingPanel {
     fn begin(&mut self, scope: &mut Scope, plan: TrainingPlan, folder: PathBuf, resume: bool) -> Result<()> {
         let [z1, z2] = scope.session.extent();
         let looks = Looks { view: View::new(z1, z2, GRID, GRID)?, vae: Some(Arc::new(scope.set.vae.clone())) };
-        scope.session.training.name = folder.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        scope.session.training.name = library::name_of(&folder);
         let watched = Watched::new(Run::new(folder.clone()));
         self.watched = Some(watched.clone());
         self.shown.follow();
@@ -117,7 +117,7 @@ impl TrainingPanel {
         }
         match past(&folder).and_then(|done| Ok((done, film(&folder)?))) {
             Ok((done, film)) => {
-                let name = folder.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+                let name = library::name_of(&folder);
                 self.watched = Some(Watched::new(Run::of_past(folder, name, done, film)));
                 self.shown.follow();
             }

@@ -138,7 +138,8 @@ fn kind_in_plan(folder: &Path) -> Option<EntryKind> {
     }
 }
 
-fn name_of(folder: &Path) -> String {
+/// The name of a folder or a file.
+pub fn name_of(folder: &Path) -> String {
     folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
