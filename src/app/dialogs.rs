@@ -165,7 +165,7 @@ impl Dialogs {
                     line("drag".into(), "Move the map");
                     line("wheel".into(), "Closer or farther, towards the pointer");
                     line("double click".into(), "The whole plane");
-                    line("1 … 7".into(), &format!("The measures, from {} on", Measure::ALL[0].label().to_lowercase()));
+                    line("1 … 8".into(), &format!("The measures, from {} on", Measure::ALL[0].label().to_lowercase()));
                     line("arrows".into(), "Move the map that has the focus");
                     for shortcut in &SHORTCUTS {
                         let KeyboardShortcut { modifiers, logical_key } = shortcut.keys;

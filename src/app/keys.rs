@@ -63,7 +63,7 @@ pub const SHORTCUTS: [Shortcut; 22] = [
 ];
 
 /// The number keys of the measures.
-const NUMBERS: [Key; 7] = [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7];
+const NUMBERS: [Key; 8] = [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7, Key::Num8];
 
 /// Does what the keys say, unless somebody is typing.
 pub fn listen(ctx: &Context, scope: &mut Scope) {

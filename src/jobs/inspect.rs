@@ -179,7 +179,13 @@ impl Inspection {
 
     /// The draws of the members at the given places in the settings.
     fn cell(&self, places: &[usize]) -> CellStatistics {
-        self.sampled.cell(0, places.iter().flat_map(|place| place * self.groups..(place + 1) * self.groups))
+        let mut cell = CellStatistics::new(self.classes());
+        for place in places {
+            let mut of_member = CellStatistics::new(self.classes());
+            (place * self.groups..(place + 1) * self.groups).for_each(|row| of_member.add_sums(self.sampled.sums(0, row)));
+            cell.pool(&of_member);
+        }
+        cell
     }
 
     /// A measure over the members at the given places in the settings.
@@ -209,10 +215,11 @@ impl Inspection {
         &self.probabilities[place * length..][..length]
     }
 
-    /// The standard error of the mutual information of the members at the given places, in nats; NaN with one draw.
+    /// The standard error of the mutual information of the members at the given places, in nats; NaN with fewer than three draws of
+    /// each (see [`NO_STANDARD_ERROR`](crate::uncertainty::NO_STANDARD_ERROR)).
     pub fn standard_error(&self, places: &[usize]) -> f64 {
         let of_group = |group: usize| self.sampled.cell(0, places.iter().map(|place| place * self.groups + group));
-        mutual_information_standard_error(&(0..self.groups).map(of_group).collect::<Vec<_>>())
+        mutual_information_standard_error(&(0..self.groups).map(of_group).collect::<Vec<_>>(), places.len())
     }
 }
 

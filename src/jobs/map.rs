@@ -51,7 +51,8 @@ pub struct Map {
     pub sampled: StatisticsGrid,
     /// The probabilities without dropout, [points, members, classes], where they were asked for; NaN where they are still to come.
     pub deterministic: Option<Vec<f32>>,
-    /// The standard error of the mutual information over all members at each point, in nats, where it was estimated; NaN with one draw.
+    /// The standard error of the mutual information over all members at each point, in nats, where it was estimated; NaN with fewer than
+    /// three draws of each.
     pub standard_error: Option<Vec<f32>>,
     /// Who computed it.
     pub by: ComputedBy,
@@ -89,7 +90,7 @@ pub fn map(set: &ModelSet, engine: &mut dyn Engine, settings: &MapSettings, obse
             }
             let of_group = |group| sampled.cell(at, (0..members).map(|member| member * groups + group));
             let groups: Vec<CellStatistics> = (0..groups).map(of_group).collect();
-            standard_error.push(mutual_information_standard_error(&groups) as f32);
+            standard_error.push(mutual_information_standard_error(&groups, members) as f32);
         }
         if settings.deterministic {
             let deterministic = engine.statistics(&Block { draws: Draws::Deterministic, groups: 1, ..block })?;

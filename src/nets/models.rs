@@ -3,6 +3,7 @@
 use super::layer::Layer;
 use super::network::{Network, Weights};
 use crate::error::{Error, Result};
+use crate::uncertainty::{Measure, UNDEFINED_FOR_ONE_DRAW, UNDEFINED_WITHOUT_DRAWS};
 use serde::{Deserialize, Serialize};
 
 /// The layers of a VAE, without weights: `encoder` makes features of an image, the linear heads `mean` and
@@ -116,6 +117,17 @@ impl Classifier {
     }
 }
 
+impl Classifier {
+    /// Whether two draws of it can differ: it has a layer that draws, at a rate above 0.
+    pub fn has_draws(&self) -> bool {
+        let draws = |layer: &Layer| match layer {
+            Layer::Dropout { rate } | Layer::Dropout2d { rate } => *rate > 0.0,
+            other => other.is_stochastic(),
+        };
+        self.network.layers().iter().any(draws)
+    }
+}
+
 /// Classifiers that answer together: of the same images and the same classes, one at least. A member's place in the list
 /// is its number in the dropout hash, so a subset draws the same masks as the whole.
 #[derive(Clone, Debug, PartialEq)]
@@ -151,6 +163,22 @@ impl Ensemble {
     /// The members, one at least.
     pub fn members(&self) -> &[Classifier] {
         &self.members
+    }
+
+    /// The number of draws that can differ when so many samples of each of the given members are asked for: one of a member that does
+    /// not draw.
+    pub fn distinct_draws(&self, members: &[usize], samples: u32) -> usize {
+        members.iter().map(|&member| if self.members[member].has_draws() { samples as usize } else { 1 }).sum()
+    }
+
+    /// Why a measure over the given members, with so many samples of each, ranks and bounds nothing; `None` where it is defined: it
+    /// needs no draws, or there are two at least that can differ.
+    pub fn undefined(&self, measure: Measure, members: &[usize], samples: u32) -> Option<&'static str> {
+        if !measure.needs_draws() || self.distinct_draws(members, samples) >= 2 {
+            return None;
+        }
+        let draws = members.iter().any(|&member| self.members[member].has_draws());
+        Some(if draws { UNDEFINED_FOR_ONE_DRAW } else { UNDEFINED_WITHOUT_DRAWS })
     }
 
     /// The class names.

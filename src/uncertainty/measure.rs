@@ -23,6 +23,8 @@ pub enum Measure {
     MaximumProbability,
     /// H\[p\] of the network without dropout.
     DeterministicEntropy,
+    /// I(y; ω) less the bias that a small number of draws gives its plug-in estimate.
+    MutualInformationCorrected,
 }
 
 /// The passes whose statistics a measure is a function of.
@@ -36,7 +38,7 @@ pub enum Passes {
 
 impl Measure {
     /// Every measure, in the order of menus and tables.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::PredictiveEntropy,
         Self::ExpectedEntropy,
         Self::MutualInformation,
@@ -44,6 +46,7 @@ impl Measure {
         Self::VariationRatio,
         Self::MaximumProbability,
         Self::DeterministicEntropy,
+        Self::MutualInformationCorrected,
     ];
 
     /// Its name in files and on the command line.
@@ -56,6 +59,7 @@ impl Measure {
             Self::VariationRatio => "variation_ratio",
             Self::MaximumProbability => "maximum_probability",
             Self::DeterministicEntropy => "deterministic_entropy",
+            Self::MutualInformationCorrected => "mutual_information_corrected",
         }
     }
 
@@ -80,6 +84,7 @@ impl Measure {
             Self::VariationRatio => "Variation ratio",
             Self::MaximumProbability => "Maximum probability",
             Self::DeterministicEntropy => "Deterministic entropy",
+            Self::MutualInformationCorrected => "Corrected mutual information",
         }
     }
 
@@ -93,6 +98,7 @@ impl Measure {
             Self::VariationRatio => "v",
             Self::MaximumProbability => "max E p",
             Self::DeterministicEntropy => "H[p]",
+            Self::MutualInformationCorrected => "Î(y; ω)",
         }
     }
 
@@ -106,13 +112,18 @@ impl Measure {
             Self::VariationRatio => "1 − votes for the most voted class / T",
             Self::MaximumProbability => "max_c p̄_c",
             Self::DeterministicEntropy => "−Σ_c p_c ln p_c, dropout off",
+            Self::MutualInformationCorrected => "H[E p] − E H[p] + about ½ Σ_c Var(p̄_c) / p̄_c",
         }
     }
 
     /// "nats" for entropies, nothing for numbers without a unit.
     pub const fn unit(self) -> &'static str {
         match self {
-            Self::PredictiveEntropy | Self::ExpectedEntropy | Self::MutualInformation | Self::DeterministicEntropy => "nats",
+            Self::PredictiveEntropy
+            | Self::ExpectedEntropy
+            | Self::MutualInformation
+            | Self::DeterministicEntropy
+            | Self::MutualInformationCorrected => "nats",
             Self::SoftmaxVariance | Self::VariationRatio | Self::MaximumProbability => "",
         }
     }
@@ -121,7 +132,11 @@ impl Measure {
     pub fn natural_range(self, classes: usize) -> [f64; 2] {
         let c = classes as f64;
         match self {
-            Self::PredictiveEntropy | Self::ExpectedEntropy | Self::MutualInformation | Self::DeterministicEntropy => [0.0, c.ln()],
+            Self::PredictiveEntropy
+            | Self::ExpectedEntropy
+            | Self::MutualInformation
+            | Self::DeterministicEntropy
+            | Self::MutualInformationCorrected => [0.0, c.ln()],
             // (E‖p‖² − ‖p̄‖²) / C, where ‖p‖² ≤ 1 and ‖p̄‖² ≥ 1/C.
             Self::SoftmaxVariance => [0.0, (1.0 - 1.0 / c) / c],
             Self::VariationRatio => [0.0, 1.0 - 1.0 / c],
@@ -134,6 +149,12 @@ impl Measure {
         !matches!(self, Self::MaximumProbability)
     }
 
+    /// Whether it compares draws with each other: of a single draw, or of draws that are all the same, it is 0 whatever the image, so
+    /// that nothing can be ranked or bounded by it (see [`UNDEFINED_WITHOUT_DRAWS`](super::UNDEFINED_WITHOUT_DRAWS)).
+    pub const fn needs_draws(self) -> bool {
+        matches!(self, Self::MutualInformation | Self::MutualInformationCorrected | Self::SoftmaxVariance | Self::VariationRatio)
+    }
+
     /// Which statistics [`evaluate`](Self::evaluate) is to be given.
     pub const fn passes(self) -> Passes {
         match self {
@@ -143,7 +164,7 @@ impl Measure {
     }
 
     /// The measure of the draws that the statistics sum up; NaN when there are none. Several members are draws of one
-    /// mixture: merge their statistics first.
+    /// mixture: pool their statistics first (see [`CellStatistics::pool`]).
     pub fn evaluate(self, statistics: &CellStatistics) -> f64 {
         match self {
             Self::PredictiveEntropy | Self::DeterministicEntropy => predictive_entropy(statistics),
@@ -152,6 +173,7 @@ impl Measure {
             Self::SoftmaxVariance => softmax_variance(statistics),
             Self::VariationRatio => variation_ratio(statistics),
             Self::MaximumProbability => maximum_probability(statistics),
+            Self::MutualInformationCorrected => mutual_information_corrected(statistics),
         }
     }
 }
@@ -167,17 +189,59 @@ pub fn expected_entropy(statistics: &CellStatistics) -> f64 {
     at_least_0(statistics.sum_entropy() / statistics.draws())
 }
 
-/// `I(y; ω) = H[p̄] − 1/T Σ_t H[p_t]` in nats: 0 for equal draws, `H[p̄]` for confident draws that disagree. Exact
+/// `I(y; ω) = H[p̄] − 1/T Σ_t H[p_t]` in nats: exactly 0 for equal draws, `H[p̄]` for confident draws that disagree. Exact
 /// arithmetic keeps it in `0 ..= H[p̄]`; rounding is not let out of there. NaN without draws.
+///
+/// This plug-in estimate is too low for a small number of draws, since the entropy is concave (Jensen): on a plane of the shipped
+/// networks with a mean of 0.15 nats by 0.039 at T = 5, 0.022 at T = 10 and 0.005 at T = 50, about 1.5 I/T. See
+/// [`mutual_information_corrected`].
 pub fn mutual_information(statistics: &CellStatistics) -> f64 {
+    if statistics.has_equal_draws() {
+        return 0.0;
+    }
     let total = predictive_entropy(statistics);
     let difference = at_least_0(total - expected_entropy(statistics));
     if difference > total { total } else { difference }
 }
 
+/// [`mutual_information`] plus an estimate of how much it is too low, in nats; at most ln C, and 0 for equal draws. NaN without
+/// draws.
+///
+/// Only `H[p̄]` is biased, by `E f(p̄_c) − f(E p̄_c)` for each class c with `f(x) = −x ln x`. The estimate is the jackknife's (Quenouille
+/// 1956), `(n − 1) (f(p̄_c) − mean_t f(p̄_c without draw t))`, in closed form from Σp and Σp²: it takes the n probabilities of the
+/// class to be 0 or one other value, with the mean p̄ and the variance that they have. One-hot draws are so, and dropout draws
+/// nearly, where they disagree. Its first term is that of the delta method, `½ Σ_c Var(p̄_c) / p̄_c`. On a plane of the shipped networks a sixth
+/// of the bias remains at T = 10 (a quarter with the delta method), and the root mean square error grows by 5 %.
+///
+/// The members of an ensemble count as fixed: the correction is for the draws of each, not for members that were never trained.
+/// A single draw per member tells nothing of its spread: nothing is corrected then.
+pub fn mutual_information_corrected(statistics: &CellStatistics) -> f64 {
+    let classes = statistics.mean().into_iter().zip(statistics.variance_of_mean());
+    let bias: f64 = classes.map(|(mean, variance)| entropy_bias(mean, variance, statistics.draws())).sum();
+    let corrected = mutual_information(statistics) + bias;
+    let most = (statistics.classes() as f64).ln();
+    if corrected > most { most } else { corrected }
+}
+
+/// How much −x ln x of a class is too low for the mean x of n draws, given the variance of that mean; see
+/// [`mutual_information_corrected`].
+fn entropy_bias(mean: f64, variance: f64, draws: f64) -> f64 {
+    if mean <= 0.0 || variance <= 0.0 {
+        return 0.0;
+    }
+    let f = |x: f64| if x > 0.0 { -x * x.ln() } else { 0.0 };
+    // A share `high` of the draws is `mean / high`, the others are 0; without one of either, this is the mean.
+    let high = 1.0 / (1.0 + variance * (draws - 1.0) / (mean * mean));
+    let [without_high, without_0] = [mean - variance / mean, mean * draws / (draws - 1.0)];
+    (draws - 1.0) * (f(mean) - high * f(without_high) - (1.0 - high) * f(without_0))
+}
+
 /// `1/C Σ_c (1/T Σ_t p_tc² − p̄_c²)`, the population variance of each class's probability, averaged over the classes. NaN
 /// without draws.
 pub fn softmax_variance(statistics: &CellStatistics) -> f64 {
+    if statistics.has_equal_draws() {
+        return 0.0;
+    }
     let squares = statistics.sum_p2().iter().map(|sum| sum / statistics.draws());
     let variances = squares.zip(statistics.mean()).map(|(square, mean)| at_least_0(square - mean * mean));
     variances.sum::<f64>() / statistics.classes() as f64
@@ -208,7 +272,7 @@ fn largest(values: &[f64]) -> f64 {
 mod tests {
     use super::*;
 
-    fn all(draws: &[&[f64]]) -> [f64; 7] {
+    fn all(draws: &[&[f64]]) -> [f64; 8] {
         let statistics = CellStatistics::of_draws(draws);
         Measure::ALL.map(|measure| measure.evaluate(&statistics))
     }
@@ -216,13 +280,13 @@ mod tests {
     #[test]
     fn confident_draws_that_disagree_are_all_mutual_information() {
         let ln2 = std::f64::consts::LN_2;
-        assert_eq!(all(&[&[1.0, 0.0], &[0.0, 1.0]]), [ln2, 0.0, ln2, 0.25, 0.5, 0.5, ln2]);
+        assert_eq!(all(&[&[1.0, 0.0], &[0.0, 1.0]]), [ln2, 0.0, ln2, 0.25, 0.5, 0.5, ln2, ln2]);
     }
 
     #[test]
     fn undecided_draws_that_agree_hold_no_mutual_information() {
         let ln4 = 4f64.ln();
-        assert_eq!(all(&[&[0.25; 4], &[0.25; 4], &[0.25; 4]]), [ln4, ln4, 0.0, 0.0, 0.0, 0.25, ln4]);
+        assert_eq!(all(&[&[0.25; 4], &[0.25; 4], &[0.25; 4]]), [ln4, ln4, 0.0, 0.0, 0.0, 0.25, ln4, 0.0]);
     }
 
     #[test]

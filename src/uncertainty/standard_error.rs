@@ -3,6 +3,9 @@
 use super::CellStatistics;
 use super::measure::mutual_information;
 
+/// Why there is no standard error, for a person.
+pub const NO_STANDARD_ERROR: &str = "A standard error needs at least 3 draws of each member: without one of them, 2 must be left.";
+
 /// The standard error in nats of the mutual information of all groups together, by the delete-a-group jackknife (Shao & Wu
 /// 1989): `SE² = (G − 1)/G Σ_g (θ₍g₎ − θ̄)²`, where θ₍g₎ is the estimate without group g and θ̄ the mean of these.
 ///
@@ -12,11 +15,14 @@ use super::measure::mutual_information;
 /// are one function ω at all points, so neighbouring points err together: the error is that of a point, not of a difference
 /// between points.
 ///
-/// The plug-in estimate I is also too low, by about I/T on average where the draws differ little (Jensen); that bias is not
-/// in the standard error. NaN with less than two groups or with an empty one.
-pub fn mutual_information_standard_error(groups: &[CellStatistics]) -> f64 {
+/// The plug-in estimate I is also too low, by about 1.5 I/T (see [`mutual_information`]); that bias is not in the standard error.
+/// NaN with less than two groups or with an empty one, and where what is left without a group has fewer than two draws of each of
+/// the `members` (see [`NO_STANDARD_ERROR`]): one draw disagrees with nothing.
+pub fn mutual_information_standard_error(groups: &[CellStatistics], members: usize) -> f64 {
     let count = groups.len() as f64;
-    if groups.len() < 2 || groups.iter().any(|group| group.draws() == 0.0) {
+    let draws: f64 = groups.iter().map(CellStatistics::draws).sum();
+    let too_few = |group: &CellStatistics| group.draws() == 0.0 || draws - group.draws() < 2.0 * members as f64;
+    if groups.len() < 2 || groups.iter().any(too_few) {
         return f64::NAN;
     }
     let without: Vec<f64> = (0..groups.len())
@@ -65,7 +71,7 @@ mod tests {
     fn it_is_the_spread_over_independent_repetitions() {
         let repetitions: Vec<_> = (0..400).map(|number| repetition(number, 100)).collect();
         let estimates: Vec<f64> = repetitions.iter().map(|draws| mutual_information(&CellStatistics::of_draws(draws))).collect();
-        let errors = repetitions.iter().map(|draws| mutual_information_standard_error(&grouped(draws, 20)));
+        let errors = repetitions.iter().map(|draws| mutual_information_standard_error(&grouped(draws, 20), 1));
         let (mean, truth) = (errors.sum::<f64>() / 400.0, spread(&estimates));
         assert!((mean / truth - 1.0).abs() <= 0.1, "the jackknife says {mean}, the repetitions {truth}");
     }
@@ -76,7 +82,7 @@ mod tests {
         let mean = CellStatistics::of_draws(&draws).mean();
         let divergence = |p: &Vec<f64>| p.iter().zip(&mean).map(|(p, m)| p * (p / m).ln()).sum::<f64>();
         let delta = spread(&draws.iter().map(divergence).collect::<Vec<_>>()) / 2000f64.sqrt();
-        let jackknife = mutual_information_standard_error(&grouped(&draws, 200));
+        let jackknife = mutual_information_standard_error(&grouped(&draws, 200), 1);
         assert!((jackknife / delta - 1.0).abs() <= 0.1, "the jackknife says {jackknife}, the delta method {delta}");
     }
 
@@ -91,16 +97,17 @@ mod tests {
                 merged
             })
             .collect();
-        let (apart, together) = (mutual_information_standard_error(&members), mutual_information_standard_error(&grouped(&draws, 10)));
+        let (apart, together) =
+            (mutual_information_standard_error(&members, 1), mutual_information_standard_error(&grouped(&draws, 10), 1));
         assert!((apart - together).abs() <= 1e-12 * together && together > 0.0, "{apart} and {together}");
     }
 
     #[test]
     fn identical_draws_have_no_error_and_one_group_has_none_to_tell() {
         let same = vec![CellStatistics::of_draws(&[[0.7, 0.2, 0.1], [0.7, 0.2, 0.1]]); 10];
-        let error = mutual_information_standard_error(&same);
+        let error = mutual_information_standard_error(&same, 1);
         assert!(error.abs() <= 1e-14, "{error}");
-        assert!(mutual_information_standard_error(&same[..1]).is_nan());
-        assert!(mutual_information_standard_error(&[same[0].clone(), CellStatistics::new(3)]).is_nan());
+        assert!(mutual_information_standard_error(&same[..1], 1).is_nan());
+        assert!(mutual_information_standard_error(&[same[0].clone(), CellStatistics::new(3)], 1).is_nan());
     }
 }

@@ -5,6 +5,8 @@
 #[derive(Clone, Debug, PartialEq)]
 pub struct CellStatistics {
     sums: Vec<f64>,
+    /// Once members are pooled: the variance of Σp per class, the sum of the members'. Empty before, when it follows from the sums.
+    pooled_variance: Vec<f64>,
 }
 
 /// The number of sums for so many classes: 32 for the ten digits.
@@ -15,7 +17,7 @@ pub const fn sums_len(classes: usize) -> usize {
 impl CellStatistics {
     /// The statistics of no draws: the neutral element of `merge`.
     pub fn new(classes: usize) -> Self {
-        Self { sums: vec![0.0; sums_len(classes)] }
+        Self { sums: vec![0.0; sums_len(classes)], pooled_variance: Vec::new() }
     }
 
     /// The statistics of the given probability vectors, each of the same number of classes.
@@ -35,9 +37,23 @@ impl CellStatistics {
         add_draw(&mut self.sums, probabilities);
     }
 
-    /// Adds the draws of another: associative and commutative.
+    /// Adds more draws of the same member, or of the same members: associative and commutative.
     pub fn merge(&mut self, other: &Self) {
+        if !(self.pooled_variance.is_empty() && other.pooled_variance.is_empty()) {
+            self.pooled_variance = added(self.variance_of_sum(), &other.variance_of_sum());
+        }
         self.add_sums(&other.sums);
+    }
+
+    /// Adds the draws of another member. All sums add up as those of one mixture; [`variance_of_mean`](Self::variance_of_mean) keeps
+    /// the members apart. Associative and commutative.
+    pub fn pool(&mut self, member: &Self) {
+        if self.draws() > 0.0 && member.draws() > 0.0 {
+            self.pooled_variance = added(self.variance_of_sum(), &member.variance_of_sum());
+        } else if member.draws() > 0.0 {
+            self.pooled_variance.clone_from(&member.pooled_variance);
+        }
+        self.add_sums(&member.sums);
     }
 
     /// Adds a raw row of sums, as it stands in a [`StatisticsGrid`].
@@ -76,10 +92,42 @@ impl CellStatistics {
         self.sums[self.sums.len() - 2]
     }
 
+    /// Whether all draws are the same, up to the rounding of their sums; so is a single one.
+    pub fn has_equal_draws(&self) -> bool {
+        let n = self.draws();
+        let equal = |(sum, square): (&f64, &f64)| square - sum * sum / n <= n * f64::EPSILON * square;
+        if n == 1.0 { !self.sum_p().iter().any(|sum| sum.is_nan()) } else { self.sum_p().iter().zip(self.sum_p2()).all(equal) }
+    }
+
+    /// Per class the variance of p̄ over repetitions with other draws, estimated without bias: s² / n, where s² is the sample variance of
+    /// the draws. Several members count as fixed: the variance is that of the mean of their means. 0 with one draw per member.
+    pub fn variance_of_mean(&self) -> Vec<f64> {
+        let n = self.draws();
+        self.variance_of_sum().into_iter().map(|variance| variance / (n * n)).collect()
+    }
+
+    /// Per class the variance of Σp, n s².
+    fn variance_of_sum(&self) -> Vec<f64> {
+        let n = self.draws();
+        if !self.pooled_variance.is_empty() {
+            return self.pooled_variance.clone();
+        }
+        if n <= 1.0 || self.has_equal_draws() {
+            return vec![0.0; self.classes()];
+        }
+        let of_class = |(sum, square): (&f64, &f64)| n / (n - 1.0) * (square - sum * sum / n).max(0.0);
+        self.sum_p().iter().zip(self.sum_p2()).map(of_class).collect()
+    }
+
     /// The mean prediction p̄ = Σp / n.
     pub fn mean(&self) -> Vec<f64> {
         self.sum_p().iter().map(|sum| sum / self.draws()).collect()
     }
+}
+
+fn added(mut values: Vec<f64>, others: &[f64]) -> Vec<f64> {
+    values.iter_mut().zip(others).for_each(|(value, other)| *value += other);
+    values
 }
 
 /// Adds one draw to a row of sums (see [`CellStatistics`] for the layout).
@@ -152,11 +200,13 @@ impl StatisticsGrid {
         &mut self.sums
     }
 
-    /// The statistics of a point over the given members.
+    /// The statistics of a point over the given members, pooled.
     pub fn cell(&self, point: usize, members: impl IntoIterator<Item = usize>) -> CellStatistics {
         let mut cell = CellStatistics::new(self.classes);
         for member in members {
-            cell.add_sums(self.sums(point, member));
+            let mut of_member = CellStatistics::new(self.classes);
+            of_member.add_sums(self.sums(point, member));
+            cell.pool(&of_member);
         }
         cell
     }

@@ -4,7 +4,7 @@ use super::probe::Shown;
 use crate::app::map::describe;
 use crate::app::scope::Scope;
 use crate::app::style;
-use crate::uncertainty::Measure;
+use crate::uncertainty::{Measure, NO_STANDARD_ERROR};
 use eframe::egui::{Align, Label, Layout, Rect, Response, RichText, Sense, Ui, UiBuilder, pos2, vec2};
 
 /// Below this, measures go by their symbols: three columns of numbers need the room.
@@ -37,10 +37,10 @@ pub fn show(ui: &mut Ui, scope: &Scope, shown: [Option<&Shown>; 2]) {
                 // The errors of two points are those of the same draws, so their difference's does not follow from them.
                 errors.push(RichText::new(""));
             }
-            row(ui, at % 2 == 0, if short { "± SE" } else { "± standard error" }, &errors, "nats").on_hover_text(
+            row(ui, at % 2 == 0, if short { "± SE" } else { "± standard error" }, &errors, "nats").on_hover_text(format!(
                 "The standard error of the mutual information for this number of draws (jackknife over ten groups of them). The \
-                 estimate itself is also too low by about I/T.",
-            );
+                     estimate itself is also too low by about 1.5 I/T. {NO_STANDARD_ERROR}"
+            ));
         }
     }
     surroundings(ui, scope, shown, short);
