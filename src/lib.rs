@@ -9,7 +9,7 @@
 //!
 //! | room | holds |
 //! |---|---|
-//! | [`error`], [`files`], [`random`] | the one error type; whole-file writes; counter-based random numbers |
+//! | [`error`], [`files`], [`numbers`], [`random`] | the one error type; whole-file writes; numbers as text; counter-based random numbers |
 //! | [`uncertainty`] | statistics of draws, which add up, and the measures, which are pure functions of them |
 //! | [`nets`] | networks as data: layers with named weights, the models made of them, the model folder |
 //! | [`data`] | images with labels: IDX files, image folders, downloads, where data are looked for |
@@ -43,5 +43,6 @@ pub mod jobs;
 pub mod kernels;
 pub mod latent;
 pub mod nets;
+pub mod numbers;
 pub mod random;
 pub mod uncertainty;

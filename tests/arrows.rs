@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 const ROOMS: [&str; 16] = [
     "error",
     "files",
+    "numbers",
     "random",
     "uncertainty",
     "nets",

@@ -36,7 +36,7 @@ struct Shown {
 
 struct Histogram {
     measure: Measure,
-    auroc: Option<f64>,
+    auroc: Option<String>,
     /// The outlines of both histograms, latent and pixels.
     outlines: [Vec<[f64; 2]>; 2],
 }
@@ -140,7 +140,7 @@ impl Shown {
             let most = all.fold(0.0_f32, f32::max).max(1e-6);
             Histogram {
                 measure,
-                auroc: population.auroc(measure, &places).ok(),
+                auroc: population.auroc_text(measure, &places).ok(),
                 outlines: values.each_ref().map(|values| outline(values, most)),
             }
         };
@@ -163,7 +163,7 @@ impl Shown {
             for histogram in &self.measures {
                 ui.allocate_ui(size, |ui| {
                     ui.vertical(|ui| {
-                        let auroc = histogram.auroc.map_or(String::new(), |auroc| format!(", AUROC {auroc:.3}"));
+                        let auroc = histogram.auroc.as_ref().map_or(String::new(), |auroc| format!(", AUROC {auroc}"));
                         describe(ui.strong(format!("{}{auroc}", histogram.measure.label())), histogram.measure);
                         style::still_plot(ui, histogram.measure.key())
                             .include_y(0.0)

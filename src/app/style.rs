@@ -2,6 +2,7 @@
 
 use crate::figure::{Rgb, class_colour};
 use crate::jobs::Status;
+use crate::numbers::typeset;
 use eframe::egui::{
     self, Color32, Context, CornerRadius, FontId, Response, RichText, Role, Stroke, TextStyle, Theme, Visuals, WidgetInfo, vec2,
 };
@@ -144,7 +145,7 @@ pub fn still_plot<'a>(ui: &egui::Ui, name: &'static str) -> Plot<'a> {
 
 /// A number's text with a true minus.
 pub fn signed(text: impl Into<String>) -> String {
-    text.into().replace('-', "−")
+    typeset(&text.into())
 }
 
 /// A small grey note.

@@ -7,6 +7,8 @@ use crate::data::{Dataset, npy, read_image};
 use crate::error::{Error, Result};
 use crate::jobs::{Garbage as Found, ModelSet, SearchSettings, search_garbage};
 use crate::latent::Surroundings;
+use crate::numbers::fixed;
+use crate::uncertainty::Measure;
 use clap::Args;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -85,7 +87,7 @@ impl Garbage {
             let images: Vec<f32> = found.iter().flat_map(|garbage| garbage.image.iter().copied()).collect();
             npy::write_images(out, [shape[0], shape[1], shape[2]], &images)?;
         }
-        if self.json { print_json(&report(&set, &settings, &found)) } else { print(&table(&set, near, &found)) }
+        if self.json { print_json(&report(&set, &settings, &found)) } else { print(&table(&set, &settings, &found)) }
     }
 }
 
@@ -103,9 +105,10 @@ fn encoding(set: &ModelSet, path: &std::path::Path) -> Result<[f64; 2]> {
 
 fn report(set: &ModelSet, settings: &SearchSettings, found: &[Found]) -> Value {
     let classes = set.ensemble().classes();
+    let defined = |measure: Measure| set.ensemble().undefined(measure, &settings.members, settings.samples).is_none();
     let garbage = found.iter().map(|garbage| {
         let measures: serde_json::Map<String, Value> =
-            garbage.measures.iter().map(|(measure, value)| (measure.key().to_owned(), json!(value))).collect();
+            garbage.measures.iter().map(|(measure, value)| (measure.key().to_owned(), json!(defined(*measure).then_some(value)))).collect();
         json!({
             "z": garbage.z,
             "class": classes[garbage.class],
@@ -117,20 +120,25 @@ fn report(set: &ModelSet, settings: &SearchSettings, found: &[Found]) -> Value {
     json!({ "settings": settings, "garbage": garbage.collect::<Vec<Value>>() })
 }
 
-fn table(set: &ModelSet, near: Option<[f64; 2]>, found: &[Found]) -> String {
+fn table(set: &ModelSet, settings: &SearchSettings, found: &[Found]) -> String {
+    let near = settings.near;
+    let undefined = set.ensemble().undefined(Measure::MutualInformation, &settings.members, settings.samples);
     let mut lines = vec![match near {
-        Some([z1, z2]) => format!("Garbage nearest to {z1:.3},{z2:.3}: {}", if found.is_empty() { "none" } else { "found" }),
+        Some([z1, z2]) => {
+            format!("Garbage nearest to {},{}: {}", fixed(z1, 3), fixed(z2, 3), if found.is_empty() { "none" } else { "found" })
+        }
         None => format!("{} pieces of garbage", found.len()),
     }];
     for garbage in found {
-        let information = garbage.measures.iter().find(|(of, _)| of.key() == "mutual_information").map_or(f64::NAN, |(_, value)| *value);
+        let information = garbage.measures.iter().find(|(of, _)| *of == Measure::MutualInformation).map_or(f64::NAN, |(_, value)| *value);
+        let information = undefined.map_or_else(|| format!("{information:.5} nats"), str::to_owned);
         let from = near.map_or_else(String::new, |z| format!(", {:.3} away", (garbage.z[0] - z[0]).hypot(garbage.z[1] - z[1])));
         lines.push(format!(
-            "'{}' with {:.4}, mutual information {information:.5} nats, at {:.3},{:.3}, {:.3} from data{from}",
+            "'{}' with {:.4}, mutual information {information}, at {},{}, {:.3} from data{from}",
             set.ensemble().classes()[garbage.class],
             garbage.confidence,
-            garbage.z[0],
-            garbage.z[1],
+            fixed(garbage.z[0], 3),
+            fixed(garbage.z[1], 3),
             garbage.distance
         ));
     }

@@ -184,7 +184,7 @@ impl Interpolate {
             Computed::Midpoints(population) => {
                 lines.push(format!("Midpoints between {} pairs of images of {}", population.done, population.dataset));
                 for &measure in &self.measures {
-                    lines.push(format!("{:<28}AUROC {:.3}", named(measure), population.auroc(measure, &places)?));
+                    lines.push(format!("{:<28}AUROC {}", named(measure), population.auroc_text(measure, &places)?));
                 }
                 lines.push("AUROC: how well the measure tells midpoints in pixel space from those in latent space.".to_owned());
             }

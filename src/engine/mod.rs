@@ -2,6 +2,7 @@
 //! every engine, with any number of threads and any tiling.
 
 pub mod auto;
+mod checked;
 pub mod cpu;
 #[cfg(test)]
 pub(crate) mod faulty;
@@ -255,12 +256,14 @@ pub fn named(name: &str) -> Result<&'static Kind> {
     })
 }
 
-/// Opens the engine of that name. Where it may fail, the CPU engine stands behind it (see [`takeover`]).
+/// Opens the engine of that name. Where it may fail, the CPU engine stands behind it (see [`takeover`]). Its answers are finite, or an
+/// error that names the point and the member; the draws of a member without a random layer are equal to the bit.
 ///
 /// # Errors
 /// When there is none of that name, or it cannot be opened.
 pub fn open(name: &str, models: Arc<Models>) -> Result<Box<dyn Engine>> {
-    named(name)?.open_with_the_cpu_behind(models)
+    let engine = named(name)?.open_with_the_cpu_behind(Arc::clone(&models))?;
+    Ok(Box::new(checked::Checked { engine, models }))
 }
 
 impl Kind {

@@ -5,6 +5,7 @@ use super::colour::{Rgb, class_colour};
 use super::scale::Scale;
 use super::text::{CAPITAL, Face, Run, elide};
 use super::venue::Style;
+use crate::numbers::{fixed, typeset};
 
 const BLACK: Rgb = [0; 3];
 /// The length of a tick, outwards, in points.
@@ -67,15 +68,10 @@ fn labels(ticks: &[f64], exponent: i32) -> Vec<String> {
     let decimals = (power - exponent).clamp(0, 12) as usize;
     let label = |&tick: &f64| match tick {
         0.0 => "0".to_owned(),
-        _ if plain => signed(&format!("{tick:.decimals$}")),
-        _ => format!("{}×10{}", signed(&format!("{:.decimals$}", tick / 10_f64.powi(power))), superscript(power)),
+        _ if plain => typeset(&fixed(tick, decimals)),
+        _ => format!("{}×10{}", typeset(&fixed(tick / 10_f64.powi(power), decimals)), superscript(power)),
     };
     ticks.iter().map(label).collect()
-}
-
-/// With a minus sign (U+2212) for the hyphen.
-fn signed(number: &str) -> String {
-    number.replace('-', "−")
 }
 
 fn superscript(number: i32) -> String {

@@ -45,6 +45,8 @@ pub struct Population {
     pub pairs: Vec<[usize; 2]>,
     /// How many pairs have been computed, the first ones.
     pub done: usize,
+    /// Which members, in the order of the settings, have draws.
+    has_draws: Vec<bool>,
     latent: Answers,
     pixel: Answers,
 }
@@ -75,8 +77,9 @@ pub fn population(
     }
     let pairs = pairs(data, count, *seed)?;
     let answers = Answers::new(count, members.len(), set.ensemble().classes().len());
-    let mut all =
-        Population { settings: settings.clone(), dataset: data.name.clone(), pairs, done: 0, latent: answers.clone(), pixel: answers };
+    let has_draws = set.ensemble().has_draws(members);
+    let (settings, dataset) = (settings.clone(), data.name.clone());
+    let mut all = Population { settings, dataset, pairs, done: 0, has_draws, latent: answers.clone(), pixel: answers };
     loop {
         let progress = Progress { done: all.done as u64, total: count as u64 };
         if observe(progress, &all).is_break() {
@@ -161,11 +164,28 @@ impl Population {
     /// lie off the data.
     ///
     /// # Errors
-    /// When no pair has been computed, or a measure is not a number.
+    /// When no pair has been computed, a measure is not a number, or it is [undefined](Self::undefined).
     pub fn auroc(&self, measure: Measure, places: &[usize]) -> Result<f64> {
+        if let Some(reason) = self.undefined(measure, places) {
+            return Err(Error::setting(measure.label(), reason, "choose a measure that compares no draws"));
+        }
         let sign = if measure.rises_with_uncertainty() { 1.0 } else { -1.0 };
         let scores = |path| self.measure(path, measure, places).into_iter().map(|value| sign * f64::from(value)).collect::<Vec<_>>();
         auroc(&scores(Path::Latent), &scores(Path::Pixel))
+    }
+
+    /// The [`auroc`](Self::auroc) with three decimals, or why it is undefined.
+    ///
+    /// # Errors
+    /// When no pair has been computed, or a measure is not a number.
+    pub fn auroc_text(&self, measure: Measure, places: &[usize]) -> Result<String> {
+        self.undefined(measure, places).map_or_else(|| Ok(format!("{:.3}", self.auroc(measure, places)?)), |reason| Ok(reason.to_owned()))
+    }
+
+    /// Why a measure over the members at the given places separates nothing, where it does not.
+    pub fn undefined(&self, measure: Measure, places: &[usize]) -> Option<&'static str> {
+        let has_draws: Vec<bool> = places.iter().map(|&place| self.has_draws[place]).collect();
+        measure.undefined(&has_draws, self.settings.samples)
     }
 }
 

@@ -55,7 +55,7 @@ impl Population {
         (0..self.settings.members.len()).collect()
     }
 
-    /// `pairs` (the numbers of the images in the data), `auroc` by measure, and under `latent` and `pixel` every measure over all
+    /// `pairs` (the numbers of the images in the data), `auroc` by measure (null where it is undefined), and under `latent` and `pixel` every measure over all
     /// members by its key; and the provenance.
     ///
     /// # Errors
@@ -65,7 +65,8 @@ impl Population {
         let of = |path| Value::Object(by_measure(|measure| self.measure(path, measure, &places)));
         let mut areas = Map::new();
         for measure in Measure::ALL {
-            areas.insert(measure.key().to_owned(), self.auroc(measure, &places)?.into());
+            let area = if self.undefined(measure, &places).is_none() { Some(self.auroc(measure, &places)?) } else { None };
+            areas.insert(measure.key().to_owned(), area.into());
         }
         let [latent, pixel] = MIDPOINTS.map(of);
         Ok(json!({ JSON_KEY: provenance, "pairs": self.pairs[..self.done], "auroc": areas, "latent": latent, "pixel": pixel }))

@@ -3,7 +3,7 @@
 use super::layer::Layer;
 use super::network::{Network, Weights};
 use crate::error::{Error, Result};
-use crate::uncertainty::{Measure, UNDEFINED_FOR_ONE_DRAW, UNDEFINED_WITHOUT_DRAWS};
+use crate::uncertainty::Measure;
 use serde::{Deserialize, Serialize};
 
 /// The layers of a VAE, without weights: `encoder` makes features of an image, the linear heads `mean` and
@@ -171,14 +171,14 @@ impl Ensemble {
         members.iter().map(|&member| if self.members[member].has_draws() { samples as usize } else { 1 }).sum()
     }
 
-    /// Why a measure over the given members, with so many samples of each, ranks and bounds nothing; `None` where it is defined: it
-    /// needs no draws, or there are two at least that can differ.
+    /// Which of the given members [draw](Classifier::has_draws).
+    pub fn has_draws(&self, members: &[usize]) -> Vec<bool> {
+        members.iter().map(|&member| self.members[member].has_draws()).collect()
+    }
+
+    /// Why a measure over the given members, with so many samples of each, ranks and bounds nothing; see [`Measure::undefined`].
     pub fn undefined(&self, measure: Measure, members: &[usize], samples: u32) -> Option<&'static str> {
-        if !measure.needs_draws() || self.distinct_draws(members, samples) >= 2 {
-            return None;
-        }
-        let draws = members.iter().any(|&member| self.members[member].has_draws());
-        Some(if draws { UNDEFINED_FOR_ONE_DRAW } else { UNDEFINED_WITHOUT_DRAWS })
+        measure.undefined(&self.has_draws(members), samples)
     }
 
     /// The class names.

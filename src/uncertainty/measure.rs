@@ -1,7 +1,7 @@
 //! The measures of uncertainty: pure functions of the statistics of draws (Smith & Gal 2018, eq. 3–9). With T draws
 //! `p₁ … p_T` over C classes and their mean p̄, all logarithms are natural and 0 ln 0 = 0, the limit.
 
-use super::CellStatistics;
+use super::{CellStatistics, UNDEFINED_FOR_ONE_DRAW, UNDEFINED_WITHOUT_DRAWS};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -150,9 +150,19 @@ impl Measure {
     }
 
     /// Whether it compares draws with each other: of a single draw, or of draws that are all the same, it is 0 whatever the image, so
-    /// that nothing can be ranked or bounded by it (see [`UNDEFINED_WITHOUT_DRAWS`](super::UNDEFINED_WITHOUT_DRAWS)).
+    /// that nothing can be ranked or bounded by it (see [`undefined`](Self::undefined)).
     pub const fn needs_draws(self) -> bool {
         matches!(self, Self::MutualInformation | Self::MutualInformationCorrected | Self::SoftmaxVariance | Self::VariationRatio)
+    }
+
+    /// Why it ranks and bounds nothing over members of which each has draws or not, with so many samples of each; `None` where it is
+    /// defined: it needs no draws, or there are two at least that can differ.
+    pub fn undefined(self, has_draws: &[bool], samples: u32) -> Option<&'static str> {
+        let random = has_draws.contains(&true);
+        if !self.needs_draws() || has_draws.len() > 1 || random && samples > 1 {
+            return None;
+        }
+        Some(if random { UNDEFINED_FOR_ONE_DRAW } else { UNDEFINED_WITHOUT_DRAWS })
     }
 
     /// Which statistics [`evaluate`](Self::evaluate) is to be given.

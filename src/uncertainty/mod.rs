@@ -11,4 +11,4 @@ mod statistics;
 
 pub use measure::{Measure, Passes};
 pub use standard_error::{NO_STANDARD_ERROR, mutual_information_standard_error};
-pub use statistics::{CellStatistics, StatisticsGrid, add_draw, sums_len};
+pub use statistics::{CellStatistics, StatisticsGrid, add_draw, equalize_draws, sums_len};

@@ -152,6 +152,24 @@ pub fn add_draw(sums: &mut [f64], probabilities: &[f64]) {
     sums[3 * classes + 1] += 1.0;
 }
 
+/// Replaces a row of sums by that of as many draws which all are their mean, as the draws of a network without random layers are: sums in single precision
+/// tell them apart. The votes stay.
+pub fn equalize_draws(sums: &mut [f64]) {
+    let classes = (sums.len() - 2) / 3;
+    let n = sums[3 * classes + 1];
+    let mut entropy = 0.0;
+    for class in 0..classes {
+        let p = sums[class] / n;
+        sums[classes + class] = n * p * p;
+        if p > 0.0 {
+            entropy -= p * p.ln();
+        }
+    }
+    if n > 0.0 {
+        sums[3 * classes] = n * entropy;
+    }
+}
+
 /// The statistics of many points and several ensemble members, the members kept apart: another subset of members is a
 /// sum over this, not another run. Rows of sums, point by point, within a point member by member.
 #[derive(Clone, Debug, PartialEq)]

@@ -8,6 +8,7 @@ use crate::app::scope::Scope;
 use crate::app::session::Pin;
 use crate::app::style;
 use crate::jobs::library::name_of;
+use crate::numbers::fixed;
 use eframe::egui::{Align, Button, Color32, Image, Label, Layout, RichText, Sense, Spinner, Stroke, StrokeKind, Ui, vec2};
 
 /// The widest that an image is shown.
@@ -71,7 +72,7 @@ fn place(ui: &mut Ui, shown: &Shown) {
     } else {
         "The image's encoding, the mean of q(z|x)"
     };
-    ui.label(style::signed(format!("z = ({z1:.2}, {z2:.2})"))).on_hover_text(what);
+    ui.label(style::signed(format!("z = ({}, {})", fixed(z1, 2), fixed(z2, 2)))).on_hover_text(what);
     if !shown.notes.is_empty() {
         ui.add(Label::new(style::note(shown.notes.join("; "))).truncate());
     }

@@ -5,6 +5,7 @@ use super::probe::{NEIGHBOURS, Probe, Shown};
 use crate::app::map::badge;
 use crate::app::scope::Scope;
 use crate::app::style;
+use crate::numbers::fixed;
 use eframe::egui::{Sense, Ui, vec2};
 
 /// Draws a line of images for each pin.
@@ -43,8 +44,11 @@ fn line(ui: &mut Ui, scope: &Scope, shown: &Shown) {
             ui.spacing_mut().item_spacing.y = 1.0;
             let [z1, z2] = neighbour.z;
             let text = style::signed(format!(
-                "Training image {}, class {label}, at z = ({z1:.3}, {z2:.3}): its encoding decoded, {:.4} away",
-                neighbour.number, neighbour.distance
+                "Training image {}, class {label}, at z = ({}, {}): its encoding decoded, {:.4} away",
+                neighbour.number,
+                fixed(z1, 3),
+                fixed(z2, 3),
+                neighbour.distance
             ));
             picture(ui, texture, side, &text, &text);
             ui.horizontal(|ui| {

@@ -4,6 +4,7 @@ use super::probe::Shown;
 use crate::app::map::describe;
 use crate::app::scope::Scope;
 use crate::app::style;
+use crate::numbers::{fixed, typeset};
 use crate::uncertainty::{Measure, NO_STANDARD_ERROR};
 use eframe::egui::{Align, Label, Layout, Rect, Response, RichText, Sense, Ui, UiBuilder, pos2, vec2};
 
@@ -52,8 +53,7 @@ fn surroundings(ui: &mut Ui, scope: &Scope, shown: [Option<&Shown>; 2], short: b
         || "The density of the training encodings is not known yet, or the models have no encodings.".to_owned(),
         |around| {
             format!(
-                "The natural logarithm of the training encodings' density per unit of z² (Gaussian kernels of σ = {:.3}); −∞ beyond five σ \
-                 from all of them.",
+                "The natural logarithm of the training encodings' density per unit of z² (Gaussian kernels of σ = {:.3}).",
                 around.density.bandwidth()
             )
         },
@@ -85,8 +85,7 @@ fn number(value: f64) -> RichText {
         value if value.is_nan() => "–".to_owned(),
         f64::NEG_INFINITY => "−∞".to_owned(),
         f64::INFINITY => "∞".to_owned(),
-        // Without the sign of what is rounded to 0.
-        value => style::signed(format!("{:.4}", (value * 1e4).round() / 1e4 + 0.0)),
+        value => typeset(&fixed(value, 4)),
     };
     RichText::new(text).monospace()
 }

@@ -8,6 +8,7 @@ use crate::engine::reference::forward;
 use crate::error::Result;
 use crate::jobs::{Wake, Worker};
 use crate::nets::Network;
+use crate::numbers::fixed;
 use eframe::egui::{Context, Image, PopupAnchor, TextWrapMode, Tooltip, Ui, vec2};
 use std::sync::Arc;
 
@@ -58,7 +59,7 @@ impl Hover {
                 }
                 ui.vertical(|ui| {
                     ui.spacing_mut().item_spacing.y = 2.0;
-                    ui.label(format!("z = ({:.2}, {:.2})", z[0], z[1]));
+                    ui.label(style::signed(format!("z = ({}, {})", fixed(z[0], 2), fixed(z[1], 2))));
                     let Some(values) = values.get(place) else { return };
                     let Some(point) = values.point_at(z) else { return };
                     if let Some((class, p)) = prediction(scope, values, point) {

@@ -40,6 +40,11 @@ pub fn softmax(logits: &[f64]) -> Vec<f64> {
     exponentials.into_iter().map(|exponential| exponential / sum).collect()
 }
 
+/// A logit that single precision cannot hold is not a number: the other engines have none there, and nobody means it.
+fn in_single_precision(logit: f64) -> f64 {
+    if logit.abs() <= f64::from(f32::MAX) { logit } else { f64::NAN }
+}
+
 /// The engine of this module.
 pub struct Reference {
     models: Arc<Models>,
@@ -81,7 +86,10 @@ impl Reference {
         for (point, (image, number)) in images.iter().zip(block.point_numbers).enumerate() {
             for (place, &member) in block.members.iter().enumerate() {
                 let network = &self.models.ensemble.members()[member].network;
-                let mut run = |pass: usize, draw: Option<Draw<'_>>| visit(point, place, pass, &softmax(&forward(network, image, draw)));
+                let mut run = |pass: usize, draw: Option<Draw<'_>>| {
+                    let logits = forward(network, image, draw).into_iter().map(in_single_precision).collect::<Vec<_>>();
+                    visit(point, place, pass, &softmax(&logits));
+                };
                 match &block.draws {
                     Draws::Deterministic => run(0, None),
                     Draws::Sampled(draws) => draws.clone().enumerate().for_each(|(pass, draw)| {

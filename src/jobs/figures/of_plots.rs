@@ -141,7 +141,7 @@ pub fn population_plots(population: &Population, measures: &[Measure], places: &
         let samples =
             [(Path::Latent, &latent), (Path::Pixel, &pixel)].map(|(path, values)| (path.label(), path as usize, values.as_slice()));
         let x = axis(measure, population.classes(), latent.iter().chain(&pixel).copied().map(f64::from));
-        let title = Some(format!("AUROC {:.3}", population.auroc(measure, places)?));
+        let title = Some(format!("AUROC {}", population.auroc_text(measure, places)?));
         Ok(Plot { title, ..histograms(&samples, x, "Share of midpoints", BINS) })
     };
     measures.iter().map(plot).collect()

@@ -1,0 +1,27 @@
+//! Numbers as text, everywhere alike.
+
+/// A number with so many decimals; what rounds to 0 has no sign: "0.00" rather than "-0.00".
+pub fn fixed(value: f64, decimals: usize) -> String {
+    let text = format!("{value:.decimals$}");
+    match text.strip_prefix('-') {
+        Some(rest) if !rest.contains(|character: char| character != '0' && character != '.') => rest.to_owned(),
+        _ => text,
+    }
+}
+
+/// The text with minus signs (U+2212) for its hyphens.
+pub fn typeset(text: &str) -> String {
+    text.replace('-', "−")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_rounds_to_zero_has_no_sign() {
+        let texts = [-0.004, -0.0, 0.004, -0.005_1, -12.0, f64::NEG_INFINITY].map(|value| fixed(value, 2));
+        assert_eq!(texts, ["0.00", "0.00", "0.00", "-0.01", "-12.00", "-inf"]);
+        assert_eq!((fixed(-0.4, 0).as_str(), typeset(&fixed(-10.0, 0)).as_str()), ("0", "−10"));
+    }
+}
