@@ -224,10 +224,15 @@ pub fn succeeded(before: usize, after: usize, label: usize, targeted: bool) -> O
     ((before == label) != targeted).then_some((after == label) == targeted)
 }
 
-/// The share of the images that an attack could succeed on where it did; 0 where there was none.
-pub fn success_rate(successes: &[Option<bool>]) -> f64 {
+/// The share of the images that an attack could succeed on where it did; `None` where there was none.
+pub fn success_rate(successes: &[Option<bool>]) -> Option<f64> {
     let eligible = successes.iter().flatten().count();
-    if eligible == 0 { 0.0 } else { successes.iter().flatten().filter(|success| **success).count() as f64 / eligible as f64 }
+    (eligible > 0).then(|| successes.iter().flatten().filter(|success| **success).count() as f64 / eligible as f64)
+}
+
+/// A rate in percent with one digit; "–" where there is none.
+pub fn percent_or_dash(rate: Option<f64>) -> String {
+    rate.map_or_else(|| "–".to_owned(), |rate| format!("{:.1} %", 100.0 * rate))
 }
 
 /// Is told how far an attack is, in images times steps, and the images of the current batch after each step; may stop it.
