@@ -337,3 +337,17 @@ fn check_labels(classifiers: &Classifiers, labels: &[usize], count: usize, targe
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_of_nothing_is_none_and_a_dash() {
+        assert_eq!(success_rate(&[None, None]), None);
+        assert_eq!(success_rate(&[]), None);
+        assert_eq!(success_rate(&[None, Some(true), Some(false)]), Some(0.5));
+        assert_eq!((percent_or_dash(None), percent_or_dash(Some(0.5))), ("–".to_owned(), "50.0 %".to_owned()));
+        assert_eq!(serde_json::json!({ "rate": success_rate(&[None]) })["rate"], serde_json::Value::Null);
+    }
+}
