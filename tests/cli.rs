@@ -215,7 +215,10 @@ fn evaluate_prints_one_json_object_and_names_what_stands_in_for_mnist() {
     assert!((total - reconstruction - kl).abs() <= 1e-9 && kl > 0.0, "{out}");
     let classifiers = result["classifiers"].as_array().unwrap();
     assert_eq!(classifiers.iter().map(|of| of["name"].as_str().unwrap()).collect::<Vec<_>>(), ["classifier-0", "classifier-1"]);
-    for of in classifiers.iter().chain([&result["ensemble"]]) {
+    let drawn = result["classifiers_with_draws"].as_array().unwrap();
+    assert_eq!(drawn.len(), 2);
+    assert!(drawn[0]["nll"] != classifiers[0]["nll"], "draws of dropout change the scores");
+    for of in classifiers.iter().chain(drawn).chain([&result["ensemble"], &result["ensemble_without_draws"]]) {
         let [accuracy, nll, brier, ece] = ["accuracy", "nll", "brier", "ece"].map(|key| number(of, key));
         assert!((0.0..=1.0).contains(&accuracy) && nll > 0.0 && (0.0..=2.0).contains(&brier) && (0.0..=1.0).contains(&ece), "{of}");
     }

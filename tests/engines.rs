@@ -16,7 +16,7 @@ use epistemap::engine::{Block, Draws, Engine, Masks, Models, cpu, gpu, reference
 use epistemap::error::Result;
 use epistemap::jobs::{MapSettings, ModelSet, compare};
 use epistemap::latent::View;
-use epistemap::nets::{Classifier, Ensemble, Layer, Network, VaeLayers, Weights, cnn, paper_cnn};
+use epistemap::nets::{Classifier, Covariance, Ensemble, Layer, Network, VaeLayers, Weights, cnn, paper_cnn};
 use epistemap::uncertainty::{Measure, StatisticsGrid};
 use networks::{classifier, random_layers, random_weights};
 use std::collections::BTreeSet;
@@ -166,7 +166,13 @@ fn dropout_last_and_alone() {
 
 #[test]
 fn gaussian_layers_in_every_place() {
-    let gaussian = |name: &str, inputs, outputs| Layer::GaussianLinear { name: name.into(), inputs, outputs };
+    for covariance in [Covariance::Kronecker, Covariance::Full] {
+        gaussian_layers_in_every_place_with(covariance);
+    }
+}
+
+fn gaussian_layers_in_every_place_with(covariance: Covariance) {
+    let gaussian = |name: &str, inputs, outputs| Layer::GaussianLinear { name: name.into(), inputs, outputs, covariance };
     let linear = |name: &str, inputs, outputs| Layer::Linear { name: name.into(), inputs, outputs };
     let dropout = |rate| Layer::Dropout { rate };
     let mut last = cnn([1, 7, 9], 3, [4, 3], 5, [0.3, 0.4]);

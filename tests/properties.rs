@@ -98,7 +98,7 @@ proptest! {
         let (shape, layers) = random_layers(seed);
         let random = classifier(&shape, layers.clone(), seed);
         let mean = |layer| match layer {
-            Layer::GaussianLinear { name, inputs, outputs } => Layer::Linear { name, inputs, outputs },
+            Layer::GaussianLinear { name, inputs, outputs, .. } => Layer::Linear { name, inputs, outputs },
             other => other,
         };
         let sure = layers.into_iter().filter(|layer| !layer.is_dropout()).map(mean).collect();

@@ -38,7 +38,7 @@ impl Attack for CarliniWagner {
     }
 
     fn steps(&self, settings: &Settings) -> u32 {
-        SEARCHES * settings.iterations.unwrap_or(STEPS)
+        SEARCHES.saturating_mul(settings.iterations.unwrap_or(STEPS))
     }
 
     fn run(&self, problem: &Problem<'_>, watch: Watch<'_>) -> Result<Vec<f64>> {
@@ -60,8 +60,9 @@ impl Attack for CarliniWagner {
             let [mut first, mut second] = [vec![0.0; images.len()], vec![0.0; images.len()]];
             let mut won = vec![false; count];
             for step in 0..steps {
-                let answer = problem.ask(&images, Loss::Margin, search * steps + step, true)?;
-                let corrections = MEMORIES.map(|memory| 1.0 - memory.powi(step as i32 + 1));
+                let done = search.saturating_mul(steps).saturating_add(step);
+                let answer = problem.ask(&images, Loss::Margin, done, true)?;
+                let corrections = MEMORIES.map(|memory| 1.0 - memory.powf(f64::from(step) + 1.0));
                 for image in 0..count {
                     let part = image * pixels..(image + 1) * pixels;
                     let (now, original) = (&images[part.clone()], &problem.images[part.clone()]);
@@ -83,7 +84,7 @@ impl Attack for CarliniWagner {
                         images[at] = (images[at] - step).clamp(0.0, 1.0);
                     }
                 }
-                tell(watch, search * steps + step + 1, SEARCHES * steps, &images)?;
+                tell(watch, done.saturating_add(1), self.steps(settings), &images)?;
             }
             for ((weight, low, high), won) in weights.iter_mut().zip(won) {
                 if won {

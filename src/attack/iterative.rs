@@ -1,9 +1,8 @@
 //! The attacks that step along the gradient: FGM, BIM, MIM, PGD.
 
-use super::{Attack, Problem, Settings, Watch, tell};
+use super::{Attack, Best, Problem, Settings, Watch, tell};
 use crate::autodiff::Loss;
 use crate::error::Result;
-use crate::random::{Purpose, Stream};
 
 /// How an attack walks.
 pub(super) struct Walk {
@@ -25,14 +24,14 @@ pub(super) fn usual_steps(settings: &Settings) -> u32 {
     settings.iterations.unwrap_or(10)
 }
 
-/// Walks from `start`: x ← clip(x₀ + project(x + a · steepest(g) − x₀)). The steps before this walk say which masks it sees.
+/// Walks from `start`: x ← clip(x₀ + project(x + ascend(g, a) − x₀)). The steps before this walk say which masks it sees.
 pub(super) fn walk(problem: &Problem<'_>, loss: Loss, start: Vec<f64>, way: &Walk, before: [u32; 2], watch: Watch<'_>) -> Result<Vec<f64>> {
     let (pixels, norm) = (problem.pixels(), problem.settings.norm);
     let mut images = start;
     let mut momentum = vec![0.0; images.len()];
     let [done, all] = before;
     for step in 0..way.steps {
-        let mut gradients = problem.ask(&images, loss, done + step, true)?.gradients;
+        let mut gradients = problem.ask(&images, loss, done.saturating_add(step), true)?.gradients;
         if let Some(decay) = way.decay {
             for (momentum, gradient) in momentum.chunks_exact_mut(pixels).zip(gradients.chunks_exact_mut(pixels)) {
                 // Dong et al. 2018 divide by the mean of |g|: each step's gradient weighs the same, however flat the loss is there.
@@ -44,11 +43,11 @@ pub(super) fn walk(problem: &Problem<'_>, loss: Loss, start: Vec<f64>, way: &Wal
             }
         }
         for (gradient, image) in gradients.chunks_exact_mut(pixels).zip(images.chunks_exact_mut(pixels)) {
-            norm.steepest(gradient, image);
-            image.iter_mut().zip(gradient).for_each(|(value, direction)| *value += way.step * *direction);
+            norm.ascend(gradient, image, way.step);
+            image.iter_mut().zip(gradient).for_each(|(value, change)| *value += *change);
         }
         problem.confine(&mut images);
-        tell(watch, done + step + 1, all, &images)?;
+        tell(watch, done.saturating_add(step + 1), all, &images)?;
     }
     Ok(images)
 }
@@ -152,37 +151,22 @@ impl Attack for Pgd {
     }
 
     fn steps(&self, settings: &Settings) -> u32 {
-        steps_of_pgd(settings) * settings.restarts
+        steps_of_pgd(settings).saturating_mul(settings.restarts)
     }
 
     fn run(&self, problem: &Problem<'_>, watch: Watch<'_>) -> Result<Vec<f64>> {
         let settings = problem.settings;
         let steps = steps_of_pgd(settings);
         let way = Walk { step: settings.step.unwrap_or(settings.epsilon / 30.0), steps, decay: None };
-        let (pixels, stream) = (problem.pixels(), Stream::new(settings.seed, Purpose::Attack));
         let all = self.steps(settings);
-        let mut best = problem.images.to_vec();
-        let mut reached = vec![(false, f64::NEG_INFINITY); problem.labels.len()];
+        let mut best = Best::of(problem);
         for restart in 0..settings.restarts {
-            let mut start = problem.images.to_vec();
-            for (number, image) in start.chunks_exact_mut(pixels).enumerate() {
-                let address = [(problem.first + number) as u32, restart, 0];
-                let change = settings.norm.random(stream, address, pixels, settings.epsilon);
-                image.iter_mut().zip(change).for_each(|(value, change)| *value = (*value + change).clamp(0.0, 1.0));
-            }
-            let end = walk(problem, problem.loss(), start, &way, [restart * steps, all], watch)?;
-            // A success counts more than any loss: the same masks judge all restarts.
-            let answer = problem.ask(&end, problem.loss(), 0, false)?;
-            let classes = problem.victim.networks.classes();
-            for (image, reached) in reached.iter_mut().enumerate() {
-                let here = (problem.succeeds(image, &answer.mean[image * classes..][..classes]), answer.values[image]);
-                if here > *reached {
-                    *reached = here;
-                    best[image * pixels..][..pixels].copy_from_slice(&end[image * pixels..][..pixels]);
-                }
-            }
+            let before = [restart.saturating_mul(steps), all];
+            let end = walk(problem, problem.loss(), problem.random_start(restart), &way, before, watch)?;
+            // The same masks judge all restarts.
+            best.take(problem, &end, &problem.ask(&end, problem.loss(), 0, false)?);
         }
-        Ok(best)
+        Ok(best.images)
     }
 }
 

@@ -137,6 +137,7 @@ impl Plane<'_> {
         let (first, _) = self.ask(&z, &vec![0; z.len()], false)?;
         let labels: Vec<usize> = first.mean.chunks_exact(classes).map(surest).collect();
         let mut best: Vec<Option<Found>> = vec![None; z.len()];
+        let all = steps.saturating_add(1);
         for step in 0..=steps {
             let (answer, gradients) = self.ask(&z, &labels, true)?;
             let length = STEP * f64::from(steps - step) / f64::from(steps.max(1));
@@ -157,7 +158,7 @@ impl Plane<'_> {
                 };
                 *z = self.inside([z[0] + length * way[0], z[1] + length * way[1]]);
             }
-            tell(watch, step + 1, steps + 1, z.as_flattened())?;
+            tell(watch, step.saturating_add(1), all, z.as_flattened())?;
         }
         Ok(best.into_iter().flatten().collect())
     }

@@ -4,6 +4,7 @@
 //! [`Victim`], which says whose answer is attacked and which draws each step sees.
 
 mod adaptive;
+mod apgd;
 mod carlini_wagner;
 mod iterative;
 mod latent;
@@ -13,10 +14,11 @@ mod square;
 
 pub use latent::{Found, Plane};
 pub use norm::{Norm, round_towards};
-pub use settings::Settings;
+pub use settings::{ApgdLoss, Settings};
 
 use crate::autodiff::{Answer, InputGradients, Loss, Objective, Passes};
 use crate::error::{Error, Result};
+use crate::random::{Purpose, Stream};
 use std::ops::ControlFlow;
 
 /// The number of the first draw that an attack sees. Those who measure afterwards count from 0, so that no attack is judged by the very
@@ -113,6 +115,7 @@ pub fn all() -> &'static [&'static dyn Attack] {
         &iterative::Bim,
         &iterative::Mim,
         &iterative::Pgd,
+        &apgd::Apgd,
         &carlini_wagner::CarliniWagner,
         &square::Square,
         &adaptive::Eot,
@@ -132,10 +135,12 @@ pub fn named(name: &str) -> Result<&'static dyn Attack> {
 }
 
 impl Victim<'_> {
-    /// The passes that a step (from 0) sees.
+    /// The passes that a step (from 0) sees. Where steps take fresh draws beyond the last number of a draw, the first ones come again: never
+    /// those below [`first_draw`](Self::first_draw), which measure.
     pub fn passes(&self, step: u32, fresh: bool) -> Passes {
         let draws = self.samples.map(|samples| {
-            let first = self.first_draw.wrapping_add(if fresh { step.wrapping_mul(samples) } else { 0 });
+            let blocks = ((u32::MAX - self.first_draw) / samples).max(1);
+            let first = self.first_draw + if fresh { step % blocks * samples } else { 0 };
             first..first.saturating_add(samples)
         });
         Passes { members: self.members.clone(), draws }
@@ -165,15 +170,52 @@ impl Problem<'_> {
         let pixels = self.pixels();
         for (image, original) in images.chunks_exact_mut(pixels).zip(self.images.chunks_exact(pixels)) {
             image.iter_mut().zip(original).for_each(|(value, original)| *value -= original);
-            self.settings.norm.project(image, self.settings.epsilon);
+            self.settings.norm.project(image, original, self.settings.epsilon);
             image.iter_mut().zip(original).for_each(|(value, original)| *value = (*value + original).clamp(0.0, 1.0));
         }
+    }
+
+    /// The images, each changed at random within the budget and 0..=1; `number` is that of the start.
+    fn random_start(&self, number: u32) -> Vec<f64> {
+        let (pixels, stream) = (self.pixels(), Stream::new(self.settings.seed, Purpose::Attack));
+        let mut start = self.images.to_vec();
+        for (place, image) in start.chunks_exact_mut(pixels).enumerate() {
+            let change = self.settings.norm.random(stream, [(self.first + place) as u32, number, 0], pixels, self.settings.epsilon);
+            image.iter_mut().zip(change).for_each(|(value, change)| *value = (*value + change).clamp(0.0, 1.0));
+        }
+        start
     }
 
     /// Whether a mean prediction is what the attack is after.
     fn succeeds(&self, image: usize, mean: &[f64]) -> bool {
         let best = (0..mean.len()).fold(0, |best, class| if mean[class] > mean[best] { class } else { best });
         (best == self.labels[image]) == self.settings.targeted
+    }
+}
+
+/// The best of several attacks on the same images, of each by itself.
+struct Best {
+    images: Vec<f64>,
+    /// Whether each fools the networks, and its loss.
+    reached: Vec<(bool, f64)>,
+}
+
+impl Best {
+    /// The images themselves, which any attack replaces.
+    fn of(problem: &Problem<'_>) -> Self {
+        Self { images: problem.images.to_vec(), reached: vec![(false, f64::NEG_INFINITY); problem.labels.len()] }
+    }
+
+    /// Takes those of `candidates` that are better. A success counts more than any loss.
+    fn take(&mut self, problem: &Problem<'_>, candidates: &[f64], answer: &Answer) {
+        let (pixels, classes) = (problem.pixels(), problem.victim.networks.classes());
+        for (image, reached) in self.reached.iter_mut().enumerate() {
+            let here = (problem.succeeds(image, &answer.mean[image * classes..][..classes]), answer.values[image]);
+            if here > *reached {
+                *reached = here;
+                self.images[image * pixels..][..pixels].copy_from_slice(&candidates[image * pixels..][..pixels]);
+            }
+        }
     }
 }
 

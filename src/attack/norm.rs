@@ -5,6 +5,9 @@ use crate::error::{Error, Result};
 use crate::random::Stream;
 use serde::{Deserialize, Serialize};
 
+/// The share of an image's values that a step in L1 moves at least (Tramèr & Boneh 2019: the largest 1 % of the gradient).
+const L1_SHARE: f64 = 0.01;
+
 /// How the size of a change to an image is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -60,39 +63,28 @@ impl Norm {
         }
     }
 
-    /// Makes of a gradient the step of length 1 that climbs most: its sign; the gradient over its length; or all on the largest value,
-    /// in equal parts where several are as large (as `CleverHans`'s `optimize_linear`), and only on values that can still move within
-    /// 0..=1, since the clip would undo the whole step. Without a gradient there is no step.
-    pub(super) fn steepest(self, gradient: &mut [f64], image: &[f64]) {
+    /// Makes of a gradient a step of this length: along its sign (L∞); along the gradient (L2); in equal parts on the largest 1 % of the
+    /// values that can still move within 0..=1 (L1, [`sparse_step`]). Without a gradient there is no step.
+    pub(super) fn ascend(self, gradient: &mut [f64], image: &[f64], length: f64) {
         let largest = gradient.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
         if largest == 0.0 {
             return;
         }
         match self {
             // Not `signum`, which is 1 at 0.
-            Self::Linf => gradient.iter_mut().for_each(|value| *value = if *value == 0.0 { 0.0 } else { value.signum() }),
+            Self::Linf => gradient.iter_mut().for_each(|value| *value = if *value == 0.0 { 0.0 } else { length * value.signum() }),
             Self::L2 => {
                 // Over the largest first: the squares of small gradients would vanish.
-                let length = self.length(gradient.iter().map(|value| value / largest)) * largest;
-                for value in gradient.iter_mut() {
-                    *value /= length;
-                }
+                let size = self.length(gradient.iter().map(|value| value / largest)) * largest;
+                gradient.iter_mut().for_each(|value| *value *= length / size);
             }
-            Self::L1 => {
-                let free = |value: f64, pixel: f64| if value > 0.0 { pixel < 1.0 } else { value < 0.0 && pixel > 0.0 };
-                let of_free = gradient.iter().zip(image).map(|(&value, &pixel)| if free(value, pixel) { value.abs() } else { 0.0 });
-                let largest = of_free.fold(0.0, f64::max);
-                let chosen = |value: f64, pixel: f64| largest > 0.0 && value.abs() == largest && free(value, pixel);
-                let ties = gradient.iter().zip(image).filter(|(value, pixel)| chosen(**value, **pixel)).count() as f64;
-                for (value, &pixel) in gradient.iter_mut().zip(image) {
-                    *value = if chosen(*value, pixel) { value.signum() / ties } else { 0.0 };
-                }
-            }
+            Self::L1 => sparse_step(gradient, image, length),
         }
     }
 
-    /// The nearest change (in the Euclidean sense) of a length of at most `radius`.
-    pub(super) fn project(self, change: &mut [f64], radius: f64) {
+    /// The nearest change (in the Euclidean sense) of a length of at most `radius`; in L1 the nearest that also keeps the `image` that it is
+    /// added to within 0..=1. (In L∞ a clip afterwards does the same; in L2 it only shortens.)
+    pub(super) fn project(self, change: &mut [f64], image: &[f64], radius: f64) {
         let length = self.length(change.iter().copied());
         if length <= radius {
             return;
@@ -100,22 +92,7 @@ impl Norm {
         match self {
             Self::Linf => change.iter_mut().for_each(|value| *value = value.clamp(-radius, radius)),
             Self::L2 => change.iter_mut().for_each(|value| *value *= radius / length),
-            Self::L1 => {
-                // Duchi et al. 2008: all values shrink by the same threshold.
-                let mut sizes: Vec<f64> = change.iter().map(|value| value.abs()).collect();
-                sizes.sort_by(|a, b| b.total_cmp(a));
-                let (mut sum, mut threshold) = (0.0, 0.0);
-                for (number, &size) in sizes.iter().enumerate() {
-                    sum += size;
-                    let candidate = (sum - radius) / (number + 1) as f64;
-                    if size >= candidate {
-                        threshold = candidate;
-                    }
-                }
-                for value in change.iter_mut() {
-                    *value = (value.abs() - threshold).max(0.0) * value.signum();
-                }
-            }
+            Self::L1 => project_on_ball_and_box(change, image, radius),
         }
     }
 
@@ -146,6 +123,72 @@ impl Norm {
     }
 }
 
+/// How far a value can move towards the sign of `direction` within 0..=1.
+fn room(direction: f64, value: f64) -> f64 {
+    if direction > 0.0 { 1.0 - value } else { value }.max(0.0)
+}
+
+/// Makes of a gradient a step of this L1 length within 0..=1 (Tramèr & Boneh 2019, *Adversarial training and robustness for multiple
+/// perturbations*, algorithm 1): on the largest 1 % of the gradient among the values that can still move, and on those that are as large as
+/// the last of them; on more only where these have no room for the whole length. All move as far, but for those that reach 0 or 1 before.
+fn sparse_step(gradient: &mut [f64], image: &[f64], length: f64) {
+    let mut order: Vec<usize> = (0..gradient.len()).filter(|&at| gradient[at] != 0.0 && room(gradient[at], image[at]) > 0.0).collect();
+    order.sort_by(|&a, &b| gradient[b].abs().total_cmp(&gradient[a].abs()));
+    let least = (L1_SHARE * gradient.len() as f64).ceil() as usize;
+    let (mut chosen, mut rooms, mut last) = (Vec::new(), 0.0, f64::INFINITY);
+    for at in order {
+        if chosen.len() >= least && rooms >= length && gradient[at].abs() < last {
+            break;
+        }
+        (rooms, last) = (rooms + room(gradient[at], image[at]), gradient[at].abs());
+        chosen.push((at, room(gradient[at], image[at])));
+    }
+    chosen.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let mut step = vec![0.0; gradient.len()];
+    let (mut left, count) = (length, chosen.len());
+    for (number, (at, room)) in chosen.into_iter().enumerate() {
+        let moved = room.min(left / (count - number) as f64);
+        step[at] = moved * gradient[at].signum();
+        left -= moved;
+    }
+    gradient.copy_from_slice(&step);
+}
+
+/// The projection on the intersection of the L1 ball and the box (Croce & Hein 2021, *Mind the box: l1-APGD for sparse adversarial attacks*,
+/// proposition 2.1): δ ↦ sign(δ) · clamp(|δ| − λ, 0, room) with the λ ≥ 0 at which the length is the radius. The length is linear in λ
+/// between the breakpoints |δ| − room and |δ|, so λ is exact.
+fn project_on_ball_and_box(change: &mut [f64], image: &[f64], radius: f64) {
+    let rooms: Vec<f64> = change.iter().zip(image).map(|(&change, &value)| room(change, value)).collect();
+    let shrink = |change: f64, room: f64, by: f64| (change.abs() - by).clamp(0.0, room);
+    let mut length: f64 = change.iter().zip(&rooms).map(|(&change, &room)| shrink(change, room, 0.0)).sum();
+    let mut breakpoints = Vec::with_capacity(2 * change.len());
+    // How many values shrink as λ grows: those that are between 0 and their room.
+    let mut active = 0.0;
+    for (change, room) in change.iter().zip(&rooms) {
+        let size = change.abs();
+        if size > *room {
+            breakpoints.push((size - room, 1.0));
+        } else {
+            active += 1.0;
+        }
+        breakpoints.push((size, -1.0));
+    }
+    breakpoints.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut threshold = 0.0;
+    for (at, joins) in breakpoints {
+        if length <= radius {
+            break;
+        }
+        let after = length - active * (at - threshold);
+        if after <= radius {
+            threshold += (length - radius) / active;
+            break;
+        }
+        (length, threshold, active) = (after, at, active + joins);
+    }
+    change.iter_mut().zip(&rooms).for_each(|(change, &room)| *change = shrink(*change, room, threshold) * change.signum());
+}
+
 /// An image in single precision, rounded towards another: its distance in any norm is not larger for it.
 pub fn round_towards(changed: &[f64], original: &[f64]) -> Vec<f32> {
     let round = |(&changed, &original): (&f64, &f64)| {
@@ -171,14 +214,17 @@ mod tests {
         (0..count).map(|index| stream.normal([0; 3], index)).collect()
     }
 
+    /// An image with room for changes of up to 0.5.
+    const MIDDLE: [f64; 7] = [0.5; 7];
+
     #[test]
     fn a_projection_is_the_nearest_point_of_the_ball() {
         for norm in Norm::ALL {
             for number in 0..20 {
-                let outside = noise(number, 7);
+                let outside: Vec<f64> = noise(number, 7).iter().map(|value| 0.1 * value).collect();
                 let radius = 0.3 * norm.length(outside.iter().copied());
                 let mut inside = outside.clone();
-                norm.project(&mut inside, radius);
+                norm.project(&mut inside, &MIDDLE, radius);
                 assert!((norm.length(inside.iter().copied()) / radius - 1.0).abs() <= 1e-12, "{norm:?}");
                 let distance = |to: &[f64]| Norm::L2.length(to.iter().zip(&outside).map(|(a, b)| a - b));
                 for other in 0..200 {
@@ -187,22 +233,56 @@ mod tests {
                     assert!(distance(&candidate) >= distance(&inside) - 1e-12, "{norm:?}: a nearer point");
                 }
                 let mut kept = inside.clone();
-                norm.project(&mut kept, radius * (1.0 + 1e-9));
+                norm.project(&mut kept, &MIDDLE, radius * (1.0 + 1e-9));
                 assert_eq!(kept, inside, "what is within stays");
             }
         }
     }
 
     #[test]
-    fn the_steepest_step_has_length_one_and_climbs_more_than_any_other() {
+    fn a_projection_in_l1_stays_in_the_box_and_equals_a_bisection() {
+        let mut clipped_is_worse = 0;
+        for number in 0..50 {
+            let image: Vec<f64> = noise(number, 40).iter().map(|value| (0.5 + value).clamp(0.0, 1.0)).collect();
+            let wanted = noise(number + 100, 40);
+            let radius = 0.1 + 0.1 * f64::from(number);
+            let at = |by: f64| -> Vec<f64> {
+                let shrink = |(&v, &x): (&f64, &f64)| v.signum() * (v.abs() - by).clamp(0.0, if v > 0.0 { 1.0 - x } else { x });
+                wanted.iter().zip(&image).map(shrink).collect()
+            };
+            let [mut low, mut high] = [0.0, 10.0];
+            for _ in 0..200 {
+                let middle = f64::midpoint(low, high);
+                if Norm::L1.length(at(middle)) > radius { low = middle } else { high = middle }
+            }
+            let expected = if Norm::L1.length(at(0.0)) <= radius { at(0.0) } else { at(high) };
+            let mut got = wanted.clone();
+            Norm::L1.project(&mut got, &image, radius);
+            let apart = got.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            assert!(apart <= 1e-12, "{number}: {apart}");
+            // The negative control: the ball first and a clip afterwards, as it was, is further away.
+            let mut ball = wanted.clone();
+            let wide: Vec<f64> = wanted.iter().map(|change| -9.0 * change.signum()).collect();
+            Norm::L1.project(&mut ball, &wide, radius);
+            let clip = |(change, x): (&f64, &f64)| (change + x).clamp(0.0, 1.0) - x;
+            let ball: Vec<f64> = ball.iter().zip(&image).map(clip).collect();
+            let distance = |to: &[f64]| Norm::L2.length(to.iter().zip(&wanted).map(|(a, b)| a - b));
+            assert!(distance(&ball) >= distance(&got) - 1e-12);
+            clipped_is_worse += usize::from(distance(&ball) > distance(&got) + 1e-6);
+        }
+        assert!(clipped_is_worse > 10, "{clipped_is_worse}");
+    }
+
+    #[test]
+    fn a_step_has_its_length_and_climbs_more_than_any_other() {
         for norm in Norm::ALL {
             let gradient = noise(3, 9);
             let mut step = gradient.clone();
-            norm.steepest(&mut step, &[0.5; 9]);
+            norm.ascend(&mut step, &[0.5; 9], 0.25);
             let climb = |step: &[f64]| step.iter().zip(&gradient).map(|(a, b)| a * b).sum::<f64>();
-            assert!((norm.length(step.iter().copied()) - 1.0).abs() <= 1e-12);
+            assert!((norm.length(step.iter().copied()) - 0.25).abs() <= 1e-12);
             for other in 0..500 {
-                let candidate = norm.random(Stream::new(other, Purpose::Attack), [0; 3], 9, 1.0);
+                let candidate = norm.random(Stream::new(other, Purpose::Attack), [0; 3], 9, 0.25);
                 assert!(climb(&candidate) <= climb(&step) + 1e-12, "{norm:?}");
             }
         }
@@ -212,10 +292,10 @@ mod tests {
     fn no_gradient_is_no_step_and_a_tiny_one_is_a_whole_step() {
         for norm in Norm::ALL {
             let mut none = [0.0; 5];
-            norm.steepest(&mut none, &[0.5; 5]);
+            norm.ascend(&mut none, &[0.5; 5], 1.0);
             assert_eq!(none, [0.0; 5]);
             let mut tiny = [0.0, 1e-200, -2e-200, 0.0, 0.0];
-            norm.steepest(&mut tiny, &[0.5; 5]);
+            norm.ascend(&mut tiny, &[0.5; 5], 1.0);
             assert!((norm.length(tiny) - 1.0).abs() <= 1e-12, "{norm:?}: {tiny:?}");
             assert_eq!((tiny[0], tiny[3]), (0.0, 0.0), "the sign of 0 is 0");
         }
@@ -223,12 +303,25 @@ mod tests {
 
     #[test]
     fn a_step_in_l1_is_shared_by_ties_and_avoids_the_edge() {
-        let mut gradient = [3.0, -3.0, 3.0, 1.0];
-        Norm::L1.steepest(&mut gradient, &[0.5, 0.5, 1.0, 0.5]);
-        assert_eq!(gradient, [0.5, -0.5, 0.0, 0.0]);
-        let mut nowhere = [1.0, -1.0];
-        Norm::L1.steepest(&mut nowhere, &[1.0, 0.0]);
-        assert_eq!(nowhere, [0.0, 0.0]);
+        let step = |gradient: &[f64], image: &[f64], length: f64| {
+            let mut step = gradient.to_vec();
+            Norm::L1.ascend(&mut step, image, length);
+            step
+        };
+        assert_eq!(step(&[3.0, -3.0, 3.0, 1.0], &[0.5, 0.5, 1.0, 0.5], 0.8), [0.4, -0.4, 0.0, 0.0]);
+        assert_eq!(step(&[1.0, -1.0], &[1.0, 0.0], 1.0), [0.0, 0.0]);
+        // What has no room gives its part to the others, then to the next.
+        assert_eq!(step(&[3.0, -3.0, 1.0, 0.5], &[0.75, 0.5, 0.5, 0.5], 0.75), [0.25, -0.5, 0.0, 0.0]);
+        assert_eq!(step(&[3.0, -3.0, 1.0, 0.5], &[0.75, 0.5, 0.5, 0.5], 1.0), [0.25, -0.375, 0.375, 0.0]);
+    }
+
+    #[test]
+    fn a_step_in_l1_moves_one_percent_of_the_values_at_least() {
+        let mut step = noise(1, 784);
+        Norm::L1.ascend(&mut step, &[0.5; 784], 2.0);
+        let moved: Vec<f64> = step.iter().map(|value| value.abs()).filter(|size| *size > 0.0).collect();
+        assert_eq!(moved.len(), 8);
+        assert!(moved.iter().all(|size| (size - 0.25).abs() <= 1e-12));
     }
 
     #[test]

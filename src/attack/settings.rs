@@ -1,8 +1,59 @@
 //! What fixes an attack.
 
 use super::norm::Norm;
+use crate::autodiff::Loss;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
+
+/// Which losses APGD climbs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ApgdLoss {
+    /// Cross-entropy, then the difference of logits ratio; of each image the better of the two (as `AutoAttack`'s `rand`).
+    #[default]
+    Both,
+    /// Cross-entropy.
+    Ce,
+    /// The difference of logits ratio.
+    Dlr,
+}
+
+impl ApgdLoss {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Both, Self::Ce, Self::Dlr];
+
+    /// Its name on the command line and in files.
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Both => "both",
+            Self::Ce => "ce",
+            Self::Dlr => "dlr",
+        }
+    }
+
+    /// That of a [`key`](Self::key).
+    pub fn from_key(key: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|loss| loss.key() == key)
+    }
+
+    /// Its name for a person.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Both => "CE and DLR",
+            Self::Ce => "cross-entropy",
+            Self::Dlr => "DLR",
+        }
+    }
+
+    /// The losses, one run each.
+    pub(super) const fn losses(self) -> &'static [Loss] {
+        match self {
+            Self::Both => &[Loss::Expected, Loss::LogitsRatio],
+            Self::Ce => &[Loss::Expected],
+            Self::Dlr => &[Loss::LogitsRatio],
+        }
+    }
+}
 
 /// Everything that fixes an attack, but for whom and what it attacks. What a method does not know, it ignores.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -13,14 +64,17 @@ pub struct Settings {
     pub norm: Norm,
     /// The budget ε: no change is longer. Infinite only where the attack looks for the smallest change itself.
     pub epsilon: f64,
-    /// The length of a step; the method's own for `None`.
+    /// The length of a step (of the first one for apgd); the method's own for `None`.
     pub step: Option<f64>,
     /// The number of steps (of queries for an attack without gradients); the method's own for `None`.
     pub iterations: Option<u32>,
     /// How much of the former direction MIM keeps.
     pub decay: f64,
-    /// How often PGD starts anew.
+    /// How often PGD starts, and APGD with each loss.
     pub restarts: u32,
+    /// Which losses APGD climbs.
+    #[serde(default)]
+    pub loss: ApgdLoss,
     /// By how much the margin is to be won (Carlini & Wagner's κ).
     pub confidence: f64,
     /// The weight λ of mutual information in the attack that evades it. From about 1 it holds images where they are: on the way to a wrong
@@ -47,6 +101,7 @@ impl Settings {
             iterations: None,
             decay: 1.0,
             restarts: 1,
+            loss: ApgdLoss::Both,
             confidence: 0.0,
             lambda: 0.3,
             targeted: false,

@@ -44,7 +44,7 @@ impl Attack for Square {
             for image in 0..count {
                 let address = [number(image), query, 1];
                 let part = image * pixels..(image + 1) * pixels;
-                let share = FIRST_SHARE / f64::from(1 << HALVINGS.iter().filter(|&&at| query * 10 >= at * queries / 1000).count());
+                let share = share(query, queries);
                 let (image, original) = (&mut candidate[part.clone()], &problem.images[part]);
                 let shape = problem.victim.networks.image_shape();
                 propose(image, original, shape, settings.norm, settings.epsilon, share, query == 0, |index| stream.uniform(address, index));
@@ -58,10 +58,17 @@ impl Attack for Square {
                     best.copy_from_slice(candidate);
                 }
             }
-            tell(watch, query + 1, queries, &best)?;
+            tell(watch, query.saturating_add(1), queries, &best)?;
         }
         Ok(best)
     }
+}
+
+/// The share of the image that a square covers at a query of so many.
+fn share(query: u32, queries: u32) -> f64 {
+    // In u64: the products overflow u32 above 536,870 queries.
+    let passed = |at: u32| u64::from(query) * 10 >= u64::from(at) * u64::from(queries) / 1000;
+    FIRST_SHARE / f64::from(1 << HALVINGS.iter().filter(|&&at| passed(at)).count())
 }
 
 /// Lays a square over the change of one image; stripes at first in L∞.
@@ -100,6 +107,21 @@ fn propose(
                 let at = (channel * height + y) * width + x;
                 image[at] = if norm == Norm::Linf { original[at] + change } else { image[at] + change };
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schedule_of_squares_holds_for_every_number_of_queries() {
+        for queries in [10_000, 1_000_000, 600_000_000, u32::MAX] {
+            let of = |share_of_queries: f64| share((share_of_queries * f64::from(queries)) as u32, queries);
+            assert_eq!(of(0.0), FIRST_SHARE, "{queries}");
+            assert_eq!(of(0.3), FIRST_SHARE / 32.0, "{queries}");
+            assert_eq!(of(0.9), FIRST_SHARE / 256.0, "{queries}");
         }
     }
 }

@@ -17,7 +17,7 @@ pub use decoder::{Decoded, DecoderGradients};
 pub use device::{device, device_name};
 pub use forward::{Masks, Parameters, forward};
 pub use input::{Answer, InputGradients, Passes, Precision, input_gradients};
-pub use laplace::{ImageObserver, Laplace, last_layer_laplace};
+pub use laplace::{ImageObserver, Laplace, Structure, last_layer_laplace};
 pub use objective::{Loss, Objective};
 pub use randomness::{KeepMask, MaskOf, NoiseOf, Randomness};
 pub use train::{elbo_of, encode};

@@ -16,6 +16,10 @@ pub enum Loss {
     Expected,
     /// ln `p̄_c` − ln `p̄_y` for the most probable class c but y: with a single pass the difference of the logits (Carlini & Wagner 2017).
     Margin,
+    /// The mean over the passes of the difference of logits ratio (z_c − `z_y`) / (z_π1 − z_π3), for the largest logit z_c but the label's
+    /// and the first and third in descending order (DLR, Croce & Hein 2020). It knows no scale: sure networks have as large a gradient as
+    /// others. With two classes there is no third, and it is z_c − `z_y`.
+    LogitsRatio,
     /// −ln `p̄_y` less so many times the mutual information: wrong, and the draws agree on it.
     Evading(f64),
 }
@@ -35,6 +39,20 @@ pub(super) fn log_softmax(logits: &[f64]) -> impl Iterator<Item = f64> + '_ {
     let others: f64 = logits.iter().enumerate().filter(|(at, _)| *at != largest).map(|(_, logit)| (logit - logits[largest]).exp()).sum();
     let rest = others.ln_1p();
     logits.iter().map(move |logit| logit - logits[largest] - rest)
+}
+
+/// The difference of logits ratio of one pass, and its derivatives in classes' logits. Logits are given as ln p, which differ from them by the
+/// same for all classes.
+fn logits_ratio(logs: &[f64], label: usize) -> (f64, [(usize, f64); 4]) {
+    let mut order: Vec<usize> = (0..logs.len()).collect();
+    order.sort_by(|&a, &b| logs[b].total_cmp(&logs[a]));
+    let Some(&rival) = order.iter().find(|class| **class != label) else { return (0.0, [(label, 0.0); 4]) };
+    let above = logs[rival] - logs[label];
+    let Some(&third) = order.get(2) else { return (above, [(rival, 1.0), (label, -1.0), (rival, 0.0), (label, 0.0)]) };
+    // The floor of `AutoAttack`.
+    let spread = logs[order[0]] - logs[third] + 1e-12;
+    let ratio = above / spread;
+    (ratio, [(rival, 1.0 / spread), (label, -1.0 / spread), (order[0], -ratio / spread), (third, ratio / spread)])
 }
 
 /// What an objective is for one image.
@@ -112,6 +130,7 @@ impl Objective {
                     in_each = -sign / passes;
                     -logs.iter().skip(label).step_by(classes).sum::<f64>() / passes
                 }
+                Loss::LogitsRatio => logs.chunks_exact(classes).map(|logs| logits_ratio(logs, label).0).sum::<f64>() / passes,
                 Loss::Margin => {
                     let rival = |best: Option<usize>, class: usize| {
                         if class == label || best.is_some_and(|best| ln_mean[class] <= ln_mean[best]) { best } else { Some(class) }
@@ -139,6 +158,9 @@ impl Objective {
                 logs.iter().zip(ln_mean).zip(&in_mean).map(|((log, ln), d)| if *d == 0.0 { 0.0 } else { d * (log - ln).exp() / passes });
             let mut in_logs: Vec<f64> = shares.collect();
             in_logs[label] += in_each;
+            if self.loss == Loss::LogitsRatio {
+                logits_ratio(logs, label).1.into_iter().for_each(|(class, slope)| in_logs[class] += sign * slope / passes);
+            }
             let total: f64 = in_logs.iter().sum();
             let own = if in_entropy == 0.0 { 0.0 } else { entropy(logs) };
             for ((gradient, log), in_log) in gradient.iter_mut().zip(logs).zip(in_logs) {
@@ -167,7 +189,7 @@ mod tests {
     #[test]
     fn gradients_are_the_slopes() {
         let logits = [0.3, -1.0, 0.8, 2.1, 1.4, 0.2, -0.7, -2.0, 0.1, 0.0, 3.0, 0.6];
-        for loss in [Loss::MeanProbability, Loss::AsPublished, Loss::Expected, Loss::Margin, Loss::Evading(0.7)] {
+        for loss in [Loss::MeanProbability, Loss::AsPublished, Loss::Expected, Loss::LogitsRatio, Loss::Margin, Loss::Evading(0.7)] {
             for towards in [false, true] {
                 let objective = Objective { loss, towards };
                 let mut gradient = [0.0; 12];
@@ -185,6 +207,20 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_logits_ratio_is_that_of_logits_and_knows_no_scale() {
+        // By hand: label 2 with .8; the others' largest 2.1, the third in order .3.
+        let logits = [0.3, -1.0, 0.8, 2.1];
+        let objective = Objective { loss: Loss::LogitsRatio, towards: false };
+        assert!((value(objective, &logits, None) - (2.1 - 0.8) / (2.1 - 0.3)).abs() <= 1e-9);
+        assert!((value(objective, &logits.map(|z| 40.0 * z + 3.0), None) - 1.3 / 1.8).abs() <= 1e-9);
+        let margin = Objective { loss: Loss::Margin, towards: false };
+        assert!((value(margin, &logits.map(|z| 40.0 * z), None) - 1.3).abs() > 1.0, "the negative control");
+        let two = objective.evaluate(&[-2.0, -0.1], 1, &mut [0.0; 2], None);
+        assert!((two + 1.9).abs() <= 1e-12, "the margin of two classes: {two}");
+        assert_eq!(objective.evaluate(&[0.0], 0, &mut [0.0], Some(&mut [0.0])), 0.0, "a single class");
     }
 
     #[test]

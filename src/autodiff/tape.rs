@@ -36,7 +36,7 @@ impl Member {
             let weights = Tensor::from_vec(weights, (gaussian.outputs, gaussian.inputs + 1), &Device::Cpu)?;
             let weights = weights.to_dtype(tape.dtype)?.to_device(&tape.device)?;
             let place = &mut layers[layer - self.trunk];
-            if let Layer::GaussianLinear { name, inputs, outputs } = place.clone() {
+            if let Layer::GaussianLinear { name, inputs, outputs, .. } = place.clone() {
                 parameters.set(format!("{name}.weight"), weights.narrow(1, 0, inputs)?.contiguous()?);
                 parameters.set(format!("{name}.bias"), weights.narrow(1, inputs, 1)?.flatten_all()?);
                 *place = Layer::Linear { name, inputs, outputs };

@@ -6,7 +6,7 @@ use super::operations::Activation;
 use super::tape::Tape;
 use super::train::{elbo, negative_log_likelihood};
 use super::{Answer, InputGradients, Loss, Objective, Parameters, Passes, Randomness, forward};
-use crate::nets::{Classifier, Ensemble, Layer, Network, Tensor as Weight, VaeLayers, Weights, random_weights};
+use crate::nets::{Classifier, Covariance, Ensemble, Layer, Network, Tensor as Weight, VaeLayers, Weights, random_weights};
 use crate::random::{Purpose, Stream};
 use candle_core::{D, DType, Device, Result, Tensor, Var};
 use serde_json::Value;
@@ -282,10 +282,15 @@ fn operations_of_candle_give_what_the_kernels_give() -> Result<()> {
 
 #[test]
 fn the_tape_answers_as_the_steps_do() {
-    let gaussian = |name: &str, inputs, outputs| Layer::GaussianLinear { name: name.into(), inputs, outputs };
+    let gaussian = |name: &str, inputs, outputs, covariance| Layer::GaussianLinear { name: name.into(), inputs, outputs, covariance };
     let mut drawn = odd_classifier();
     drawn.truncate(9);
-    drawn.extend([gaussian("g", 11, 7), Layer::Tanh, Layer::Dropout { rate: 0.3 }, gaussian("h", 7, 4)]);
+    drawn.extend([
+        gaussian("g", 11, 7, Covariance::Kronecker),
+        Layer::Tanh,
+        Layer::Dropout { rate: 0.3 },
+        gaussian("h", 7, 4, Covariance::Full),
+    ]);
     let sure = odd_classifier().into_iter().filter(|layer| !layer.is_dropout()).collect();
     let classes: Vec<String> = (0..4).map(|class| class.to_string()).collect();
     let members = [odd_classifier(), drawn, sure].into_iter().enumerate().map(|(number, layers): (usize, Vec<Layer>)| {

@@ -3,7 +3,7 @@
 use super::progress::Bar;
 use super::shared::{MemberChoice, Seed, choice, chosen_members, members, print_json};
 use super::speaking::Speaking;
-use crate::attack::{self, Norm, Settings};
+use crate::attack::{self, ApgdLoss, Norm, Settings};
 use crate::data::npy;
 use crate::engine;
 use crate::error::{Error, Result};
@@ -17,18 +17,21 @@ use std::sync::Arc;
 /// Whose answer is attacked, and how: what `attack` and `detect` share.
 #[derive(Debug, Args)]
 pub struct Method {
-    /// The length of a step [default: ε / 10; ε / 30 for pgd, 0.02 for cw].
+    /// The length of a step [default: ε / 10; ε / 30 for pgd, 0.02 for cw; for apgd the first, 2 ε, ε in L1].
     #[arg(long, value_name = "S", allow_hyphen_values = true)]
     step: Option<f64>,
-    /// Steps (queries for square) [default: 10; 40 for pgd, 5 × 100 for cw, 1000 for square].
+    /// Steps (queries for square) [default: 10; 40 for pgd, 100 for each loss of apgd, 5 × 100 for cw, 1000 for square].
     #[arg(long, value_name = "N")]
     iterations: Option<u32>,
     /// How much of the former direction mim keeps.
     #[arg(long, value_name = "D", default_value_t = 1.0, allow_hyphen_values = true)]
     decay: f64,
-    /// How often pgd starts at random.
+    /// How often pgd starts at random, and apgd with each loss.
     #[arg(long, value_name = "N", default_value_t = 1)]
     restarts: u32,
+    /// What apgd climbs: the cross-entropy, the difference of logits ratio, or one after the other.
+    #[arg(long, value_parser = choice(ApgdLoss::ALL.map(ApgdLoss::key), ApgdLoss::from_key), default_value = ApgdLoss::Both.key())]
+    loss: ApgdLoss,
     /// By how much cw is to win the margin, in nats.
     #[arg(long, value_name = "K", default_value_t = 0.0, allow_hyphen_values = true)]
     confidence: f64,
@@ -59,6 +62,7 @@ impl Method {
             iterations: self.iterations,
             decay: self.decay,
             restarts: self.restarts,
+            loss: self.loss,
             confidence: self.confidence,
             lambda: self.lambda,
             fresh_masks: self.fresh_masks,

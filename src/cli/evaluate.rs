@@ -21,7 +21,7 @@ pub struct Evaluate {
     /// Use the first N test images only.
     #[arg(long, value_name = "N")]
     images: Option<usize>,
-    /// Dropout draws per member of the ensemble's scores.
+    /// Dropout draws per member of the scores with draws.
     #[arg(long, value_name = "T", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     samples: u32,
     #[command(flatten)]
@@ -52,12 +52,15 @@ fn table(evaluation: &Evaluation) -> String {
     let mut lines = vec![
         format!("{} images of {}", evaluation.images, evaluation.dataset),
         format!("VAE: −ELBO {:.2} = reconstruction {:.2} + KL {:.2} nats per image", vae.negative_elbo, vae.reconstruction, vae.kl),
-        format!("{:<16}{:>10}{:>12}{:>9}{:>9}", "", "accuracy", "NLL (nats)", "Brier", "ECE"),
+        format!("{:<16}{:>6}{:>10}{:>12}{:>9}{:>9}", "", "draws", "accuracy", "NLL (nats)", "Brier", "ECE"),
     ];
-    for of in evaluation.classifiers.iter().chain([&evaluation.ensemble]) {
-        lines.push(format!("{:<16}{:>8.2} %{:>12.4}{:>9.4}{:>9.4}", of.name, 100.0 * of.accuracy, of.nll, of.brier, of.ece));
+    for rows in evaluation.rows() {
+        for (of, draws) in rows.into_iter().zip(["off".to_owned(), evaluation.samples.to_string()]) {
+            let accuracy = 100.0 * of.accuracy;
+            lines.push(format!("{:<16}{draws:>6}{accuracy:>8.2} %{:>12.4}{:>9.4}{:>9.4}", of.name, of.nll, of.brier, of.ece));
+        }
     }
-    lines.push(format!("Members with dropout off; the ensemble with {} draws per member. ECE over 15 bins.", evaluation.samples));
+    lines.push("Draws are per member; the ensemble is the mean of all members. ECE over 15 bins.".to_owned());
     lines.join("\n")
 }
 

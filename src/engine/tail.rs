@@ -81,7 +81,7 @@ pub fn thinnable(network: &Network) -> Option<Vec<TailLayer>> {
         match layer {
             Layer::Dropout { rate } if dropout.is_none() => dropout = Some((index as u32, *rate)),
             Layer::Flatten | Layer::Reshape { .. } => {}
-            Layer::Linear { name, inputs, outputs } | Layer::GaussianLinear { name, inputs, outputs } => {
+            Layer::Linear { name, inputs, outputs } | Layer::GaussianLinear { name, inputs, outputs, .. } => {
                 let (weight, bias) = (&network.weight(name, "weight").values, network.weight(name, "bias").to_f32());
                 let gaussian = Gaussian::of(network, index);
                 layers.push(TailLayer { gaussian, ..TailLayer::new([*inputs, *outputs], dropout.take(), weight, bias) });

@@ -45,15 +45,27 @@ pub struct Evaluation {
     pub images: usize,
     /// The VAE.
     pub vae: VaeScores,
-    /// Each member, with dropout off.
+    /// Each member without draws: with dropout off.
     pub classifiers: Vec<NamedScores>,
-    /// All members with MC dropout.
+    /// The mean of all members without draws.
+    pub ensemble_without_draws: NamedScores,
+    /// Each member by the mean of its draws.
+    pub classifiers_with_draws: Vec<NamedScores>,
+    /// The mean of all members' draws.
     pub ensemble: NamedScores,
-    /// Draws per member of the ensemble's scores.
+    /// Draws per member.
     pub samples: u32,
 }
 
-/// Evaluates the VAE and the members, and the ensemble with `samples` draws per member.
+impl Evaluation {
+    /// The scores of each member and then of the ensemble, without draws and with them.
+    pub fn rows(&self) -> impl Iterator<Item = [&NamedScores; 2]> {
+        let without = self.classifiers.iter().chain([&self.ensemble_without_draws]);
+        without.zip(self.classifiers_with_draws.iter().chain([&self.ensemble])).map(|(without, with)| [without, with])
+    }
+}
+
+/// Evaluates the VAE, and the members and their ensemble both without draws and with `samples` draws per member.
 ///
 /// # Errors
 /// When the data are not of the models' shape or classes, the engine fails, or the observer stops.
@@ -68,7 +80,8 @@ pub fn evaluate(
     let (classes, members) = (set.ensemble().classes().len(), set.ensemble().members());
     check_data(set, data)?;
     let numbers: Vec<usize> = (0..members.len()).collect();
-    let (mut each, mut all) = (vec![Vec::with_capacity(data.len() * classes); members.len()], Vec::with_capacity(data.len() * classes));
+    // Probabilities of each member, then of the ensemble, without draws and with them.
+    let mut probabilities: [Vec<Vec<f64>>; 2] = [0, 1].map(|_| vec![Vec::with_capacity(data.len() * classes); members.len() + 1]);
     tell(observe, 0, data.len())?;
     let mut done = 0;
     while done < data.len() {
@@ -85,9 +98,11 @@ pub fn evaluate(
         };
         let deterministic = engine.statistics(&block)?;
         let sampled = engine.statistics(&Block { draws: Draws::Sampled(0..samples), ..block })?;
-        for point in 0..end - start {
-            each.iter_mut().zip(&numbers).for_each(|(all, &member)| all.extend(deterministic.cell(point, [member]).mean()));
-            all.extend(sampled.whole_cell(point).mean());
+        for (statistics, probabilities) in [&deterministic, &sampled].into_iter().zip(&mut probabilities) {
+            for point in 0..end - start {
+                probabilities.iter_mut().zip(&numbers).for_each(|(all, &member)| all.extend(statistics.cell(point, [member]).mean()));
+                probabilities[members.len()].extend(statistics.whole_cell(point).mean());
+            }
         }
         done = end;
         tell(observe, done, data.len())?;
@@ -96,13 +111,23 @@ pub fn evaluate(
         let Scores { accuracy, nll, brier, ece } = Scores::new(probabilities, &data.labels, classes);
         NamedScores { name: name.to_owned(), accuracy, nll, brier, ece }
     };
+    let [without, with] = probabilities.map(|probabilities| {
+        let names = members.iter().map(|member| member.name.as_str()).chain(["ensemble"]);
+        names.zip(&probabilities).map(|(name, probabilities)| scores(name, probabilities)).collect::<Vec<NamedScores>>()
+    });
+    let [(classifiers, ensemble_without_draws), (classifiers_with_draws, ensemble)] = [without, with].map(|all| {
+        let (members, ensemble) = all.split_at(all.len() - 1);
+        (members.to_vec(), ensemble[0].clone())
+    });
     let [reconstruction, kl] = elbo_of(&set.vae, data, seed)?;
     Ok(Evaluation {
         dataset: data.name.clone(),
         images: data.len(),
         vae: VaeScores { negative_elbo: reconstruction + kl, reconstruction, kl },
-        classifiers: members.iter().zip(&each).map(|(member, probabilities)| scores(&member.name, probabilities)).collect(),
-        ensemble: scores("ensemble", &all),
+        classifiers,
+        ensemble_without_draws,
+        classifiers_with_draws,
+        ensemble,
         samples,
     })
 }

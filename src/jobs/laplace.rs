@@ -3,7 +3,7 @@
 use super::model_files::{ReadModel, classifiers_of, shipped, tell_apart};
 use super::{Observer, Progress};
 use crate::autodiff::train::{CHECKPOINT, Trainer};
-use crate::autodiff::{ImageObserver, last_layer_laplace};
+use crate::autodiff::{ImageObserver, Structure, last_layer_laplace};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::nets::Layer;
@@ -20,6 +20,8 @@ pub struct LaplaceModel {
     pub name: String,
     /// Its folder.
     pub folder: PathBuf,
+    /// What was kept of the Hessian.
+    pub structure: Structure,
     /// The prior's precision, at the maximum of the evidence.
     pub prior_precision: f64,
     /// The logarithm of the marginal likelihood of the labels, in nats.
@@ -34,7 +36,13 @@ pub struct LaplaceModel {
 /// # Errors
 /// When there is no classifier or it cannot be fitted, the data do not fit it, a model stands in `out` already, a file cannot be written, or
 /// the observer stops.
-pub fn laplace(folder: Option<&Path>, data: &Dataset, out: &Path, observe: Observer<'_>) -> Result<Vec<LaplaceModel>> {
+pub fn laplace(
+    folder: Option<&Path>,
+    data: &Dataset,
+    structure: Option<Structure>,
+    out: &Path,
+    observe: Observer<'_>,
+) -> Result<Vec<LaplaceModel>> {
     let alone = folder.is_some_and(|folder| folder.join(DESCRIPTION).is_file());
     let mut models = match folder {
         Some(folder) => classifiers_of(folder)?,
@@ -58,7 +66,7 @@ pub fn laplace(folder: Option<&Path>, data: &Dataset, out: &Path, observe: Obser
         let data = data.as_ref();
         let total = (count * data.len()) as u64;
         let observe = &mut |images: usize| observe(Progress { done: (number * data.len() + images) as u64, total });
-        made.push(write(description, &model, data, &into, observe)?);
+        made.push(write(description, &model, data, structure, &into, observe)?);
     }
     Ok(made)
 }
@@ -74,7 +82,7 @@ pub(super) fn laplace_in_place(folder: &Path, data: &Dataset, observe: ImageObse
     }
     let description = describe(folder)?;
     let model = build(&description, &Trainer::load(&folder.join(CHECKPOINT))?.weights()?)?;
-    write(description, &model, data, folder, observe).map(Some)
+    write(description, &model, data, None, folder, observe).map(Some)
 }
 
 /// Whether the weights of a model's layer are drawn.
@@ -84,25 +92,33 @@ pub(super) fn is_drawn(folder: &Path) -> bool {
 }
 
 /// Fits a classifier and writes it into a model folder.
-fn write(description: Description, model: &Model, data: &Dataset, into: &Path, observe: ImageObserver<'_>) -> Result<LaplaceModel> {
+fn write(
+    description: Description,
+    model: &Model,
+    data: &Dataset,
+    structure: Option<Structure>,
+    into: &Path,
+    observe: ImageObserver<'_>,
+) -> Result<LaplaceModel> {
     let (Description::Classifier { classes, input_shape, mut training, name: of, .. }, Model::Classifier(classifier)) =
         (description, model)
     else {
         return Err(Error::file(into, "holds no classifier", "name the folder of one"));
     };
-    let fitted = last_layer_laplace(&classifier.network, data, observe)?;
+    let fitted = last_layer_laplace(&classifier.network, data, structure, observe)?;
     if !training.is_object() {
         training = json!({});
     }
     training["laplace"] = json!({
-        "of": of, "dataset": data.name, "images": data.len(), "prior_precision": fitted.prior_precision, "log_evidence": fitted.log_evidence,
+        "of": of, "dataset": data.name, "images": data.len(), "structure": fitted.structure,
+        "prior_precision": fitted.prior_precision, "log_evidence": fitted.log_evidence,
     });
     let name = into.file_name().map_or(of, |name| name.to_string_lossy().into_owned());
     let layers = fitted.network.layers().to_vec();
     let description = Description::Classifier { name: name.clone(), input_shape, classes, layers, training };
     save(into, &description, fitted.network.weights(), Precision::F32)?;
-    let (prior_precision, log_evidence) = (fitted.prior_precision, fitted.log_evidence);
-    Ok(LaplaceModel { name, folder: into.to_owned(), prior_precision, log_evidence })
+    let (structure, prior_precision, log_evidence) = (fitted.structure, fitted.prior_precision, fitted.log_evidence);
+    Ok(LaplaceModel { name, folder: into.to_owned(), structure, prior_precision, log_evidence })
 }
 
 /// As many of the images as a classifier says that it was trained on, with as many wrong labels.

@@ -84,12 +84,18 @@ fn card(descriptions: &[Description], evaluation: &Evaluation) -> String {
     let _ = write!(
         text,
         "## The VAE\n\n−ELBO {:.2} nats per image = reconstruction {:.2} + KL {:.2}, one sample of z per image.\n\n\
-         ## The classifiers\n\nMembers with dropout off; the ensemble with {} MC dropout draws per member. ECE over 15 bins.\n\n\
-         | model | accuracy | NLL (nats) | Brier | ECE |\n|---|---|---|---|---|\n",
-        vae.negative_elbo, vae.reconstruction, vae.kl, evaluation.samples
+         ## The classifiers\n\nEach with dropout off, and by the mean of {samples} MC dropout draws; the ensemble is the mean of its members. ECE over\n\
+         15 bins.\n\n| model | draws | accuracy | NLL (nats) | Brier | ECE |\n|---|---|---|---|---|---|\n",
+        vae.negative_elbo,
+        vae.reconstruction,
+        vae.kl,
+        samples = evaluation.samples
     );
-    for NamedScores { name, accuracy, nll, brier, ece } in evaluation.classifiers.iter().chain([&evaluation.ensemble]) {
-        let _ = writeln!(text, "| {name} | {:.2} % | {nll:.4} | {brier:.4} | {ece:.4} |", 100.0 * accuracy);
+    for rows in evaluation.rows() {
+        let draws = ["off".to_owned(), evaluation.samples.to_string()];
+        for (NamedScores { name, accuracy, nll, brier, ece }, draws) in rows.into_iter().zip(draws) {
+            let _ = writeln!(text, "| {name} | {draws} | {:.2} % | {nll:.4} | {brier:.4} | {ece:.4} |", 100.0 * accuracy);
+        }
     }
     text.push_str("\n## How each was made\n\n");
     for description in descriptions {

@@ -12,10 +12,18 @@ pub enum Layer {
     /// y = W x + b on the last axis of a vector; `NAME.weight` \[outputs, inputs\], `NAME.bias` \[outputs\].
     Linear { name: String, inputs: usize, outputs: usize },
     /// A linear layer with a Gaussian over its weights, as a Laplace approximation makes it (Ritter et al. 2018; Daxberger et
-    /// al. 2021). With the bias as the last column of W, a draw is W + `B_out` (S ∘ E) `B_in`ᵀ for E of standard normal numbers;
-    /// where nothing is drawn, it is W, the mean. `NAME.weight` and `NAME.bias` as of a linear layer, `NAME.basis_in`
-    /// \[inputs + 1, inputs + 1\], `NAME.basis_out` \[outputs, outputs\], `NAME.deviation` \[outputs, inputs + 1\] is S.
-    GaussianLinear { name: String, inputs: usize, outputs: usize },
+    /// al. 2021). With the bias as the last column of W, a draw is, for E of standard normal numbers, W + `B_out` (S ∘ E) `B_in`ᵀ
+    /// where the covariance has Kronecker factors, and W + F E, row by row, where it is full; where nothing is drawn, it is W, the mean.
+    /// `NAME.weight` and `NAME.bias` as of a linear layer; `NAME.basis_in` \[inputs + 1, inputs + 1\], `NAME.basis_out`
+    /// \[outputs, outputs\] and `NAME.deviation` \[outputs, inputs + 1\], which is S; or `NAME.factor` \[n, n\] with
+    /// n = outputs · (inputs + 1), which is F. Programs before `covariance` refuse a full one by that name.
+    GaussianLinear {
+        name: String,
+        inputs: usize,
+        outputs: usize,
+        #[serde(default, skip_serializing_if = "Covariance::is_kronecker")]
+        covariance: Covariance,
+    },
     /// Cross-correlation with zero padding, as PyTorch's `Conv2d`; `NAME.weight` \[out, in, kh, kw\], `NAME.bias` \[out\].
     Conv2d {
         name: String,
@@ -52,6 +60,24 @@ pub enum Layer {
     /// Batch normalisation at inference, per channel of \[C, H, W\] or per element of a vector:
     /// (x − `running_mean`) / √(`running_var` + epsilon) · weight + bias, each \[channels\].
     BatchNorm { name: String, channels: usize, epsilon: f64 },
+}
+
+/// How the covariance of a [`Layer::GaussianLinear`] is stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Covariance {
+    /// By the eigenvectors of its two Kronecker factors.
+    #[default]
+    Kronecker,
+    /// By a square root of the whole matrix.
+    Full,
+}
+
+impl Covariance {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+    fn is_kronecker(&self) -> bool {
+        *self == Self::Kronecker
+    }
 }
 
 fn one_by_one() -> [usize; 2] {
@@ -100,15 +126,21 @@ impl Layer {
             Self::Linear { name, inputs, outputs } => {
                 vec![(format!("{name}.weight"), vec![*outputs, *inputs]), (format!("{name}.bias"), vec![*outputs])]
             }
-            Self::GaussianLinear { name, inputs, outputs } => {
+            Self::GaussianLinear { name, inputs, outputs, covariance } => {
                 let with_bias = inputs.saturating_add(1);
-                vec![
-                    (format!("{name}.weight"), vec![*outputs, *inputs]),
-                    (format!("{name}.bias"), vec![*outputs]),
-                    (format!("{name}.basis_in"), vec![with_bias, with_bias]),
-                    (format!("{name}.basis_out"), vec![*outputs, *outputs]),
-                    (format!("{name}.deviation"), vec![*outputs, with_bias]),
-                ]
+                let mut weights = vec![(format!("{name}.weight"), vec![*outputs, *inputs]), (format!("{name}.bias"), vec![*outputs])];
+                match covariance {
+                    Covariance::Kronecker => weights.extend([
+                        (format!("{name}.basis_in"), vec![with_bias, with_bias]),
+                        (format!("{name}.basis_out"), vec![*outputs, *outputs]),
+                        (format!("{name}.deviation"), vec![*outputs, with_bias]),
+                    ]),
+                    Covariance::Full => {
+                        let all = outputs.saturating_mul(with_bias);
+                        weights.push((format!("{name}.factor"), vec![all, all]));
+                    }
+                }
+                weights
             }
             Self::Conv2d { name, in_channels, out_channels, kernel, .. } => vec![
                 (format!("{name}.weight"), vec![*out_channels, *in_channels, kernel[0], kernel[1]]),

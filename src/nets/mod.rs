@@ -10,8 +10,8 @@ mod network;
 mod random;
 mod tensor;
 
-pub use gaussian::Gaussian;
-pub use layer::Layer;
+pub use gaussian::{Gaussian, Spread};
+pub use layer::{Covariance, Layer};
 pub use models::{Classifier, Ensemble, Vae, VaeLayers, cnn, paper_cnn};
 pub use network::{Network, Weights, shapes};
 pub use random::random_weights;

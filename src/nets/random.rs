@@ -13,7 +13,7 @@ pub fn random_weights<'a>(layers: impl IntoIterator<Item = &'a Layer>, seed: u32
             let fan_in: usize = shape[1..].iter().product();
             let bound = (6.0 / fan_in.max(1) as f64).sqrt().min(1.0);
             // What a Gaussian layer adds in a draw is then about as large as its mean.
-            let bound = if name.ends_with("deviation") { bound / (fan_in as f64).sqrt() } else { bound };
+            let bound = if name.ends_with("deviation") || name.ends_with("factor") { bound / (fan_in as f64).sqrt() } else { bound };
             let [low, high] = if name.ends_with("running_var") { [0.5, 1.5] } else { [-bound, bound] };
             let value = |at: u32| low + (high - low) * stream.uniform([number as u32, 0, 0], at);
             let values = (0..shape.iter().product::<usize>() as u32).map(value).collect();

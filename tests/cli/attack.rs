@@ -52,7 +52,15 @@ fn the_contract_of_an_attack_is_kept() {
     let desk = desk();
     let clean = npy::read_images(&desk.path("x.npy")).unwrap();
     let pixels: usize = IMAGE_SHAPE.iter().product();
-    for (method, norm, eps) in [("fgm", "linf", 0.1), ("mim", "l2", 0.5), ("pgd", "l1", 2.0), ("square", "linf", 0.1), ("cw", "l2", 3.0)] {
+    for (method, norm, eps) in [
+        ("fgm", "linf", 0.1),
+        ("apgd", "linf", 0.1),
+        ("apgd", "l1", 2.0),
+        ("mim", "l2", 0.5),
+        ("pgd", "l1", 2.0),
+        ("square", "linf", 0.1),
+        ("cw", "l2", 3.0),
+    ] {
         for on in ["deterministic", "mc", "ensemble"] {
             let line = format!(
                 "attack --model models --images x.idx --labels y.idx --method {method} --norm {norm} --eps {eps} --on {on} --samples 3 \

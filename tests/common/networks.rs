@@ -1,6 +1,6 @@
 //! Networks with random weights, and random networks of every kind of layer, each determined by a seed.
 
-use epistemap::nets::{Classifier, Layer, Network, Tensor, Weights, shapes};
+use epistemap::nets::{Classifier, Covariance, Layer, Network, Tensor, Weights, shapes};
 use epistemap::random::{Purpose, Stream};
 
 /// Random numbers one after the other.
@@ -103,7 +103,12 @@ fn random_layer(dice: &mut Dice, shape: &[usize], number: usize) -> Layer {
             let stride = [dice.whole(1, 2), dice.whole(1, 2)];
             Layer::Conv2d { name, in_channels: c, out_channels: dice.whole(1, 7), kernel, stride, padding }
         }
-        (12, &[inputs]) => Layer::GaussianLinear { name, inputs, outputs: dice.whole(1, 17) },
+        (12, &[inputs]) => {
+            let outputs = dice.whole(1, 17);
+            // A square root of a wide layer's full covariance would be large.
+            let covariance = if inputs * outputs % 2 == 1 && inputs < 20 { Covariance::Full } else { Covariance::Kronecker };
+            Layer::GaussianLinear { name, inputs, outputs, covariance }
+        }
         _ => Layer::Linear { name, inputs: shape.iter().product(), outputs: dice.whole(1, 17) },
     }
 }

@@ -1,6 +1,6 @@
 //! What is attacked, and how: the tab's part of the session.
 
-use crate::attack::{Norm, Settings, named};
+use crate::attack::{ApgdLoss, Norm, Settings, named};
 use crate::jobs::{AttackSettings, ModelSet, On};
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,7 @@ pub struct Fine {
     pub step: Option<f64>,
     pub decay: f64,
     pub restarts: u32,
+    pub loss: ApgdLoss,
     pub confidence: f64,
     pub lambda: f64,
     pub fresh_masks: bool,
@@ -35,8 +36,9 @@ pub struct Fine {
 
 impl Default for Fine {
     fn default() -> Self {
-        let Settings { step, decay, restarts, confidence, lambda, fresh_masks, as_published, .. } = Settings::new("", Norm::Linf, 0.0);
-        Self { step, decay, restarts, confidence, lambda, fresh_masks, as_published }
+        let Settings { step, decay, restarts, loss, confidence, lambda, fresh_masks, as_published, .. } =
+            Settings::new("", Norm::Linf, 0.0);
+        Self { step, decay, restarts, loss, confidence, lambda, fresh_masks, as_published }
     }
 }
 
@@ -110,14 +112,35 @@ impl AttackChoice {
 
     fn attack(&self, seed: u32) -> Settings {
         let targeted = self.target.is_some();
-        let Fine { step, decay, restarts, confidence, lambda, fresh_masks, as_published } = self.fine;
+        let Fine { step, decay, restarts, loss, confidence, lambda, fresh_masks, as_published } = self.fine;
         let (method, norm, epsilon, iterations) = (self.method.clone(), self.norm, self.epsilon, self.iterations);
-        Settings { method, norm, epsilon, step, iterations, decay, restarts, confidence, lambda, targeted, fresh_masks, as_published, seed }
+        Settings {
+            method,
+            norm,
+            epsilon,
+            step,
+            iterations,
+            decay,
+            restarts,
+            loss,
+            confidence,
+            lambda,
+            targeted,
+            fresh_masks,
+            as_published,
+            seed,
+        }
     }
 
     /// How many steps it takes.
     pub fn steps(&self) -> u32 {
         named(&self.method).map_or(0, |method| method.steps(&self.attack(0)))
+    }
+
+    /// How many steps each of its runs takes, of which restarts and losses make several: what [`iterations`](Self::iterations) sets.
+    pub fn steps_of_run(&self) -> u32 {
+        let of_one = Settings { iterations: Some(1), ..self.attack(0) };
+        self.steps() / named(&self.method).map_or(1, |method| method.steps(&of_one)).max(1)
     }
 
     /// Takes another method: with its own number of steps, and a norm that it knows.

@@ -4,7 +4,7 @@ use super::choice::{AttackChoice, AttackedImage, MOST_SAMPLES, MOST_STEPS, longe
 use crate::app::scope::Scope;
 use crate::app::session::Pin;
 use crate::app::style;
-use crate::attack::{Norm, all, named};
+use crate::attack::{ApgdLoss, Norm, all, named};
 use crate::jobs::{On, Status};
 use eframe::egui::{Button, CollapsingHeader, ComboBox, DragValue, Role, Slider, SliderClamping, Ui};
 
@@ -151,7 +151,7 @@ pub fn budget(ui: &mut Ui, choice: &mut AttackChoice, values: usize) {
 /// Steps and draws.
 pub fn numbers(ui: &mut Ui, choice: &mut AttackChoice) {
     ui.horizontal(|ui| {
-        let mut steps = choice.steps();
+        let mut steps = choice.steps_of_run();
         let fixed = named(&choice.method).is_ok_and(|method| !method.iterates());
         let label = ui.label("steps");
         let drag = DragValue::new(&mut steps).range(1..=MOST_STEPS).speed(0.2);
@@ -195,7 +195,18 @@ pub fn fine(ui: &mut Ui, choice: &mut AttackChoice) {
             "mi-evading" => number("λ", &mut fine.lambda, "The weight of mutual information; from about 1 it holds images where they are"),
             _ => {}
         }
-        if name == "pgd" {
+        if name == "apgd" {
+            ui.horizontal(|ui| {
+                let menu = ComboBox::from_id_salt("loss").selected_text(fine.loss.label()).width(104.0).show_ui(ui, |ui| {
+                    for loss in ApgdLoss::ALL {
+                        ui.selectable_value(&mut fine.loss, loss, loss.label());
+                    }
+                });
+                style::named(menu.response, Role::ComboBox, &format!("Loss: {}", fine.loss.label()))
+                    .on_hover_text("What it climbs: the cross-entropy (CE), the difference of logits ratio (DLR), or one after the other");
+            });
+        }
+        if matches!(name, "pgd" | "apgd") {
             ui.horizontal(|ui| {
                 let label = ui.label("restarts");
                 ui.add(DragValue::new(&mut fine.restarts).range(1..=100).speed(0.05)).labelled_by(label.id);

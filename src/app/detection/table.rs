@@ -6,7 +6,7 @@ use crate::analysis::detection::Estimate;
 use crate::app::map::describe;
 use crate::app::scope::Scope;
 use crate::app::style;
-use crate::jobs::{Classifiers, success_rate};
+use crate::jobs::{Classifiers, percent_or_dash, success_rate};
 use eframe::egui::{Grid, RichText, Role, Ui};
 
 /// Draws the table; a row chooses the measure of the histogram, its switch whether its curves are drawn.
@@ -17,7 +17,7 @@ pub fn show(ui: &mut Ui, scope: &mut Scope, view: &View) {
     let success = success_rate(&row.attacked.successes());
     let stale = !asks_for(&scope.session.detection, view, scope);
     let members = settings.members.len();
-    ui.label(RichText::new(format!("Success {:.1} %", 100.0 * success)).strong()).on_hover_text(
+    ui.label(RichText::new(format!("Success {}", percent_or_dash(success))).strong()).on_hover_text(
         "Of the images that were answered rightly before the attack, those that are answered wrongly after it by whoever was attacked",
     );
     ui.label(style::note(format!(

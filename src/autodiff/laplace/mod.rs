@@ -2,10 +2,10 @@
 //! 2018, *A scalable Laplace approximation for neural networks*; Daxberger et al. 2021, *Laplace Redux*).
 //!
 //! With φ the features before the last layer and a 1 behind them for the bias, p the probabilities and N the number of images, the
-//! Hessian of the negative log-likelihood in the last layer's weights is Σ (diag p − p pᵀ) ⊗ φ φᵀ, which is taken for N G ⊗ A, the product
-//! of the means of its factors. With the prior's precision τ the posterior's precision is N G ⊗ A + τ. In the eigenvectors of both factors
-//! it is diagonal, so τ is added as it is; Ritter et al. add √τ to each factor, which makes the Gaussian too narrow just along what no
-//! image has shown.
+//! Hessian of the negative log-likelihood in the last layer's weights is Σ (diag p − p pᵀ) ⊗ φ φᵀ. The full structure takes it as it is;
+//! Kronecker's takes N G ⊗ A, the product of the means of its factors, which needs less memory and underestimates the variance. With the
+//! prior's precision τ the posterior's precision is the Hessian + τ. In the Hessian's eigenvectors it is diagonal, so τ is added as it is;
+//! Ritter et al. add √τ to each factor, which makes the Gaussian too narrow just along what no image has shown.
 
 #[cfg(test)]
 mod tests;
@@ -14,9 +14,11 @@ use super::operations::Element;
 use super::plan::{forward, steps};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::nets::{Layer, Network, Tensor, Weights};
+use crate::nets::{Covariance, Layer, Network, Tensor, Weights};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par, Side};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 
 /// Images per forward pass.
@@ -29,11 +31,28 @@ const PER_DECADE: i32 = 8;
 /// How often the interval around the best of them is cut by the golden section.
 const CUTS: usize = 40;
 
+/// The most weights of a last layer whose posterior is full by default: a square root of its covariance takes 64 MB in f32.
+const MOST_FULL: usize = 4000;
+
+/// What is kept of the Hessian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Structure {
+    /// All of it.
+    Full,
+    /// Kronecker factors of weights and bias together: the bias is the weight of an input that is 1.
+    Kronecker,
+    /// Kronecker factors of the weights, and the bias apart with the factor of the outputs alone, as laplace-torch's `KronLLLaplace`.
+    KroneckerBiasApart,
+}
+
 /// A fitted approximation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Laplace {
     /// The network without its dropout layers, and with a Gaussian in place of its last layer: a draw is one of this layer's weights only.
     pub network: Network,
+    /// What was kept of the Hessian.
+    pub structure: Structure,
     /// τ, the prior's precision, at the maximum of the evidence.
     pub prior_precision: f64,
     /// The logarithm of the marginal likelihood of the labels, in nats, as the approximation has it.
@@ -43,16 +62,17 @@ pub struct Laplace {
 /// Is told how many images are done, and may stop the work.
 pub type ImageObserver<'a> = &'a mut dyn FnMut(usize) -> ControlFlow<()>;
 
-/// Fits the last layer's Gaussian on the images that the network was trained on.
+/// Fits the last layer's Gaussian on the images that the network was trained on; without a structure, the full one where the layer has at
+/// most 4,000 weights, else Kronecker's.
 ///
 /// # Errors
-/// When the network does not end with a linear layer of at most 4,096 inputs, the images or labels do not fit it, its answers are not
-/// finite, or the observer stops.
-pub fn last_layer_laplace(network: &Network, data: &Dataset, observe: ImageObserver<'_>) -> Result<Laplace> {
-    fit::<f32>(network, data, observe)
+/// When the network does not end with a linear layer of at most 4,096 inputs, or for the full structure of at most 4,000 weights, the images
+/// or labels do not fit it, its answers are not finite, or the observer stops.
+pub fn last_layer_laplace(network: &Network, data: &Dataset, structure: Option<Structure>, observe: ImageObserver<'_>) -> Result<Laplace> {
+    fit::<f32>(network, data, structure, observe)
 }
 
-fn fit<T: Element>(network: &Network, data: &Dataset, observe: ImageObserver<'_>) -> Result<Laplace> {
+fn fit<T: Element>(network: &Network, data: &Dataset, structure: Option<Structure>, observe: ImageObserver<'_>) -> Result<Laplace> {
     let layers: Vec<Layer> = network.layers().iter().filter(|layer| !layer.is_dropout()).cloned().collect();
     if let Some(layer) = layers.iter().find(|layer| layer.is_stochastic()) {
         return Err(Error::Network(format!(
@@ -67,6 +87,13 @@ fn fit<T: Element>(network: &Network, data: &Dataset, observe: ImageObserver<'_>
     if inputs > MOST_INPUTS {
         return Err(Error::Network(format!("the last layer has {inputs} inputs, more than the {MOST_INPUTS} that are fitted here")));
     }
+    let count = outputs * (inputs + 1);
+    let structure = structure.unwrap_or(if count <= MOST_FULL { Structure::Full } else { Structure::Kronecker });
+    if structure == Structure::Full && count > MOST_FULL {
+        return Err(Error::Network(format!(
+            "the last layer has {count} weights, more than the {MOST_FULL} of which a full posterior is made: take Kronecker factors"
+        )));
+    }
     if network.input_shape() != data.image_shape || data.labels.iter().any(|&label| usize::from(label) >= outputs) || data.is_empty() {
         return Err(Error::Network(format!(
             "the network takes images of {:?} in {outputs} classes, but {} are {} of {:?} in {}",
@@ -79,25 +106,32 @@ fn fit<T: Element>(network: &Network, data: &Dataset, observe: ImageObserver<'_>
     }
     let sure = Network::new(network.input_shape(), layers.clone(), network.weights())?;
     let last = Last { name, inputs, outputs };
-    let curvature = Curvature::of::<T>(&sure, &last, data, observe)?;
+    let curvature = Curvature::of::<T>(&sure, &last, data, structure, observe)?;
     let spectrum = Spectrum::of(&curvature)?;
     let squares: f64 = last.weights(&sure).iter().map(|weight| weight * weight).sum();
     let (prior_precision, log_evidence) = spectrum.best_precision(squares, curvature.log_likelihood);
 
-    let deviation = spectrum.precisions(prior_precision).map(|precision| precision.sqrt().recip()).collect();
+    let deviation: Vec<f64> = spectrum.precisions(prior_precision).map(|precision| precision.sqrt().recip()).collect();
     let mut weights: Weights = sure.weights().clone();
     let width = inputs + 1;
-    for (part, shape, values) in [
-        ("basis_in", [width, width], row_major(&spectrum.basis_in)),
-        ("basis_out", [outputs, outputs], row_major(&spectrum.basis_out)),
-        ("deviation", [outputs, width], deviation),
-    ] {
-        weights.insert(format!("{}.{part}", last.name), Tensor::new(shape, values));
-    }
+    let mut insert = |part: &str, shape: [usize; 2], values| weights.insert(format!("{}.{part}", last.name), Tensor::new(shape, values));
+    let covariance = match &spectrum.basis {
+        Basis::Kronecker { of_inputs, of_outputs } => {
+            insert("basis_in", [width, width], row_major(of_inputs));
+            insert("basis_out", [outputs, outputs], row_major(of_outputs));
+            insert("deviation", [outputs, width], deviation);
+            Covariance::Kronecker
+        }
+        Basis::Full(basis) => {
+            let factor = Mat::from_fn(count, count, |row, column| basis[(row, column)] * deviation[column]);
+            insert("factor", [count, count], row_major(&factor));
+            Covariance::Full
+        }
+    };
     let mut layers = layers;
     layers.pop();
-    layers.push(Layer::GaussianLinear { name: last.name, inputs, outputs });
-    Ok(Laplace { network: Network::new(network.input_shape(), layers, &weights)?, prior_precision, log_evidence })
+    layers.push(Layer::GaussianLinear { name: last.name, inputs, outputs, covariance });
+    Ok(Laplace { network: Network::new(network.input_shape(), layers, &weights)?, structure, prior_precision, log_evidence })
 }
 
 /// The last layer.
@@ -115,22 +149,25 @@ impl Last {
     }
 }
 
-/// The factors of the loss's curvature in the last layer, and the log-likelihood of the labels.
+/// The loss's curvature in the last layer, and the log-likelihood of the labels.
 struct Curvature {
     images: f64,
     /// A, the mean of φ φᵀ.
     of_inputs: Mat<f64>,
     /// G, the mean of diag p − p pᵀ.
     of_outputs: Mat<f64>,
+    /// Σ (diag p − p pᵀ) ⊗ φ φᵀ for the full structure, \[outputs · (inputs + 1)\] squared; else empty.
+    full: Mat<f64>,
     log_likelihood: f64,
 }
 
 impl Curvature {
-    fn of<T: Element>(network: &Network, last: &Last, data: &Dataset, observe: ImageObserver<'_>) -> Result<Self> {
+    fn of<T: Element>(network: &Network, last: &Last, data: &Dataset, structure: Structure, observe: ImageObserver<'_>) -> Result<Self> {
         let features = steps::<T>(network, 0..network.layers().len() - 1);
         let (weights, width) = (last.weights(network), last.inputs + 1);
         let weights = MatRef::from_row_major_slice(&weights, last.outputs, width);
         let (mut of_inputs, mut of_outputs) = (Mat::<f64>::zeros(width, width), Mat::<f64>::zeros(last.outputs, last.outputs));
+        let mut blocks = if structure == Structure::Full { Blocks::new(last.outputs, width) } else { Blocks::default() };
         let mut log_likelihood = 0.0;
         for (number, labels) in data.labels.chunks(BATCH).enumerate() {
             let images = &data.images[number * BATCH * data.pixels()..][..labels.len() * data.pixels()];
@@ -140,26 +177,35 @@ impl Curvature {
             let x = MatRef::from_row_major_slice(&x, labels.len(), width);
             matmul(of_inputs.as_mut(), Accum::Add, x.transpose(), x, 1.0, Par::Seq);
             let logits = x * weights.transpose();
+            let mut probabilities = Mat::<f64>::zeros(labels.len(), last.outputs);
             for (image, &label) in labels.iter().enumerate() {
                 let largest = (0..last.outputs).map(|class| logits[(image, class)]).fold(f64::NEG_INFINITY, f64::max);
                 let p: Vec<f64> = (0..last.outputs).map(|class| (logits[(image, class)] - largest).exp()).collect();
                 let sum: f64 = p.iter().sum();
                 log_likelihood += logits[(image, usize::from(label))] - largest - sum.ln();
                 for (row, a) in p.iter().enumerate() {
+                    probabilities[(image, row)] = a / sum;
                     of_outputs[(row, row)] += a / sum;
                     for (column, b) in p.iter().enumerate() {
                         of_outputs[(row, column)] -= a / sum * (b / sum);
                     }
                 }
             }
+            blocks.add(x, &probabilities);
             if observe(number * BATCH + labels.len()).is_break() {
                 return Err(Error::Cancelled);
             }
         }
         let images = data.len() as f64;
-        let curvature = Self { images, of_inputs: of_inputs * (1.0 / images), of_outputs: of_outputs * (1.0 / images), log_likelihood };
+        let (mut of_inputs, of_outputs) = (of_inputs * (1.0 / images), of_outputs * (1.0 / images));
+        if structure == Structure::KroneckerBiasApart {
+            for input in 0..last.inputs {
+                (of_inputs[(input, last.inputs)], of_inputs[(last.inputs, input)]) = (0.0, 0.0);
+            }
+        }
+        let curvature = Self { images, of_inputs, of_outputs, full: blocks.assemble(last.outputs, width), log_likelihood };
         let finite = |matrix: &Mat<f64>| matrix.col_iter().all(|column| column.iter().all(|value| value.is_finite()));
-        if finite(&curvature.of_inputs) && finite(&curvature.of_outputs) && log_likelihood.is_finite() {
+        if finite(&curvature.of_inputs) && finite(&curvature.of_outputs) && finite(&curvature.full) && log_likelihood.is_finite() {
             Ok(curvature)
         } else {
             Err(Error::Network(format!("the network's answers to {} are not finite numbers: the weights are too large", data.name)))
@@ -167,11 +213,52 @@ impl Curvature {
     }
 }
 
-/// The eigenvectors of both factors, in columns, and N times the products of their eigenvalues.
+/// The blocks Σ (δ_ab `p_a` − `p_a` `p_b`) φ φᵀ of pairs of classes a ≤ b, \[inputs + 1\] squared each.
+#[derive(Default)]
+struct Blocks(Vec<([usize; 2], Mat<f64>)>);
+
+impl Blocks {
+    fn new(outputs: usize, width: usize) -> Self {
+        let pairs = (0..outputs).flat_map(|a| (a..outputs).map(move |b| [a, b]));
+        Self(pairs.map(|pair| (pair, Mat::zeros(width, width))).collect())
+    }
+
+    /// Adds images of features `x` \[N, inputs + 1\] and probabilities \[N, outputs\].
+    fn add(&mut self, x: MatRef<'_, f64>, probabilities: &Mat<f64>) {
+        self.0.par_iter_mut().for_each(|([a, b], block)| {
+            let own = f64::from(u8::from(a == b));
+            let weighted = Mat::from_fn(x.nrows(), x.ncols(), |image, input| {
+                let [first, second] = [probabilities[(image, *a)], probabilities[(image, *b)]];
+                first * (own - second) * x[(image, input)]
+            });
+            matmul(block.as_mut(), Accum::Add, weighted.transpose(), x, 1.0, Par::Seq);
+        });
+    }
+
+    /// The whole matrix; without blocks an empty one.
+    fn assemble(&self, outputs: usize, width: usize) -> Mat<f64> {
+        let size = if self.0.is_empty() { 0 } else { outputs * width };
+        let mut whole = Mat::zeros(size, size);
+        for ([a, b], block) in &self.0 {
+            whole.submatrix_mut(a * width, b * width, width, width).copy_from(block);
+            whole.submatrix_mut(b * width, a * width, width, width).copy_from(block);
+        }
+        whole
+    }
+}
+
+/// The eigenvectors of the curvature, in columns.
+enum Basis {
+    /// Those of its Kronecker factors.
+    Kronecker { of_inputs: Mat<f64>, of_outputs: Mat<f64> },
+    /// Those of the whole.
+    Full(Mat<f64>),
+}
+
+/// The eigenvectors and eigenvalues of the curvature.
 struct Spectrum {
-    basis_in: Mat<f64>,
-    basis_out: Mat<f64>,
-    /// Curvatures \[outputs, inputs + 1\].
+    basis: Basis,
+    /// Curvatures \[outputs · (inputs + 1)\].
     curvatures: Vec<f64>,
 }
 
@@ -184,13 +271,17 @@ impl Spectrum {
             let values: Vec<f64> = eigen.S().column_vector().iter().map(|value| value.max(0.0)).collect();
             Ok::<_, Error>((values, eigen.U().to_owned()))
         };
-        let (of_inputs, basis_in) = eigen(&curvature.of_inputs)?;
-        let (of_outputs, basis_out) = eigen(&curvature.of_outputs)?;
-        let curvatures = of_outputs.iter().flat_map(|out| of_inputs.iter().map(move |value| curvature.images * out * value)).collect();
-        Ok(Self { basis_in, basis_out, curvatures })
+        if curvature.full.nrows() > 0 {
+            let (curvatures, basis) = eigen(&curvature.full)?;
+            return Ok(Self { basis: Basis::Full(basis), curvatures });
+        }
+        let (values_in, of_inputs) = eigen(&curvature.of_inputs)?;
+        let (values_out, of_outputs) = eigen(&curvature.of_outputs)?;
+        let curvatures = values_out.iter().flat_map(|out| values_in.iter().map(move |value| curvature.images * out * value)).collect();
+        Ok(Self { basis: Basis::Kronecker { of_inputs, of_outputs }, curvatures })
     }
 
-    /// The posterior's precisions along the eigenvectors \[outputs, inputs + 1\].
+    /// The posterior's precisions along the eigenvectors.
     fn precisions(&self, prior: f64) -> impl Iterator<Item = f64> + '_ {
         self.curvatures.iter().map(move |curvature| curvature + prior)
     }

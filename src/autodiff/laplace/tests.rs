@@ -93,8 +93,12 @@ fn apart(a: &Mat<f64>, b: &Mat<f64>) -> f64 {
 }
 
 fn curvature(images: usize) -> Curvature {
+    curvature_in(images, Structure::Kronecker)
+}
+
+fn curvature_in(images: usize, structure: Structure) -> Curvature {
     let sure = Network::new(&[1, 2, 3], layers().into_iter().filter(|layer| !layer.is_dropout()).collect(), network().weights()).unwrap();
-    Curvature::of::<f64>(&sure, &last(), &data(images), &mut |_| ControlFlow::Continue(())).unwrap()
+    Curvature::of::<f64>(&sure, &last(), &data(images), structure, &mut |_| ControlFlow::Continue(())).unwrap()
 }
 
 #[test]
@@ -120,7 +124,8 @@ fn the_curvature_of_one_image_is_the_hessian_and_that_of_many_has_its_factors() 
 
 #[test]
 fn draws_have_the_covariance_of_the_posterior() {
-    let (curvature, fitted) = (curvature(40), fit::<f64>(&network(), &data(40), &mut |_| ControlFlow::Continue(())).unwrap());
+    let (curvature, fitted) =
+        (curvature(40), fit::<f64>(&network(), &data(40), Some(Structure::Kronecker), &mut |_| ControlFlow::Continue(())).unwrap());
     let kinds: Vec<&Layer> = fitted.network.layers().iter().collect();
     assert!(kinds.iter().all(|layer| !layer.is_dropout()) && kinds.len() == 4);
     let gaussian = Gaussian::of(&fitted.network, 3).unwrap();
@@ -138,9 +143,64 @@ fn draws_have_the_covariance_of_the_posterior() {
     assert!(apart(&product(1.01 * fitted.prior_precision), &identity) > 1e-4, "the negative control");
 }
 
+/// The covariance of a fitted layer's weights, by what each number of the noise moves.
+fn covariance_of(fitted: &Laplace) -> Mat<f64> {
+    let gaussian = Gaussian::of(&fitted.network, 3).unwrap();
+    let moved = |unit: usize| -> Vec<f64> {
+        let noise: Vec<f64> = (0..PARAMETERS).map(|at| f64::from(u8::from(at == unit))).collect();
+        gaussian.draw(&noise).iter().zip(&gaussian.mean).map(|(drawn, mean)| drawn - mean).collect()
+    };
+    let root: Vec<Vec<f64>> = (0..PARAMETERS).map(moved).collect();
+    Mat::from_fn(PARAMETERS, PARAMETERS, |i, j| root.iter().map(|column| column[i] * column[j]).sum::<f64>())
+}
+
+fn fitted(images: usize, structure: Option<Structure>) -> Laplace {
+    fit::<f64>(&network(), &data(images), structure, &mut |_| ControlFlow::Continue(())).unwrap()
+}
+
+#[test]
+fn the_full_curvature_is_the_hessian_and_draws_invert_it() {
+    let images = 1203;
+    let (network, weights) = (network(), last().weights(&network()));
+    let brute = hessian(&features(&network, &data(images)), &data(images).labels, &weights);
+    let full = curvature_in(images, Structure::Full).full;
+    assert!(apart(&full, &brute) <= 1e-5, "{}", apart(&full, &brute));
+    assert!(apart(&kronecker(&curvature(images)), &brute) > 1e-4, "the negative control");
+    let posterior = fitted(images, None);
+    assert_eq!(posterior.structure, Structure::Full, "the default of so few weights");
+    let identity = Mat::<f64>::identity(PARAMETERS, PARAMETERS);
+    let product = |prior: f64| covariance_of(&posterior) * (&full + &identity * prior);
+    assert!(apart(&product(posterior.prior_precision), &identity) <= 1e-9);
+    assert!(apart(&product(1.01 * posterior.prior_precision), &identity) > 1e-6, "the negative control");
+    // The variance of a logit is φᵀ Σ φ with Σ from the Hessian by finite differences.
+    let precision = &brute + &identity * posterior.prior_precision;
+    let width = FEATURES + 1;
+    for x in features(&network, &data(5)) {
+        let drawn = covariance_of(&posterior);
+        let variance: f64 = (0..width).flat_map(|i| (0..width).map(move |j| (i, j))).map(|(i, j)| x[i] * drawn[(i, j)] * x[j]).sum();
+        let direction = Mat::from_fn(PARAMETERS, 1, |at, _| if at < width { x[at] } else { 0.0 });
+        let solved = precision.partial_piv_lu().solve(&direction);
+        let exact: f64 = (0..PARAMETERS).map(|at| direction[(at, 0)] * solved[(at, 0)]).sum();
+        assert!((variance / exact - 1.0).abs() <= 1e-3, "{variance} for {exact}");
+    }
+}
+
+#[test]
+fn a_bias_apart_does_not_depend_on_the_weights() {
+    let [apart, together] =
+        [Structure::KroneckerBiasApart, Structure::Kronecker].map(|structure| covariance_of(&fitted(40, Some(structure))));
+    let width = FEATURES + 1;
+    let coupled = |covariance: &Mat<f64>| {
+        let pairs = (0..PARAMETERS).flat_map(|i| (0..PARAMETERS).map(move |j| (i, j)));
+        pairs.filter(|(i, j)| (i % width == FEATURES) != (j % width == FEATURES)).map(|(i, j)| covariance[(i, j)].abs()).fold(0.0, f64::max)
+    };
+    assert!(coupled(&apart) <= 1e-12 && coupled(&together) > 1e-6, "{} {}", coupled(&apart), coupled(&together));
+}
+
 #[test]
 fn the_prior_precision_has_the_largest_evidence() {
-    let (curvature, fitted) = (curvature(40), fit::<f64>(&network(), &data(40), &mut |_| ControlFlow::Continue(())).unwrap());
+    let (curvature, fitted) =
+        (curvature(40), fit::<f64>(&network(), &data(40), Some(Structure::Kronecker), &mut |_| ControlFlow::Continue(())).unwrap());
     let squares: f64 = last().weights(&network()).iter().map(|weight| weight * weight).sum();
     let evidence = |prior: f64| {
         let precision = kronecker(&curvature) + Mat::<f64>::identity(PARAMETERS, PARAMETERS) * prior;
@@ -159,7 +219,8 @@ fn the_prior_precision_has_the_largest_evidence() {
 fn single_precision_follows_double() {
     let of = |prior: f64, evidence: f64| [prior.ln(), evidence];
     let go_on = &mut |_| ControlFlow::Continue(());
-    let [single, double] = [fit::<f32>(&network(), &data(700), go_on).unwrap(), fit::<f64>(&network(), &data(700), go_on).unwrap()];
+    let [single, double] =
+        [fit::<f32>(&network(), &data(700), None, go_on).unwrap(), fit::<f64>(&network(), &data(700), None, go_on).unwrap()];
     let [single, double] = [single, double].map(|fitted| of(fitted.prior_precision, fitted.log_evidence));
     assert!(single.iter().zip(double).all(|(a, b)| (a - b).abs() <= 1e-4 * b.abs().max(1.0)), "{single:?} {double:?}");
     assert_ne!(single, double);
@@ -167,7 +228,7 @@ fn single_precision_follows_double() {
 
 #[test]
 fn what_cannot_be_fitted_is_refused() {
-    let fit = |network: &Network, data: &Dataset| fit::<f32>(network, data, &mut |_| ControlFlow::Continue(()));
+    let fit = |network: &Network, data: &Dataset| fit::<f32>(network, data, None, &mut |_| ControlFlow::Continue(()));
     let refused = |network: &Network, data: &Dataset| fit(network, data).unwrap_err().to_string();
     let again = fit(&network(), &data(9)).unwrap().network;
     assert!(refused(&again, &data(9)).contains("drawn already"));
@@ -179,6 +240,6 @@ fn what_cannot_be_fitted_is_refused() {
     let mut weights = network().weights().clone();
     weights.get_mut("b.weight").unwrap().values[0] = 1e308;
     assert!(refused(&Network::new(&[1, 2, 3], super::tests::layers(), &weights).unwrap(), &data(9)).contains("not finite"));
-    let stopped = super::fit::<f32>(&network(), &data(9), &mut |_| ControlFlow::Break(()));
+    let stopped = super::fit::<f32>(&network(), &data(9), None, &mut |_| ControlFlow::Break(()));
     assert!(matches!(stopped, Err(Error::Cancelled)));
 }

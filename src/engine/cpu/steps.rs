@@ -92,7 +92,7 @@ pub fn steps(network: &Network, range: Range<usize>) -> Vec<Step> {
                 steps.push(Step::Product(linear(network, name, [*inputs, *outputs], then)));
                 index += usize::from(then.is_some());
             }
-            Layer::GaussianLinear { name, inputs, outputs } => steps.extend(
+            Layer::GaussianLinear { name, inputs, outputs, .. } => steps.extend(
                 Gaussian::of(network, index - 1)
                     .map(|gaussian| Step::Gaussian { mean: linear(network, name, [*inputs, *outputs], None), drawn: Drawn::new(gaussian) }),
             ),

@@ -164,7 +164,7 @@ pub fn steps(device: &Device, network: &Network, range: Range<usize>) -> Result<
         let then = layers.get(index).and_then(Activation::of);
         let kind = match layer {
             // In a decoder: a member that draws weights is refused when the engine is opened.
-            Layer::Linear { name, inputs, outputs } | Layer::GaussianLinear { name, inputs, outputs } => {
+            Layer::Linear { name, inputs, outputs } | Layer::GaussianLinear { name, inputs, outputs, .. } => {
                 let weight = &network.weight(name, "weight").values;
                 let bias = network.weight(name, "bias").to_f32();
                 index += usize::from(then.is_some());

@@ -1,7 +1,7 @@
 //! Every kind of layer as its definition says it, for one image in f64. NaN is never swallowed: it reaches the output.
 
 use super::Draw;
-use crate::nets::{Layer, Network};
+use crate::nets::{Covariance, Layer, Network};
 
 /// The output of layer `index` of the network.
 pub(super) fn apply(network: &Network, index: usize, input: Vec<f64>, draw: Option<Draw<'_>>) -> Vec<f64> {
@@ -13,18 +13,29 @@ pub(super) fn apply(network: &Network, index: usize, input: Vec<f64>, draw: Opti
             let rows = weight(name, "weight").chunks_exact(*inputs).zip(weight(name, "bias"));
             rows.map(|(row, bias)| row.iter().zip(&input).fold(*bias, |sum, (w, x)| sum + w * x)).collect()
         }
-        Layer::GaussianLinear { name, inputs, outputs } => {
+        Layer::GaussianLinear { name, inputs, outputs, covariance } => {
             let width = inputs + 1;
             let with_one: Vec<f64> = input.into_iter().chain([1.0]).collect();
             let noise = draw.map_or_else(|| vec![0.0; outputs * width], |draw| (draw.noise)(index, outputs * width));
             assert_eq!(noise.len(), outputs * width, "the noise of layer {index}");
             let [mean, bias] = ["weight", "bias"].map(|part| weight(name, part));
-            let [basis_in, basis_out, deviation] = ["basis_in", "basis_out", "deviation"].map(|part| weight(name, part));
+            // How much a number of the noise moves an element of W.
+            let root: Box<dyn Fn(usize, usize, usize, usize) -> f64> = match covariance {
+                Covariance::Kronecker => {
+                    let [basis_in, basis_out, deviation] = ["basis_in", "basis_out", "deviation"].map(|part| weight(name, part));
+                    Box::new(move |output, input, o, i| {
+                        basis_out[output * outputs + o] * deviation[o * width + i] * basis_in[input * width + i]
+                    })
+                }
+                Covariance::Full => {
+                    let factor = weight(name, "factor");
+                    Box::new(move |output, input, o, i| factor[(output * width + input) * outputs * width + o * width + i])
+                }
+            };
             let element = |output: usize, input: usize| {
                 let mut element = if input == *inputs { bias[output] } else { mean[output * inputs + input] };
                 for (o, i) in (0..*outputs).flat_map(|o| (0..width).map(move |i| (o, i))) {
-                    element +=
-                        basis_out[output * outputs + o] * deviation[o * width + i] * noise[o * width + i] * basis_in[input * width + i];
+                    element += root(output, input, o, i) * noise[o * width + i];
                 }
                 element
             };
@@ -236,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_gaussian_layer_draws_its_weights_and_bias() {
-        let layers = vec![Layer::GaussianLinear { name: "g".to_owned(), inputs: 1, outputs: 2 }];
+        let layers = vec![Layer::GaussianLinear { name: "g".to_owned(), inputs: 1, outputs: 2, covariance: Covariance::Kronecker }];
         let tensor = |shape: [usize; 2], values: &[f64]| Tensor::new(shape, values.to_vec());
         let weights = Weights::from([
             ("g.weight".to_owned(), tensor([2, 1], &[1.0, 2.0])),
@@ -254,6 +265,21 @@ mod tests {
         let draw = Draw { keep: &|_, _, _| Vec::new(), noise: &noise };
         // S ∘ E = [2 2; 1 0]; times B_inᵀ = [1 3; 2 4]: [6 14; 1 3]; B_out times that: [5 11; 2 6]. W then is [6 11.5; 4 5.5].
         assert_close(&forward(&network, &[3.0], Some(draw)), &[29.5, 17.5]);
+    }
+
+    #[test]
+    fn a_gaussian_layer_of_full_covariance_draws_by_its_factor() {
+        let layers = vec![Layer::GaussianLinear { name: "g".to_owned(), inputs: 1, outputs: 1, covariance: Covariance::Full }];
+        let weights = Weights::from([
+            ("g.weight".to_owned(), Tensor::new([1, 1], vec![1.0])),
+            ("g.bias".to_owned(), Tensor::new([1], vec![0.5])),
+            ("g.factor".to_owned(), Tensor::new([2, 2], vec![2.0, 1.0, 0.0, 3.0])),
+        ]);
+        let network = Network::new(&[1], layers, &weights).unwrap();
+        let draw = Draw { keep: &|_, _, _| Vec::new(), noise: &|_, _| vec![1.0, -1.0] };
+        // The weight moves by 2 − 1, the bias by −3.
+        assert_close(&forward(&network, &[3.0], Some(draw)), &[2.0 * 3.0 - 2.5]);
+        assert_close(&forward(&network, &[3.0], None), &[3.5]);
     }
 
     #[test]

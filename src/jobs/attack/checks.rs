@@ -12,6 +12,8 @@ use std::ops::ControlFlow;
 const IMAGES: usize = 20;
 /// Queries of the attack without gradients.
 const QUERIES: u32 = 60;
+/// The attack that stands for one of a single step beside the search without gradients.
+const STEPWISE: &str = "bim";
 /// Success rates of so few images may differ by this much and mean nothing.
 const SLACK: f64 = 0.1;
 /// What an attack without limits succeeds on at least.
@@ -21,15 +23,17 @@ const NEARLY_ALWAYS: f64 = 0.9;
 #[derive(Clone, Debug, PartialEq)]
 struct Seen {
     method: &'static str,
+    takes_one_step: bool,
     epsilon: f64,
-    /// Success rates at rising budgets, the asked one first; each the asked one times a factor.
+    /// Budgets that rise, the asked one first, and their success rates.
     rising: Vec<(f64, f64)>,
     /// The success rate of a single step, for an attack that takes several.
     single_step: Option<f64>,
     /// The success rate of L∞ with ε = 1, for an attack that sees gradients.
     unlimited: Option<f64>,
-    /// The success rate of the search without gradients, for an attack that sees them.
-    square: Option<f64>,
+    /// The success rate of the search without gradients, for an attack that sees them, and that of the same attack, or, if it takes one
+    /// step, of `bim`: too short an attack says nothing about its gradients.
+    square: Option<(f64, f64)>,
     /// The share of images whose gradient is 0 everywhere.
     flat: f64,
     /// The longest change over ε.
@@ -61,11 +65,12 @@ impl Seen {
                 ));
             }
         }
-        if let Some(square) = self.square.filter(|&square| square > success + SLACK) {
+        if let Some((square, stepwise)) = self.square.filter(|(square, stepwise)| *square > stepwise + SLACK) {
+            let name = if self.takes_one_step { STEPWISE } else { name };
             failed.push(format!(
                 "A random search without gradients fools more ({}) than {name} ({}): the gradients are masked.",
                 percent(square),
-                percent(success)
+                percent(stepwise)
             ));
         }
         if self.flat > 0.0 {
@@ -105,14 +110,16 @@ pub fn self_checks(
     let mut rate = |changed: Settings| -> Result<f64> {
         let settings = AttackSettings { attack: changed, ..settings.clone() };
         let done = attack(classifiers, engine, (&chosen, shape), Labels::Given(&labels), &settings, &mut |progress, _| observe(progress))?;
-        Ok(success_rate(&done.successes()))
+        // Where nothing can succeed, nothing is checked.
+        Ok(success_rate(&done.successes()).unwrap_or_default())
     };
     let base = &settings.attack;
-    let here = success_rate(&few.iter().map(|&image| successes[image]).collect::<Vec<_>>());
+    let here = success_rate(&few.iter().map(|&image| successes[image]).collect::<Vec<_>>()).unwrap_or_default();
     let place = Norm::ALL.iter().position(|norm| *norm == base.norm).unwrap_or(0);
     let longest = attacked.norms.iter().map(|lengths| lengths[place]).fold(0.0, f64::max);
     let mut seen = Seen {
         method: method.name(),
+        takes_one_step: method.sees_gradients() && method.steps(base) == 1,
         epsilon: base.epsilon,
         rising: vec![(base.epsilon, here)],
         single_step: None,
@@ -140,7 +147,12 @@ pub fn self_checks(
         }
         if base.epsilon.is_finite() {
             let square = Settings { method: "square".to_owned(), iterations: Some(QUERIES), as_published: false, ..base.clone() };
-            seen.square = Some(rate(square)?);
+            let stepwise = if seen.takes_one_step {
+                rate(Settings { method: STEPWISE.to_owned(), step: None, iterations: None, ..base.clone() })?
+            } else {
+                here
+            };
+            seen.square = Some((rate(square)?, stepwise));
         }
         let draws = (settings.on != On::Deterministic).then_some(0..settings.samples);
         let passes = Passes { members: settings.members.clone(), draws };
@@ -161,11 +173,12 @@ mod tests {
     fn good() -> Seen {
         Seen {
             method: "bim",
+            takes_one_step: false,
             epsilon: 0.1,
             rising: vec![(0.1, 0.5), (0.2, 0.9)],
             single_step: Some(0.4),
             unlimited: Some(1.0),
-            square: Some(0.2),
+            square: Some((0.2, 0.5)),
             flat: 0.0,
             longest: 1.0,
             outside: false,
@@ -180,12 +193,15 @@ mod tests {
             (Seen { unlimited: Some(0.6), ..good() }, "ε = 1,"),
             (Seen { unlimited: Some(f64::NAN), ..good() }, "ε = 1,"),
             (Seen { rising: vec![(0.1, 0.5), (0.2, 0.3)], ..good() }, "should not fall"),
-            (Seen { square: Some(0.8), ..good() }, "masked"),
+            (Seen { square: Some((0.8, 0.5)), ..good() }, "than bim (50 %): the gradients are masked"),
+            (Seen { method: "fgm", takes_one_step: true, square: Some((0.8, 0.6)), ..good() }, "than bim (60 %)"),
             (Seen { flat: 0.25, ..good() }, "25 %"),
             (Seen { longest: 1.01, ..good() }, "budget"),
             (Seen { longest: f64::NAN, ..good() }, "budget"),
             (Seen { outside: true, ..good() }, "range"),
         ];
+        let short = Seen { method: "fgm", takes_one_step: true, square: Some((0.8, 0.9)), ..good() };
+        assert_eq!(short.failures(), Vec::<String>::new(), "one step that fools less than a search says nothing about gradients");
         for (seen, says) in bad {
             let failures = seen.failures();
             assert!(failures.len() == 1 && failures[0].contains(says) && failures[0].ends_with('.'), "{failures:?} for {says}");

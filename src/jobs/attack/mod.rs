@@ -224,10 +224,15 @@ pub fn succeeded(before: usize, after: usize, label: usize, targeted: bool) -> O
     ((before == label) != targeted).then_some((after == label) == targeted)
 }
 
-/// The share of the images that an attack could succeed on where it did; 0 where there was none.
-pub fn success_rate(successes: &[Option<bool>]) -> f64 {
+/// The share of the images that an attack could succeed on where it did; `None` where there was none.
+pub fn success_rate(successes: &[Option<bool>]) -> Option<f64> {
     let eligible = successes.iter().flatten().count();
-    if eligible == 0 { 0.0 } else { successes.iter().flatten().filter(|success| **success).count() as f64 / eligible as f64 }
+    (eligible > 0).then(|| successes.iter().flatten().filter(|success| **success).count() as f64 / eligible as f64)
+}
+
+/// A rate in percent with one digit; "–" where there is none.
+pub fn percent_or_dash(rate: Option<f64>) -> String {
+    rate.map_or_else(|| "–".to_owned(), |rate| format!("{:.1} %", 100.0 * rate))
 }
 
 /// Is told how far an attack is, in images times steps, and the images of the current batch after each step; may stop it.
@@ -330,5 +335,19 @@ fn check_labels(classifiers: &Classifiers, labels: &[usize], count: usize, targe
             let problem = format!("label {at} is {}, but the classes are numbered 0 to {}", labels[at], classes - 1);
             Err(Error::setting(name, problem, "give classes of the models"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_of_nothing_is_none_and_a_dash() {
+        assert_eq!(success_rate(&[None, None]), None);
+        assert_eq!(success_rate(&[]), None);
+        assert_eq!(success_rate(&[None, Some(true), Some(false)]), Some(0.5));
+        assert_eq!((percent_or_dash(None), percent_or_dash(Some(0.5))), ("–".to_owned(), "50.0 %".to_owned()));
+        assert_eq!(serde_json::json!({ "rate": success_rate(&[None]) })["rate"], serde_json::Value::Null);
     }
 }

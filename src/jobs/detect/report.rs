@@ -4,7 +4,7 @@ use super::{Detected, Detection, Negatives, Positives};
 use crate::analysis::detection::{Estimate, Quality};
 use crate::attack::Norm;
 use crate::figure::provenance::{JSON_KEY, csv_line};
-use crate::jobs::attack::success_rate;
+use crate::jobs::attack::{percent_or_dash, success_rate};
 use crate::jobs::figures::classifier_provenance;
 use crate::jobs::passes::ComputedBy;
 use crate::jobs::{Classifiers, On};
@@ -70,7 +70,7 @@ impl Detection {
         text.push('\n');
         for row in &self.rows {
             let settings = &row.attacked.settings;
-            let success = success_rate(&row.attacked.successes());
+            let success = success_rate(&row.attacked.successes()).map_or_else(String::new, |rate| rate.to_string());
             for scored in &row.scored {
                 // Writing to a string cannot fail.
                 let _ = writeln!(
@@ -151,7 +151,8 @@ impl Detection {
                     cells.push_str(&" & ".repeat(1 + columns(*on).len()));
                     continue;
                 };
-                let _ = write!(cells, " & {:.1}", 100.0 * success_rate(&row.attacked.successes()));
+                let success = success_rate(&row.attacked.successes());
+                let _ = write!(cells, " & {}", success.map_or_else(|| "--".to_owned(), |rate| format!("{:.1}", 100.0 * rate)));
                 for measure in columns(*on) {
                     let of = |positives| {
                         let quality = row.quality(*measure, positives, Negatives::Both);
@@ -183,12 +184,12 @@ impl Detection {
                 let [all, successful] = Positives::ALL.map(|positives| row.quality(*measure, positives, Negatives::Both).map(|q| q.auroc));
                 let name = if number == 0 {
                     format!(
-                        "{:<11}{:<6}{:>6}  {:<14}{:>6.1} %",
+                        "{:<11}{:<6}{:>6}  {:<14}{:>8}",
                         settings.attack.method,
                         settings.attack.norm.key(),
                         settings.attack.epsilon,
                         settings.on.key(),
-                        100.0 * success_rate(&row.attacked.successes())
+                        percent_or_dash(success_rate(&row.attacked.successes()))
                     )
                 } else {
                     " ".repeat(47)
