@@ -58,6 +58,13 @@ pub fn nice_ticks([first, last]: [f64; 2], most: usize) -> Ticks {
     Ticks { at, labels }
 }
 
+/// The ticks at whole numbers alone, for an axis of counts: a multiple of 1, 2 or 5 · 10⁻ᵏ hits each of them.
+pub(super) fn whole_ticks(ticks: &Ticks) -> Ticks {
+    let at: Vec<f64> = ticks.at.iter().copied().filter(|tick| (tick - tick.round()).abs() < 1e-9).map(f64::round).collect();
+    let labels = labels(&at, 0);
+    Ticks { at, labels }
+}
+
 /// The labels of ticks that are multiples of 10^`exponent`: plain decimals, or, where those would be long, a power of ten.
 fn labels(ticks: &[f64], exponent: i32) -> Vec<String> {
     let largest = ticks.iter().fold(0.0_f64, |largest, tick| largest.max(tick.abs()));
@@ -73,9 +80,9 @@ fn labels(ticks: &[f64], exponent: i32) -> Vec<String> {
     ticks.iter().map(label).collect()
 }
 
-/// With a minus sign (U+2212) for the hyphen.
+/// With a minus sign (U+2212) for the hyphen; 0 has none, even where it is a negative number that was rounded.
 fn signed(number: &str) -> String {
-    number.replace('-', "−")
+    if number.contains(|digit: char| ('1'..='9').contains(&digit)) { number.replace('-', "−") } else { "0".to_owned() }
 }
 
 fn superscript(number: i32) -> String {
