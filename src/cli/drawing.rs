@@ -19,8 +19,9 @@ pub struct Drawing {
     /// The colour map [default: what suits the figure].
     #[arg(long, value_parser = choice(ColourMap::ALL.map(ColourMap::label), ColourMap::named))]
     pub colours: Option<ColourMap>,
-    /// Colours for the values that the measure can take (two figures can then be compared), or for those of the figure.
-    #[arg(long, value_enum, default_value_t = RangeChoice::Natural)]
+    /// Colours for the values that there are (all figures of a measure drawn together share them), or for all that the measure can
+    /// take, so that figures of different runs can be compared.
+    #[arg(long, value_enum, default_value_t = RangeChoice::Data)]
     range: RangeChoice,
 }
 
@@ -55,6 +56,6 @@ impl Drawing {
 
     /// All of it, without a title.
     pub fn options(&self) -> Options {
-        Options { style: self.style(), colours: self.colours.unwrap_or_default(), range: self.range(), title: None }
+        Options { style: self.style(), colours: self.colours.unwrap_or_default(), range: self.range(), shared: None, title: None }
     }
 }

@@ -30,8 +30,8 @@ pub struct Figures {
     title: bool,
     #[command(flatten)]
     map: MapOptions,
-    /// Images along each curve of figure 2.
-    #[arg(long, value_name = "N", default_value_t = 15)]
+    /// Points along each curve of figure 2, of which the strips show 15.
+    #[arg(long, value_name = "N", default_value_t = 113)]
     steps: usize,
     /// Pairs of images of figure 3.
     #[arg(long, value_name = "N", default_value_t = 3000)]

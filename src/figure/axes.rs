@@ -59,6 +59,13 @@ pub fn nice_ticks([first, last]: [f64; 2], most: usize) -> Ticks {
     Ticks { at, labels }
 }
 
+/// The ticks at whole numbers alone, for an axis of counts: a multiple of 1, 2 or 5 · 10⁻ᵏ hits each of them.
+pub(super) fn whole_ticks(ticks: &Ticks) -> Ticks {
+    let at: Vec<f64> = ticks.at.iter().copied().filter(|tick| (tick - tick.round()).abs() < 1e-9).map(f64::round).collect();
+    let labels = labels(&at, 0);
+    Ticks { at, labels }
+}
+
 /// The labels of ticks that are multiples of 10^`exponent`: plain decimals, or, where those would be long, a power of ten.
 fn labels(ticks: &[f64], exponent: i32) -> Vec<String> {
     let largest = ticks.iter().fold(0.0_f64, |largest, tick| largest.max(tick.abs()));

@@ -64,7 +64,7 @@ pub enum ColourRange {
     /// All that the measure can take, so that two pictures can be compared.
     #[default]
     Natural,
-    /// From the smallest to the largest finite value in the figure.
+    /// From the smallest to the largest finite value in the figure, or in all figures of the measure that are drawn together.
     Data,
 }
 
@@ -77,6 +77,8 @@ pub struct Options {
     pub colours: ColourMap,
     /// What the colours stand for.
     pub range: ColourRange,
+    /// The ends of a fitted range ([`ColourRange::Data`]) that several figures share; those of this figure's values for `None`.
+    pub shared: Option<[f32; 2]>,
     /// A title above everything. Papers have none: there the caption says it.
     pub title: Option<String>,
 }
@@ -122,7 +124,7 @@ impl Layout {
     fn new(panels: &[Panel<'_>], options: &Options) -> Result<Self> {
         let style = &options.style;
         let (width, margin) = (72.0 * style.width_in, 0.25 * style.tick_pt);
-        let range = colour_range(panels, options.range);
+        let range = colour_range(panels, options);
         let (bar_gap, bar_width) = (style.tick_pt, 1.1 * style.tick_pt);
 
         // The ticks' number follows from the panels' sides, and these from the room that the ticks' labels leave: begin with an estimate.
@@ -225,12 +227,13 @@ fn panel_ticks(panels: &[Panel<'_>], index: usize, side: f64, style: &Style) -> 
 }
 
 /// The values of the ends of the colour map.
-fn colour_range(panels: &[Panel<'_>], range: ColourRange) -> [f64; 2] {
+fn colour_range(panels: &[Panel<'_>], options: &Options) -> [f64; 2] {
     let wider = |[low, high]: [f64; 2], [a, b]: [f64; 2]| [low.min(a), high.max(b)];
     let nothing = [f64::INFINITY, f64::NEG_INFINITY];
     let natural = panels.iter().map(|panel| panel.map.natural).fold(nothing, wider);
     let values = panels.iter().flat_map(|panel| &panel.map.values).copied().map(f64::from).filter(|value| value.is_finite());
-    match (range, values.map(|value| [value, value]).fold(nothing, wider)) {
+    let fitted = options.shared.map_or_else(|| values.map(|value| [value, value]).fold(nothing, wider), |ends| ends.map(f64::from));
+    match (options.range, fitted) {
         (ColourRange::Data, [low, high]) if low < high => [low, high],
         // A constant map, or one without a number, says nothing of a range, nor does a single class: its entropy is always 0.
         _ if natural[0] < natural[1] => natural,

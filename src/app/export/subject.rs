@@ -229,6 +229,7 @@ impl Subject {
             style: self.style,
             colours: self.session.colours,
             range: self.session.range,
+            shared: None,
             title: self.title.then(|| title.clone()),
         };
         let provenance = provenance(&self.set, &done.by(), asked, &asked.members, &self.more());

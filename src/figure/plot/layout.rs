@@ -101,7 +101,7 @@ impl Layout {
                 let below = plots.get(index + columns);
                 places.push(Place {
                     area: Area { x: lefts[column], y, width: side, height },
-                    x_ticks: axes::lower_ticks(plot.x.usable_range(), side, style),
+                    x_ticks: x_ticks(&plot.x, side, style),
                     y_ticks: y_ticks(&plot.y, height, style),
                     x_labelled: below.is_none_or(|below| below.x != plot.x),
                     y_labelled: y_labelled(plots, index, columns),
@@ -141,7 +141,7 @@ fn sides(strips: &[Strip], plots: &[Plot], columns: usize, style: &Style) -> Sid
     let mut lefts: Vec<f64> = (0..columns).map(of_column).collect();
     let name = |strip: &Strip| Run::regular(&strip.label).width(style.tick_pt) + 0.8 * style.tick_pt;
     lefts[0] = strips.iter().map(name).fold(lefts[0], f64::max).min(0.3 * 72.0 * style.width_in);
-    let widest_x = |plot: &Plot| axes::lower_ticks(plot.x.usable_range(), NARROWEST_BESIDE, style).width(style.tick_pt);
+    let widest_x = |plot: &Plot| x_ticks(&plot.x, NARROWEST_BESIDE, style).width(style.tick_pt);
     let widest = plots.iter().map(widest_x).fold(0.0, f64::max);
     // A label at the end of an x axis reaches half of its width beyond it.
     let (between, right) = (widest + 0.8 * style.tick_pt, widest / 2.0);
@@ -149,8 +149,17 @@ fn sides(strips: &[Strip], plots: &[Plot], columns: usize, style: &Style) -> Sid
     Sides { plot: room / columns as f64, lefts, between }
 }
 
+fn x_ticks(axis: &Axis, width: f64, style: &Style) -> Ticks {
+    whole(axis, axes::lower_ticks(axis.usable_range(), width, style))
+}
+
 fn y_ticks(axis: &Axis, height: f64, style: &Style) -> Ticks {
-    axes::bar_ticks(axis.usable_range(), &axis.unit, height, style)
+    whole(axis, axes::bar_ticks(axis.usable_range(), &axis.unit, height, style))
+}
+
+/// The ticks of an axis, at whole numbers alone where it counts.
+fn whole(axis: &Axis, ticks: Ticks) -> Ticks {
+    if axis.is_count { axes::whole_ticks(&ticks) } else { ticks }
 }
 
 /// Whether a plot's y axis is labelled: not where the plot at its left has the same.

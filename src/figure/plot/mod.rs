@@ -23,18 +23,26 @@ pub struct Axis {
     pub range: [f64; 2],
     /// How far the axis goes on before and after its range, as parts of it, so that lines along an end are seen whole.
     pub margins: [f64; 2],
+    /// Whether it counts something, so that ticks stand at whole numbers only.
+    pub is_count: bool,
 }
 
 impl Axis {
     /// An axis that ends where its range ends.
     pub fn new(label: impl Into<String>, unit: impl Into<String>, range: [f64; 2]) -> Self {
-        Self { label: label.into(), unit: unit.into(), range, margins: [0.0; 2] }
+        Self { label: label.into(), unit: unit.into(), range, margins: [0.0; 2], is_count: false }
     }
 
     /// With room beyond both ends.
     #[must_use]
     pub fn with_margins(self, margins: [f64; 2]) -> Self {
         Self { margins, ..self }
+    }
+
+    /// With ticks at whole numbers only, for what is counted.
+    #[must_use]
+    pub fn of_counts(self) -> Self {
+        Self { is_count: true, ..self }
     }
 
     /// The label with the unit.

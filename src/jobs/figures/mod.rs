@@ -18,7 +18,8 @@ use super::{AttackSettings, Classifiers, Detection, ModelSet, Observer};
 use crate::data::Dataset;
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::figure::{ColourMap, ColourRange, Content, Document, Figure, Members, Needs, Options, Style};
+use crate::figure::{ColourMap, ColourRange, Content, Document, Figure, Members, Needs, Options, Style, range_of};
+use crate::uncertainty::Measure;
 use of_holes::Ground;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -71,12 +72,13 @@ impl FigureSettings {
         }
     }
 
-    /// How a figure is drawn.
-    fn options(&self, figure: &Figure) -> Options {
+    /// How a figure is drawn, with the range that it shares.
+    fn options(&self, figure: &Figure, shared: Option<[f32; 2]>) -> Options {
         Options {
             style: self.style,
             colours: self.colours.unwrap_or(figure.colours),
             range: self.range,
+            shared,
             title: self.title.then(|| figure.title.to_owned()),
         }
     }
@@ -163,20 +165,46 @@ pub fn figures(
     if let (Some(map), None, true) = (&computed.map, &computed.ground, wanted.iter().any(of_holes)) {
         computed.ground = Some(Ground::new(set, engine, &map.settings, observe)?);
     }
-    wanted.iter().map(|figure| Ok((*figure, document(set, engine, figure, computed, settings, observe)?))).collect()
+    wanted.iter().map(|figure| Ok((*figure, document(set, engine, figure, (computed, wanted), settings, observe)?))).collect()
+}
+
+/// The measure (by key) that a figure is a map of, and of which members.
+fn mapped(figure: &Figure) -> Option<(&'static str, Members)> {
+    match figure.needs {
+        Needs::Map { measure, members, .. } => Some((measure, members)),
+        Needs::Garbage { measure, .. } => Some((measure, Members::All)),
+        _ => None,
+    }
+}
+
+/// The smallest and the largest finite value of a figure's measure on all maps that are drawn of it: one range for all, so that they
+/// can be compared. `None`: the figure is not a map.
+fn shared_range(figure: &Figure, wanted: &[&'static Figure], map: &Map, settings: &FigureSettings) -> Result<Option<[f32; 2]>> {
+    let Some((measure, _)) = mapped(figure) else { return Ok(None) };
+    let parsed = Measure::from_key(measure)?;
+    let of_figure = |members: Members| {
+        let places: Vec<usize> = (0..settings.members(members).len()).collect();
+        map.measure(parsed, &places).as_deref().and_then(range_of)
+    };
+    let all = wanted.iter().filter_map(|other| mapped(other)).filter(|(of, _)| *of == measure).filter_map(|(_, of)| of_figure(of));
+    Ok(all.reduce(|[lowest, highest], [low, high]| [lowest.min(low), highest.max(high)]))
 }
 
 fn document(
     set: &ModelSet,
     engine: &mut dyn Engine,
     figure: &Figure,
-    computed: &Computed,
+    (computed, wanted): (&Computed, &[&'static Figure]),
     settings: &FigureSettings,
     observe: Observer<'_>,
 ) -> Result<Document> {
+    let shared = match &computed.map {
+        Some(map) => shared_range(figure, wanted, map, settings)?,
+        None => None,
+    };
     match (figure.needs, computed) {
         (Needs::Map { measure, members, scatter }, Computed { map: Some(map), .. }) => {
-            of_map::document(set, figure, (measure, settings.members(members), scatter), map, settings)
+            of_map::document(set, figure, (measure, settings.members(members), scatter), map, (settings, shared))
         }
         (Needs::Interpolation { measures, members }, Computed { interpolation: Some((interpolation, images)), .. }) => {
             of_plots::interpolation(set, figure, (measures, settings.members(members)), (interpolation, images), settings)
@@ -186,11 +214,11 @@ fn document(
         }
         (Needs::Garbage { measure, images }, Computed { map: Some(map), ground: Some(ground), .. }) => {
             let found = ground.garbage(engine, map, measure, images, observe)?;
-            of_holes::document(set, figure, &found, map, settings)
+            of_holes::document(set, figure, &found, map, (settings, shared))
         }
         (Needs::HoleCurve { measure }, Computed { map: Some(map), ground: Some(ground), .. }) => {
             let found = ground.curve(map, measure, observe)?;
-            of_holes::document(set, figure, &found, map, settings)
+            of_holes::document(set, figure, &found, map, (settings, shared))
         }
         (Needs::AttackedImages { method }, Computed { detection: Some(detection), .. }) => {
             of_attacks::images(set, figure, method, detection, settings)
@@ -205,9 +233,19 @@ fn document(
     }
 }
 
-/// The document of a figure.
+/// The document of a figure that shares no range.
 fn drawn(figure: &Figure, content: Content<'_>, settings: &FigureSettings, provenance: Value) -> Result<Document> {
-    Ok(Document { title: figure.title.to_owned(), canvas: figure.draw(content, &settings.options(figure))?, provenance })
+    drawn_in_range(figure, content, (settings, None), provenance)
+}
+
+/// The document of a figure, and the fitted range that it shares with others.
+fn drawn_in_range(
+    figure: &Figure,
+    content: Content<'_>,
+    (settings, shared): (&FigureSettings, Option<[f32; 2]>),
+    provenance: Value,
+) -> Result<Document> {
+    Ok(Document { title: figure.title.to_owned(), canvas: figure.draw(content, &settings.options(figure, shared))?, provenance })
 }
 
 /// What made a result: the program, the engine, the settings, the VAE and the members of these numbers; `more` is added at the top.

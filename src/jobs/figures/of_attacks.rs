@@ -17,6 +17,8 @@ use serde_json::json;
 const MOST_SAMPLES: u32 = 20;
 /// The most images side by side.
 const SHOWN: usize = 8;
+/// The look of the diagonal of an ROC plot: the last of the lines, black.
+const CHANCE_LOOK: usize = 5;
 /// Resamples of the intervals that figures do not show.
 const RESAMPLES: u32 = 1;
 
@@ -137,7 +139,8 @@ pub(super) fn curves(
     drawn(figure, Content::Plots { strips: &[], plots: &plots }, settings, made(set, figure, &[row], detection))
 }
 
-/// ROC and precision–recall of measures: a curve of all attacked images, and one of those on which the attack succeeded, if any.
+/// ROC and precision–recall of measures: a curve of all attacked images, and one of those on which the attack succeeded, if any. The
+/// ROC plot has the diagonal of a detector that guesses.
 ///
 /// # Errors
 /// When a measure is not a number.
@@ -159,7 +162,8 @@ pub fn detection_plots(row: &Detected, measures: &[Measure], negatives: Negative
             }
         }
     }
-    let [roc, precision] = curves;
+    let [mut roc, precision] = curves;
+    roc.push(Series { label: "Chance".to_owned(), look: CHANCE_LOOK, points: vec![[0.0; 2], [1.0; 2]], ..Series::default() });
     let axis = |label: &str| Axis::new(label, "", [0.0, 1.0]).with_margins([0.02; 2]);
     Ok(vec![
         Plot { title: None, x: axis("False positive rate"), y: axis("True positive rate"), series: roc },

@@ -3,7 +3,7 @@
 use super::super::holes::{CurvePoint, CurveSettings, Garbage, HoleSettings, Holes, Reference, garbage, hole_curve, holes, reference};
 use super::super::map::{Map, MapSettings};
 use super::super::{ModelSet, Observer};
-use super::{FigureSettings, drawn, map_data, provenance};
+use super::{FigureSettings, drawn_in_range, map_data, provenance};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::figure::{Axis, Canvas, Card, Content, Document, Figure, Layers, MapData, Options, Panel, Plot, Series, gallery};
@@ -51,7 +51,13 @@ impl Ground {
 }
 
 /// The document of a figure of holes.
-pub(super) fn document(set: &ModelSet, figure: &Figure, found: &Found, map: &Map, settings: &FigureSettings) -> Result<Document> {
+pub(super) fn document(
+    set: &ModelSet,
+    figure: &Figure,
+    found: &Found,
+    map: &Map,
+    ranged: (&FigureSettings, Option<[f32; 2]>),
+) -> Result<Document> {
     let made = |holes: &HoleSettings, curve: Option<&CurveSettings>| {
         let mut all = hole_provenance(set, map, holes, curve);
         all["figure"] = figure.name.into();
@@ -62,12 +68,12 @@ pub(super) fn document(set: &ModelSet, figure: &Figure, found: &Found, map: &Map
             let data = map_data(map, holes.settings.measure, &holes.places)?;
             let panel = panel(&data, holes, garbage);
             let content = Content::Gallery { panel: &panel, cards: &cards(set, holes, garbage), image_shape: image_shape(set) };
-            drawn(figure, content, settings, made(&holes.settings, None))
+            drawn_in_range(figure, content, ranged, made(&holes.settings, None))
         }
         Found::Curve(of, curve, points) => {
             let plots = [curve_plot(points)];
             let content = Content::Plots { strips: &[], plots: &plots };
-            drawn(figure, content, settings, made(of, Some(curve)))
+            drawn_in_range(figure, content, ranged, made(of, Some(curve)))
         }
     }
 }
@@ -131,7 +137,7 @@ fn curve_plot(points: &[CurvePoint]) -> Plot {
     };
     Plot {
         title: None,
-        x: Axis::new("Ensemble members", "", [1.0, points.len() as f64]).with_margins([0.03; 2]),
+        x: Axis::new("Ensemble members", "", [1.0, points.len() as f64]).with_margins([0.03; 2]).of_counts(),
         y: Axis::new("Area of holes", "z²", [0.0, highest]).with_margins([0.0, 0.06]),
         series: vec![series],
     }

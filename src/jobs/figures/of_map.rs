@@ -2,7 +2,7 @@
 
 use super::super::ModelSet;
 use super::super::map::{Map, MapSettings};
-use super::{FigureSettings, drawn, provenance};
+use super::{FigureSettings, drawn_in_range, provenance};
 use crate::error::{Error, Result};
 use crate::figure::{Content, Document, Figure, MapData, Scatter};
 use crate::uncertainty::Measure;
@@ -14,7 +14,7 @@ pub(super) fn document(
     figure: &Figure,
     (measure, members, scatter): (&str, Vec<usize>, bool),
     map: &Map,
-    settings: &FigureSettings,
+    ranged: (&FigureSettings, Option<[f32; 2]>),
 ) -> Result<Document> {
     let measure = Measure::from_key(measure)?;
     // The members of a figure are the first of the map's.
@@ -25,7 +25,7 @@ pub(super) fn document(
     let under = MapSettings { members, ..map.settings.clone() };
     let more = json!({ "figure": figure.name, "measure": measure.key() });
     let provenance = provenance(set, &map.by, &under, &under.members, &more);
-    drawn(figure, Content::Map { map: &data, scatter }, settings, provenance)
+    drawn_in_range(figure, Content::Map { map: &data, scatter }, ranged, provenance)
 }
 
 /// A measure of a map over some of its members, as figures take it.
