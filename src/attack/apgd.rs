@@ -61,7 +61,8 @@ fn runs(settings: &Settings) -> u32 {
     settings.restarts.saturating_mul(settings.loss.losses().len() as u32)
 }
 
-/// The steps after which a run looks back: w_j = ⌈p_j N⌉ with p_0 = 0, p_1 = .22, p_(j+1) = p_j + max(p_j − p_(j−1) − .03, .06).
+/// The steps after which a run looks back: `w_j = ⌈p_j N⌉` with `p_0 = 0`, `p_1 = .22`,
+/// `p_(j+1) = p_j + max(p_j − p_(j−1) − .03, .06)`.
 fn checkpoints(steps: u32) -> Vec<u32> {
     // In hundredths.
     let (mut before, mut at) = (0_u64, 22_u64);

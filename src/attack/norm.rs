@@ -76,7 +76,9 @@ impl Norm {
             Self::L2 => {
                 // Over the largest first: the squares of small gradients would vanish.
                 let size = self.length(gradient.iter().map(|value| value / largest)) * largest;
-                gradient.iter_mut().for_each(|value| *value *= length / size);
+                for value in gradient.iter_mut() {
+                    *value *= length / size;
+                }
             }
             Self::L1 => sparse_step(gradient, image, length),
         }

@@ -16,9 +16,9 @@ pub enum Loss {
     Expected,
     /// ln `p̄_c` − ln `p̄_y` for the most probable class c but y: with a single pass the difference of the logits (Carlini & Wagner 2017).
     Margin,
-    /// The mean over the passes of the difference of logits ratio (z_c − `z_y`) / (z_π1 − z_π3), for the largest logit z_c but the label's
+    /// The mean over the passes of the difference of logits ratio `(z_c − z_y) / (z_π1 − z_π3)`, for the largest logit `z_c` but the label's
     /// and the first and third in descending order (DLR, Croce & Hein 2020). It knows no scale: sure networks have as large a gradient as
-    /// others. With two classes there is no third, and it is z_c − `z_y`.
+    /// others. With two classes there is no third, and it is `z_c − z_y`.
     LogitsRatio,
     /// −ln `p̄_y` less so many times the mutual information: wrong, and the draws agree on it.
     Evading(f64),

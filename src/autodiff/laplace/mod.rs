@@ -213,7 +213,7 @@ impl Curvature {
     }
 }
 
-/// The blocks Σ (δ_ab `p_a` − `p_a` `p_b`) φ φᵀ of pairs of classes a ≤ b, \[inputs + 1\] squared each.
+/// The blocks `Σ (δ_ab p_a − p_a p_b) φ φᵀ` of pairs of classes a ≤ b, \[inputs + 1\] squared each.
 #[derive(Default)]
 struct Blocks(Vec<([usize; 2], Mat<f64>)>);
 

@@ -1,5 +1,7 @@
 //! The factors and the Gaussian against a Hessian by finite differences.
 
+use faer::linalg::solvers::Solve;
+
 use super::*;
 use crate::engine::reference::softmax;
 use crate::nets::{Gaussian, random_weights};
