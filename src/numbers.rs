@@ -14,9 +14,22 @@ pub fn typeset(text: &str) -> String {
     text.replace('-', "−")
 }
 
+/// A number of things: "1 hole", "2 holes". The noun is in the singular, and its plural ends with an s.
+pub fn counted(count: impl Into<u64>, noun: &str) -> String {
+    match count.into() {
+        1 => format!("1 {noun}"),
+        count => format!("{count} {noun}s"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_thing_is_in_the_singular() {
+        assert_eq!([0_u32, 1, 2].map(|count| counted(count, "hole")), ["0 holes", "1 hole", "2 holes"]);
+    }
 
     #[test]
     fn what_rounds_to_zero_has_no_sign() {

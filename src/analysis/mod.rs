@@ -2,6 +2,7 @@
 //! measure tells images apart, and where it is sure without a reason.
 
 pub mod calibration;
+pub mod correlation;
 pub mod detection;
 pub mod elbo;
 pub mod holes;

@@ -11,6 +11,7 @@ use super::{Panel, Place};
 use crate::engine::{self, Masks};
 use crate::figure::{ColourMap, ColourRange};
 use crate::jobs::Status;
+use crate::numbers::counted;
 use eframe::egui::{
     Align, Align2, Button, ComboBox, Context, DragValue, Frame, Key, Layout as Flow, MenuBar, Panel as Side, RichText, Role, Sense, Ui,
     Vec2, Window, vec2,
@@ -251,8 +252,13 @@ pub fn status(ui: &mut Ui, scope: &Scope, note: &str, since: Duration) {
         ui.horizontal(|ui| {
             let session = &scope.session;
             let members = scope.set.ensemble().members().len();
-            let work =
-                format!("{} · {2}×{2} points · {3} draws · {1} members", scope.engine.name(), members, session.grid, session.samples);
+            let work = format!(
+                "{} · {2}×{2} points · {3} · {1}",
+                scope.engine.name(),
+                counted(members as u64, "member"),
+                session.grid,
+                counted(session.samples, "draw")
+            );
             ui.label(style::note(work));
             if let Some(notice) = scope.engine.notice() {
                 ui.colored_label(ui.visuals().warn_fg_color, notice);

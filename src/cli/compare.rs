@@ -5,6 +5,7 @@ use super::shared::{MapOptions, SetOptions, TOLERANCE, pair, print, print_json, 
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::jobs::{Comparison, compare};
+use crate::numbers::counted;
 use clap::Args;
 use serde_json::json;
 use std::sync::Arc;
@@ -71,9 +72,10 @@ fn table([first, second]: [&str; 2], compared: &Comparison) -> String {
         let ([z1, z2], [a, b]) = (of.z, of.values);
         format!("{:<22}{:>10.2e}{:>10.2e}   {z1:.4}, {z2:.4} ({a:.6}, {b:.6})", of.measure.key(), of.largest, of.share)
     }));
+    let points = counted(compared.points as u64, "point");
     lines.push(match compared.ties {
-        0 => format!("{} points", compared.points),
-        ties => format!("{} points, in {ties} of which draws vote for either of two equally probable classes", compared.points),
+        0 => points,
+        ties => format!("{points}, in {ties} of which draws vote for either of two equally probable classes"),
     });
     lines.join("\n")
 }

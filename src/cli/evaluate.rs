@@ -5,6 +5,7 @@ use super::shared::{DataOptions, ModelOptions, Seed, first_images, print, print_
 use crate::data::Split;
 use crate::error::Result;
 use crate::jobs::{Evaluation, ModelSet, evaluate, pack};
+use crate::numbers::counted;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -50,7 +51,7 @@ impl Evaluate {
 fn table(evaluation: &Evaluation) -> String {
     let vae = evaluation.vae;
     let mut lines = vec![
-        format!("{} images of {}", evaluation.images, evaluation.dataset),
+        format!("{} of {}", counted(evaluation.images as u64, "image"), evaluation.dataset),
         format!("VAE: −ELBO {:.2} = reconstruction {:.2} + KL {:.2} nats per image", vae.negative_elbo, vae.reconstruction, vae.kl),
         format!("{:<16}{:>6}{:>10}{:>12}{:>9}{:>9}", "", "draws", "accuracy", "NLL (nats)", "Brier", "ECE"),
     ];

@@ -12,6 +12,7 @@ use crate::jobs::{
     End, Interpolation, InterpolationSettings, ModelSet, Path as Way, Population, PopulationSettings, default_ends, image_end, interpolate,
     interpolation_plots, population, population_plots, provenance, typical_image,
 };
+use crate::numbers::counted;
 use crate::uncertainty::Measure;
 use clap::Args;
 use serde_json::{Value, json};
@@ -182,7 +183,7 @@ impl Interpolate {
                 }
             }
             Computed::Midpoints(population) => {
-                lines.push(format!("Midpoints between {} pairs of images of {}", population.done, population.dataset));
+                lines.push(format!("Midpoints between {} of images of {}", counted(population.done as u64, "pair"), population.dataset));
                 for &measure in &self.measures {
                     lines.push(format!("{:<28}AUROC {}", named(measure), population.auroc_text(measure, &places)?));
                 }

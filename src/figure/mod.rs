@@ -185,7 +185,7 @@ static FIGURES: [Figure; 16] = [
         name: "variance-information",
         number: None,
         title: "Softmax variance and mutual information",
-        summary: "the points of the latent plane by softmax variance and mutual information, and the leading term of the series (equation 10)",
+        summary: "softmax variance as a monotone proxy of mutual information over the latent plane: the leading term of equation 10 and the small-fluctuation term",
         needs: Needs::VarianceAndInformation { members: Members::One },
         colours: ColourMap::Viridis,
     },

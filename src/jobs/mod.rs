@@ -37,7 +37,7 @@ pub use evaluate::{Evaluation, NamedScores, evaluate};
 pub use export::{Raw, RawFormat};
 pub use figures::{
     AttackFigures, Computed, DataSource, FigureSettings, detection_plots, figures, hole_picture, hole_provenance, interpolation_plots,
-    map_data, population_plots, provenance, variance_plot,
+    map_data, population_plots, provenance,
 };
 pub use holes::{
     CurvePoint, CurveSettings, CurveThreshold, Garbage, Hole, HoleReport, HoleSettings, Holes, Reference, garbage, hole_curve, holes,

@@ -8,6 +8,7 @@ use crate::app::style;
 use crate::attack::Norm;
 use crate::figure::difference_colour;
 use crate::jobs::{AttackEnd, Inspection, On, WatchedAttack, attacked_answer};
+use crate::numbers::counted;
 use crate::uncertainty::Measure;
 use eframe::egui::{Align2, Color32, ColorImage, Context, FontId, Grid, Label, Mesh, Rect, RichText, Sense, Ui, pos2, vec2};
 
@@ -143,11 +144,11 @@ impl Shown {
                 });
             }
         });
-        let draws = self.attack.settings.samples;
+        let draws = counted(self.attack.settings.samples, "draw");
         let text = match self.attack.settings.on {
-            On::Deterministic => format!("bars: dropout off, which is attacked; ticks: {draws} draws"),
-            On::Mc => format!("bars: the mean of the {draws} draws; ticks: each"),
-            On::Ensemble => format!("bars: the mean of all; ticks: {draws} draws of each member"),
+            On::Deterministic => format!("bars: dropout off, which is attacked; ticks: {draws}"),
+            On::Mc => format!("bars: the mean of {draws}; ticks: each"),
+            On::Ensemble => format!("bars: the mean of all; ticks: {draws} of each member"),
         };
         ui.add(Label::new(style::note(text)).truncate());
     }

@@ -3,6 +3,7 @@
 use super::probe::Digest;
 use crate::app::style;
 use crate::jobs::Inspection;
+use crate::numbers::counted;
 use eframe::egui::text::{LayoutJob, TextWrapping};
 use eframe::egui::{Align2, Color32, FontId, Mesh, Painter, Rect, Role, Sense, Stroke, Ui, WidgetInfo, pos2, vec2};
 
@@ -117,7 +118,7 @@ fn mesh(ticks: &[Tick], members: &[usize], corner: eframe::egui::Pos2, dark: boo
 /// What each member says of a class.
 fn members(ui: &mut Ui, digest: &Digest, class: usize, name: &str, samples: u32) {
     ui.strong(format!("Class {name}: {:.4}", digest.mean[class]));
-    ui.label(style::note(format!("{samples} draws of each member, as ticks in its colour")));
+    ui.label(style::note(format!("{} of each member, as ticks in its colour", counted(samples, "draw"))));
     for (&member, mean) in digest.members.iter().zip(&digest.of_members) {
         ui.horizontal(|ui| {
             ui.spacing_mut().item_spacing.x = 5.0;

@@ -8,7 +8,7 @@ mod of_plots;
 pub use of_attacks::detection_plots;
 pub use of_holes::{hole_picture, hole_provenance};
 pub use of_map::map_data;
-pub use of_plots::{interpolation_plots, population_plots, variance_plot};
+pub use of_plots::{interpolation_plots, population_plots};
 
 use super::interpolate::{Interpolation, InterpolationSettings, Path, default_ends, interpolate};
 use super::map::{Map, MapSettings, map};

@@ -5,9 +5,10 @@ use super::super::interpolate::{Curve, Interpolation, InterpolationSettings, Pat
 use super::super::map::{Map, MapSettings};
 use super::super::population::{Population, PopulationSettings};
 use super::{FigureSettings, drawn, provenance};
-use crate::error::{Error, Result};
+use crate::analysis::correlation::spearman;
+use crate::error::Result;
 use crate::figure::{Axis, Content, Document, Figure, Plot, Series, Strip, histograms};
-use crate::uncertainty::Measure;
+use crate::uncertainty::{CellStatistics, Measure};
 use serde_json::{Value, json};
 
 /// The most images of a strip.
@@ -56,7 +57,8 @@ pub(super) fn population(
 /// The most dots of a scatter: more hide each other.
 const MOST_DOTS: usize = 4000;
 
-/// The document of softmax variance against mutual information over the first members of a map.
+/// The document of mutual information against softmax variance over the first members of a map, with both approximations of
+/// [`variance_plots`]. The provenance holds the rank correlations.
 pub(super) fn variance_and_information(
     set: &ModelSet,
     figure: &Figure,
@@ -65,35 +67,58 @@ pub(super) fn variance_and_information(
     settings: &FigureSettings,
 ) -> Result<Document> {
     let places: Vec<usize> = (0..members.len()).collect();
-    let of = |measure: Measure| {
-        let missing = || Error::setting("the map", format!("it has no passes for {}", measure.label()), "report this defect");
-        map.measure(measure, &places).ok_or_else(missing)
-    };
-    let plot = variance_plot(&of(Measure::SoftmaxVariance)?, &of(Measure::MutualInformation)?, set.ensemble().classes().len());
+    let cells: Vec<CellStatistics> = (0..map.sampled.points()).map(|point| map.sampled.cell(point, places.iter().copied())).collect();
+    let [variance, fluctuation] = [softmax_variance, small_fluctuation_term].map(|x| against_information(&cells, x));
+    let correlations = json!({ "softmax_variance": spearman(&variance), "small_fluctuation_term": spearman(&fluctuation) });
     let asked = MapSettings { members, ..map.settings.clone() };
-    let provenance = provenance(set, &map.by, &asked, &asked.members, &json!({ "figure": figure.name }));
-    drawn(figure, Content::Plots { strips: &[], plots: &[plot] }, settings, provenance)
+    let more = json!({ "figure": figure.name, "rank_correlation_with_mutual_information": correlations });
+    let provenance = provenance(set, &map.by, &asked, &asked.members, &more);
+    let plots = variance_plots(&variance, &fluctuation, map.classes());
+    drawn(figure, Content::Plots { strips: &[], plots: &plots }, settings, provenance)
 }
 
-/// Softmax variance against mutual information of the same points, and the leading term of the series of the latter (Smith & Gal 2018,
-/// equation 10): with ln p = (p − 1) − (p − 1)²/2 + …, the mean of Σ p ln p less that of p̄ begins with the sum of the variances of all classes, which is C times the
-/// variance as a mean over the C classes.
-pub fn variance_plot(variance: &[f32], information: &[f32], classes: usize) -> Plot {
-    let step = variance.len().div_ceil(MOST_DOTS).max(1);
-    let points: Vec<[f64; 2]> = variance.iter().zip(information).step_by(step).map(|(&x, &y)| [f64::from(x), f64::from(y)]).collect();
-    let most = |axis: usize| points.iter().map(|point| point[axis]).filter(|value| value.is_finite()).fold(0.0, f64::max);
-    let [right, top] = [most(0), most(1)];
-    let term = Series {
-        label: "Leading term, C Var p".to_owned(),
-        look: 1,
-        points: vec![[0.0, 0.0], [right, classes as f64 * right]],
-        ..Series::default()
+fn softmax_variance(cell: &CellStatistics) -> f64 {
+    Measure::SoftmaxVariance.evaluate(cell)
+}
+
+/// The mutual information for small fluctuations of p around p̄, ½ Σ `Var_c` / `p̄_c` in nats: the second-order term of the mean of Σ p ln p
+/// around p̄. Classes without probability add nothing.
+fn small_fluctuation_term(cell: &CellStatistics) -> f64 {
+    let (mean, n) = (cell.mean(), cell.draws());
+    let of_class = |(&p, &square): (&f64, &f64)| if p > 0.0 { (square / n - p * p).max(0.0) / p } else { 0.0 };
+    mean.iter().zip(cell.sum_p2()).map(of_class).sum::<f64>() / 2.0
+}
+
+/// [x, mutual information] of each cell.
+fn against_information(cells: &[CellStatistics], x: impl Fn(&CellStatistics) -> f64) -> Vec<[f64; 2]> {
+    cells.iter().map(|cell| [x(cell), Measure::MutualInformation.evaluate(cell)]).collect()
+}
+
+/// Mutual information against softmax variance, and against the small-fluctuation term ½ Σ `Var_c` / `p̄_c`, both as [x, mutual information], with
+/// the rank correlation above each. The first plot has the leading term of the series of Smith & Gal 2018, equation 10: with
+/// ln p = (p − 1) − (p − 1)²/2 + …, it is the sum of the variances of all classes, C times the variance as a mean over the C classes. It is a
+/// monotone proxy: it lies below the values. The second has the line on which both are equal.
+fn variance_plots(variance: &[[f64; 2]], fluctuation: &[[f64; 2]], classes: usize) -> [Plot; 2] {
+    let plot = |points: &[[f64; 2]], x: (&str, &str), line: (&str, f64)| {
+        let most = |axis: usize| points.iter().map(|point| point[axis]).filter(|value| value.is_finite()).fold(0.0, f64::max);
+        let [right, top] = [most(0), most(1)];
+        let end = right.min(top / line.1);
+        let step = points.len().div_ceil(MOST_DOTS).max(1);
+        let dots = points.iter().copied().step_by(step).collect();
+        let dots = Series { label: "Points of the plane".to_owned(), look: 0, points: dots, dots: true, ..Series::default() };
+        let line = Series { label: line.0.to_owned(), look: 1, points: vec![[0.0, 0.0], [end, line.1 * end]], ..Series::default() };
+        let correlation = spearman(points).map_or_else(|| "–".to_owned(), |correlation| format!("{correlation:.3}"));
+        Plot {
+            title: Some(format!("Rank correlation {correlation}")),
+            x: Axis::new(x.0, x.1, [0.0, right]).with_margins([0.0, 0.03]),
+            y: Axis::new(Measure::MutualInformation.label(), "nats", [0.0, top]).with_margins([0.0, 0.03]),
+            series: vec![dots, line],
+        }
     };
-    let dots = Series { label: "Points of the plane".to_owned(), look: 0, points, dots: true, ..Series::default() };
-    let top = top.max(classes as f64 * right);
-    let x = Axis::new(Measure::SoftmaxVariance.label(), "", [0.0, right]).with_margins([0.0, 0.03]);
-    let y = Axis::new(Measure::MutualInformation.label(), "nats", [0.0, top]).with_margins([0.0, 0.03]);
-    Plot { title: None, x, y, series: vec![dots, term] }
+    [
+        plot(variance, (Measure::SoftmaxVariance.label(), ""), ("Leading term, C Var p", classes as f64)),
+        plot(fluctuation, ("½ Σ Var p / p̄", "nats"), ("Small-fluctuation term", 1.0)),
+    ]
 }
 
 /// A strip of images of each curve of an interpolation, and a plot of each measure along the curves over the members at the given
@@ -154,4 +179,18 @@ fn axis(measure: Measure, classes: usize, values: impl Iterator<Item = f64>) -> 
     let [low, high] = values.filter(|value| value.is_finite()).fold([f64::INFINITY, f64::NEG_INFINITY], wider);
     let first = if measure.natural_range(classes)[0] == 0.0 { 0.0 } else { low };
     Axis::new(measure.label(), measure.unit(), [first, high])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_small_fluctuation_term_is_near_information_where_draws_differ_little() {
+        let cell = CellStatistics::of_draws(&[[0.30, 0.70], [0.31, 0.69], [0.29, 0.71], [0.32, 0.68]]);
+        let [[term, information]] = against_information(&[cell.clone()], small_fluctuation_term)[..] else { panic!("one cell") };
+        assert!((term / information - 1.0).abs() < 0.01, "{term} for {information}");
+        let leading = 2.0 * softmax_variance(&cell);
+        assert!(information / leading > 1.15, "the leading term is too low: {leading} for {information}");
+    }
 }
