@@ -217,7 +217,7 @@ impl Window {
         self.scope.map_status = self.maps.status();
         if let Some((data, identity)) = self.data.take() {
             if data.name == SHIPPED_DIGITS {
-                self.said.note = "MNIST is not on this machine: 1,000 of its 10,000 test images are used.".to_owned();
+                "MNIST is not on this machine: 1,000 of its 10,000 test images are used.".clone_into(&mut self.said.note);
             }
             self.scope.data = Some(data);
             self.scope.data_identity = identity;
