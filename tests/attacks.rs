@@ -3,17 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
-#[path = "common/fixtures.rs"]
-mod fixtures;
-#[path = "common/networks.rs"]
-mod networks;
-
+use crate::fixtures::{load, numbers, odd_classifier, weights};
+use crate::networks::{classifier, random_images, random_layers};
 use epistemap::attack::{self, FIRST_DRAW, Norm, Problem, Settings, Victim, round_towards};
 use epistemap::autodiff::{InputGradients, Loss, MaskOf, Objective, Passes, Precision, Randomness, input_gradients};
 use epistemap::engine::{self, Block, Draws, Input, Masks, Models};
 use epistemap::nets::{Classifier, Ensemble, Layer, Network};
-use fixtures::{load, numbers, odd_classifier, weights};
-use networks::{classifier, random_images, random_layers};
 use serde_json::Value;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -293,7 +288,7 @@ fn no_budget_gives_the_image_back() {
 /// A network whose answer does not depend on the image.
 fn flat() -> Ensemble {
     let layers = vec![Layer::Flatten, Layer::Linear { name: "fc".into(), inputs: 12, outputs: 3 }];
-    let mut weights = networks::random_weights(&layers, 1);
+    let mut weights = crate::networks::random_weights(&layers, 1);
     weights.get_mut("fc.weight").unwrap().values.fill(0.0);
     let network = Network::new(&[1, 3, 4], layers, &weights).unwrap();
     Ensemble::new(vec![Classifier::new("flat", (0..3).map(|c| c.to_string()).collect(), network).unwrap()]).unwrap()

@@ -3,12 +3,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
-#[allow(dead_code, reason = "other tests use the rest of it")]
-#[path = "common/networks.rs"]
-mod networks;
-#[path = "common/program.rs"]
-mod program;
-
 #[path = "cli/additions.rs"]
 mod additions;
 #[path = "cli/attack.rs"]
@@ -28,11 +22,11 @@ mod laplace;
 #[path = "cli/training.rs"]
 mod training;
 
+use crate::program::Desk;
 use epistemap::engine;
 use epistemap::jobs::{MapSettings, ModelSet, map};
 use epistemap::latent::View;
 use epistemap::uncertainty::Measure;
-use program::Desk;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read as _};

@@ -4,21 +4,15 @@
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 #![allow(clippy::needless_pass_by_value, reason = "the signature of `Kind::open`")]
 
-#[path = "common/conformance.rs"]
-mod conformance;
-#[path = "common/fixtures.rs"]
-mod fixtures;
-#[path = "common/networks.rs"]
-mod networks;
-
-use conformance::{Answer, Case, Points, conforms, with_weights};
+use crate::conformance::{Answer, Case, Points, conforms, with_weights};
+use crate::fixtures;
+use crate::networks::{classifier, random_layers, random_weights};
 use epistemap::engine::{Block, Draws, Engine, Masks, Models, cpu, gpu, reference};
 use epistemap::error::Result;
 use epistemap::jobs::{MapSettings, ModelSet, compare};
 use epistemap::latent::View;
 use epistemap::nets::{Classifier, Covariance, Ensemble, Layer, Network, VaeLayers, Weights, cnn, paper_cnn};
 use epistemap::uncertainty::{Measure, StatisticsGrid};
-use networks::{classifier, random_layers, random_weights};
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};

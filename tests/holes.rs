@@ -2,13 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
-#[allow(dead_code, reason = "other tests use the rest of it")]
-#[path = "common/networks.rs"]
-mod networks;
-#[allow(dead_code, reason = "other tests use the rest of it")]
-#[path = "common/program.rs"]
-mod program;
-
 use epistemap::engine::{self, Masks};
 use epistemap::jobs::{
     ComputedBy, CurveSettings, CurveThreshold, HoleSettings, Map, MapSettings, ModelSet, Progress, Reference, garbage, hole_curve, holes,
@@ -143,7 +136,7 @@ fn shares_out_of_range_are_refused() {
 #[test]
 fn a_garbage_image_is_confident_in_its_hole_and_farther_from_data_than_the_grid_says() {
     let folder = tempfile::tempdir().unwrap();
-    program::write_models(folder.path(), [1, 8, 9], 3);
+    crate::program::write_models(folder.path(), [1, 8, 9], 3);
     let set = ModelSet::load(folder.path()).unwrap();
     let view = View::square([-6.0, 6.0], 13).unwrap();
     let settings = MapSettings { view, samples: 6, members: vec![0, 1], seed: 2, masks: Masks::Shared, deterministic: true };

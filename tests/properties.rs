@@ -2,14 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
-#[path = "common/networks.rs"]
-mod networks;
-
+use crate::networks::{classifier, random_images, random_layers};
 use epistemap::engine::reference::{self, forward, softmax};
 use epistemap::engine::{Block, Draws, Input, Masks, Models};
 use epistemap::nets::{Classifier, Ensemble, Layer, Network};
 use epistemap::uncertainty::{CellStatistics, Measure};
-use networks::{classifier, random_images, random_layers};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;

@@ -3,15 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
-#[path = "common/fixtures.rs"]
-mod fixtures;
-
+use crate::fixtures::{load, numbers, odd_classifier, weights};
 use epistemap::analysis::detection::Ranking;
 use epistemap::analysis::elbo::{Elbo, logit_decoder, sample};
 use epistemap::engine::reference::{Draw, forward, softmax};
 use epistemap::nets::{Layer, Vae, VaeLayers, Weights};
 use epistemap::uncertainty::{CellStatistics, Measure, Passes};
-use fixtures::{load, numbers, odd_classifier, weights};
 use serde_json::Value;
 
 const RELATIVE: f64 = 1e-9;

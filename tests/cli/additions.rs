@@ -1,7 +1,7 @@
 //! `--vae`, `--add-member` and `encode`: sets of models put together on the command line.
 
+use super::{CLASSES, IMAGE_SHAPE};
 use crate::program::{Desk, write_classifier, write_vae};
-use crate::{CLASSES, IMAGE_SHAPE};
 use epistemap::jobs::{Additions, Classifiers, ModelSet};
 use epistemap::nets::folder::Description;
 use serde_json::Value;

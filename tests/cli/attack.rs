@@ -1,7 +1,7 @@
 //! `epistemap attack`: its contract, and what it refuses.
 
+use super::{CLASSES, IMAGE_SHAPE};
 use crate::program::{Desk, write_classifier};
-use crate::{CLASSES, IMAGE_SHAPE};
 use epistemap::autodiff::{Loss, Objective, Passes, Precision, Randomness, input_gradients};
 use epistemap::data::{idx, npy};
 use epistemap::nets::Ensemble;

@@ -1,7 +1,7 @@
 //! Bad input: one clear sentence, a non-zero exit, no panic, nothing half-written.
 
+use super::{CLASSES, IMAGE_SHAPE};
 use crate::program::{Desk, PROGRAM, write_classifier, write_models, write_vae};
-use crate::{CLASSES, IMAGE_SHAPE};
 use epistemap::nets::folder::{decode_weights, encode_weights};
 use std::path::Path;
 

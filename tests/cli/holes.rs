@@ -1,7 +1,7 @@
 //! `epistemap holes`, and the figures of holes.
 
+use super::{CLASSES, IMAGE_SHAPE};
 use crate::program::Desk;
-use crate::{CLASSES, IMAGE_SHAPE};
 use serde_json::Value;
 
 const HOLES: &str = "holes --models models --grid 9 --extent=-6,6 --samples 4 --confident 1";

@@ -1,7 +1,7 @@
 //! `epistemap interpolate`: what scripts read, figures, and bad input.
 
+use super::{CLASSES, IMAGE_SHAPE};
 use crate::program::Desk;
-use crate::{CLASSES, IMAGE_SHAPE};
 use epistemap::uncertainty::Measure;
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 //! `epistemap laplace`: models whose draws are draws of the last layer.
 
+use super::read_npz;
 use crate::program::{Desk, write_classifier, write_vae};
-use crate::read_npz;
 use epistemap::nets::Layer;
 use epistemap::nets::folder::{Model, load};
 use serde_json::Value;
