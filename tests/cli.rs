@@ -208,8 +208,9 @@ fn evaluate_prints_one_json_object_and_names_what_stands_in_for_mnist() {
     let desk = Desk::with_models([1, 28, 28], 10);
     let line = "evaluate --json --models models --images 40 --samples 3";
     let [out, err] = desk.succeeds(line);
-    assert!(err.lines().count() == 1 && err.contains("decoded digits"), "{err}");
+    assert!(err.lines().count() == 1 && err.contains("the first 1,000 of its 10,000 test images"), "{err}");
     let result: Value = serde_json::from_str(&out).unwrap();
+    assert!(result["dataset"].as_str().unwrap().starts_with("MNIST test, the first 1,000"), "{out}");
     let number = |of: &Value, key: &str| of[key].as_f64().unwrap_or_else(|| panic!("'{key}' in {of}"));
     let [total, reconstruction, kl] = ["negative_elbo", "reconstruction", "kl"].map(|key| number(&result["vae"], key));
     assert!((total - reconstruction - kl).abs() <= 1e-9 && kl > 0.0, "{out}");
@@ -220,7 +221,7 @@ fn evaluate_prints_one_json_object_and_names_what_stands_in_for_mnist() {
         assert!((0.0..=1.0).contains(&accuracy) && nll > 0.0 && (0.0..=2.0).contains(&brier) && (0.0..=1.0).contains(&ece), "{of}");
     }
 
-    let [named, err] = desk.succeeds(&format!("{line} --dataset decoded-digits"));
+    let [named, err] = desk.succeeds(&format!("{line} --dataset mnist-1000"));
     assert_eq!((named.as_str(), err.as_str()), (out.as_str(), ""), "asked for by name, they need no excuse");
     assert!(desk.refuses("evaluate --models models --data nowhere").contains("nowhere"));
     assert!(desk.refuses_command(desk.program("evaluate --models models").env("EPISTEMAP_DATA", "nowhere"), line).contains("nowhere"));
@@ -349,7 +350,7 @@ fn the_small_verbs_answer_on_standard_output() {
     let desk = Desk::new();
     for (line, words) in [
         ("devices", &["auto", "cpu", "reference", "threads"][..]),
-        ("data list", &["mnist", "fashion-mnist", "kmnist", "decoded-digits", "epistemap data fetch mnist"][..]),
+        ("data list", &["mnist", "fashion-mnist", "kmnist", "mnist-1000", "decoded-digits", "epistemap data fetch mnist"][..]),
         ("completions bash", &["figures", "provenance", "--grid"][..]),
         ("completions zsh", &["figures", "provenance", "--grid"][..]),
         ("completions fish", &["figures", "provenance", "grid"][..]),

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use epistemap::attack::{Norm, Settings};
-use epistemap::data::{Dataset, Split, idx, locate, sources};
+use epistemap::data::{Dataset, Split, idx, locate, shipped_digits, sources};
 use epistemap::engine;
 use epistemap::jobs::{self, AttackSettings, Classifiers, Labels, On, success_rate};
 use md5::{Digest as _, Md5};
@@ -46,6 +46,16 @@ fn mnist_is_read_to_the_byte() {
         bytes[12_345] ^= 1;
         assert_ne!(md5(&[count as u32, 28, 28], &bytes), images_md5, "one changed pixel must show");
     }
+}
+
+/// The digits that are part of the program are the start of the test set, to the last bit.
+#[test]
+fn shipped_digits_are_the_start_of_mnists_test_set() {
+    let Some(data) = load("mnist", Split::Test) else { return };
+    let (shipped, start) = (shipped_digits().unwrap(), data.slice(0..1000));
+    assert_eq!((shipped.len(), shipped.image_shape, &shipped.classes), (1000, start.image_shape, &start.classes));
+    assert_eq!(shipped.labels, start.labels);
+    assert!(shipped.images == start.images && shipped.images != data.slice(1..1001).images);
 }
 
 #[test]

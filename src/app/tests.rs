@@ -6,8 +6,9 @@ use super::scope::Scope;
 use super::session::{Layout, Pin, Session};
 use super::storage::Storage;
 use super::style::Appearance;
-use super::window::Window;
+use super::window::{LoadData, Window};
 use super::{Panel, Place, panels};
+use crate::data::shipped_digits;
 use crate::engine::faulty::Faulty;
 use crate::engine::{AUTO, Block, cpu, takeover};
 use crate::error::Error;
@@ -262,7 +263,14 @@ fn a_difference_of_a_map_from_itself_is_nothing() {
 fn when_the_engine_is_lost_the_status_line_says_so_and_everything_goes_on() {
     let mut harness = harness([1280.0, 800.0]);
     assert!(harness.query_by_label_contains("computes").is_none(), "an engine without a notice says nothing");
-    let fails = |call, _: Option<&mut Block<'_>>| if call >= 3 { Err(Error::Engine("the adapter is lost".to_owned())) } else { Ok(()) };
+    // The pin's questions may come before, between and after those of the map: only the map's last points fail.
+    let last = scope(&harness).session.grid.pow(2) as u32 - 1;
+    let fails = move |_, block: Option<&mut Block<'_>>| {
+        if block.is_some_and(|block| block.point_numbers.contains(&last)) {
+            return Err(Error::Engine("the adapter is lost".to_owned()));
+        }
+        Ok(())
+    };
     let first = |models| Ok(Faulty::over(cpu::open(models)?, fails));
     let engine = takeover::open(first, Arc::clone(&scope(&harness).set.models)).unwrap();
     let window = &mut harness.state_mut().0;
@@ -292,6 +300,25 @@ fn when_the_engine_is_lost_the_status_line_says_so_and_everything_goes_on() {
     harness.state_mut().0.scope.session.seed = 2;
     wait(&mut harness, "the next map", |scope| made(scope, 2));
     assert_eq!(scope(&harness).live.as_ref().unwrap().read().by.to_string(), "cpu", "the next map has nothing of the lost engine");
+}
+
+#[test]
+fn the_status_line_says_when_the_shipped_digits_are_used() {
+    let said = "1,000 of its 10,000 test images";
+    let open = |load: LoadData| {
+        let mut harness = Harness::builder().with_size(vec2(1280.0, 800.0)).build_eframe(|creation| {
+            let mut window = Window::open(&creation.egui_ctx, Start { load, ..start() }).unwrap();
+            (window.scope.session.grid, window.scope.session.samples) = (24, 1);
+            Program(window)
+        });
+        wait(&mut harness, "the data", |scope| scope.data.is_some());
+        harness.run_steps(2);
+        harness
+    };
+    let digits = open(Arc::new(shipped_digits));
+    assert!(digits.query_by_label_contains(said).is_some());
+    assert_eq!(scope(&digits).data.as_ref().unwrap().len(), 1000);
+    assert!(open(Arc::new(decoded_digits)).query_by_label_contains(said).is_none());
 }
 
 #[test]

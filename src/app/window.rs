@@ -11,7 +11,7 @@ use super::scope::{Command, Scope};
 use super::session::{Pin, Session};
 use super::storage::{DataIdentity, Opened, Preferences, Storage};
 use super::{Panel, Place, panels, style};
-use crate::data::Dataset;
+use crate::data::{Dataset, SHIPPED_DIGITS};
 use crate::error::{Error, Result};
 use crate::jobs::{Additions, LiveMap, MapSettings, ModelSet, SharedEngine, Status, Wake, Worker, fill};
 use eframe::egui::{CentralPanel, Context, Panel as Side, ScrollArea, Ui, vec2};
@@ -216,6 +216,9 @@ impl Window {
         }
         self.scope.map_status = self.maps.status();
         if let Some((data, identity)) = self.data.take() {
+            if data.name == SHIPPED_DIGITS {
+                self.said.note = "MNIST is not on this machine: 1,000 of its 10,000 test images are used.".to_owned();
+            }
             self.scope.data = Some(data);
             self.scope.data_identity = identity;
             self.compare_data();

@@ -4,6 +4,7 @@
 use super::operations::Activation;
 use crate::kernels::{Convolution, ConvolutionBlock, Pooling};
 use candle_core::{Result, Tensor};
+use candle_nn::ops;
 
 /// A convolution with what follows it. Steps are taken of its output, for candle's own way back knows square images only.
 pub(super) fn convolve(x: &Tensor, weight: &Tensor, bias: &Tensor, block: &ConvolutionBlock) -> Result<Tensor> {
@@ -34,7 +35,7 @@ pub(super) fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
             (&above + (x - &above)?.exp()?)? - 1.0
         }
         Activation::Tanh => x.tanh(),
-        Activation::Sigmoid => (((x * 0.5)?.tanh()? + 1.0)? * 0.5)?.contiguous(),
+        Activation::Sigmoid => ops::sigmoid(x),
         Activation::Softplus => {
             let above = relu(x)?;
             // x − 2 max(x, 0) is −|x|.

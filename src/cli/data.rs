@@ -62,6 +62,7 @@ impl Data {
                     format!("{:<14}{split:<7}{place}", set.folder)
                 };
                 let mut lines: Vec<String> = locate::locate_all(data.data.as_deref()).into_iter().map(line).collect();
+                lines.push("mnist-1000    test   part of the program: the first 1,000 MNIST test images".to_owned());
                 lines.push("decoded-digits        part of the program: the MNIST test encodings, decoded by the shipped VAE".to_owned());
                 print(&lines.join("\n"))
             }

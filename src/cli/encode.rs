@@ -1,7 +1,6 @@
 //! `epistemap encode`: where a VAE puts its data.
 
 use super::shared::DataOptions;
-use crate::data::Split;
 use crate::error::Result;
 use crate::jobs::encode_into;
 use crate::nets::folder::describe;
@@ -29,14 +28,12 @@ impl Encode {
     /// When the VAE or the data are missing, damaged or do not fit, or the file cannot be written.
     pub fn run(self) -> Result<()> {
         let description = describe(&self.vae)?;
-        let load = |split| {
-            let data = self.data.load_in(&self.dataset, split, Some(description.input_shape()))?;
-            // The classes that it was trained on, where these are not all.
-            let kept = description.training()["kept_classes"].as_array();
-            let kept: Option<Vec<usize>> = kept.map(|kept| kept.iter().filter_map(Value::as_u64).map(|class| class as usize).collect());
-            if let Some(kept) = kept { data.keep_classes(&kept) } else { Ok(data) }
-        };
-        let [train, test] = [load(Split::Train)?, load(Split::Test)?];
+        let [mut train, mut test] = self.data.load_both(&self.dataset, Some(description.input_shape()))?;
+        // The classes that it was trained on, where these are not all.
+        if let Some(kept) = description.training()["kept_classes"].as_array() {
+            let kept: Vec<usize> = kept.iter().filter_map(Value::as_u64).map(|class| class as usize).collect();
+            (train, test) = (train.keep_classes(&kept)?, test.keep_classes(&kept)?);
+        }
         encode_into(&self.vae, &train, &test)
     }
 }

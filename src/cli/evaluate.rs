@@ -84,8 +84,10 @@ impl Pack {
     /// When models or data are missing, damaged or do not fit, or a file cannot be written.
     pub fn run(self) -> Result<()> {
         let set = ModelSet::load(&self.from)?;
-        let load = |split| self.data.load_for(set.ensemble(), &self.dataset, split);
-        let (train, test) = (load(Split::Train)?, load(Split::Test)?);
+        let shape = <[usize; 3]>::try_from(set.ensemble().image_shape()).ok();
+        let [train, test] = self.data.load_both(&self.dataset, shape)?;
+        let classes = set.ensemble().classes();
+        let (train, test) = (train.with_classes(classes)?, test.with_classes(classes)?);
         let bar = Bar::new(test.len() as u64, "images");
         let evaluation = pack(&self.from, &self.out, [&train, &test], 50, &mut bar.follow())?;
         drop(bar);

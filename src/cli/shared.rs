@@ -1,10 +1,10 @@
 //! Options that several verbs share.
 
 use super::speaking::Speaking;
-use crate::data::{self, Dataset, Split};
+use crate::data::{self, Dataset, FolderData, Split};
 use crate::engine::{self, Engine, Masks};
 use crate::error::{Error, Result};
-use crate::jobs::training::load_split;
+use crate::jobs::training::{DataChoice, TrainingData, load_split};
 use crate::jobs::{Additions, MapSettings, ModelSet};
 use crate::latent::View;
 use crate::nets::Ensemble;
@@ -23,8 +23,8 @@ pub struct DataOptions {
 }
 
 impl DataOptions {
-    /// Loads a known data set, or a folder of one's own. Where MNIST is nowhere to be found and no folder was named, the decoded digits stand
-    /// in, and standard error says so.
+    /// Loads a known data set, or a folder of one's own. Where MNIST is nowhere to be found and no folder was named, the shipped digits are its
+    /// test images and decoded digits its training images, and standard error says so.
     ///
     /// # Errors
     /// When it is not known, not there or damaged.
@@ -47,11 +47,27 @@ impl DataOptions {
     /// As [`load`](Self::load).
     pub fn load_in(&self, name: &str, split: Split, shape: Option<[usize; 3]>) -> Result<Dataset> {
         let (data, note) = load_split(name, split, self.data.as_deref(), shape)?;
-        if let Some(note) = note {
-            static SAID: Once = Once::new();
-            SAID.call_once(|| say(&note));
-        }
+        say_once(note.as_slice());
         Ok(data)
+    }
+
+    /// Training and test images as a training takes them, with images of a folder in this shape.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_both(&self, name: &str, shape: Option<[usize; 3]>) -> Result<[Dataset; 2]> {
+        let choice = TrainingData { source: DataChoice::of(name), shape, ..TrainingData::default() };
+        let FolderData { train, test, notes } = choice.load(self.data.as_deref())?;
+        say_once(&notes);
+        Ok([train, test])
+    }
+}
+
+/// Says on standard error what should be said of data, once for all data of a run.
+fn say_once(notes: &[String]) {
+    static SAID: Once = Once::new();
+    if !notes.is_empty() {
+        SAID.call_once(|| say(&notes.join(" ")));
     }
 }
 

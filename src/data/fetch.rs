@@ -178,7 +178,7 @@ mod tests {
             connection.read_to_end(&mut Vec::new()).ok();
         });
         let folder = tempfile::tempdir().unwrap();
-        let (part, agent) = (folder.path().join("a.part"), agent(Duration::from_millis(200)));
+        let (part, agent) = (folder.path().join("a.part"), agent(Duration::from_secs(2)));
         let mut seen = Vec::new();
         let result = transfer(&agent, &mirror, "a", &part, 0, &mut |progress| seen.push((progress.bytes, progress.total)));
         drop(agent);

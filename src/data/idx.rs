@@ -37,7 +37,12 @@ pub struct IdxImages {
 /// # Errors
 /// When the file cannot be read, is no such IDX file, or its length is not exactly what its header says.
 pub fn read_images(path: &Path) -> Result<IdxImages> {
-    let (axes, bytes) = read(path, &[3, 4], "images [N, H, W] or [N, C, H, W]")?;
+    let (file, size) = open(path)?;
+    decode_images(path, file, size)
+}
+
+fn decode_images(path: &Path, bytes: impl BufRead, size: u64) -> Result<IdxImages> {
+    let (axes, bytes) = decode(path, bytes, size, &[3, 4], "images [N, H, W] or [N, C, H, W]")?;
     let (channels, [rows, cols]) = match axes[1..] {
         [channels, rows, cols] => (channels, [rows, cols]),
         _ => (1, [axes[1], axes[2]]),
@@ -51,7 +56,12 @@ pub fn read_images(path: &Path) -> Result<IdxImages> {
 /// # Errors
 /// As [`read_images`].
 pub fn read_labels(path: &Path) -> Result<Vec<u8>> {
-    Ok(read(path, &[1], "labels [N]")?.1)
+    let (file, size) = open(path)?;
+    decode_labels(path, file, size)
+}
+
+fn decode_labels(path: &Path, bytes: impl BufRead, size: u64) -> Result<Vec<u8>> {
+    Ok(decode(path, bytes, size, &[1], "labels [N]")?.1)
 }
 
 /// Reads a file of images and the file of their labels.
@@ -59,8 +69,21 @@ pub fn read_labels(path: &Path) -> Result<Vec<u8>> {
 /// # Errors
 /// As [`read_images`], and when the counts differ or a label is not below the number of classes.
 pub fn load_pair(name: &str, images_path: &Path, labels_path: &Path, classes: Vec<String>) -> Result<Dataset> {
-    let images = read_images(images_path)?;
-    let labels = read_labels(labels_path)?;
+    pair(name, [images_path, labels_path], read_images(images_path)?, read_labels(labels_path)?, classes)
+}
+
+/// The same from the bytes of both files, images first; their paths are for messages.
+///
+/// # Errors
+/// As [`load_pair`].
+pub fn decode_pair(name: &str, files: [(&Path, &[u8]); 2], classes: Vec<String>) -> Result<Dataset> {
+    let [(images_path, images), (labels_path, labels)] = files;
+    let decoded = decode_images(images_path, images, images.len() as u64)?;
+    pair(name, [images_path, labels_path], decoded, decode_labels(labels_path, labels, labels.len() as u64)?, classes)
+}
+
+fn pair(name: &str, paths: [&Path; 2], images: IdxImages, labels: Vec<u8>, classes: Vec<String>) -> Result<Dataset> {
+    let [images_path, labels_path] = paths;
     let wrong = |problem| Err(Error::file(labels_path, problem, "put the labels that belong to the images there"));
     if labels.len() != images.count {
         return wrong(format!("holds {} labels, but {} holds {} images", labels.len(), images_path.display(), images.count));
@@ -82,16 +105,20 @@ pub fn encode(axes: &[u32], values: &[u8]) -> Vec<u8> {
     header.chain(axes.iter().flat_map(|axis| axis.to_be_bytes())).chain(values.iter().copied()).collect()
 }
 
-/// The axes and the elements of an IDX file with one of the expected numbers of axes.
-fn read(path: &Path, expected_axes: &[usize], what: &str) -> Result<(Vec<usize>, Vec<u8>)> {
+/// A file and its size in bytes.
+fn open(path: &Path) -> Result<(BufReader<File>, u64)> {
     let failed = |error: io::Error| Error::io(path, &error);
     let file = File::open(path).map_err(failed)?;
     let size = file.metadata().map_err(failed)?.len();
-    let mut file = BufReader::new(file);
-    if file.fill_buf().map_err(failed)?.starts_with(&GZIP_MAGIC) {
-        parse(path, MultiGzDecoder::new(file), size.saturating_mul(DEFLATE_LIMIT), expected_axes, what)
+    Ok((BufReader::new(file), size))
+}
+
+/// The axes and the elements of an IDX file of `size` bytes with one of the expected numbers of axes.
+fn decode(path: &Path, mut bytes: impl BufRead, size: u64, expected_axes: &[usize], what: &str) -> Result<(Vec<usize>, Vec<u8>)> {
+    if bytes.fill_buf().map_err(|error| Error::io(path, &error))?.starts_with(&GZIP_MAGIC) {
+        parse(path, MultiGzDecoder::new(bytes), size.saturating_mul(DEFLATE_LIMIT), expected_axes, what)
     } else {
-        parse(path, file, size, expected_axes, what)
+        parse(path, bytes, size, expected_axes, what)
     }
 }
 

@@ -8,11 +8,13 @@ pub mod idx;
 mod image_file;
 pub mod locate;
 pub mod npy;
+mod shipped;
 pub mod sources;
 
 pub use decoded::{DECODED_DIGITS, decoded_digits};
 pub use folder::{FolderData, load_folder};
 pub use image_file::{ImageFile, read_image};
+pub use shipped::{SHIPPED_DIGITS, shipped_digits};
 pub use sources::{Source, Split};
 
 use crate::error::{Error, Result};

@@ -20,7 +20,7 @@ pub enum Face {
     Italic,
 }
 
-/// Liberation Sans 2.00.1; its licence stands beside the files.
+/// Liberation Sans 2.1.5; its licence stands beside the files.
 static FILES: [&[u8]; 3] = [
     include_bytes!("../../assets/fonts/LiberationSans-Regular.ttf"),
     include_bytes!("../../assets/fonts/LiberationSans-Bold.ttf"),

@@ -3,6 +3,7 @@
 use crate::program::Desk;
 use epistemap::nets::folder::{Model, load};
 use serde_json::Value;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 const CLASSIFIER: &str = "train classifier --dataset decoded-digits --images 64 --batch 16 --channels 2,3 --hidden 8";
@@ -46,15 +47,20 @@ fn any_stop_leads_to_the_same_weights(verb: &str, scores: &[&str], watched: &str
     desk.succeeds(&format!("{verb} --epochs 10 --resume --out resumed/model"));
     same("resumed/model");
 
-    let mut child = desk.program(&format!("{verb} --epochs 10 --out killed/model")).stderr(std::process::Stdio::null()).spawn().unwrap();
-    let start = Instant::now();
-    while !desk.path(&format!("killed/model/{watched}")).exists() && start.elapsed() < Duration::from_mins(1) {
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    child.kill().unwrap();
+    // A busy machine may let it end before it is killed: then again.
+    let was_killed = (0..20).any(|_| {
+        std::fs::remove_dir_all(desk.path("killed")).ok();
+        let mut child = desk.program(&format!("{verb} --epochs 10 --out killed/model")).stderr(Stdio::null()).spawn().unwrap();
+        let start = Instant::now();
+        while !desk.path(&format!("killed/model/{watched}")).exists() && start.elapsed() < Duration::from_mins(1) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        child.kill().unwrap();
+        !child.wait().unwrap().success()
+    });
+    assert!(was_killed, "it was too fast to be killed");
     // As a kill in the middle of a write does.
     std::fs::write(desk.path("killed/model/.epistemap-a1B2c3"), "half").unwrap();
-    assert!(!child.wait().unwrap().success(), "it was too fast to be killed");
     desk.succeeds(&format!("{verb} --epochs 10 --resume --out killed/model"));
     same("killed/model");
 
@@ -89,11 +95,16 @@ fn a_training_that_is_killed_again_and_again_ends_with_the_same_weights_and_a_wh
         } else {
             format!("{verb} --film killed.gif --out killed/model")
         };
-        let mut child = desk.program(&line).stderr(std::process::Stdio::null()).spawn().unwrap();
+        let mut child = desk.program(&line).stderr(Stdio::null()).spawn().unwrap();
         std::thread::sleep(whole.mul_f64(share * (0.6 + 0.1 * f64::from(number))));
         let _ = child.kill();
         if child.wait().unwrap().success() {
-            break;
+            if kills > 0 {
+                break;
+            }
+            // It was measured on a busier machine: again.
+            std::fs::remove_dir_all(desk.path("killed")).unwrap();
+            continue;
         }
         kills += 1;
         resumed_after.push(std::fs::read_dir(desk.path("killed/model/film")).map_or(0, Iterator::count));

@@ -290,7 +290,7 @@ fn progress(ui: &mut Ui, status: &Status, watched: &Watched) {
     ui.add(eframe::egui::ProgressBar::new(share as f32).desired_height(5.0));
     let model = if run.of > 1 { format!("{} ({} of {}), ", run.model, run.number, run.of) } else { String::new() };
     let speed = run.speed().filter(|_| working).map(|[per_second, left]| {
-        let left = if watched.is_paused() { "paused".to_owned() } else { duration(left) };
+        let left = if run.is_resting() { "paused".to_owned() } else { duration(left) };
         format!(" · {per_second:.0} images/s · {left}")
     });
     if working && let Some(fitting) = &run.fitting {

@@ -117,6 +117,11 @@ impl Run {
         self.speed.rest();
     }
 
+    /// Whether its clock stands still: nothing is computed until a pause ends.
+    pub fn is_resting(&self) -> bool {
+        self.speed.since.is_none()
+    }
+
     /// The share of the work that is done, of all models.
     pub fn share(&self) -> f64 {
         let all = self.of * self.epochs * self.images;
@@ -171,7 +176,9 @@ mod tests {
         assert!((left * per_second - 300.0).abs() <= 1e-6 * 300.0, "{left} {per_second}");
         run.take(begun(2));
         assert!(run.losses.is_empty() && (run.share() - 0.5).abs() < 1e-12, "the next model begins anew");
+        assert!(!run.is_resting());
         run.pause();
+        assert!(run.is_resting());
         let worked = run.speed.worked();
         std::thread::sleep(Duration::from_millis(3));
         assert_eq!(run.speed.worked(), worked, "the clock stands still");

@@ -5,7 +5,7 @@ use crate::app::run::Program;
 use crate::app::tests::{scope, settle, start, wait};
 use crate::app::window::Window;
 use crate::data::FolderData;
-use crate::jobs::training::DataChoice;
+use crate::jobs::training::{DataChoice, PLAN};
 use crate::jobs::{ModelSet, decoded_digits};
 use crate::nets::folder::{Model, load};
 use egui_kittest::Harness;
@@ -36,7 +36,9 @@ fn window(library: &Path, change: impl FnOnce(&mut TrainingPlan)) -> Whole {
     harness
 }
 
+/// Clicks a button as soon as it is there.
 fn click(harness: &mut Whole, label: &str) {
+    until(harness, label);
     harness.get_by_label(label).click();
     harness.run_steps(3);
 }
@@ -46,6 +48,16 @@ fn until(harness: &mut Whole, label: &str) {
     let start = std::time::Instant::now();
     while harness.query_by_label(label).is_none() {
         assert!(start.elapsed() < std::time::Duration::from_mins(2), "'{label}' does not come: {:?}", harness.state().0.complaints());
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        harness.step();
+    }
+}
+
+/// Frames until a line with this text is there.
+fn until_said(harness: &mut Whole, text: &str) {
+    let start = std::time::Instant::now();
+    while harness.query_by_label_contains(text).is_none() {
+        assert!(start.elapsed() < std::time::Duration::from_mins(2), "'{text}' is not said: {:?}", harness.state().0.complaints());
         std::thread::sleep(std::time::Duration::from_millis(5));
         harness.step();
     }
@@ -74,35 +86,42 @@ fn weights(folder: &Path) -> crate::nets::Weights {
 fn a_classifier_is_trained_paused_stopped_resumed_and_used_as_a_member() {
     let home = tempfile::tempdir().unwrap();
     let library = home.path();
-    let mut harness = window(library, |plan| plan.epochs = Some(40));
+    let folder = library.join("classifier");
+    // It does not end by itself, however fast it is.
+    let mut harness = window(library, |plan| plan.epochs = Some(1_000_000));
     click(&mut harness, "Start");
-    until(&mut harness, "Pause");
-    wait(&mut harness, "the first epoch", |_| library.join("classifier/training.jsonl").exists());
+    wait(&mut harness, "the first epoch", |_| folder.join("training.jsonl").exists());
     click(&mut harness, "Pause");
-    let log = || std::fs::read_to_string(library.join("classifier/training.jsonl")).unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    until_said(&mut harness, "paused");
+    let log = || std::fs::read_to_string(folder.join("training.jsonl")).unwrap();
     let rested = log();
-    std::thread::sleep(std::time::Duration::from_millis(700));
+    std::thread::sleep(std::time::Duration::from_millis(500));
     assert_eq!(log(), rested, "it rests");
     click(&mut harness, "Go on");
     wait(&mut harness, "another epoch", |_| log() != rested);
-    assert!(scope(&harness).underway.as_ref().is_some_and(|frame| matches!(frame.look, Look::Map { .. })), "the maps show it");
+    let is_map = |frame: &Arc<Frame>| matches!(frame.look, Look::Map { .. });
+    wait(&mut harness, "the training on the maps", |scope| scope.underway.as_ref().is_some_and(is_map));
     click(&mut harness, "Stop");
     until(&mut harness, "Resume");
-    assert!(log().lines().count() < 40, "it was stopped before its end");
+    // The thread that trains hears of the stop after the step at hand; two more epochs remain.
+    let plan = plan_of(&folder).unwrap().unwrap();
+    let epochs = log().lines().count() + 2;
+    let plan = TrainingPlan { epochs: Some(epochs), ..plan };
+    std::fs::write(folder.join(PLAN), serde_json::to_vec(&plan).unwrap()).unwrap();
     click(&mut harness, "Resume");
     until(&mut harness, "Use as ensemble member");
-    assert_eq!(log().lines().count(), 40);
+    assert_eq!(log().lines().count(), epochs);
+    until(&mut harness, "Start");
     assert!(harness.query_by_label("Resume").is_none());
 
     // The same, without a stop.
     harness.state_mut().0.scope.session.training.name = "whole".to_owned();
     harness.run_steps(2);
     click(&mut harness, "Start");
-    wait(&mut harness, "the whole training", |_| past(&library.join("whole")).is_ok_and(|done| done.len() == 40));
+    wait(&mut harness, "the whole training", |_| past(&library.join("whole")).is_ok_and(|done| done.len() == epochs));
     until(&mut harness, "Use as ensemble member");
     assert_eq!(weights(&library.join("whole")), weights(&library.join("classifier")));
-    assert_ne!(weights(&library.join("whole")), weights_of_another(&mut harness, library), "another seed is another network");
+    assert_ne!(weights(&library.join("whole")), weights_of_another(&mut harness, library, epochs), "another seed is another network");
 
     let before = scope(&harness).set.ensemble().members().len();
     click(&mut harness, "Use as ensemble member");
@@ -118,13 +137,13 @@ fn a_classifier_is_trained_paused_stopped_resumed_and_used_as_a_member() {
     assert_eq!(scope(&harness).set.ensemble().members().len(), before);
 }
 
-fn weights_of_another(harness: &mut Whole, library: &Path) -> crate::nets::Weights {
+fn weights_of_another(harness: &mut Whole, library: &Path, epochs: usize) -> crate::nets::Weights {
     let training = &mut harness.state_mut().0.scope.session.training;
     training.name = "other".to_owned();
-    (training.plan.seed, training.plan.epochs) = (1, Some(40));
+    training.plan.seed = 1;
     harness.run_steps(2);
     click(harness, "Start");
-    wait(harness, "the other training", |_| past(&library.join("other")).is_ok_and(|done| done.len() == 40));
+    wait(harness, "the other training", |_| past(&library.join("other")).is_ok_and(|done| done.len() == epochs));
     until(harness, "Use as ensemble member");
     weights(&library.join("other"))
 }

@@ -91,9 +91,12 @@ impl Workers {
                     news();
                     woken = Instant::now();
                 }
-                while watched.is_paused() && !desk.is_cancelled() {
+                if watched.is_paused() {
                     watched.read().pause();
-                    std::thread::sleep(NAP);
+                    news();
+                    while watched.is_paused() && !desk.is_cancelled() {
+                        std::thread::sleep(NAP);
+                    }
                 }
                 if desk.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             };

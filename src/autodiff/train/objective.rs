@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::nets::{Layer, Vae, VaeLayers};
 use crate::random::{Purpose, Stream, drop_threshold};
 use candle_core::{D, DType, Tensor};
+use candle_nn::{loss, ops};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -55,7 +56,8 @@ impl Trainer {
                         Some(concrete) => relaxed_mask(stream, address, parameters.named(&logit_name(layer))?, concrete.temperature, shape),
                     }
                 };
-                negative_log_likelihood(&forward(layers, &parameters, images, Some(&mut masks))?, labels)?.mean_all()
+                let logits = forward(layers, &parameters, images, Some(&mut masks))?;
+                loss::cross_entropy(&logits, &targets(&logits, labels)?)
             }
             Goal::Vae { layers, as_published } => {
                 let noise = latent_noise(self.settings.seed, layers, [step, 0], labels.len())?;
@@ -179,8 +181,12 @@ pub fn elbo(layers: &VaeLayers, parameters: &Parameters, images: &Tensor, epsilo
 /// # Errors
 /// When candle refuses.
 pub fn negative_log_likelihood(logits: &Tensor, labels: &[u8]) -> candle_core::Result<Tensor> {
-    let labels = Tensor::from_iter(labels.iter().map(|&label| u32::from(label)), logits.device())?.unsqueeze(1)?;
-    logits.log_sum_exp(D::Minus1)? - logits.gather(&labels, 1)?.squeeze(1)?
+    ops::log_softmax(logits, D::Minus1)?.gather(&targets(logits, labels)?.unsqueeze(1)?, 1)?.squeeze(1)?.neg()
+}
+
+/// The labels \[N\] as indices, where the logits are.
+fn targets(logits: &Tensor, labels: &[u8]) -> candle_core::Result<Tensor> {
+    Tensor::from_iter(labels.iter().map(|&label| u32::from(label)), logits.device())
 }
 
 fn dropout_mask(stream: Stream, address: [u32; 3], rate: f64, shape: &[usize]) -> candle_core::Result<Tensor> {

@@ -2,31 +2,48 @@
 
 use super::plan::{DataChoice, TrainingData};
 use crate::data::{self, Dataset, FolderData, Split, load_folder, locate, sources};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use std::path::Path;
 use std::sync::OnceLock;
 
 /// The name of the decoded digits as a data set.
 pub const DECODED: &str = "decoded-digits";
+/// The name of the shipped digits as a data set: test images only.
+pub const SHIPPED: &str = "mnist-1000";
 /// The decoded digits come in one piece; so many of them are for training, the others for testing.
 const DECODED_TRAIN: usize = 8_000;
 
-/// One split of a known data set, or of the decoded digits; and what should be said of it. Where MNIST is nowhere to be found and no folder
-/// was named, the decoded digits stand in.
+/// Which digits are used where MNIST is not on this machine.
+const NO_TEST_IMAGES: &str = "MNIST is not on this machine: the first 1,000 of its 10,000 test images, which are part of the program, are used \
+                              instead. `epistemap data fetch mnist` downloads all.";
+const NO_TRAINING_IMAGES: &str =
+    "MNIST is not on this machine: the decoded digits stand in for it. `epistemap data fetch mnist` downloads it.";
+
+/// One split of a known data set, or of the digits of this program; and what should be said of it. Where MNIST is nowhere to be found and no
+/// folder was named, the shipped digits are its test images, and decoded digits its training images.
 ///
 /// # Errors
 /// When it is not known, not there or damaged.
 fn load_named(name: &str, split: Split, data_dir: Option<&Path>) -> Result<(Dataset, Option<String>)> {
-    if name == DECODED {
-        return Ok((decoded(split)?, None));
+    match (name, split) {
+        (DECODED, _) => return Ok((decoded(split)?, None)),
+        (SHIPPED, Split::Test) => return Ok((data::shipped_digits()?, None)),
+        (SHIPPED, Split::Train) => {
+            return Err(Error::setting(SHIPPED, "these are test images only", format!("train on {DECODED} or mnist")));
+        }
+        _ => {}
     }
-    let source = sources::named(name)?;
-    let named = data_dir.is_some() || std::env::var_os(data::locate::VARIABLE).is_some_and(|folder| !folder.is_empty());
-    if name == "mnist" && !named && locate::locate(source, split, None).is_none() {
-        let note = "MNIST is not on this machine: the decoded digits stand in for it. `epistemap data fetch mnist` downloads it.";
-        return Ok((decoded(split)?, Some(note.to_owned())));
+    match split {
+        _ if !is_replaced(name, split, data_dir) => Ok((locate::find(sources::named(name)?, split, data_dir)?, None)),
+        Split::Train => Ok((decoded(split)?, Some(NO_TRAINING_IMAGES.to_owned()))),
+        Split::Test => Ok((data::shipped_digits()?, Some(NO_TEST_IMAGES.to_owned()))),
     }
-    Ok((locate::find(source, split, data_dir)?, None))
+}
+
+/// Whether other digits are used for this data set: MNIST is nowhere to be found, and no folder was named.
+fn is_replaced(name: &str, split: Split, data_dir: Option<&Path>) -> bool {
+    let named = data_dir.is_some() || std::env::var_os(locate::VARIABLE).is_some_and(|folder| !folder.is_empty());
+    name == "mnist" && !named && sources::named(name).is_ok_and(|source| locate::locate(source, split, None).is_none())
 }
 
 /// One split of what a person named, as [`TrainingData::load`] reads it; and what should be said of it.
@@ -53,10 +70,13 @@ impl TrainingData {
     pub fn load(&self, data_dir: Option<&Path>) -> Result<FolderData> {
         match &self.source {
             DataChoice::Folder(folder) => load_folder(folder, self.shape),
+            // What is trained on decoded digits is tested on decoded digits: those for training are made of real test images.
+            DataChoice::Named(name) if Split::ALL.iter().any(|&split| is_replaced(name, split, data_dir)) => {
+                Ok(FolderData { train: decoded(Split::Train)?, test: decoded(Split::Test)?, notes: vec![NO_TRAINING_IMAGES.to_owned()] })
+            }
             DataChoice::Named(name) => {
-                let (train, note) = load_named(name, Split::Train, data_dir)?;
-                let (test, _) = load_named(name, Split::Test, data_dir)?;
-                Ok(FolderData { train, test, notes: note.into_iter().collect() })
+                let [train, test] = Split::ALL.map(|split| load_named(name, split, data_dir));
+                Ok(FolderData { train: train?.0, test: test?.0, notes: Vec::new() })
             }
         }
     }

@@ -10,7 +10,7 @@ mod plan;
 mod tests;
 
 pub use crate::autodiff::train::{Epoch, Scores, Step};
-pub use data::{DECODED, load_split};
+pub use data::{DECODED, SHIPPED, load_split};
 pub use film::{FILM, film};
 pub use look::{Cost, Frame, LOOKS_SHARE, Look, Looks};
 pub use past::{is_complete, past};

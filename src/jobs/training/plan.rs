@@ -1,6 +1,6 @@
 //! What is to be trained, on what, and how: everything that a person chooses.
 
-use super::data::DECODED;
+use super::data::{DECODED, SHIPPED};
 use crate::autodiff::train::{ConcreteDropout, Goal, Optimiser, Settings};
 use crate::data::{Dataset, sources};
 use crate::error::{Error, Result};
@@ -31,7 +31,7 @@ pub enum What {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DataChoice {
-    /// A known data set, or `decoded-digits`.
+    /// A known data set, `decoded-digits`, or for testing `mnist-1000`.
     Named(String),
     /// A folder of IDX files, or an image folder (see [`crate::data::load_folder`]).
     Folder(PathBuf),
@@ -41,7 +41,7 @@ impl DataChoice {
     /// What a person named: a known data set, else a folder of that path (made absolute: a plan outlives the current directory), else a data
     /// set that nobody knows.
     pub fn of(text: &str) -> Self {
-        let known = text == DECODED || sources::named(text).is_ok();
+        let known = [DECODED, SHIPPED].contains(&text) || sources::named(text).is_ok();
         if !known && Path::new(text).is_dir() {
             Self::Folder(std::path::absolute(text).unwrap_or_else(|_| text.into()))
         } else {
