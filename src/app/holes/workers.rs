@@ -6,7 +6,7 @@ use crate::engine::Engine as _;
 use crate::error::Result;
 use crate::jobs::{
     CurveSettings, Garbage, HOLE_GRID, HoleCriterion, HoleCurve, HoleInterval, Holes, Map, MapSettings, ModelSet, Reference, ReferenceImages,
-    SharedEngine, Status, Wake, Worker, garbage, hole_curve, hole_interval, hole_region, holes, map, reference,
+    SharedEngine, Wake, Worker, garbage, hole_curve, hole_interval, hole_region, holes, map, reference,
 };
 use crate::latent::Surroundings;
 use crate::uncertainty::Passes;
@@ -183,13 +183,14 @@ impl Workers {
 
     #[cfg(test)]
     pub fn is_busy(&self) -> bool {
+        use crate::jobs::Status;
         let working = |status| matches!(status, Status::Working(_));
         let all = [self.found.status(), self.garbage.status(), self.interval.status(), self.curve.status()];
         all.into_iter().any(working)
     }
 
     #[cfg(test)]
-    pub fn pretend(&self, status: &Status) {
+    pub fn pretend(&self, status: &crate::jobs::Status) {
         self.found.pretend(status.clone());
         self.garbage.pretend(status.clone());
         self.curve.pretend(status.clone());

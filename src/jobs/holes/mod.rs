@@ -19,7 +19,6 @@ pub use region::{HOLE_GRID, hole_region};
 pub use report::HoleReport;
 
 use super::map::{Map, MapSettings};
-use super::{ModelSet, Observer, tell};
 use crate::analysis::holes::{Fields, Region, Thresholds, regions};
 use crate::engine::{Block, Draws, Input};
 use crate::error::{Error, Result};
