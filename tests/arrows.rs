@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// The rooms of the crate in the order of the data.
-const ROOMS: [&str; 16] = [
+const ROOMS: [&str; 17] = [
     "error",
     "files",
     "numbers",

@@ -123,8 +123,9 @@ mod tests {
         let models = changed(|number, network| {
             let mut weights = network.weights().clone();
             if number == 1 {
-                let large = |(at, value): (usize, &mut f32)| *value = if at % 2 == 0 { 3e38 } else { -3e38 };
-                weights.values_mut().for_each(|tensor| tensor.values.iter_mut().enumerate().for_each(large));
+                for (at, value) in weights.values_mut().flat_map(|tensor| tensor.values.iter_mut().enumerate()) {
+                    *value = if at % 2 == 0 { 3e38 } else { -3e38 };
+                }
             }
             Network::new(network.input_shape(), network.layers().to_vec(), &weights).unwrap()
         });
