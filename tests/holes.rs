@@ -11,8 +11,8 @@ mod program;
 
 use epistemap::engine::{self, Masks};
 use epistemap::jobs::{
-    ComputedBy, CurveSettings, HoleCriterion, Map, MapSettings, MeasureBound, ModelSet, Progress, Reference, ReferenceImages,
-    garbage, hole_curve, hole_interval, hole_region, holes, map, reference,
+    ComputedBy, CurveSettings, HoleCriterion, Map, MapSettings, MeasureBound, ModelSet, Progress, Reference, ReferenceImages, garbage,
+    hole_curve, hole_interval, hole_region, holes, map, reference,
 };
 use epistemap::latent::{Encodings, Surroundings, View};
 use epistemap::uncertainty::{Measure, StatisticsGrid, add_draw};
@@ -97,7 +97,8 @@ fn the_holes_of_a_known_map_have_the_areas_that_one_counts() {
 fn points_that_were_not_asked_yet_are_no_holes() {
     let (mut map, reference, surroundings) = known();
     map.sampled = StatisticsGrid::new(63, 4, 3);
-    let found = holes(&map, &reference, &surroundings, &HoleCriterion { min_confidence: None, ..HoleCriterion::default() }, &[0, 1]).unwrap();
+    let found =
+        holes(&map, &reference, &surroundings, &HoleCriterion { min_confidence: None, ..HoleCriterion::default() }, &[0, 1]).unwrap();
     assert!(found.list.is_empty() && found.outlines.is_empty() && found.area == 0.0);
 }
 
@@ -138,10 +139,12 @@ fn models_near_chance_have_no_holes() {
 fn mutual_information_without_draws_is_undefined() {
     let (map, mut reference, surroundings) = known();
     reference.has_draws = vec![false; 4];
-    let undefined = |reference: &Reference, criterion: &HoleCriterion, places: &[usize]| match holes(&map, reference, &surroundings, criterion, places) {
-        Ok(_) => None,
-        Err(error) => Some(error.to_string()),
-    };
+    let undefined =
+        |reference: &Reference, criterion: &HoleCriterion, places: &[usize]| match holes(&map, reference, &surroundings, criterion, places)
+        {
+            Ok(_) => None,
+            Err(error) => Some(error.to_string()),
+        };
     let default = HoleCriterion::default();
     assert!(undefined(&reference, &default, &[0]).unwrap().contains("undefined: this model has no draws"));
     assert_eq!(undefined(&reference, &default, &[0, 1]), None, "two members are two draws");
@@ -191,9 +194,10 @@ fn interval_and_curve_repeat_seeds_and_stop_when_told() {
     assert!(made.points[1].equal_total != made.points[1].mean, "three draws of each are not six");
     let difference = made.difference.unwrap();
     assert!((difference.mean - (made.points[0].mean - made.points[1].mean)).abs() < 1e-9);
-    for (settings, option) in
-        [(CurveSettings { subsets: 0, ..CurveSettings::default() }, "--subsets"), (CurveSettings { seeds: 0, ..CurveSettings::default() }, "--seeds")]
-    {
+    for (settings, option) in [
+        (CurveSettings { subsets: 0, ..CurveSettings::default() }, "--subsets"),
+        (CurveSettings { seeds: 0, ..CurveSettings::default() }, "--seeds"),
+    ] {
         let refused = hole_curve(&set, engine.as_mut(), &self::settings(&set), decoded, &criterion, &surroundings, &settings, &mut go_on);
         assert!(refused.unwrap_err().to_string().contains(option));
     }
@@ -234,7 +238,13 @@ fn shares_out_of_range_are_refused() {
     let (map, reference, surroundings) = known();
     for share in [0.0, -0.1, 1.5, f64::NAN, f64::INFINITY] {
         for (option, settings) in [
-            ("--quantile", HoleCriterion { bound: MeasureBound::Quantile(share), ..HoleCriterion { min_confidence: None, ..HoleCriterion::default() } }),
+            (
+                "--quantile",
+                HoleCriterion {
+                    bound: MeasureBound::Quantile(share),
+                    ..HoleCriterion { min_confidence: None, ..HoleCriterion::default() }
+                },
+            ),
             ("--covered", HoleCriterion { covered: Some(share), ..HoleCriterion { min_confidence: None, ..HoleCriterion::default() } }),
         ] {
             let refused = holes(&map, &reference, &surroundings, &settings, &[0]).unwrap_err().to_string();

@@ -126,12 +126,7 @@ pub fn cell_area(view: &View, cell: usize) -> f64 {
 /// # Panics
 /// As [`regions`].
 pub fn area(view: &View, fields: Fields<'_>, thresholds: &Thresholds) -> f64 {
-    members(view, fields, thresholds)
-        .into_iter()
-        .enumerate()
-        .filter(|(_, member)| *member)
-        .map(|(cell, _)| cell_area(view, cell))
-        .sum()
+    members(view, fields, thresholds).into_iter().enumerate().filter(|(_, member)| *member).map(|(cell, _)| cell_area(view, cell)).sum()
 }
 
 /// The number of holes: the length of [`regions`], without their peaks.
@@ -243,7 +238,8 @@ mod tests {
         Nearest::new(&Encodings::new(points, labels, vec!["only".into()]).unwrap())
     }
 
-    const NONE: Thresholds = Thresholds { measure: Measure::MutualInformation, uncertainty: Some(0.1), confidence: None, density: Some(0.01) };
+    const NONE: Thresholds =
+        Thresholds { measure: Measure::MutualInformation, uncertainty: Some(0.1), confidence: None, density: Some(0.01) };
 
     static CONFIDENT: [f32; 143] = [1.0; 143];
 

@@ -78,11 +78,7 @@ impl HolePanel {
     fn controls(ui: &mut Ui, scope: &mut Scope) {
         let choice = &mut scope.session.holes;
         for (share, name, text) in [
-            (
-                &mut choice.min_confidence,
-                "confident from",
-                "The mean probability of the class, max p̄, is at least this in a hole",
-            ),
+            (&mut choice.min_confidence, "confident from", "The mean probability of the class, max p̄, is at least this in a hole"),
             (
                 &mut choice.confident,
                 "sure as on",

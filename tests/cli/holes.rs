@@ -4,7 +4,8 @@ use crate::program::Desk;
 use crate::{CLASSES, IMAGE_SHAPE};
 use serde_json::Value;
 
-const HOLES: &str = "holes --models models --grid 9 --region=-6,6 --samples 4 --quantile 1 --min-confidence off --reference decoded --seeds 2";
+const HOLES: &str =
+    "holes --models models --grid 9 --region=-6,6 --samples 4 --quantile 1 --min-confidence off --reference decoded --seeds 2";
 
 #[test]
 fn holes_are_listed_as_json_with_thresholds_curve_and_garbage() {
@@ -54,11 +55,21 @@ fn every_format_of_holes_carries_its_settings() {
     }
     let csv = String::from_utf8(desk.read("holes.csv")).unwrap();
     let list: Value = serde_json::from_slice(&desk.read("holes.json")).unwrap();
-    assert!(csv.lines().nth(1).unwrap().starts_with("# predictive entropy ≤") && csv.lines().nth(2).unwrap().starts_with("number,area,class,"));
+    assert!(
+        csv.lines().nth(1).unwrap().starts_with("# predictive entropy ≤") && csv.lines().nth(2).unwrap().starts_with("number,area,class,")
+    );
     assert_eq!(csv.lines().count(), 3 + list["holes"].as_array().unwrap().len());
 
     let [table, _] = desk.succeeds(&format!("{HOLES} --curve --garbage 1 --measure maximum_probability"));
-    for words in ["z², ", "of the region", "95 % interval over 2 mask seeds", "maximum probability ≥", "density of encodings ≤", "Garbage in hole 1", "subsets"] {
+    for words in [
+        "z², ",
+        "of the region",
+        "95 % interval over 2 mask seeds",
+        "maximum probability ≥",
+        "density of encodings ≤",
+        "Garbage in hole 1",
+        "subsets",
+    ] {
         assert!(table.contains(words), "'{words}' in {table}");
     }
 }

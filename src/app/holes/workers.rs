@@ -5,8 +5,8 @@ use crate::data::Dataset;
 use crate::engine::Engine as _;
 use crate::error::Result;
 use crate::jobs::{
-    CurveSettings, Garbage, HOLE_GRID, HoleCriterion, HoleCurve, HoleInterval, Holes, Map, MapSettings, ModelSet, Reference, ReferenceImages,
-    SharedEngine, Wake, Worker, garbage, hole_curve, hole_interval, hole_region, holes, map, reference,
+    CurveSettings, Garbage, HOLE_GRID, HoleCriterion, HoleCurve, HoleInterval, Holes, Map, MapSettings, ModelSet, Reference,
+    ReferenceImages, SharedEngine, Wake, Worker, garbage, hole_curve, hole_interval, hole_region, holes, map, reference,
 };
 use crate::latent::Surroundings;
 use crate::uncertainty::Passes;

@@ -1,13 +1,13 @@
 //! Holes on the map, garbage images from them, and the curve of their area.
 
 use super::super::holes::{
-    CurveSettings, Garbage, HOLE_GRID, HoleCriterion, HoleCurve, Holes, Reference, ReferenceImages, garbage, hole_curve, hole_region, holes,
-    reference,
+    CurveSettings, Garbage, HOLE_GRID, HoleCriterion, HoleCurve, Holes, Reference, ReferenceImages, garbage, hole_curve, hole_region,
+    holes, reference,
 };
 use super::super::map::{Map, MapSettings, map};
-use crate::data::Dataset;
 use super::super::{ModelSet, Observer};
 use super::{FigureSettings, drawn, map_data, provenance};
+use crate::data::Dataset;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::figure::{Axis, Canvas, Card, Content, Document, Figure, Layers, MapData, Options, Panel, Plot, Series, gallery};
@@ -129,7 +129,12 @@ fn panel<'a>(map: &'a MapData, holes: &Holes, garbage: &[Garbage]) -> Panel<'a> 
     } else {
         garbage.iter().map(|found| (label(found.hole), found.z)).collect()
     };
-    Panel { title: None, map, scatter: None, layers: Layers { outlines: holes.outlines.clone(), pins, ..Layers::default() } }
+    Panel {
+        title: None,
+        map,
+        scatter: None,
+        layers: Layers { outlines: holes.outlines.clone(), pins, threshold: holes.thresholds.uncertainty, ..Layers::default() },
+    }
 }
 
 fn cards(set: &ModelSet, holes: &Holes, garbage: &[Garbage]) -> Vec<Card> {

@@ -368,7 +368,10 @@ mod tests {
         }
         let curve = summary(&[4, 7], &areas(0.0), &areas(0.0), 0);
         assert_eq!(curve.singles.iter().map(|single| (single.member, single.mean)).collect::<Vec<_>>(), [(4, 10.5), (7, 12.5)]);
-        assert_eq!(curve.points.iter().map(|point| (point.members, point.mean, point.subsets)).collect::<Vec<_>>(), [(1, 11.5, 2), (2, 11.5, 1)]);
+        assert_eq!(
+            curve.points.iter().map(|point| (point.members, point.mean, point.subsets)).collect::<Vec<_>>(),
+            [(1, 11.5, 2), (2, 11.5, 1)]
+        );
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use super::super::ModelSet;
 use super::{Garbage, Hole, HoleCurve, HoleInterval, Holes};
 use crate::analysis::holes::Thresholds;
-use crate::uncertainty::Measure;
 use crate::figure::provenance::{JSON_KEY, csv_line};
+use crate::uncertainty::Measure;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -37,7 +37,10 @@ impl HoleInterval {
     /// The intervals in one line.
     pub fn describe(&self) -> String {
         let ([low, high], [fewest, most]) = (self.area, self.count);
-        format!("95 % interval over {} mask seeds and reference images: {low:.1} to {high:.1} z², {fewest:.0} to {most:.0} holes", self.seeds)
+        format!(
+            "95 % interval over {} mask seeds and reference images: {low:.1} to {high:.1} z², {fewest:.0} to {most:.0} holes",
+            self.seeds
+        )
     }
 }
 
