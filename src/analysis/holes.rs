@@ -4,46 +4,71 @@
 use crate::latent::{Nearest, View};
 use crate::uncertainty::Measure;
 
-/// What makes a point one of a hole: a measure that is as sure as this, and a density that is as low as this.
+/// What makes a point one of a hole; a part that is `None` is left out.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Thresholds {
     /// The measure; it says which of its ends is the sure one.
     pub measure: Measure,
     /// Values on the sure side of it, and it itself, are sure.
-    pub uncertainty: f64,
+    pub uncertainty: Option<f64>,
+    /// The least max p̄.
+    pub confidence: Option<f64>,
     /// Densities of encodings up to this, per unit of z², are none.
-    pub density: f64,
+    pub density: Option<f64>,
+}
+
+/// What is known of the points of a view, row by row from the lowest z₂.
+#[derive(Clone, Copy, Debug)]
+pub struct Fields<'a> {
+    /// The measure.
+    pub values: &'a [f32],
+    /// max p̄.
+    pub confidence: &'a [f32],
+    /// The density of the encodings, per unit of z².
+    pub density: &'a [f64],
 }
 
 impl Thresholds {
-    /// Whether a point with this value of the measure and this density belongs to a hole. NaN never does.
-    pub fn hold(&self, value: f64, density: f64) -> bool {
-        self.sure(value) && density <= self.density
+    /// Whether a point with this value of the measure, max p̄ and density belongs to a hole. NaN never does.
+    pub fn hold(&self, value: f64, confidence: f64, density: f64) -> bool {
+        self.sure(value) && self.confident(confidence) && self.empty(density)
     }
 
     /// Whether a value of the measure is sure. NaN never is.
     pub fn sure(&self, value: f64) -> bool {
-        if self.measure.rises_with_uncertainty() { value <= self.uncertainty } else { value >= self.uncertainty }
+        let within = |bound| if self.measure.rises_with_uncertainty() { value <= bound } else { value >= bound };
+        !value.is_nan() && self.uncertainty.is_none_or(within)
+    }
+
+    /// Whether max p̄ is confident. NaN never is.
+    pub fn confident(&self, confidence: f64) -> bool {
+        !confidence.is_nan() && self.confidence.is_none_or(|least| confidence >= least)
+    }
+
+    /// Whether a density is none. NaN never is.
+    pub fn empty(&self, density: f64) -> bool {
+        !density.is_nan() && self.density.is_none_or(|most| density <= most)
     }
 
     /// How far inside a hole a point is, as one number from −1 to 1 that is 0 at the edge: its contour at 0 outlines the holes. It is the
-    /// logarithm of the threshold over the value, the lesser of both thresholds', cut off at a factor of e: what is far beyond a
+    /// logarithm of the threshold over the value, the least of all thresholds', cut off at a factor of e: what is far beyond a
     /// threshold shall not push the outline to the point before it.
-    pub fn margin(&self, value: f64, density: f64) -> f64 {
+    pub fn margin(&self, value: f64, confidence: f64, density: f64) -> f64 {
+        if value.is_nan() || confidence.is_nan() || density.is_nan() {
+            return f64::NAN;
+        }
         let within = |threshold: f64, value: f64| match (threshold > 0.0, value > 0.0) {
             (true, true) => (threshold / value).ln().clamp(-1.0, 1.0),
             (_, false) => 1.0,
             (false, true) => -1.0,
         };
-        if value.is_nan() || density.is_nan() {
-            return f64::NAN;
-        }
-        let sure = if self.measure.rises_with_uncertainty() {
-            within(self.uncertainty, value)
-        } else {
-            within(1.0 - self.uncertainty, 1.0 - value)
-        };
-        sure.min(within(self.density, density))
+        let sure = self.uncertainty.map(|bound| match self.measure.rises_with_uncertainty() {
+            true => within(bound, value),
+            false => within(1.0 - bound, 1.0 - value),
+        });
+        let confident = self.confidence.map(|least| within(1.0 - least, 1.0 - confidence));
+        let empty = self.density.map(|most| within(most, density));
+        [sure, confident, empty].into_iter().flatten().fold(1.0, f64::min)
     }
 }
 
@@ -100,30 +125,46 @@ pub fn cell_area(view: &View, cell: usize) -> f64 {
 ///
 /// # Panics
 /// As [`regions`].
-pub fn area(view: &View, values: &[f32], density: &[f64], thresholds: &Thresholds) -> f64 {
-    members(view, values, density, thresholds)
-        .into_iter()
-        .enumerate()
-        .filter(|(_, member)| *member)
-        .map(|(cell, _)| cell_area(view, cell))
-        .sum()
+pub fn area(view: &View, fields: Fields<'_>, thresholds: &Thresholds) -> f64 {
+    members(view, fields, thresholds).into_iter().enumerate().filter(|(_, member)| *member).map(|(cell, _)| cell_area(view, cell)).sum()
 }
 
-fn members(view: &View, values: &[f32], density: &[f64], thresholds: &Thresholds) -> Vec<bool> {
-    assert_eq!((values.len(), density.len()), (view.len(), view.len()), "a value and a density for each point of the view");
-    values.iter().zip(density).map(|(&value, &density)| thresholds.hold(value.into(), density)).collect()
+/// The number of holes: the length of [`regions`], without their peaks.
+///
+/// # Panics
+/// As [`regions`].
+pub fn count(view: &View, fields: Fields<'_>, thresholds: &Thresholds) -> usize {
+    connected(view, members(view, fields, thresholds)).len()
 }
 
-/// The holes of a view, from values of a measure and densities of encodings at its points (row by row from the lowest z₂): points
+fn members(view: &View, fields: Fields<'_>, thresholds: &Thresholds) -> Vec<bool> {
+    let Fields { values, confidence, density } = fields;
+    let counts = [values.len(), confidence.len(), density.len()];
+    assert_eq!(counts, [view.len(); 3], "a value, a confidence and a density for each point of the view");
+    let points = values.iter().zip(confidence).zip(density);
+    points.map(|((&value, &confidence), &density)| thresholds.hold(value.into(), confidence.into(), density)).collect()
+}
+
+/// The holes of a view, from what is known of its points: points
 /// that belong to a hole and are neighbours along an axis belong to the same one. The largest comes first; of equally large
 /// ones, that with the lower first point. NaN is never in a hole.
 ///
 /// # Panics
-/// When there is not one value and one density for each point of the view.
-pub fn regions(view: &View, values: &[f32], density: &[f64], thresholds: &Thresholds, nearest: &Nearest) -> Vec<Region> {
-    let mut waiting = members(view, values, density, thresholds);
+/// When there is not one value of each kind for each point of the view.
+pub fn regions(view: &View, fields: Fields<'_>, thresholds: &Thresholds, nearest: &Nearest) -> Vec<Region> {
     let points = view.points();
-    let mut found = Vec::new();
+    let mut found: Vec<Region> = connected(view, members(view, fields, thresholds))
+        .into_iter()
+        .map(|cells| region(view, fields.values, &points, cells, thresholds.measure, nearest))
+        .collect();
+    // The sort is stable.
+    found.sort_by(|a, b| b.area.total_cmp(&a.area));
+    found
+}
+
+/// The connected parts of the points that are marked, each in ascending order.
+fn connected(view: &View, mut waiting: Vec<bool>) -> Vec<Vec<u32>> {
+    let mut parts = Vec::new();
     for first in 0..waiting.len() {
         if !std::mem::replace(&mut waiting[first], false) {
             continue;
@@ -139,11 +180,9 @@ pub fn regions(view: &View, values: &[f32], density: &[f64], thresholds: &Thresh
             next += 1;
         }
         cells.sort_unstable();
-        found.push(region(view, values, &points, cells, thresholds.measure, nearest));
+        parts.push(cells);
     }
-    // The sort is stable.
-    found.sort_by(|a, b| b.area.total_cmp(&a.area));
-    found
+    parts
 }
 
 fn neighbours(view: &View, cell: usize) -> impl Iterator<Item = usize> {
@@ -199,7 +238,32 @@ mod tests {
         Nearest::new(&Encodings::new(points, labels, vec!["only".into()]).unwrap())
     }
 
-    const NONE: Thresholds = Thresholds { measure: Measure::MutualInformation, uncertainty: 0.1, density: 0.01 };
+    const NONE: Thresholds =
+        Thresholds { measure: Measure::MutualInformation, uncertainty: Some(0.1), confidence: None, density: Some(0.01) };
+
+    static CONFIDENT: [f32; 143] = [1.0; 143];
+
+    /// Points of which all are confident.
+    fn of<'a>(values: &'a [f32], density: &'a [f64]) -> Fields<'a> {
+        Fields { values, confidence: &CONFIDENT[..values.len()], density }
+    }
+
+    #[test]
+    fn low_values_that_are_not_confident_are_no_hole() {
+        let (values, density) = two_rectangles();
+        let near = nearest(vec![[0.0, 0.0]]);
+        let confidence: Vec<f32> = (0..143).map(|cell| if cell % 13 < 6 { 0.49 } else { 0.95 }).collect();
+        let fields = Fields { values: &values, confidence: &confidence, density: &density };
+        assert_eq!(regions(&view(), fields, &NONE, &near).len(), 2, "without a bound on max p̄ both are holes");
+        let confident = Thresholds { confidence: Some(0.9), ..NONE };
+        let found = regions(&view(), fields, &confident, &near);
+        assert!(found.len() == 1 && (found[0].area - 4.0).abs() < 1e-12);
+        assert_eq!(count(&view(), fields, &confident), 1);
+        assert!(confident.margin(0.05, 0.89, 0.0) < 0.0 && confident.margin(0.05, 0.91, 0.0) > 0.0);
+        assert!(!confident.hold(0.05, f64::NAN, 0.0) && confident.margin(0.05, f64::NAN, 0.0).is_nan());
+        let all = Thresholds { uncertainty: None, confidence: None, density: None, ..NONE };
+        assert!((area(&view(), fields, &all) - 120.0).abs() < 1e-9, "all parts off: the whole view");
+    }
 
     /// Unequal ranges and counts, so that swapped axes show: spacings of 0.5 along z₁ and 2 along z₂, a cell of 1 z².
     fn view() -> View {
@@ -223,7 +287,7 @@ mod tests {
     fn two_sure_rectangles_without_data_are_two_holes_of_their_area() {
         let (mut values, density) = two_rectangles();
         values[4 * 13 + 3] = 0.01;
-        let found = regions(&view(), &values, &density, &NONE, &nearest(vec![[0.0, 0.0]]));
+        let found = regions(&view(), of(&values, &density), &NONE, &nearest(vec![[0.0, 0.0]]));
         assert_eq!(found.len(), 2);
         // 12 and 4 points of 1 z² each.
         assert!((found[0].area - 12.0).abs() < 1e-12 && (found[1].area - 4.0).abs() < 1e-12);
@@ -233,7 +297,7 @@ mod tests {
         assert_eq!((found[0].centre, found[0].touches_border), ([1.5, -1.0], false));
         // All of the smaller are equally sure: its peak is the farthest from (0, 0), of columns 8 and 9, rows 1 and 2.
         assert_eq!(found[1].peak, [4.5, -8.0]);
-        let total = area(&view(), &values, &density, &NONE);
+        let total = area(&view(), of(&values, &density), &NONE);
         assert!((total - 16.0).abs() < 1e-12);
     }
 
@@ -244,12 +308,12 @@ mod tests {
         for cell in [14 + 7, 14 + 8, 26 + 8, 26 + 9] {
             density[cell] = 0.02;
         }
-        let found = regions(&view(), &values, &density, &NONE, &near);
+        let found = regions(&view(), of(&values, &density), &NONE, &near);
         assert!(found.len() == 1 && (found[0].area - 12.0).abs() < 1e-12);
         // At the threshold itself there is still no density.
         let density: Vec<f64> = density.into_iter().map(|of| of.min(0.01)).collect();
-        assert_eq!(regions(&view(), &values, &density, &NONE, &near).len(), 2);
-        assert!(regions(&view(), &values, &[0.02; 143], &NONE, &near).is_empty());
+        assert_eq!(regions(&view(), of(&values, &density), &NONE, &near).len(), 2);
+        assert!(regions(&view(), of(&values, &[0.02; 143]), &NONE, &near).is_empty());
     }
 
     #[test]
@@ -258,12 +322,12 @@ mod tests {
         let near = nearest(vec![[9.0, 9.0]]);
         let (sure, not) = (0.0, 1.0);
         let values = [sure, not, not, not, sure, not, f32::NAN, not, sure];
-        let found = regions(&view, &values, &[0.0; 9], &NONE, &near);
+        let found = regions(&view, of(&values, &[0.0; 9]), &NONE, &near);
         // The middle is a whole cell; corners of the view are quarters.
         assert_eq!(found.iter().map(|of| (of.area, of.touches_border)).collect::<Vec<_>>(), [(1.0, false), (0.25, true), (0.25, true)]);
         let mut density = [0.0; 9];
         density[4] = f64::NAN;
-        assert_eq!(regions(&view, &values, &density, &NONE, &near).len(), 2);
+        assert_eq!(regions(&view, of(&values, &density), &NONE, &near).len(), 2);
     }
 
     #[test]
@@ -279,11 +343,11 @@ mod tests {
     fn high_maximum_probability_is_sure() {
         let (values, density) = two_rectangles();
         let values: Vec<f32> = values.iter().map(|value| 1.0 - value).collect();
-        let high = Thresholds { measure: Measure::MaximumProbability, uncertainty: 0.9, density: 0.01 };
+        let high = Thresholds { measure: Measure::MaximumProbability, uncertainty: Some(0.9), confidence: None, density: Some(0.01) };
         let near = nearest(vec![[0.0, 0.0]]);
-        assert_eq!(regions(&view(), &values, &density, &high, &near).len(), 2);
-        let low = Thresholds { uncertainty: 0.4, ..NONE };
-        assert!(regions(&view(), &values, &density, &low, &near).is_empty(), "as mutual information, these are the uncertain ones");
+        assert_eq!(regions(&view(), of(&values, &density), &high, &near).len(), 2);
+        let low = Thresholds { uncertainty: Some(0.4), ..NONE };
+        assert!(regions(&view(), of(&values, &density), &low, &near).is_empty(), "as mutual information, these are the uncertain ones");
         for (thresholds, value, density) in [
             (high, 0.95, 0.0),
             (high, 0.9, 0.01),
@@ -293,9 +357,9 @@ mod tests {
             (NONE, 0.2, 0.0),
             (NONE, 0.0, 0.0),
         ] {
-            assert_eq!(thresholds.margin(value, density) >= 0.0, thresholds.hold(value, density), "{value} {density}");
+            assert_eq!(thresholds.margin(value, 1.0, density) >= 0.0, thresholds.hold(value, 1.0, density), "{value} {density}");
         }
-        assert!(NONE.margin(f64::NAN, 0.0).is_nan() && NONE.margin(0.0, f64::NAN).is_nan());
+        assert!(NONE.margin(f64::NAN, 1.0, 0.0).is_nan() && NONE.margin(0.0, 1.0, f64::NAN).is_nan());
 
         let data = [0.2, 0.9, 0.6, 0.8, f32::NAN];
         let at = |measure, share| as_sure_as(measure, &data, share) as f32;
@@ -315,16 +379,16 @@ mod tests {
             high in proptest::bool::ANY,
         ) {
             let measure = if high { Measure::MaximumProbability } else { Measure::MutualInformation };
-            let of = |uncertainty, density_threshold| {
+            let whole_of = |uncertainty, density_threshold| {
                 let uncertainty = if high { 1.0 - uncertainty } else { uncertainty };
-                let thresholds = Thresholds { measure, uncertainty, density: density_threshold };
-                area(&view(), &values, &density, &thresholds)
+                let thresholds = Thresholds { measure, uncertainty: Some(uncertainty), confidence: None, density: Some(density_threshold) };
+                area(&view(), of(&values, &density), &thresholds)
             };
-            let whole = of(thresholds.0, thresholds.1);
-            prop_assert!(of(thresholds.0 * stricter.0, thresholds.1) <= whole);
-            prop_assert!(of(thresholds.0, thresholds.1 * stricter.1) <= whole);
+            let whole = whole_of(thresholds.0, thresholds.1);
+            prop_assert!(whole_of(thresholds.0 * stricter.0, thresholds.1) <= whole);
+            prop_assert!(whole_of(thresholds.0, thresholds.1 * stricter.1) <= whole);
             let uncertainty = if high { 1.0 - thresholds.0 } else { thresholds.0 };
-            let found = regions(&view(), &values, &density, &Thresholds { measure, uncertainty, density: thresholds.1 }, &nearest(vec![[0.0, 0.0]]));
+            let found = regions(&view(), of(&values, &density), &Thresholds { measure, uncertainty: Some(uncertainty), confidence: None, density: Some(thresholds.1) }, &nearest(vec![[0.0, 0.0]]));
             let sum: f64 = found.iter().map(|of| of.area).sum();
             prop_assert!((sum - whole).abs() <= 1e-9);
             prop_assert!(found.windows(2).all(|pair| pair[0].area >= pair[1].area));

@@ -1,4 +1,4 @@
-//! The tab of the holes: where the networks are sure without data, and how that shrinks as the ensemble grows (the paper's
+//! The tab of the holes: where the networks are confident without data, and the area of these holes by members (the paper's
 //! Figures 5 and 6).
 
 mod table;
@@ -7,26 +7,24 @@ mod workers;
 use super::scope::Scope;
 use super::{Panel, Place, style};
 use crate::error::Result;
-use crate::jobs::{CurvePoint, Garbage, HoleSettings, Status, Wake};
+use crate::jobs::{CurvePoint, Garbage, HoleCurve, HoleInterval, Status, Wake};
 use eframe::egui::{Context, DragValue, Image, Ui, vec2};
 use egui_plot::{FilledArea, Line, PlotPoints, Points};
 use std::sync::Arc;
-use workers::{Asked, Found, Workers};
-
-/// How many encodings of test images the threshold is taken from.
-const REFERENCE: usize = 1000;
+use workers::{FoundHoles, HoleRequest, Workers};
 
 /// The tab.
 pub struct HolePanel {
     workers: Workers,
-    asked: Option<Asked>,
-    found: Option<Arc<Found>>,
+    asked: Option<HoleRequest>,
+    found: Option<Arc<FoundHoles>>,
     thumbnails: super::images::Texture,
     /// The place of the map whose holes they show.
     thumbnails_of: usize,
     garbage: Option<Garbage>,
     garbage_image: super::images::Texture,
-    curve: Option<Vec<CurvePoint>>,
+    interval: Option<HoleInterval>,
+    curve: Option<HoleCurve>,
 }
 
 impl HolePanel {
@@ -43,30 +41,12 @@ impl HolePanel {
             thumbnails_of: 0,
             garbage: None,
             garbage_image: super::images::Texture::default(),
+            interval: None,
             curve: None,
         })
     }
 
-    /// What the session wants: the holes of every map that is shown.
-    fn wanted(scope: &Scope) -> Option<Asked> {
-        let surroundings = scope.surroundings.clone()?;
-        let live = scope.live.clone()?;
-        let choice = &scope.session.holes;
-        let of = |pane: &super::session::Pane| {
-            let settings =
-                HoleSettings { measure: pane.measure, confident: choice.confident, covered: choice.covered, reference: REFERENCE };
-            (settings, pane.members.clone())
-        };
-        Some(Asked {
-            set: Arc::clone(&scope.set),
-            engine: Arc::clone(&scope.engine),
-            live,
-            surroundings,
-            panes: scope.session.shown().iter().map(of).collect(),
-        })
-    }
-
-    fn show_found(&mut self, ui: &mut Ui, scope: &mut Scope, found: &Found) {
+    fn show_found(&mut self, ui: &mut Ui, scope: &mut Scope, found: &FoundHoles) {
         let active = scope.session.active.min(found.holes.len().saturating_sub(1));
         let Some(holes) = found.holes.get(active) else { return };
         let height = ui.available_height();
@@ -75,15 +55,13 @@ impl HolePanel {
                 ui.vertical(|ui| {
                     Self::controls(ui, scope);
                     let members = holes.places.len();
-                    let measure = holes.settings.measure;
-                    ui.label(format!("{} holes, {:.1} z², {:.1} % of the view", holes.list.len(), holes.area, 100.0 * holes.share));
+                    ui.label(holes.describe());
+                    self.show_interval(ui, found, active);
+                    let (images, count) = &holes.reference;
                     ui.label(style::note(format!(
-                        "{} of {members} member{}: sure up to {:.3} {}; no data below a density of {:.2e} per z²",
-                        measure.label(),
+                        "{members} member{}: {}; reference: {count} images of {images}",
                         if members == 1 { "" } else { "s" },
-                        holes.thresholds.uncertainty,
-                        measure.unit(),
-                        holes.thresholds.density
+                        holes.thresholds.describe(),
                     )));
                 });
             });
@@ -93,17 +71,18 @@ impl HolePanel {
                 }
             });
             ui.allocate_ui(vec2(150.0, height), |ui| ui.vertical(|ui| self.show_garbage(ui, scope)));
-            ui.vertical(|ui| self.show_curve(ui, scope, found, active));
+            ui.vertical(|ui| self.show_curve(ui, found, active));
         });
     }
 
     fn controls(ui: &mut Ui, scope: &mut Scope) {
         let choice = &mut scope.session.holes;
         for (share, name, text) in [
+            (&mut choice.min_confidence, "confident from", "The mean probability of the class, max p̄, is at least this in a hole"),
             (
                 &mut choice.confident,
-                "sure as",
-                "A point is sure where the measure is as low as at this share of the test data: at 95 % an alarm would go off at one image of the data in twenty",
+                "sure as on",
+                "A point is sure where the measure is as low as on this share of the reference images: at 95 % an alarm would go off at one of them in twenty",
             ),
             (
                 &mut choice.covered,
@@ -118,10 +97,24 @@ impl HolePanel {
                 if ui.add(value).labelled_by(label.id).on_hover_text(text).changed() {
                     *share = percent / 100.0;
                 }
-                ui.label(style::note("of the data"));
             });
         }
         ui.toggle_value(&mut scope.session.overlays.holes, "Outline them on the map");
+    }
+
+    fn show_interval(&self, ui: &mut Ui, found: &FoundHoles, active: usize) {
+        let status = self.workers.interval.status();
+        ui.horizontal(|ui| {
+            let working = matches!(status, Status::Working(_));
+            let text = "Area and number over 20 mask seeds and resampled reference images, as a 95 % interval";
+            if ui.button(if working { "Stop" } else { "Interval" }).on_hover_text(text).clicked() {
+                if working { self.workers.interval.cancel() } else { self.workers.interval_of(found, active) }
+            }
+            style::status_line(ui, "seeds", &status);
+        });
+        if let Some(interval) = &self.interval {
+            ui.label(style::note(interval.describe()));
+        }
     }
 
     fn show_garbage(&self, ui: &mut Ui, scope: &mut Scope) {
@@ -141,34 +134,39 @@ impl HolePanel {
         }
     }
 
-    fn show_curve(&mut self, ui: &mut Ui, scope: &Scope, found: &Found, active: usize) {
+    fn show_curve(&mut self, ui: &mut Ui, found: &FoundHoles, active: usize) {
         let status = self.workers.curve.status();
         ui.horizontal(|ui| {
             let working = matches!(status, Status::Working(_));
             let label = if working { "Stop" } else { "Area by members" };
-            let text = "The area of the holes against the number of ensemble members: mean and 10–90 % band over random subsets";
+            let text = "The area of the holes against the number of ensemble members, over 20 mask seeds: mean and 95 % band over random subsets and seeds, every single member, and equal draws in all as a control";
             if ui.button(label).on_hover_text(text).clicked() {
-                if working { self.workers.curve.cancel() } else { self.workers.curve_of(scope, found, active) }
+                if working { self.workers.curve.cancel() } else { self.workers.curve_of(found, active) }
             }
-            style::status_line(ui, "subsets", &status);
+            style::status_line(ui, "seeds", &status);
         });
         let Some(curve) = &self.curve else { return };
         let colour = style::of_curve(0, ui.visuals().dark_mode);
-        let x: Vec<f64> = curve.iter().map(|point| point.members as f64).collect();
-        let of = |value: fn(&CurvePoint) -> f64| curve.iter().map(value).collect::<Vec<f64>>();
-        let mean: PlotPoints<'_> = x.iter().zip(of(|point| point.mean)).map(|(&x, y)| [x, y]).collect();
-        let dots: PlotPoints<'_> = x.iter().zip(of(|point| point.mean)).map(|(&x, y)| [x, y]).collect();
-        style::still_plot(ui, "hole curve").include_y(0.0).x_axis_label("members").y_axis_label("area of the holes (z²)").show(
-            ui,
-            |plot| {
+        ui.label(style::note(curve.finding.as_str()));
+        let of = |value: fn(&CurvePoint) -> f64| curve.points.iter().map(value).collect::<Vec<f64>>();
+        let x = of(|point| point.members as f64);
+        let line = |values: Vec<f64>| -> PlotPoints<'_> { x.iter().zip(values).map(|(&x, y)| [x, y]).collect() };
+        let singles: PlotPoints<'_> = curve.singles.iter().map(|single| [1.0, single.mean]).collect();
+        let control = style::of_curve(1, ui.visuals().dark_mode);
+        style::still_plot(ui, "hole curve")
+            .include_y(0.0)
+            .x_axis_label("members")
+            .y_axis_label("area of the holes (z²)")
+            .x_grid_spacer(egui_plot::uniform_grid_spacer(|_| [1.0, 1.0, 5.0]))
+            .show(ui, |plot| {
                 plot.add(
-                    FilledArea::new("10–90 % of subsets", &x, &of(|point| point.low), &of(|point| point.high))
+                    FilledArea::new("95 % of subsets and seeds", &x, &of(|point| point.interval[0]), &of(|point| point.interval[1]))
                         .fill_color(colour.gamma_multiply(0.3)),
                 );
-                plot.line(Line::new("mean", mean).color(colour).width(2.0));
-                plot.points(Points::new("mean", dots).color(colour).radius(3.0));
-            },
-        );
+                plot.line(Line::new("equal draws of each member", line(of(|point| point.mean))).color(colour).width(2.0));
+                plot.line(Line::new("equal draws in all", line(of(|point| point.equal_total))).color(control).width(1.5));
+                plot.points(Points::new("single members", singles).color(colour).radius(3.0));
+            });
     }
 }
 
@@ -184,6 +182,9 @@ impl Panel for HolePanel {
     fn logic(&mut self, ctx: &Context, scope: &mut Scope) {
         let news = self.workers.found.take();
         let is_new = news.is_some();
+        if is_new {
+            self.interval = None;
+        }
         self.found = news.map(Arc::new).or(self.found.take());
         if let Some(found) = &self.found {
             let active = scope.session.active.min(found.holes.len().saturating_sub(1));
@@ -199,13 +200,17 @@ impl Panel for HolePanel {
             scope.session.fly_to(garbage.z);
             self.garbage = Some(garbage);
         }
+        if matches!(self.workers.found.status(), Status::Failed(_)) {
+            self.found = None;
+        }
+        self.interval = self.workers.interval.take().or(self.interval);
         if let Some(curve) = self.workers.curve.take() {
             self.curve = Some(curve);
         }
         let visible = scope.session.overlays.holes || scope.open_tab == self.name();
         scope.holes = self.found.clone().filter(|_| visible).map_or_else(Vec::new, |found| found.holes.clone());
-        if visible && let Some(wanted) = Self::wanted(scope) {
-            self.workers.ask(ctx, wanted, &mut self.asked, &scope.map_status);
+        if visible && let Some(wanted) = HoleRequest::wanted(scope) {
+            self.workers.ask(wanted, &mut self.asked);
         }
     }
 
@@ -230,13 +235,14 @@ impl Panel for HolePanel {
         let status = self.workers.found.status();
         if let Status::Failed(_) = status {
             style::status_line(ui, "", &status);
+            return Self::controls(ui, scope);
         }
         match self.found.clone() {
             Some(found) => self.show_found(ui, scope, &found),
             None => style::empty(
                 ui,
                 "Looking for holes",
-                "First the networks are asked about a thousand test images, to know how sure they are of data.",
+                "The networks predict the images of a fixed region of the plane, and a thousand test images, to know how sure they are of data.",
             ),
         }
     }

@@ -121,10 +121,17 @@ pub struct Line {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub struct HoleChoice {
-    /// A point is confident when it is as sure as this share of the data.
+    /// The measure is sure where it is as sure as on this share of the reference images.
     pub confident: f64,
+    /// The least max p̄. Older sessions know none.
+    #[serde(default = "least_confidence")]
+    pub min_confidence: f64,
     /// A point is far from the data where the density is lower than at this share of them.
     pub covered: f64,
+}
+
+fn least_confidence() -> f64 {
+    0.9
 }
 
 /// Everything that makes the picture.
@@ -217,7 +224,7 @@ impl Session {
                 geodesic: false,
                 pairs: 3000,
             },
-            holes: HoleChoice { confident: 0.95, covered: 0.99 },
+            holes: HoleChoice { confident: 0.95, min_confidence: least_confidence(), covered: 0.99 },
             attack: AttackChoice::default(),
             detection: DetectionChoice::default(),
             training: TrainingChoice::default(),
@@ -262,7 +269,7 @@ impl Session {
             return wrong("line", format!("{} steps and {} pairs are out of range", self.line.steps, self.line.pairs));
         }
         let share = |share: f64| (0.0..=1.0).contains(&share);
-        if !share(self.holes.confident) || !share(self.holes.covered) {
+        if !share(self.holes.confident) || !share(self.holes.min_confidence) || !share(self.holes.covered) {
             return wrong("holes", "a share is not between 0 and 1".to_owned());
         }
         if let Some(problem) = self.attack.problem(set) {

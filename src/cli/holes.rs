@@ -2,12 +2,15 @@
 
 use super::drawing::Drawing;
 use super::progress::Bar;
-use super::shared::{MapOptions, ModelOptions, choice, print, print_json};
+use super::shared::{DrawOptions, ModelOptions, TestImages, choice, pair, print, print_json, say};
 use crate::error::{Error, Result};
 use crate::figure::{Document, Format, check_dpi};
 use crate::files;
-use crate::jobs::{self, CurveSettings, CurveThreshold, HoleReport, HoleSettings, ModelSet, hole_curve, hole_picture, map};
-use crate::latent::Surroundings;
+use crate::jobs::{
+    self, CurveSettings, CurveThreshold, HOLE_GRID, HoleCriterion, HoleReport, MapSettings, MeasureBound, ModelSet, ReferenceImages,
+    hole_curve, hole_interval, hole_picture, hole_region, map,
+};
+use crate::latent::{Surroundings, View};
 use crate::uncertainty::{Measure, Passes};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -15,23 +18,44 @@ use std::path::PathBuf;
 /// `epistemap holes`.
 #[derive(Debug, Args)]
 pub struct Holes {
+    /// The region on which holes are found: the first and the last latent coordinate, of both axes [default: the square three times as wide
+    /// as the one that holds 99 % of the encodings].
+    #[arg(long, value_name = "MIN,MAX", value_parser = pair::<f64>, allow_hyphen_values = true)]
+    region: Option<[f64; 2]>,
+    /// Points along each axis of the region.
+    #[arg(long, value_name = "N", default_value_t = HOLE_GRID)]
+    grid: usize,
     #[command(flatten)]
-    map: MapOptions,
+    draws: DrawOptions,
     #[command(flatten)]
     models: ModelOptions,
     /// The measure that says where the models are sure.
     #[arg(long, value_parser = choice(Measure::ALL.map(Measure::key), |key| Measure::from_key(key).ok()), default_value = "mutual_information")]
     measure: Measure,
-    /// A point is sure where the measure is as sure as at this share of the data (decoded encodings of test images).
-    #[arg(long, value_name = "SHARE", default_value_t = HoleSettings::default().confident)]
-    confident: f64,
+    /// The least max p̄ in a hole, or off.
+    #[arg(long, value_name = "P|off", value_parser = number_or_off, default_value = "0.9", allow_hyphen_values = true)]
+    min_confidence: Switch,
+    /// A point is sure where the measure is as sure as on this share of the reference images.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.95, allow_hyphen_values = true)]
+    quantile: f64,
+    /// A bound on the measure in its unit in place of the quantile; or off, so that the measure does not matter.
+    #[arg(long, value_name = "VALUE|off", value_parser = number_or_off, allow_hyphen_values = true)]
+    threshold: Option<Switch>,
     /// A point is without data where the density of training encodings is at most that which this share of them exceed, each judged
-    /// by the others. The density is a kernel density estimate whose width the encodings choose by their likelihood.
-    #[arg(long, value_name = "SHARE", default_value_t = HoleSettings::default().covered)]
-    covered: f64,
-    /// How many encodings of test images say what sure is.
-    #[arg(long, value_name = "N", default_value_t = HoleSettings::default().reference)]
-    reference: usize,
+    /// by the others; or off. The density is a kernel density estimate whose width the encodings choose by their likelihood.
+    #[arg(long, value_name = "SHARE|off", value_parser = number_or_off, default_value = "0.99", allow_hyphen_values = true)]
+    covered: Switch,
+    /// The images that the quantile is taken from: real test images, or decoded encodings [default: test images where the models take them].
+    #[arg(long, value_enum)]
+    reference: Option<ReferenceChoice>,
+    /// How many reference images there are at most.
+    #[arg(long, value_name = "N", default_value_t = HoleCriterion::default().reference)]
+    reference_images: usize,
+    #[command(flatten)]
+    images: TestImages,
+    /// The mask seeds of the 95 % intervals of area and number; 0 for no interval.
+    #[arg(long, value_name = "N", default_value_t = CurveSettings::default().seeds)]
+    seeds: usize,
     /// Print JSON rather than a table.
     #[arg(long)]
     json: bool,
@@ -61,6 +85,23 @@ enum ThresholdChoice {
     Whole,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ReferenceChoice {
+    TestImages,
+    Decoded,
+}
+
+/// A number, or `None` for off.
+#[derive(Clone, Copy, Debug)]
+struct Switch(Option<f64>);
+
+fn number_or_off(text: &str) -> std::result::Result<Switch, String> {
+    if text == "off" {
+        return Ok(Switch(None));
+    }
+    text.trim().parse().map(|number| Switch(Some(number))).map_err(|_| format!("'{text}' is neither a number nor off"))
+}
+
 /// What is written.
 enum Output {
     Json,
@@ -76,37 +117,69 @@ impl Holes {
     pub fn run(self) -> Result<()> {
         let output = self.output()?;
         check_dpi(self.drawing.dpi)?;
-        let settings = HoleSettings { measure: self.measure, confident: self.confident, covered: self.covered, reference: self.reference };
-        settings.check()?;
+        let criterion = self.criterion();
+        criterion.check()?;
         let (set, mut engine) = self.models.open()?;
-        let map_settings = self.map.settings(&set, self.measure.passes() == Passes::Deterministic)?;
-        let surroundings = Surroundings::new(&set.encodings()?.train);
+        let train = &set.encodings()?.train;
+        let view = match self.region {
+            Some(extent) => View::square(extent, self.grid)?,
+            None => hole_region(train, self.grid)?,
+        };
+        let settings = MapSettings {
+            view,
+            samples: self.draws.samples,
+            members: self.draws.members(&set)?,
+            seed: self.draws.seed.seed,
+            masks: self.draws.masks(),
+            deterministic: self.measure.passes() == Passes::Deterministic,
+        };
+        if let (Some(reason), true) =
+            (set.ensemble().undefined(self.measure, &settings.members, settings.samples), criterion.bound != MeasureBound::Off)
+        {
+            return Err(Error::setting(self.measure.label(), reason, "choose --measure predictive_entropy, or --threshold off"));
+        }
+        let surroundings = Surroundings::new(train);
+        let data = match self.reference {
+            Some(ReferenceChoice::Decoded) => None,
+            Some(ReferenceChoice::TestImages) => Some(self.images.load(&set)?),
+            None => self.images.load(&set).ok(),
+        };
+        let images = match (&data, self.reference) {
+            (Some(data), Some(_)) => ReferenceImages::Test(data),
+            (data, _) => ReferenceImages::choose(&set, data.as_ref()),
+        };
+        if self.reference.is_none() && matches!(images, ReferenceImages::Decoded) {
+            say("These models take no test images that are at hand: decoded encodings are the reference.");
+        }
         if let Some(out) = &self.out {
             files::create_folder_of(out)?;
         }
 
-        let bar = Bar::new(map_settings.view.len() as u64, "points");
-        let map = map(&set, engine.as_mut(), &map_settings, &mut bar.follow())?;
-        let reference = jobs::reference(&set, engine.as_mut(), &map_settings, self.reference, &mut bar.follow())?;
-        let places: Vec<usize> = (0..map_settings.members.len()).collect();
-        let holes = jobs::holes(&map, &reference, &surroundings, &settings, &places)?;
+        let bar = Bar::new(settings.view.len() as u64, "points");
+        let map = map(&set, engine.as_mut(), &settings, &mut bar.follow())?;
+        let reference = jobs::reference(&set, engine.as_mut(), &settings, images, criterion.reference, &mut bar.follow())?;
+        let places: Vec<usize> = (0..settings.members.len()).collect();
+        let holes = jobs::holes(&map, &reference, &surroundings, &criterion, &places)?;
         let wanted = self.garbage.min(holes.list.len());
         let garbage = (0..wanted)
             .map(|hole| jobs::garbage(engine.as_mut(), &map, &holes, hole, &surroundings, &mut bar.follow()))
             .collect::<Result<Vec<_>>>()?;
-        let curve = CurveSettings {
-            seed: map_settings.seed,
-            subsets: self.subsets,
-            threshold: match self.curve_threshold {
-                ThresholdChoice::Own => CurveThreshold::Own,
-                ThresholdChoice::Whole => CurveThreshold::Whole,
-            },
+        let engine = engine.as_mut();
+        let interval = (self.seeds > 0)
+            .then(|| hole_interval(&set, engine, &settings, images, &criterion, &surroundings, self.seeds, &mut bar.follow()))
+            .transpose()?;
+        let threshold = match self.curve_threshold {
+            ThresholdChoice::Own => CurveThreshold::Own,
+            ThresholdChoice::Whole => CurveThreshold::Whole,
         };
-        let points =
-            if self.curve { Some(hole_curve(&map, &reference, &surroundings, &settings, &curve, &mut bar.follow())?) } else { None };
+        let curve = CurveSettings { seeds: self.seeds, subsets: self.subsets, threshold };
+        let points = self
+            .curve
+            .then(|| hole_curve(&set, engine, &settings, images, &criterion, &surroundings, &curve, &mut bar.follow()))
+            .transpose()?;
         drop(bar);
-        let provenance = jobs::hole_provenance(&set, &map, &settings, self.curve.then_some(&curve));
-        let report = HoleReport { holes, garbage, curve: points, provenance };
+        let provenance = jobs::hole_provenance(&set, &map, &criterion, self.curve.then_some(&curve));
+        let report = HoleReport { holes, garbage, curve: points, interval, provenance };
         match (output, &self.out) {
             (Some(Output::Picture(format)), Some(out)) => {
                 let title = format!("Holes: {}", self.measure.label());
@@ -117,6 +190,21 @@ impl Holes {
             (Some(Output::Json), Some(out)) => files::write_atomically(out, format!("{:#}\n", report.to_json(&set)).as_bytes()),
             _ if self.json => print_json(&report.to_json(&set)),
             _ => print(&table(&report, &set)),
+        }
+    }
+
+    /// What counts as a hole.
+    fn criterion(&self) -> HoleCriterion {
+        HoleCriterion {
+            measure: self.measure,
+            bound: match self.threshold {
+                None => MeasureBound::Quantile(self.quantile),
+                Some(Switch(Some(value))) => MeasureBound::Value(value),
+                Some(Switch(None)) => MeasureBound::Off,
+            },
+            min_confidence: self.min_confidence.0,
+            covered: self.covered.0,
+            reference: self.reference_images,
         }
     }
 
@@ -145,15 +233,17 @@ impl Holes {
 const LISTED: usize = 20;
 
 fn table(report: &HoleReport, set: &ModelSet) -> String {
-    let HoleReport { holes, garbage, curve, .. } = report;
-    let (measure, list) = (holes.settings.measure, &holes.list);
-    let (sign, unit) = (if measure.rises_with_uncertainty() { "≤" } else { "≥" }, measure.unit());
+    let HoleReport { holes, garbage, curve, interval, .. } = report;
+    let (measure, list) = (holes.criterion.measure, &holes.list);
+    let unit = measure.unit();
     let classes = set.ensemble().classes();
-    let mut lines = vec![
-        format!("{} holes with an area of {:.2} z², {:.1} % of the view", list.len(), holes.area, 100.0 * holes.share),
-        format!("Sure: {} {sign} {:.4} {unit}", measure.label().to_lowercase(), holes.thresholds.uncertainty).trim_end().to_owned(),
-        format!("No data: density of encodings ≤ {:.3e} per z²", holes.thresholds.density),
-    ];
+    let mut lines = vec![holes.describe()];
+    lines.extend(interval.as_ref().map(jobs::HoleInterval::describe));
+    let (images, count) = &holes.reference;
+    lines.push(format!("Holes: {}", holes.thresholds.describe()));
+    lines.push(format!("Reference: {count} images of {images}"));
+    let ([z1, z2], View { columns, rows, .. }) = ([holes.region.z1, holes.region.z2], holes.region);
+    lines.push(format!("Region: z1 {:.2} to {:.2}, z2 {:.2} to {:.2}, {columns} × {rows} points", z1[0], z1[1], z2[0], z2[1]));
     if !list.is_empty() {
         lines.push(format!(
             "{:>4}{:>9}  {:<12}{:>11}{:>13}{:>9}{:>9}{:>10}",
@@ -163,13 +253,14 @@ fn table(report: &HoleReport, set: &ModelSet) -> String {
     for (number, hole) in list.iter().take(LISTED).enumerate() {
         let ([z1, z2], region) = (hole.region.peak, &hole.region);
         lines.push(format!(
-            "{:>4}{:>9.3}  {:<12}{:>11.4}{:>13.5}{z1:>9.3}{z2:>9.3}{:>10.3}",
+            "{:>4}{:>9.3}  {:<12}{:>11.4}{:>13.5}{z1:>9.3}{z2:>9.3}{:>10.3}{}",
             number + 1,
             region.area,
             classes[hole.class],
             hole.confidence,
             region.uncertainty,
-            hole.distance
+            hole.distance,
+            if region.touches_border { "  border" } else { "" }
         ));
     }
     if list.len() > LISTED {
@@ -190,9 +281,14 @@ fn table(report: &HoleReport, set: &ModelSet) -> String {
         ));
     }
     if let Some(curve) = curve {
-        lines.push(format!("{:>7}{:>10}{:>10}{:>10}{:>9}", "members", "area", "10 %", "90 %", "subsets"));
-        lines
-            .extend(curve.iter().map(|at| format!("{:>7}{:>10.3}{:>10.3}{:>10.3}{:>9}", at.members, at.mean, at.low, at.high, at.subsets)));
+        lines.push(format!("{:>7}{:>10}{:>10}{:>10}{:>13}{:>9}", "members", "area", "2.5 %", "97.5 %", "equal total", "subsets"));
+        lines.extend(curve.points.iter().map(|at| {
+            let [low, high] = at.interval;
+            format!("{:>7}{:>10.3}{low:>10.3}{high:>10.3}{:>13.3}{:>9}", at.members, at.mean, at.equal_total, at.subsets)
+        }));
+        let singles = curve.singles.iter().map(|single| format!("{} {:.1}", single.member, single.mean)).collect::<Vec<_>>().join(", ");
+        lines.push(format!("Single members (number, area): {singles}"));
+        lines.push(curve.finding.clone());
     }
     lines.join("\n")
 }

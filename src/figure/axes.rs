@@ -206,6 +206,15 @@ pub(super) fn colour_bar(canvas: &mut Canvas, area: Area, scale: &Scale, ticks: 
     canvas.add(Shape::Text { at, anchor: Anchor::Middle, upwards: true, size: style.label_pt, runs });
 }
 
+/// Draws a mark across a colour bar at a value, where the bar holds it.
+pub(super) fn bar_mark(canvas: &mut Canvas, area: Area, scale: &Scale, value: f64, style: &Style) {
+    let [low, high] = scale.range;
+    if (low..=high).contains(&value) {
+        let y = area.bottom() - area.height * (value - low) / (high - low);
+        canvas.add(Shape::Line { from: [area.x - TICK, y], to: [area.right() + TICK, y], stroke: line(style) });
+    }
+}
+
 /// Names beside their keys (dots, pieces of lines), in as few rows of equal columns as fit.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Legend {

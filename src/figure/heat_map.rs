@@ -203,6 +203,9 @@ impl Layout {
         let map = panels[0].map;
         let label = if map.unit.is_empty() { map.label.clone() } else { format!("{} ({})", map.label, map.unit) };
         axes::colour_bar(canvas, self.bar, &self.scale, &self.bar_ticks, &label, style);
+        for threshold in panels.iter().filter_map(|panel| panel.layers.threshold) {
+            axes::bar_mark(canvas, self.bar, &self.scale, threshold, style);
+        }
     }
 }
 

@@ -30,6 +30,8 @@ pub struct Layers {
     pub line: Option<[[f64; 2]; 2]>,
     /// Marked places with what is written on them: a letter or a number.
     pub pins: Vec<(String, [f64; 2])>,
+    /// The value up to which the measure is sure in a hole: a mark on the colour bar.
+    pub threshold: Option<f64>,
 }
 
 impl Layers {

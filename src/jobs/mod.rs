@@ -40,7 +40,8 @@ pub use figures::{
     map_data, population_plots, provenance,
 };
 pub use holes::{
-    CurvePoint, CurveSettings, CurveThreshold, Garbage, Hole, HoleReport, HoleSettings, Holes, Reference, garbage, hole_curve, holes,
+    CurvePoint, CurveSettings, CurveThreshold, Garbage, HOLE_GRID, Hole, HoleCriterion, HoleCurve, HoleInterval, HoleReport, Holes,
+    MeasureBound, PairedDifference, Reference, ReferenceImages, SingleMember, garbage, hole_curve, hole_interval, hole_region, holes,
     reference,
 };
 pub use inspect::{InspectSettings, Inspection, Neighbour, Subject, inspect, neighbours};

@@ -4,7 +4,8 @@ use super::{CLASSES, IMAGE_SHAPE};
 use crate::program::Desk;
 use serde_json::Value;
 
-const HOLES: &str = "holes --models models --grid 9 --extent=-6,6 --samples 4 --confident 1";
+const HOLES: &str =
+    "holes --models models --grid 9 --region=-6,6 --samples 4 --quantile 1 --min-confidence off --reference decoded --seeds 2";
 
 #[test]
 fn holes_are_listed_as_json_with_thresholds_curve_and_garbage() {
@@ -27,9 +28,12 @@ fn holes_are_listed_as_json_with_thresholds_curve_and_garbage() {
     assert_eq!(garbage["image"].as_array().unwrap().len(), IMAGE_SHAPE.iter().product::<usize>());
     assert!(garbage["measures"]["mutual_information"].is_f64() && garbage["measures"]["deterministic_entropy"].is_f64());
     assert!(list.iter().skip(1).all(|hole| hole["garbage"].is_null()));
-    let curve = result["curve"].as_array().unwrap();
+    let curve = result["curve"]["points"].as_array().unwrap();
     assert_eq!((curve.len(), &curve[0]["subsets"], &curve[1]["subsets"]), (2, &Value::from(2), &Value::from(1)));
-    assert!((number(&curve[1]["mean"]) - sum).abs() < 1e-9, "all members are one subset");
+    assert!(result["curve"]["finding"].as_str().is_some_and(|finding| finding.contains("95 % interval")));
+    let interval = result["interval"]["area"].as_array().unwrap();
+    assert!(number(&interval[0]) <= number(&interval[1]) && result["interval"]["seeds"] == 2);
+    assert_eq!(result["reference"]["images"], "decoded encodings of test images");
 
     let [again, _] = desk.succeeds(&format!("{HOLES} --json --garbage 1 --curve --subsets 3"));
     assert!(again == out);
@@ -51,11 +55,21 @@ fn every_format_of_holes_carries_its_settings() {
     }
     let csv = String::from_utf8(desk.read("holes.csv")).unwrap();
     let list: Value = serde_json::from_slice(&desk.read("holes.json")).unwrap();
-    assert!(csv.lines().nth(1).unwrap().starts_with("number,area,class,"));
-    assert_eq!(csv.lines().count(), 2 + list["holes"].as_array().unwrap().len());
+    assert!(
+        csv.lines().nth(1).unwrap().starts_with("# predictive entropy ≤") && csv.lines().nth(2).unwrap().starts_with("number,area,class,")
+    );
+    assert_eq!(csv.lines().count(), 3 + list["holes"].as_array().unwrap().len());
 
     let [table, _] = desk.succeeds(&format!("{HOLES} --curve --garbage 1 --measure maximum_probability"));
-    for words in ["z², ", "maximum probability ≥", "density of encodings ≤", "Garbage in hole 1", "subsets"] {
+    for words in [
+        "z², ",
+        "of the region",
+        "95 % interval over 2 mask seeds",
+        "maximum probability ≥",
+        "density of encodings ≤",
+        "Garbage in hole 1",
+        "subsets",
+    ] {
         assert!(table.contains(words), "'{words}' in {table}");
     }
 }
@@ -71,7 +85,7 @@ fn figures_of_holes_are_written() {
         assert!(once == desk.read(&format!("twice/{name}.svg")));
         let [provenance, _] = desk.succeeds(&format!("provenance once/{name}.svg"));
         let provenance: Value = serde_json::from_str(&provenance).unwrap();
-        assert_eq!((&provenance["figure"], &provenance["holes"]["confident"]), (&name.into(), &0.95.into()));
+        assert_eq!((&provenance["figure"], &provenance["holes"]["bound"]["quantile"]), (&name.into(), &0.95.into()));
     }
     let curve = String::from_utf8(desk.read("once/hole-curve.svg")).unwrap();
     assert!(curve.contains("Ensemble members") && curve.contains("Area of holes"));
@@ -81,22 +95,24 @@ fn figures_of_holes_are_written() {
 fn what_makes_no_sense_of_holes_is_refused() {
     let desk = Desk::with_models(IMAGE_SHAPE, CLASSES);
     for (setting, named) in [
-        ("--confident 1.5", "--confident"),
-        ("--confident nan", "--confident"),
-        ("--confident=-0.1", "--confident"),
+        ("--quantile 1.5", "--quantile"),
+        ("--min-confidence nan", "--min-confidence"),
+        ("--quantile=-0.1", "--quantile"),
         ("--covered 0", "--covered"),
         ("--covered inf", "--covered"),
-        ("--reference 0", "--reference"),
+        ("--reference-images 0", "--reference-images"),
+        ("--seeds 1", "--seeds"),
+        ("--members 1", "undefined"),
         ("--subsets 0 --curve", "--subsets"),
         ("--out holes.npz", "holes.npz"),
         ("--out holes", "holes"),
         ("--curve --out holes.png", "hole-curve"),
         ("--dpi 0 --out holes.png", "--dpi"),
     ] {
-        let sentence = desk.refuses(&format!("holes --models models --grid 3 --samples 1 {setting}"));
+        let sentence = desk.refuses(&format!("holes --models models --reference decoded --grid 3 --samples 1 {setting}"));
         assert!(sentence.contains(named), "'{named}' in {sentence}");
     }
-    for setting in ["--confident x", "--measure nonsense", "--garbage=-1", "--curve-threshold nonsense"] {
+    for setting in ["--quantile x", "--threshold x", "--measure nonsense", "--garbage=-1", "--curve-threshold nonsense"] {
         desk.misunderstands(&format!("holes --models models {setting}"));
     }
     std::fs::remove_file(desk.path("models/encodings.safetensors")).unwrap();

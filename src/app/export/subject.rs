@@ -268,6 +268,7 @@ fn layers(scope: &Scope, place: usize) -> Layers {
     pins.extend(style::PIN_NAMES.iter().zip(scope.pinned).filter_map(|(name, z)| Some(((*name).to_owned(), z?))));
     Layers {
         outlines: holes.map(|holes| holes.outlines.clone()).unwrap_or_default(),
+        threshold: holes.and_then(|holes| holes.thresholds.uncertainty),
         line: scope.session.overlays.line.then_some(scope.session.line.ends),
         pins,
         ..Layers::default()

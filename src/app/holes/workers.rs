@@ -1,144 +1,196 @@
 //! What the tab of the holes has computed for it.
 
 use crate::app::scope::Scope;
+use crate::data::Dataset;
 use crate::engine::Engine as _;
 use crate::error::Result;
 use crate::jobs::{
-    CurvePoint, CurveSettings, Garbage, HoleSettings, Holes, LiveMap, MapSettings, ModelSet, Reference, SharedEngine, Status, Wake, Worker,
-    garbage, hole_curve, holes, reference,
+    CurveSettings, Garbage, HOLE_GRID, HoleCriterion, HoleCurve, HoleInterval, Holes, Map, MapSettings, ModelSet, Reference,
+    ReferenceImages, SharedEngine, Wake, Worker, garbage, hole_curve, hole_interval, hole_region, holes, map, reference,
 };
 use crate::latent::Surroundings;
-use eframe::egui::Context;
+use crate::uncertainty::Passes;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// Thumbnails are made of so many holes.
 pub const MOST_THUMBNAILS: usize = 60;
-/// While the map grows, its holes are looked for so often.
-const REFRESH: Duration = Duration::from_millis(700);
 
-/// What the holes are looked for in.
+/// What the holes are looked for in: a map of their region, which does not depend on what is looked at.
 #[derive(Clone)]
-pub struct Asked {
-    pub set: Arc<ModelSet>,
-    pub engine: Arc<SharedEngine>,
-    pub live: Arc<LiveMap>,
-    pub surroundings: Arc<Surroundings>,
-    /// What counts as a hole in each map that is shown, and the members asked.
-    pub panes: Vec<(HoleSettings, Vec<usize>)>,
+pub struct HoleRequest {
+    set: Arc<ModelSet>,
+    engine: Arc<SharedEngine>,
+    /// The region's map; its members are those of all maps that are shown.
+    settings: MapSettings,
+    data: Option<Arc<Dataset>>,
+    surroundings: Arc<Surroundings>,
+    /// What counts as a hole in each map that is shown, and the places of its members in the settings.
+    panes: Vec<(HoleCriterion, Vec<usize>)>,
 }
 
-impl Asked {
+impl HoleRequest {
+    /// What the session wants: the holes of every map that is shown.
+    pub fn wanted(scope: &Scope) -> Option<Self> {
+        let surroundings = scope.surroundings.clone()?;
+        let view = hole_region(&scope.set.encodings.as_ref()?.train, HOLE_GRID.min(scope.session.grid)).ok()?;
+        let shown = scope.session.shown();
+        let mut members: Vec<usize> = shown.iter().flat_map(|pane| pane.members.iter().copied()).collect();
+        members.sort_unstable();
+        members.dedup();
+        let choice = &scope.session.holes;
+        let of = |pane: &crate::app::session::Pane| {
+            let criterion = HoleCriterion {
+                measure: pane.measure,
+                bound: crate::jobs::MeasureBound::Quantile(choice.confident),
+                min_confidence: Some(choice.min_confidence),
+                covered: Some(choice.covered),
+                ..HoleCriterion::default()
+            };
+            (criterion, pane.members.iter().filter_map(|member| members.binary_search(member).ok()).collect())
+        };
+        let panes: Vec<(HoleCriterion, Vec<usize>)> = shown.iter().map(of).collect();
+        let deterministic = panes.iter().any(|(criterion, _)| criterion.measure.passes() == Passes::Deterministic);
+        let settings = MapSettings { view, members, deterministic, ..scope.session.map_settings(&scope.set).ok()? };
+        let (set, engine) = (Arc::clone(&scope.set), Arc::clone(&scope.engine));
+        Some(Self { set, engine, settings, data: scope.data.clone(), surroundings, panes })
+    }
+
     fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.live, &other.live) && Arc::ptr_eq(&self.surroundings, &other.surroundings) && self.panes == other.panes
+        self.has_same_map(other) && self.has_same_data(other) && self.panes == other.panes
+    }
+
+    fn has_same_map(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.set, &other.set) && self.settings == other.settings && Arc::ptr_eq(&self.surroundings, &other.surroundings)
+    }
+
+    fn has_same_data(&self, other: &Self) -> bool {
+        self.data.as_ref().map(Arc::as_ptr) == other.data.as_ref().map(Arc::as_ptr)
+    }
+
+    fn images(&self) -> ReferenceImages<'_> {
+        ReferenceImages::choose(&self.set, self.data.as_deref())
+    }
+
+    /// The settings of a map of one pane's members alone, and its criterion.
+    fn of_pane(&self, place: usize) -> (MapSettings, HoleCriterion) {
+        let (criterion, places) = &self.panes[place];
+        let members = places.iter().map(|&place| self.settings.members[place]).collect();
+        (MapSettings { members, ..self.settings.clone() }, *criterion)
     }
 }
 
 /// The holes of the maps that are shown.
-pub struct Found {
+pub struct FoundHoles {
     /// Those of each map.
     pub holes: Vec<Arc<Holes>>,
     /// The images at the peaks of the first holes of each map.
     pub thumbnails: Vec<Vec<f32>>,
-    pub reference: Arc<Reference>,
-    pub asked: Asked,
+    map: Arc<Map>,
+    request: HoleRequest,
 }
 
-/// A hole to be searched: what was found, the map's place, the hole's number.
-type Search = (Asked, Arc<Holes>, usize);
+/// A hole to be searched: what it was found with and in, and its number.
+type GarbageSearch = (HoleRequest, Arc<Map>, Arc<Holes>, usize);
 
 /// The threads.
 pub struct Workers {
-    pub found: Worker<Asked, Found>,
-    pub garbage: Worker<Search, Garbage>,
-    pub curve: Worker<(Asked, Arc<Reference>, HoleSettings, u32), Vec<CurvePoint>>,
-    complete: bool,
-    asked_at: Instant,
+    pub found: Worker<HoleRequest, FoundHoles>,
+    pub garbage: Worker<GarbageSearch, Garbage>,
+    pub interval: Worker<(HoleRequest, usize), HoleInterval>,
+    pub curve: Worker<(HoleRequest, usize), HoleCurve>,
 }
 
 impl Workers {
     /// Starts them.
     pub fn new(wake: &Wake) -> Result<Self> {
-        let mut known: Option<(MapSettings, Arc<ModelSet>, Arc<Reference>)> = None;
-        let found = Worker::spawn("holes", Arc::clone(wake), move |asked: Asked, desk| {
-            let settings = asked.live.read().settings.clone();
-            // What the members say of the data depends on everything but the view.
-            let key = MapSettings { view: crate::latent::View::new([0.0, 1.0], [0.0, 1.0], 1, 1)?, ..settings.clone() };
-            let fits = known.as_ref().filter(|(of, set, _)| *of == key && Arc::ptr_eq(set, &asked.set));
-            let of_data = if let Some((_, _, reference)) = fits {
-                Arc::clone(reference)
-            } else {
-                let mut engine = asked.engine.background();
-                let made = Arc::new(reference(&asked.set, &mut engine, &settings, super::REFERENCE, &mut |progress| desk.tell(progress))?);
-                known = Some((key, Arc::clone(&asked.set), Arc::clone(&made)));
-                made
+        let mut known: Option<(HoleRequest, Arc<Map>, Reference)> = None;
+        let found = Worker::spawn("holes", Arc::clone(wake), move |request: HoleRequest, desk| {
+            let mut engine = request.engine.background();
+            let kept = known.take().filter(|(of, ..)| of.has_same_map(&request));
+            let of_region = match &kept {
+                Some((_, map, _)) => Arc::clone(map),
+                None => Arc::new(map(&request.set, &mut engine, &request.settings, &mut |progress| desk.tell(progress))?),
             };
+            let of_data = match kept {
+                Some((of, _, reference)) if of.has_same_data(&request) => reference,
+                _ => {
+                    let count = HoleCriterion::default().reference;
+                    let images = request.images();
+                    reference(&request.set, &mut engine, &request.settings, images, count, &mut |progress| desk.tell(progress))?
+                }
+            };
+            let (_, map, of_data) = known.insert((request.clone(), of_region, of_data));
             let (mut all, mut thumbnails) = (Vec::new(), Vec::new());
-            for (settings, members) in &asked.panes {
-                let holes = holes(&asked.live.read(), &of_data, &asked.surroundings, settings, members)?;
+            for (criterion, places) in &request.panes {
+                let holes = holes(map, of_data, &request.surroundings, criterion, places)?;
                 let peaks: Vec<f64> = holes.list.iter().take(MOST_THUMBNAILS).flat_map(|hole| hole.region.peak).collect();
-                thumbnails.push(if peaks.is_empty() { Vec::new() } else { asked.engine.foreground().decode(&peaks)? });
+                thumbnails.push(if peaks.is_empty() { Vec::new() } else { request.engine.foreground().decode(&peaks)? });
                 all.push(Arc::new(holes));
             }
-            desk.publish(Found { holes: all, thumbnails, reference: of_data, asked: asked.clone() });
+            desk.publish(FoundHoles { holes: all, thumbnails, map: Arc::clone(map), request: request.clone() });
             Ok(())
         })?;
-        let garbage = Worker::spawn("garbage", Arc::clone(wake), |(asked, of, hole): Search, desk| {
-            // A copy: the map goes on growing while the hole is searched.
-            let map = asked.live.read().clone();
-            let mut engine = asked.engine.foreground();
-            desk.publish(garbage(&mut engine, &map, &of, hole, &asked.surroundings, &mut |progress| desk.tell(progress))?);
+        let garbage = Worker::spawn("garbage", Arc::clone(wake), |(request, map, of, hole): GarbageSearch, desk| {
+            let mut engine = request.engine.foreground();
+            desk.publish(garbage(&mut engine, &map, &of, hole, &request.surroundings, &mut |progress| desk.tell(progress))?);
             Ok(())
         })?;
-        let curve =
-            Worker::spawn("hole curve", Arc::clone(wake), |(asked, of_data, settings, seed): (Asked, Arc<Reference>, _, _), desk| {
-                let curve = CurveSettings { seed, ..CurveSettings::default() };
-                let map = asked.live.read().clone();
-                desk.publish(hole_curve(&map, &of_data, &asked.surroundings, &settings, &curve, &mut |progress| desk.tell(progress))?);
-                Ok(())
-            })?;
-        Ok(Self { found, garbage, curve, complete: false, asked_at: Instant::now() })
+        let interval = Worker::spawn("hole interval", Arc::clone(wake), |(request, place): (HoleRequest, usize), desk| {
+            let (settings, criterion) = request.of_pane(place);
+            let (mut engine, seeds) = (request.engine.background(), CurveSettings::default().seeds);
+            let (set, images, surroundings) = (&request.set, request.images(), &request.surroundings);
+            let observe = &mut |progress| desk.tell(progress);
+            desk.publish(hole_interval(set, &mut engine, &settings, images, &criterion, surroundings, seeds, observe)?);
+            Ok(())
+        })?;
+        let curve = Worker::spawn("hole curve", Arc::clone(wake), |(request, place): (HoleRequest, usize), desk| {
+            let (settings, criterion) = request.of_pane(place);
+            let settings = MapSettings { members: request.set.members(None)?, ..settings };
+            let (mut engine, curve) = (request.engine.background(), CurveSettings::default());
+            let (set, images, surroundings) = (&request.set, request.images(), &request.surroundings);
+            let observe = &mut |progress| desk.tell(progress);
+            desk.publish(hole_curve(set, &mut engine, &settings, images, &criterion, surroundings, &curve, observe)?);
+            Ok(())
+        })?;
+        Ok(Self { found, garbage, interval, curve })
     }
 
-    /// Looks for the holes of what is wanted, unless they have been found; again as the map grows.
-    pub fn ask(&mut self, ctx: &Context, wanted: Asked, asked: &mut Option<Asked>, map: &Status) {
-        if matches!(self.found.status(), Status::Working(_)) {
+    /// Looks for the holes of what is wanted, unless they have been asked for; an older request is given up.
+    pub fn ask(&mut self, wanted: HoleRequest, asked: &mut Option<HoleRequest>) {
+        if asked.as_ref().is_some_and(|asked| asked.is_same(&wanted)) {
             return;
         }
-        let grows = matches!(map, Status::Working(_));
-        let same = asked.as_ref().is_some_and(|asked| asked.is_same(&wanted));
-        if same && self.complete {
-            return;
-        }
-        let waited = self.asked_at.elapsed();
-        if same && grows && waited < REFRESH {
-            return ctx.request_repaint_after(REFRESH.saturating_sub(waited));
-        }
-        self.complete = !grows;
-        self.asked_at = Instant::now();
+        // An interval of other holes is none of these.
+        self.interval.cancel();
         *asked = Some(wanted.clone());
         self.found.request(wanted);
     }
 
     /// Searches a hole of a map for garbage.
-    pub fn garbage(&self, found: &Found, place: usize, hole: usize) {
-        self.garbage.request((found.asked.clone(), Arc::clone(&found.holes[place]), hole));
+    pub fn garbage(&self, found: &FoundHoles, place: usize, hole: usize) {
+        self.garbage.request((found.request.clone(), Arc::clone(&found.map), Arc::clone(&found.holes[place]), hole));
     }
 
-    /// Computes the curve for the measure of a map.
-    pub fn curve_of(&self, scope: &Scope, found: &Found, place: usize) {
-        let settings = found.holes[place].settings;
-        self.curve.request((found.asked.clone(), Arc::clone(&found.reference), settings, scope.session.seed));
+    /// Computes the interval of the holes of a map.
+    pub fn interval_of(&self, found: &FoundHoles, place: usize) {
+        self.interval.request((found.request.clone(), place));
+    }
+
+    /// Computes the curve for the measure of a map, over all members.
+    pub fn curve_of(&self, found: &FoundHoles, place: usize) {
+        self.curve.request((found.request.clone(), place));
     }
 
     #[cfg(test)]
     pub fn is_busy(&self) -> bool {
+        use crate::jobs::Status;
         let working = |status| matches!(status, Status::Working(_));
-        !self.complete || working(self.found.status()) || working(self.garbage.status()) || working(self.curve.status())
+        let all = [self.found.status(), self.garbage.status(), self.interval.status(), self.curve.status()];
+        all.into_iter().any(working)
     }
 
     #[cfg(test)]
-    pub fn pretend(&self, status: &Status) {
+    pub fn pretend(&self, status: &crate::jobs::Status) {
         self.found.pretend(status.clone());
         self.garbage.pretend(status.clone());
         self.curve.pretend(status.clone());

@@ -1,7 +1,7 @@
 //! One map: its picture, what lies over it, and what the hand does to it.
 
 use super::dots::WHOLE;
-use super::picture::{BAR, colour_bar};
+use super::picture::{BAR, bar_mark, colour_bar};
 use super::plane::{AXES, Plane, axes};
 use super::{Maps, title, waiting};
 use crate::app::scope::Scope;
@@ -70,8 +70,13 @@ pub fn show(maps: &mut Maps, ui: &mut Ui, scope: &mut Scope, place: usize) {
     marks(&painter, &plane, scope, place);
     axes(ui, &outside, &plane);
     let Some(values) = maps.values.get(place) else { return };
+    let threshold = scope.holes.get(place).filter(|_| scope.session.overlays.holes && values.pane.minus.is_none());
+    let threshold = threshold.and_then(|holes| holes.thresholds.uncertainty);
     let hovered = scope.cursor.and_then(|z| values.point_at(z)).map(|point| values.numbers[point]);
     colour_bar(ui, &outside, rect, &scale, &label_of(values.pane.measure, values.pane.minus.is_some()), hovered);
+    if let Some(threshold) = threshold {
+        bar_mark(&outside, rect, &scale, threshold, ui.visuals().text_color());
+    }
 }
 
 /// The words at a colour bar.

@@ -75,9 +75,23 @@ fn image(values: &Values, scale: &Scale) -> ColorImage {
 /// The width that [`colour_bar`] takes with its labels.
 pub const BAR: f32 = 72.0;
 
+/// Where the colour bar of a map stands.
+fn bar_beside(map: Rect) -> Rect {
+    Rect::from_min_max(pos2(map.right() + 10.0, map.top()), pos2(map.right() + 22.0, map.bottom()))
+}
+
+/// Draws a mark across the colour bar of a map: the value up to which the measure is sure in a hole.
+pub fn bar_mark(painter: &Painter, map: Rect, scale: &Scale, value: f64, colour: eframe::egui::Color32) {
+    let (bar, [low, high]) = (bar_beside(map), scale.range);
+    if (low..=high).contains(&value) {
+        let y = bar.bottom() - ((value - low) / (high - low)) as f32 * bar.height();
+        painter.hline(bar.left() - 4.0..=bar.right() + 4.0, y, Stroke::new(2.0, colour));
+    }
+}
+
 /// Draws a colour bar with ticks and the measure's name to the right of a map.
 pub fn colour_bar(ui: &Ui, painter: &Painter, map: Rect, scale: &Scale, label: &str, hovered: Option<f32>) {
-    let bar = Rect::from_min_max(pos2(map.right() + 10.0, map.top()), pos2(map.right() + 22.0, map.bottom()));
+    let bar = bar_beside(map);
     let (strong, weak) = (ui.visuals().text_color(), ui.visuals().weak_text_color());
     let [low, high] = scale.range;
     let mut mesh = eframe::egui::Mesh::default();

@@ -126,7 +126,6 @@ pub fn figures(
     };
     let of_map = members(|needs| match needs {
         Needs::Map { members, .. } | Needs::VarianceAndInformation { members } => Some(members),
-        Needs::Garbage { .. } | Needs::HoleCurve { .. } => Some(Members::All),
         _ => None,
     });
     let of_interpolation = members(|needs| if let Needs::Interpolation { members, .. } = needs { Some(members) } else { None });
@@ -162,8 +161,9 @@ pub fn figures(
     if let Some(members) = of_map {
         computed.map = Some(map(set, engine, &MapSettings { members, ..settings.map.clone() }, observe)?);
     }
-    if let (Some(map), None, true) = (&computed.map, &computed.ground, wanted.iter().any(of_holes)) {
-        computed.ground = Some(Ground::new(set, engine, &map.settings, observe)?);
+    if computed.ground.is_none() && wanted.iter().any(of_holes) {
+        // Without images that the models take, decoded encodings are the reference.
+        computed.ground = Some(Ground::new(set, engine, &settings.map, data().ok(), observe)?);
     }
     wanted.iter().map(|figure| Ok((*figure, document(set, engine, figure, (computed, wanted), settings, observe)?))).collect()
 }
@@ -212,13 +212,13 @@ fn document(
         (Needs::Population { measures, members }, Computed { population: Some(population), .. }) => {
             of_plots::population(set, figure, (measures, settings.members(members)), population, settings)
         }
-        (Needs::Garbage { measure, images }, Computed { map: Some(map), ground: Some(ground), .. }) => {
-            let found = ground.garbage(engine, map, measure, images, observe)?;
-            of_holes::document(set, figure, &found, map, (settings, shared))
+        (Needs::Garbage { measure, images }, Computed { ground: Some(ground), .. }) => {
+            let found = ground.garbage(engine, measure, images, observe)?;
+            of_holes::document(set, figure, &found, ground.map(), (settings, shared))
         }
-        (Needs::HoleCurve { measure }, Computed { map: Some(map), ground: Some(ground), .. }) => {
-            let found = ground.curve(map, measure, observe)?;
-            of_holes::document(set, figure, &found, map, (settings, shared))
+        (Needs::HoleCurve { measure }, Computed { ground: Some(ground), .. }) => {
+            let found = ground.curve(set, engine, measure, observe)?;
+            of_holes::document(set, figure, &found, ground.map(), (settings, shared))
         }
         (Needs::AttackedImages { method }, Computed { detection: Some(detection), .. }) => {
             of_attacks::images(set, figure, method, detection, settings)

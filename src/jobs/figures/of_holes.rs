@@ -1,9 +1,13 @@
 //! Holes on the map, garbage images from them, and the curve of their area.
 
-use super::super::holes::{CurvePoint, CurveSettings, Garbage, HoleSettings, Holes, Reference, garbage, hole_curve, holes, reference};
-use super::super::map::{Map, MapSettings};
+use super::super::holes::{
+    CurveSettings, Garbage, HOLE_GRID, HoleCriterion, HoleCurve, Holes, Reference, ReferenceImages, garbage, hole_curve, hole_region,
+    holes, reference,
+};
+use super::super::map::{Map, MapSettings, map};
 use super::super::{ModelSet, Observer};
 use super::{FigureSettings, drawn_in_range, map_data, provenance};
+use crate::data::Dataset;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::figure::{Axis, Canvas, Card, Content, Document, Figure, Layers, MapData, Options, Panel, Plot, Series, gallery};
@@ -17,36 +21,56 @@ const NUMBERED: usize = 9;
 /// What a figure of holes shows, and how it was sought.
 pub(super) enum Found {
     Garbage(Holes, Vec<Garbage>),
-    Curve(HoleSettings, CurveSettings, Vec<CurvePoint>),
+    Curve(HoleCriterion, CurveSettings, HoleCurve),
 }
 
-/// What holes of a map are sought with.
+/// What holes are sought with: the map of their region, and what the models say of data.
 pub(super) struct Ground {
-    pub surroundings: Surroundings,
-    pub reference: Reference,
+    surroundings: Surroundings,
+    reference: Reference,
+    map: Map,
+    images: Option<Dataset>,
 }
 
 impl Ground {
-    pub fn new(set: &ModelSet, engine: &mut dyn Engine, settings: &MapSettings, observe: Observer<'_>) -> Result<Self> {
-        let surroundings = Surroundings::new(&set.encodings()?.train);
-        Ok(Self { surroundings, reference: reference(set, engine, settings, HoleSettings::default().reference, observe)? })
+    /// Computes them with the draws and members of these settings, on at most as many points along each axis as these have.
+    pub fn new(
+        set: &ModelSet,
+        engine: &mut dyn Engine,
+        settings: &MapSettings,
+        images: Option<Dataset>,
+        observe: Observer<'_>,
+    ) -> Result<Self> {
+        let train = &set.encodings()?.train;
+        let view = hole_region(train, HOLE_GRID.min(settings.view.columns))?;
+        let settings = MapSettings { view, ..settings.clone() };
+        let chosen = ReferenceImages::choose(set, images.as_ref());
+        let reference = reference(set, engine, &settings, chosen, HoleCriterion::default().reference, observe)?;
+        let map = map(set, engine, &settings, observe)?;
+        Ok(Self { surroundings: Surroundings::new(train), reference, map, images })
+    }
+
+    /// The map of the holes' region.
+    pub fn map(&self) -> &Map {
+        &self.map
     }
 
     /// Garbage images of the first holes by a measure (by key).
-    pub fn garbage(&self, engine: &mut dyn Engine, map: &Map, measure: &str, images: usize, observe: Observer<'_>) -> Result<Found> {
-        let settings = HoleSettings { measure: Measure::from_key(measure)?, ..HoleSettings::default() };
-        let places: Vec<usize> = (0..map.settings.members.len()).collect();
-        let found = holes(map, &self.reference, &self.surroundings, &settings, &places)?;
+    pub fn garbage(&self, engine: &mut dyn Engine, measure: &str, images: usize, observe: Observer<'_>) -> Result<Found> {
+        let criterion = HoleCriterion { measure: Measure::from_key(measure)?, ..HoleCriterion::default() };
+        let places: Vec<usize> = (0..self.map.settings.members.len()).collect();
+        let found = holes(&self.map, &self.reference, &self.surroundings, &criterion, &places)?;
         let first = 0..images.min(found.list.len());
-        let images = first.map(|hole| garbage(engine, map, &found, hole, &self.surroundings, observe)).collect::<Result<_>>()?;
+        let images = first.map(|hole| garbage(engine, &self.map, &found, hole, &self.surroundings, observe)).collect::<Result<_>>()?;
         Ok(Found::Garbage(found, images))
     }
 
     /// The curve of a measure (by key).
-    pub fn curve(&self, map: &Map, measure: &str, observe: Observer<'_>) -> Result<Found> {
-        let settings = HoleSettings { measure: Measure::from_key(measure)?, ..HoleSettings::default() };
-        let curve = CurveSettings { seed: map.settings.seed, ..CurveSettings::default() };
-        Ok(Found::Curve(settings, curve, hole_curve(map, &self.reference, &self.surroundings, &settings, &curve, observe)?))
+    pub fn curve(&self, set: &ModelSet, engine: &mut dyn Engine, measure: &str, observe: Observer<'_>) -> Result<Found> {
+        let criterion = HoleCriterion { measure: Measure::from_key(measure)?, ..HoleCriterion::default() };
+        let (curve, images) = (CurveSettings::default(), ReferenceImages::choose(set, self.images.as_ref()));
+        let found = hole_curve(set, engine, &self.map.settings, images, &criterion, &self.surroundings, &curve, observe)?;
+        Ok(Found::Curve(criterion, curve, found))
     }
 }
 
@@ -58,29 +82,31 @@ pub(super) fn document(
     map: &Map,
     ranged: (&FigureSettings, Option<[f32; 2]>),
 ) -> Result<Document> {
-    let made = |holes: &HoleSettings, curve: Option<&CurveSettings>| {
+    let made = |holes: &HoleCriterion, curve: Option<&CurveSettings>| {
         let mut all = hole_provenance(set, map, holes, curve);
         all["figure"] = figure.name.into();
         all
     };
     match found {
         Found::Garbage(holes, garbage) => {
-            let data = map_data(map, holes.settings.measure, &holes.places)?;
+            let data = map_data(map, holes.criterion.measure, &holes.places)?;
             let panel = panel(&data, holes, garbage);
             let content = Content::Gallery { panel: &panel, cards: &cards(set, holes, garbage), image_shape: image_shape(set) };
-            drawn_in_range(figure, content, ranged, made(&holes.settings, None))
+            drawn_in_range(figure, content, ranged, made(&holes.criterion, None))
         }
         Found::Curve(of, curve, points) => {
             let plots = [curve_plot(points)];
             let content = Content::Plots { strips: &[], plots: &plots };
-            drawn_in_range(figure, content, ranged, made(of, Some(curve)))
+            let mut made = made(of, Some(curve));
+            made["finding"] = points.finding.clone().into();
+            drawn_in_range(figure, content, ranged, made)
         }
     }
 }
 
 /// What made a list of holes, and its curve where it has one.
-pub fn hole_provenance(set: &ModelSet, map: &Map, settings: &HoleSettings, curve: Option<&CurveSettings>) -> Value {
-    let mut more = json!({ "holes": settings });
+pub fn hole_provenance(set: &ModelSet, map: &Map, criterion: &HoleCriterion, curve: Option<&CurveSettings>) -> Value {
+    let mut more = json!({ "holes": criterion });
     if let Some(curve) = curve {
         more["curve"] = json!(curve);
     }
@@ -93,7 +119,7 @@ pub fn hole_provenance(set: &ModelSet, map: &Map, settings: &HoleSettings, curve
 /// # Errors
 /// As [`gallery`], and when the map lacks passes that the measure needs.
 pub fn hole_picture(set: &ModelSet, map: &Map, holes: &Holes, garbage: &[Garbage], options: &Options) -> Result<Canvas> {
-    let data = map_data(map, holes.settings.measure, &holes.places)?;
+    let data = map_data(map, holes.criterion.measure, &holes.places)?;
     gallery(&panel(&data, holes, garbage), &cards(set, holes, garbage), image_shape(set), options)
 }
 
@@ -109,12 +135,17 @@ fn panel<'a>(map: &'a MapData, holes: &Holes, garbage: &[Garbage]) -> Panel<'a> 
     } else {
         garbage.iter().map(|found| (label(found.hole), found.z)).collect()
     };
-    Panel { title: None, map, scatter: None, layers: Layers { outlines: holes.outlines.clone(), pins, ..Layers::default() } }
+    Panel {
+        title: None,
+        map,
+        scatter: None,
+        layers: Layers { outlines: holes.outlines.clone(), pins, threshold: holes.thresholds.uncertainty, ..Layers::default() },
+    }
 }
 
 fn cards(set: &ModelSet, holes: &Holes, garbage: &[Garbage]) -> Vec<Card> {
     let classes = set.ensemble().classes();
-    let measure = holes.settings.measure;
+    let measure = holes.criterion.measure;
     let card = |found: &Garbage| {
         let value = found.measures.iter().find(|(of, _)| *of == measure).map_or(f64::NAN, |(_, value)| *value);
         Card {
@@ -126,19 +157,34 @@ fn cards(set: &ModelSet, holes: &Holes, garbage: &[Garbage]) -> Vec<Card> {
     garbage.iter().map(card).collect()
 }
 
-fn curve_plot(points: &[CurvePoint]) -> Plot {
-    let highest = points.iter().map(|point| point.high.max(point.mean)).fold(0.0, f64::max);
-    let series = Series {
-        label: "Mean over subsets".to_owned(),
+fn curve_plot(curve: &HoleCurve) -> Plot {
+    let HoleCurve { points, singles, .. } = curve;
+    let highest = points.iter().map(|point| point.interval[1].max(point.equal_total)).fold(0.0, f64::max);
+    let last = points.last().map_or(1, |point| point.members);
+    let mean = Series {
+        label: "Equal draws of each member".to_owned(),
         look: 0,
         points: points.iter().map(|point| [point.members as f64, point.mean]).collect(),
-        band: Some(points.iter().map(|point| [point.low, point.high]).collect()),
+        band: Some(points.iter().map(|point| point.interval).collect()),
+        ..Series::default()
+    };
+    let control = Series {
+        label: "Equal draws in all".to_owned(),
+        look: 1,
+        points: points.iter().map(|point| [point.members as f64, point.equal_total]).collect(),
+        ..Series::default()
+    };
+    let single = Series {
+        label: "Single members".to_owned(),
+        look: 2,
+        points: singles.iter().map(|single| [1.0, single.mean]).collect(),
+        dots: true,
         ..Series::default()
     };
     Plot {
         title: None,
-        x: Axis::new("Ensemble members", "", [1.0, points.len() as f64]).with_margins([0.03; 2]).of_counts(),
+        x: Axis::new("Ensemble members", "", [1.0, last as f64]).with_margins([0.03; 2]).of_counts(),
         y: Axis::new("Area of holes", "z²", [0.0, highest]).with_margins([0.0, 0.06]),
-        series: vec![series],
+        series: vec![mean, control, single],
     }
 }

@@ -1,18 +1,22 @@
 //! The curve of hole area against the number of ensemble members: the paper's Figure 6 as a number.
 
-use super::super::map::Map;
-use super::super::{Observer, tell};
-use super::{HoleSettings, Reference, values};
-use crate::analysis::holes::{Thresholds, area};
+use super::super::map::{Map, MapSettings};
+use super::super::{ModelSet, Observer, Progress, tell};
+use super::interval::{check_seeds, interval_of, resampled};
+use super::reference::{InputPoints, reference_points};
+use super::{HoleCriterion, PointValues, Reference, ReferenceImages, lacks_passes};
+use crate::analysis::holes::area;
+use crate::engine::{Draws, Engine};
 use crate::error::{Error, Result};
 use crate::latent::Surroundings;
 use crate::random::{Purpose, Stream};
+use crate::uncertainty::{Passes, StatisticsGrid};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// The ends of the band: so much of the subsets lie below the lower one, and above the upper one.
-const OUTSIDE: f64 = 0.1;
+/// Resamples of seeds and members for the interval of the difference.
+const RESAMPLES: u32 = 2000;
 
 /// What is sure in a subset of the members.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,8 +34,9 @@ pub enum CurveThreshold {
 /// How the curve is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CurveSettings {
-    /// The seed of the choice of subsets.
-    pub seed: u32,
+    /// The seeds of the masks, beginning with that of the map's settings; with each but the first goes a bootstrap resample of the
+    /// reference images.
+    pub seeds: usize,
     /// The most subsets of each size; where there are no more than so many, all of them.
     pub subsets: usize,
     /// What is sure in a subset.
@@ -40,7 +45,7 @@ pub struct CurveSettings {
 
 impl Default for CurveSettings {
     fn default() -> Self {
-        Self { seed: 0, subsets: 20, threshold: CurveThreshold::Own }
+        Self { seeds: 20, subsets: 20, threshold: CurveThreshold::Own }
     }
 }
 
@@ -49,73 +54,259 @@ impl Default for CurveSettings {
 pub struct CurvePoint {
     /// The size.
     pub members: usize,
-    /// The mean over the subsets, in units of z².
+    /// The mean over subsets and seeds with as many draws of each member as asked for, in z².
     pub mean: f64,
-    /// One in ten subsets has a smaller area (linearly interpolated).
-    pub low: f64,
-    /// One in ten subsets has a larger area.
-    pub high: f64,
+    /// The 2.5th and 97.5th percentile over subsets and seeds.
+    pub interval: [f64; 2],
+    /// The control: the mean with as many draws in all as a single member has, that is T / members of each.
+    pub equal_total: f64,
     /// How many subsets there are.
     pub subsets: usize,
 }
 
-/// The area of the holes for ensembles of 1, 2, … up to all members of a map, each the mean over random, distinct subsets with the
-/// band from the 10th to the 90th percentile. The subsets are of one ensemble and overlap, so that the band narrows towards all
-/// members, where there is but one subset: it is how much the choice among these members matters, not how much another
-/// ensemble would differ.
+/// The area of a single member's holes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct SingleMember {
+    /// The member by number.
+    pub member: usize,
+    /// The mean over the seeds, in z².
+    pub mean: f64,
+    /// The 2.5th and 97.5th percentile over the seeds.
+    pub interval: [f64; 2],
+}
+
+/// By how much the holes of a single member are larger than those of all members, of the same seeds of the masks.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct PairedDifference {
+    /// The size of the whole ensemble.
+    pub members: usize,
+    /// The mean over members and seeds, in z².
+    pub mean: f64,
+    /// The 95 % bootstrap interval; seeds and members are resampled.
+    pub interval: [f64; 2],
+}
+
+/// The curve.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct HoleCurve {
+    /// By size.
+    pub points: Vec<CurvePoint>,
+    /// Every single member.
+    pub singles: Vec<SingleMember>,
+    /// One against all, where there are several.
+    pub difference: Option<PairedDifference>,
+    /// What it shows, in words.
+    pub finding: String,
+}
+
+/// The area of the holes for ensembles of 1, 2, … up to all members, each over random, distinct subsets and over seeds of the masks.
+/// Sizes at which the measure is undefined (a single member without draws) are left out.
 ///
 /// # Errors
-/// As [`Reference::thresholds`], when no subset is asked for, when the map lacks passes that the measure needs, or when the
-/// observer stops; it is told after each size.
+/// As [`Reference::thresholds`] for all members, when no subset or less than two seeds are asked for, when the measure is not one of
+/// draws, when the engine fails, or when the observer stops.
 pub fn hole_curve(
-    map: &Map,
-    reference: &Reference,
+    set: &ModelSet,
+    engine: &mut dyn Engine,
+    settings: &MapSettings,
+    images: ReferenceImages<'_>,
+    criterion: &HoleCriterion,
     surroundings: &Surroundings,
-    settings: &HoleSettings,
     curve: &CurveSettings,
     observe: Observer<'_>,
-) -> Result<Vec<CurvePoint>> {
+) -> Result<HoleCurve> {
     if curve.subsets == 0 {
         return Err(Error::setting("--subsets", "0 subsets make no curve", "give a number from 1, such as 20"));
     }
-    let (view, members) = (map.settings.view, map.settings.members.len());
-    let density = surroundings.density.grid(&view);
-    let whole: Vec<usize> = (0..members).collect();
-    let of_whole = reference.thresholds(surroundings, settings, &whole)?;
-    let area_of = |places: &Vec<usize>| -> Result<f64> {
-        let thresholds: Thresholds = match curve.threshold {
-            CurveThreshold::Own => reference.thresholds(surroundings, settings, places)?,
-            CurveThreshold::Whole => of_whole,
-        };
-        Ok(area(&view, &values(map, settings.measure, places)?, &density, &thresholds))
-    };
-    tell(observe, 0, members)?;
-    let mut points = Vec::with_capacity(members);
-    for size in 1..=members {
-        let mut areas = subsets(members, size, curve).par_iter().map(area_of).collect::<Result<Vec<f64>>>()?;
-        areas.sort_unstable_by(f64::total_cmp);
-        points.push(CurvePoint {
-            members: size,
-            mean: areas.iter().sum::<f64>() / areas.len() as f64,
-            low: quantile(&areas, OUTSIDE),
-            high: quantile(&areas, 1.0 - OUTSIDE),
-            subsets: areas.len(),
-        });
-        tell(observe, size, members)?;
+    check_seeds(curve.seeds)?;
+    if criterion.measure.passes() == Passes::Deterministic {
+        return Err(lacks_passes(criterion.measure));
     }
-    Ok(points)
+    let members = settings.members.len();
+    let of_size: Vec<Vec<Vec<usize>>> = (1..=members).map(|size| subsets(members, size, settings.seed, curve)).collect();
+    // [size][seed][subset]
+    let (mut equal_each, mut equal_total) = (vec![Vec::new(); members], vec![Vec::new(); members]);
+    tell(observe, 0, curve.seeds)?;
+    for number in 0..curve.seeds {
+        let seeded = MapSettings { seed: settings.seed.wrapping_add(number as u32), deterministic: false, ..settings.clone() };
+        let mut within = |_| observe(Progress { done: number as u64, total: curve.seeds as u64 });
+        let mut seed = Seed::new(set, &seeded, images, criterion, surroundings, curve, number)?;
+        for draws in cuts(settings.samples, members) {
+            seed.add(engine, draws, &mut within)?;
+            for (size, subsets) in (1..=members).zip(&of_size) {
+                if draws == draws_of_each(settings.samples, size) {
+                    equal_total[size - 1].push(seed.areas(subsets)?);
+                }
+                if draws == settings.samples {
+                    equal_each[size - 1].push(seed.areas(subsets)?);
+                }
+            }
+        }
+        tell(observe, number + 1, curve.seeds)?;
+    }
+    let all: Vec<usize> = (0..members).collect();
+    let reference = Seed::new(set, settings, images, criterion, surroundings, curve, 0)?.reference;
+    reference.check_defined(criterion, &all)?;
+    Ok(summary(&settings.members, &equal_each, &equal_total, settings.seed))
+}
+
+/// The draws of each member of an ensemble of this size that has as many in all as one member.
+fn draws_of_each(samples: u32, size: usize) -> u32 {
+    (samples / size as u32).max(1)
+}
+
+/// The numbers of draws at which areas are taken, ascending.
+fn cuts(samples: u32, members: usize) -> Vec<u32> {
+    let cuts: BTreeSet<u32> = (1..=members).map(|size| draws_of_each(samples, size)).chain([samples]).collect();
+    cuts.into_iter().collect()
+}
+
+/// The map and the reference of one seed, while draws are added.
+struct Seed<'a> {
+    map: Map,
+    region: InputPoints<'a>,
+    images: InputPoints<'a>,
+    reference: Reference,
+    chosen: Vec<usize>,
+    density: Vec<f64>,
+    criterion: &'a HoleCriterion,
+    surroundings: &'a Surroundings,
+    threshold: CurveThreshold,
+}
+
+impl<'a> Seed<'a> {
+    fn new(
+        set: &ModelSet,
+        settings: &MapSettings,
+        images: ReferenceImages<'a>,
+        criterion: &'a HoleCriterion,
+        surroundings: &'a Surroundings,
+        curve: &CurveSettings,
+        number: usize,
+    ) -> Result<Self> {
+        let points = reference_points(set, images, criterion.reference)?;
+        let (members, classes) = (settings.members.len(), set.ensemble().classes().len());
+        let reference = Reference {
+            images: images.name(),
+            sampled: StatisticsGrid::new(points.count, members, classes),
+            deterministic: None,
+            has_draws: set.ensemble().has_draws(&settings.members),
+            samples: 0,
+        };
+        let chosen = if number == 0 { (0..points.count).collect() } else { resampled(settings.seed, 0, points.count) };
+        Ok(Self {
+            map: Map::new(set, settings)?,
+            region: InputPoints::latent(&settings.view.points()),
+            images: points,
+            reference,
+            chosen,
+            density: surroundings.density.grid(&settings.view),
+            criterion,
+            surroundings,
+            threshold: curve.threshold,
+        })
+    }
+
+    /// Adds draws of every member up to so many of each.
+    fn add(&mut self, engine: &mut dyn Engine, draws: u32, observe: Observer<'_>) -> Result<()> {
+        let new = Draws::Sampled(self.reference.samples..draws);
+        self.region.add(engine, &self.map.settings, new.clone(), &mut self.map.sampled, observe)?;
+        self.images.add(engine, &self.map.settings, new, &mut self.reference.sampled, observe)?;
+        self.reference.samples = draws;
+        Ok(())
+    }
+
+    /// The area of each subset; NaN where the measure is undefined.
+    fn areas(&self, subsets: &[Vec<usize>]) -> Result<Vec<f64>> {
+        let whole: Vec<usize> = (0..self.map.settings.members.len()).collect();
+        let area_of = |places: &Vec<usize>| -> Result<f64> {
+            if self.reference.check_defined(self.criterion, places).is_err() {
+                return Ok(f64::NAN);
+            }
+            let judged = if self.threshold == CurveThreshold::Own { places } else { &whole };
+            let thresholds = self.reference.thresholds_of(&self.chosen, self.surroundings, self.criterion, judged)?;
+            let points = PointValues::new(&self.map, self.criterion.measure, places)?;
+            Ok(area(&self.map.settings.view, points.fields(&self.density), &thresholds))
+        };
+        subsets.par_iter().map(area_of).collect()
+    }
+}
+
+/// The curve from areas [size][seed][subset].
+fn summary(members: &[usize], equal_each: &[Vec<Vec<f64>>], equal_total: &[Vec<Vec<f64>>], seed: u32) -> HoleCurve {
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    let all = |areas: &[Vec<f64>]| areas.concat();
+    let points: Vec<CurvePoint> = (0..members.len())
+        .filter(|&at| all(&equal_each[at]).iter().all(|area| area.is_finite()))
+        .map(|at| CurvePoint {
+            members: at + 1,
+            mean: mean(&all(&equal_each[at])),
+            interval: interval_of(all(&equal_each[at])),
+            equal_total: mean(&all(&equal_total[at])),
+            subsets: equal_each[at][0].len(),
+        })
+        .collect();
+    let has_singles = points.first().is_some_and(|point| point.members == 1) && equal_each[0][0].len() == members.len();
+    let singles = members.iter().enumerate().filter(|_| has_singles).map(|(place, &member)| {
+        let areas: Vec<f64> = equal_each[0].iter().map(|of_seed| of_seed[place]).collect();
+        SingleMember { member, mean: mean(&areas), interval: interval_of(areas) }
+    });
+    let singles: Vec<SingleMember> = singles.collect();
+    let whole = &equal_each[members.len() - 1];
+    let difference = (has_singles && members.len() > 1).then(|| {
+        // [seed][member]: by how much the member's holes are larger.
+        let larger: Vec<Vec<f64>> =
+            equal_each[0].iter().zip(whole).map(|(singles, all)| singles.iter().map(|single| single - all[0]).collect()).collect();
+        PairedDifference { members: members.len(), mean: mean(&larger.concat()), interval: two_way_interval(&larger, seed) }
+    });
+    let finding = finding(&points, difference.as_ref());
+    HoleCurve { points, singles, difference, finding }
+}
+
+/// The 95 % bootstrap interval of the mean of [row][column] numbers, rows and columns resampled independently of each other (Owen
+/// 2007, the pigeonhole bootstrap).
+fn two_way_interval(numbers: &[Vec<f64>], seed: u32) -> [f64; 2] {
+    let stream = Stream::new(seed, Purpose::Bootstrap);
+    let pick = |what: u32, resample: u32, count: usize| -> Vec<usize> {
+        (0..count as u32).map(|i| ((stream.uniform([what, resample, 1], i) * count as f64) as usize).min(count - 1)).collect()
+    };
+    let means = (0..RESAMPLES).map(|resample| {
+        let (rows, columns) = (pick(3, resample, numbers.len()), pick(4, resample, numbers[0].len()));
+        let sum: f64 = rows.iter().map(|&row| columns.iter().map(|&column| numbers[row][column]).sum::<f64>()).sum();
+        sum / (rows.len() * columns.len()) as f64
+    });
+    interval_of(means.collect())
+}
+
+/// What the numbers say, and no more.
+fn finding(points: &[CurvePoint], difference: Option<&PairedDifference>) -> String {
+    let (Some(first), Some(last), Some(difference)) = (points.first(), points.last(), difference) else {
+        return "There is no difference to measure between a single member and the ensemble.".to_owned();
+    };
+    let PairedDifference { members, mean, interval: [low, high] } = difference;
+    let found = match (*low > 0.0, *high < 0.0) {
+        (true, _) => "are larger than",
+        (_, true) => "are smaller than",
+        _ => "cannot be told apart in area from",
+    };
+    format!(
+        "The holes of a single member ({:.1} z²) {found} those of all {members} ({:.1} z²; {:.1} z² with equal total draws): difference \
+         {mean:.1} z², 95 % interval {low:.1} to {high:.1} over seeds and members.",
+        first.mean, last.mean, last.equal_total
+    )
 }
 
 /// Distinct subsets of so many out of `members`, in ascending order: all of them where the settings allow as many, else random ones.
-fn subsets(members: usize, size: usize, curve: &CurveSettings) -> Vec<Vec<usize>> {
+fn subsets(members: usize, size: usize, seed: u32, curve: &CurveSettings) -> Vec<Vec<usize>> {
     // C(members, size), which is whole at every step; far beyond the most it may saturate.
     let count = (0..size).fold(1_u128, |count, i| count.saturating_mul((members - i) as u128) / (i as u128 + 1));
-    if count <= curve.subsets as u128 {
+    // Single members are all shown.
+    if size == 1 || count <= curve.subsets as u128 {
         let mut all = Vec::new();
         extend(&mut all, &mut Vec::new(), members, size);
         return all;
     }
-    let stream = Stream::new(curve.seed, Purpose::Choice);
+    let stream = Stream::new(seed, Purpose::Choice);
     let mut chosen = BTreeSet::new();
     for attempt in 0.. {
         if chosen.len() == curve.subsets {
@@ -141,20 +332,13 @@ fn extend(all: &mut Vec<Vec<usize>>, begun: &mut Vec<usize>, members: usize, siz
     }
 }
 
-/// A quantile of sorted numbers, interpolated between them.
-fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let place = share * (sorted.len() - 1) as f64;
-    let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
-    below + (above - below) * place.fract()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn subsets_are_distinct_and_all_where_there_are_few() {
-        let of = |members, size, most, seed| subsets(members, size, &CurveSettings { seed, subsets: most, threshold: CurveThreshold::Own });
+        let of = |members, size, most, seed| subsets(members, size, seed, &CurveSettings { subsets: most, ..CurveSettings::default() });
         assert_eq!(of(4, 2, 6, 0), [[0, 1], [0, 2], [0, 3], [1, 2], [1, 3], [2, 3]]);
         assert_eq!(of(3, 3, 1, 0), [[0, 1, 2]]);
         // C(10, 5) = 252: one too many, then just enough.
@@ -169,11 +353,38 @@ mod tests {
         assert_eq!(of(200, 100, 3, 0).len(), 3);
     }
 
+    /// [size][seed][subset] for two members and two seeds; the ensemble's holes are smaller by `less`.
+    fn areas(less: f64) -> Vec<Vec<Vec<f64>>> {
+        vec![vec![vec![10.0, 12.0], vec![11.0, 13.0]], vec![vec![11.0 - less], vec![12.0 - less]]]
+    }
+
     #[test]
-    fn quantiles_lie_between_the_numbers() {
-        let sorted: Vec<f64> = (0..=10).map(f64::from).collect();
-        assert!((quantile(&sorted, 0.1) - 1.0).abs() < 1e-12 && (quantile(&sorted, 0.9) - 9.0).abs() < 1e-12);
-        assert!((quantile(&[2.0, 4.0], 0.1) - 2.2).abs() < 1e-12);
-        assert_eq!(quantile(&[3.0], 0.9), 3.0);
+    fn finding_follows_the_interval_of_the_difference() {
+        for (less, words) in [(5.0, "are larger than"), (-5.0, "are smaller than"), (0.1, "cannot be told apart")] {
+            let curve = summary(&[0, 1], &areas(less), &areas(less), 0);
+            let difference = curve.difference.unwrap();
+            assert!((difference.mean - less).abs() < 1e-9 && curve.finding.contains(words), "{curve:?}");
+            assert!(difference.interval[0] <= less && less <= difference.interval[1]);
+        }
+        let curve = summary(&[4, 7], &areas(0.0), &areas(0.0), 0);
+        assert_eq!(curve.singles.iter().map(|single| (single.member, single.mean)).collect::<Vec<_>>(), [(4, 10.5), (7, 12.5)]);
+        assert_eq!(
+            curve.points.iter().map(|point| (point.members, point.mean, point.subsets)).collect::<Vec<_>>(),
+            [(1, 11.5, 2), (2, 11.5, 1)]
+        );
+    }
+
+    #[test]
+    fn undefined_sizes_are_left_out_of_the_curve() {
+        let mut areas = areas(0.0);
+        areas[0] = vec![vec![f64::NAN; 2]; 2];
+        let curve = summary(&[0, 1], &areas, &areas, 0);
+        assert_eq!((curve.points.len(), curve.points[0].members, curve.singles.len(), curve.difference), (1, 2, 0, None));
+    }
+
+    #[test]
+    fn equal_total_draws_are_cut_from_the_same_draws() {
+        assert_eq!(cuts(50, 10), [5, 6, 7, 8, 10, 12, 16, 25, 50]);
+        assert_eq!(cuts(2, 3), [1, 2]);
     }
 }

@@ -62,7 +62,7 @@ pub fn garbage(
     };
     let settings = &map.settings;
     let members: Vec<usize> = holes.places.iter().map(|&place| settings.members[place]).collect();
-    let measure = holes.settings.measure;
+    let measure = holes.criterion.measure;
     tell(observe, 0, ROUNDS + 1)?;
 
     let confidence = |cell: u32| prediction(&map.sampled.cell(cell as usize, holes.places.iter().copied()).mean()).1;
@@ -84,7 +84,7 @@ pub fn garbage(
         let candidates: Vec<[f64; 2]> = lattice
             .filter(|&z| {
                 let inside = cell_of(view, z).is_some_and(|cell| region.cells.binary_search(&cell).is_ok());
-                inside && surroundings.density.at(z) <= holes.thresholds.density && surroundings.nearest.distance(z) > distance
+                inside && holes.thresholds.empty(surroundings.density.at(z)) && surroundings.nearest.distance(z) > distance
             })
             .collect();
         if !candidates.is_empty() {

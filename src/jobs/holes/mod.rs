@@ -1,123 +1,29 @@
-//! Holes: where the models are as sure as of the data although no data are there. Everything but the reference and a garbage
-//! image is a sum over a map that is there already, so that another threshold or another subset of members takes no engine.
+//! Holes: where the models are confident and as sure as on real images although no data are there. They are found on one fixed
+//! region of the plane, whatever part of it is looked at.
 
+mod criterion;
 mod curve;
 mod garbage;
+mod interval;
+mod reference;
+mod region;
 mod report;
 
-pub use curve::{CurvePoint, CurveSettings, CurveThreshold, hole_curve};
+pub use criterion::{HoleCriterion, MeasureBound};
+pub use curve::{CurvePoint, CurveSettings, CurveThreshold, HoleCurve, PairedDifference, SingleMember, hole_curve};
 pub(super) use garbage::describe;
 pub use garbage::{Garbage, garbage};
+pub use interval::{HoleInterval, hole_interval};
+pub use reference::{Reference, ReferenceImages, reference};
+pub use region::{HOLE_GRID, hole_region};
 pub use report::HoleReport;
 
 use super::map::{Map, MapSettings};
-use super::passes::next_block;
-use super::{ModelSet, Observer, tell};
-use crate::analysis::holes::{Region, Thresholds, as_sure_as, regions};
-use crate::engine::{Block, Draws, Engine, Input};
+use crate::analysis::holes::{Fields, Region, Thresholds, regions};
+use crate::engine::{Block, Draws, Input};
 use crate::error::{Error, Result};
 use crate::latent::{Surroundings, View, contours};
-use crate::uncertainty::{Measure, Passes, StatisticsGrid};
-use serde::{Deserialize, Serialize};
-
-/// What counts as a hole.
-///
-/// **Sure.** A point is sure where the measure is at least as sure as at such a share of the data, that is as at the encodings of
-/// test images, decoded, so that what is compared are functions on the plane. At 0.95 an alarm at this threshold would go off
-/// at one image in twenty of the data: the operating point at which detectors are compared (FPR95), and the area of the holes
-/// is what that alarm misses.
-///
-/// **No data.** A point has no data where the density of the training encodings is at most that which such a share of them exceed,
-/// each judged by the others (see [`crate::latent::Density::covering`]). At 0.99 the edge of the data lies where one encoding
-/// in a hundred would lie outside if it were new.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct HoleSettings {
-    /// The measure of uncertainty.
-    pub measure: Measure,
-    /// The share of the data that the threshold on the measure lets pass as sure, 0.95.
-    pub confident: f64,
-    /// The share of the training encodings that the data's region holds, 0.99.
-    pub covered: f64,
-    /// How many encodings of test images the first threshold is taken from, 1000.
-    pub reference: usize,
-}
-
-impl Default for HoleSettings {
-    fn default() -> Self {
-        Self { measure: Measure::MutualInformation, confident: 0.95, covered: 0.99, reference: 1000 }
-    }
-}
-
-impl HoleSettings {
-    /// Checks the numbers.
-    ///
-    /// # Errors
-    /// When a share is not above 0 and up to 1, or there is no reference.
-    pub fn check(&self) -> Result<()> {
-        for (option, share) in [("--confident", self.confident), ("--covered", self.covered)] {
-            if !(share > 0.0 && share <= 1.0) {
-                return Err(Error::setting(
-                    option,
-                    format!("{share} is no share of the data"),
-                    "give a number above 0 and up to 1, such as 0.95",
-                ));
-            }
-        }
-        if self.reference == 0 {
-            return Err(Error::setting("--reference", "0 encodings say nothing", "give a number from 1, such as 1000"));
-        }
-        Ok(())
-    }
-}
-
-/// What the members say of the data: statistics at encodings of test images, the members kept apart as in a [`Map`].
-#[derive(Clone, Debug, PartialEq)]
-pub struct Reference {
-    /// The encodings.
-    pub points: Vec<[f64; 2]>,
-    /// The sampled passes: points × members, in the order of the map's settings.
-    pub sampled: StatisticsGrid,
-    /// The passes without dropout, where the map has them.
-    pub deterministic: Option<StatisticsGrid>,
-}
-
-/// Asks the members about `count` encodings of test images (all, where there are fewer), spread evenly through the data set,
-/// with the draws of the map's settings: with shared masks, these are the very functions whose map it is.
-///
-/// # Errors
-/// When the models have no encodings, the engine fails, or the observer stops.
-pub fn reference(
-    set: &ModelSet,
-    engine: &mut dyn Engine,
-    settings: &MapSettings,
-    count: usize,
-    observe: Observer<'_>,
-) -> Result<Reference> {
-    let test = &set.encodings()?.test.points;
-    let count = count.clamp(1, test.len());
-    let points: Vec<[f64; 2]> = (0..count).map(|i| test[i * test.len() / count].map(f64::from)).collect();
-    let (members, classes) = (settings.members.len(), set.ensemble().classes().len());
-    let mut reference = Reference {
-        sampled: StatisticsGrid::new(count, members, classes),
-        deterministic: settings.deterministic.then(|| StatisticsGrid::new(count, members, classes)),
-        points,
-    };
-    tell(observe, 0, count)?;
-    let numbers: Vec<u32> = (0..count as u32).collect();
-    let mut done = 0;
-    while done < count {
-        let tile = next_block(engine, done, count);
-        let first = tile.start;
-        let block = block(settings, &settings.members, &reference.points[tile.clone()], &numbers[tile.clone()]);
-        reference.sampled.merge_at(first, &engine.statistics(&block)?);
-        if let Some(deterministic) = &mut reference.deterministic {
-            deterministic.merge_at(first, &engine.statistics(&Block { draws: Draws::Deterministic, ..block })?);
-        }
-        done = tile.end;
-        tell(observe, done, count)?;
-    }
-    Ok(reference)
-}
+use crate::uncertainty::Measure;
 
 fn block<'a>(settings: &MapSettings, members: &'a [usize], points: &'a [[f64; 2]], point_numbers: &'a [u32]) -> Block<'a> {
     Block {
@@ -131,38 +37,9 @@ fn block<'a>(settings: &MapSettings, members: &'a [usize], points: &'a [[f64; 2]
     }
 }
 
-impl Reference {
-    /// A measure at every encoding over the members at the given places in the map's settings.
-    ///
-    /// # Errors
-    /// When it needs passes without dropout, and there are none.
-    pub fn measure(&self, measure: Measure, places: &[usize]) -> Result<Vec<f32>> {
-        let statistics = match measure.passes() {
-            Passes::Sampled => &self.sampled,
-            Passes::Deterministic => self.deterministic.as_ref().ok_or_else(|| lacks_passes(measure))?,
-        };
-        let at = |point| measure.evaluate(&statistics.cell(point, places.iter().copied())) as f32;
-        Ok((0..self.points.len()).map(at).collect())
-    }
-
-    /// The thresholds that settings stand for, over the members at the given places.
-    ///
-    /// # Errors
-    /// As [`HoleSettings::check`] and [`measure`](Self::measure).
-    pub fn thresholds(&self, surroundings: &Surroundings, settings: &HoleSettings, places: &[usize]) -> Result<Thresholds> {
-        settings.check()?;
-        let uncertainty = as_sure_as(settings.measure, &self.measure(settings.measure, places)?, settings.confident);
-        Ok(Thresholds { measure: settings.measure, uncertainty, density: surroundings.density.covering(settings.covered) })
-    }
-}
-
 fn lacks_passes(measure: Measure) -> Error {
     let problem = "it needs a pass without dropout, which this map has not";
     Error::setting(measure.key(), problem, "compute the map with deterministic passes")
-}
-
-fn values(map: &Map, measure: Measure, places: &[usize]) -> Result<Vec<f32>> {
-    map.measure(measure, places).ok_or_else(|| lacks_passes(measure))
 }
 
 /// A hole and what is seen there.
@@ -182,41 +59,66 @@ pub struct Hole {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Holes {
     /// What counted as a hole.
-    pub settings: HoleSettings,
+    pub criterion: HoleCriterion,
+    /// The images that the bound on the measure was taken from, and how many.
+    pub reference: (String, usize),
+    /// Where they were sought.
+    pub region: View,
     /// The places of the members in the map's settings.
     pub places: Vec<usize>,
-    /// What the settings came to.
+    /// What the criterion came to.
     pub thresholds: Thresholds,
     /// The largest first.
     pub list: Vec<Hole>,
     /// The area of all, in units of z².
     pub area: f64,
-    /// The part of the view that they take.
+    /// The part of the region that they take.
     pub share: f64,
-    /// Polylines around them, open where they meet the border of the view.
+    /// Polylines around them, open where they meet the border of the region.
     pub outlines: Vec<Vec<[f64; 2]>>,
+}
+
+/// What is known of the points of a map, over the members at the given places in its settings.
+struct PointValues {
+    values: Vec<f32>,
+    confidence: Vec<f32>,
+}
+
+impl PointValues {
+    fn new(map: &Map, measure: Measure, places: &[usize]) -> Result<Self> {
+        let of = |measure| map.measure(measure, places).ok_or_else(|| lacks_passes(measure));
+        Ok(Self { values: of(measure)?, confidence: of(Measure::MaximumProbability)? })
+    }
+
+    fn fields<'a>(&'a self, density: &'a [f64]) -> Fields<'a> {
+        Fields { values: &self.values, confidence: &self.confidence, density }
+    }
 }
 
 /// Finds the holes of a map, for the members at the given places in its settings, which are those of the reference too.
 ///
 /// # Errors
 /// As [`Reference::thresholds`], and when the map lacks passes that the measure needs.
-pub fn holes(map: &Map, reference: &Reference, surroundings: &Surroundings, settings: &HoleSettings, places: &[usize]) -> Result<Holes> {
+pub fn holes(map: &Map, reference: &Reference, surroundings: &Surroundings, criterion: &HoleCriterion, places: &[usize]) -> Result<Holes> {
     let view = map.settings.view;
-    let thresholds = reference.thresholds(surroundings, settings, places)?;
-    let values = values(map, settings.measure, places)?;
+    let thresholds = reference.thresholds(surroundings, criterion, places)?;
+    let points = PointValues::new(map, criterion.measure, places)?;
     let density = surroundings.density.grid(&view);
-    let list: Vec<Hole> = regions(&view, &values, &density, &thresholds, &surroundings.nearest)
+    let list: Vec<Hole> = regions(&view, points.fields(&density), &thresholds, &surroundings.nearest)
         .into_iter()
         .map(|region| {
             let (class, confidence) = prediction(&map.sampled.cell(region.peak_cell as usize, places.iter().copied()).mean());
             Hole { class, confidence, distance: surroundings.nearest.distance(region.peak), region }
         })
         .collect();
-    let margins: Vec<f64> = values.iter().zip(&density).map(|(&value, &density)| thresholds.margin(value.into(), density)).collect();
+    let known = points.values.iter().zip(&points.confidence).zip(&density);
+    let margins: Vec<f64> =
+        known.map(|((&value, &confidence), &density)| thresholds.margin(value.into(), confidence.into(), density)).collect();
     let area = list.iter().map(|hole| hole.region.area).sum();
     Ok(Holes {
-        settings: *settings,
+        criterion: *criterion,
+        reference: (reference.images.clone(), reference.sampled.points()),
+        region: view,
         places: places.to_vec(),
         thresholds,
         list,

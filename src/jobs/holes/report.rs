@@ -1,10 +1,48 @@
 //! What is written about holes: JSON and CSV.
 
 use super::super::ModelSet;
-use super::{CurvePoint, Garbage, Hole, Holes};
+use super::{Garbage, Hole, HoleCurve, HoleInterval, Holes};
+use crate::analysis::holes::Thresholds;
 use crate::figure::provenance::{JSON_KEY, csv_line};
+use crate::uncertainty::Measure;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
+
+impl Thresholds {
+    /// The thresholds in words, as outputs give them.
+    pub fn describe(&self) -> String {
+        let sign = if self.measure.rises_with_uncertainty() { "≤" } else { "≥" };
+        let of_measure = self.uncertainty.map(|bound| {
+            let text = format!("{} {sign} {bound:.4} {}", self.measure.label().to_lowercase(), self.measure.unit());
+            text.trim_end().to_owned()
+        });
+        let confidence = self.confidence.map(|least| format!("{} ≥ {least}", Measure::MaximumProbability.label().to_lowercase()));
+        let density = self.density.map(|most| format!("density of encodings ≤ {most:.3e} per z²"));
+        [confidence, of_measure, density].into_iter().flatten().collect::<Vec<_>>().join("; ")
+    }
+}
+
+impl Holes {
+    /// Number, area and share of the region in one line: "1 hole".
+    pub fn describe(&self) -> String {
+        let count = self.list.len();
+        let holes = if count == 1 { "hole" } else { "holes" };
+        let border = self.list.iter().filter(|hole| hole.region.touches_border).count();
+        let touching = if border == 0 { String::new() } else { format!("; {border} at its border, and may go on beyond it") };
+        format!("{count} {holes}, {:.1} z², {:.1} % of the region{touching}", self.area, 100.0 * self.share)
+    }
+}
+
+impl HoleInterval {
+    /// The intervals in one line.
+    pub fn describe(&self) -> String {
+        let ([low, high], [fewest, most]) = (self.area, self.count);
+        format!(
+            "95 % interval over {} mask seeds and reference images: {low:.1} to {high:.1} z², {fewest:.0} to {most:.0} holes",
+            self.seeds
+        )
+    }
+}
 
 /// All that was found about the holes of a map.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,13 +52,16 @@ pub struct HoleReport {
     /// Garbage images of the first of them.
     pub garbage: Vec<Garbage>,
     /// The area against the number of members, where it was asked for.
-    pub curve: Option<Vec<CurvePoint>>,
+    pub curve: Option<HoleCurve>,
+    /// How far area and number vary.
+    pub interval: Option<HoleInterval>,
     /// What made it.
     pub provenance: Value,
 }
 
 impl HoleReport {
-    /// One object: `holes` (the largest first), `thresholds`, `area`, `share`, `curve` (or null), `provenance`. `points` counts a
+    /// One object: `holes` (the largest first), `criterion`, `thresholds`, `reference`, `region`, `area`,
+    /// `share`, `interval`, `curve` (or null), `provenance`. `points` counts a
     /// hole's points of the grid; areas are in units of z².
     pub fn to_json(&self, set: &ModelSet) -> Value {
         let classes = set.ensemble().classes();
@@ -50,20 +91,20 @@ impl HoleReport {
             });
             with(prediction(hole.class, hole.confidence), rest)
         };
-        let Holes { settings, thresholds, list, area, share, .. } = &self.holes;
+        let Holes { criterion, reference: (images, count), region, thresholds, list, area, share, .. } = &self.holes;
         json!({
-            "measure": settings.measure, "confident": settings.confident, "covered": settings.covered, "thresholds": {
-                "uncertainty": thresholds.uncertainty, "density": thresholds.density,
-            },
-            "area": area, "share": share, "holes": list.iter().enumerate().map(hole).collect::<Vec<_>>(), "curve": self.curve,
+            "measure": criterion.measure, "criterion": criterion, "thresholds": thresholds,
+            "reference": { "images": images, "count": count }, "region": region,
+            "area": area, "share": share, "interval": self.interval, "holes": list.iter().enumerate().map(hole).collect::<Vec<_>>(), "curve": self.curve,
             JSON_KEY: self.provenance,
         })
     }
 
     /// The provenance, a header, then one line for each hole.
     pub fn to_csv(&self, set: &ModelSet) -> String {
-        let mut text =
-            csv_line(&self.provenance) + "number,area,class,confidence,uncertainty,z1,z2,distance,centre_z1,centre_z2,touches_border\n";
+        let mut text = csv_line(&self.provenance)
+            + &format!("# {}\n", self.holes.thresholds.describe())
+            + "number,area,class,confidence,uncertainty,z1,z2,distance,centre_z1,centre_z2,touches_border\n";
         for (number, Hole { region, class, confidence, distance }) in self.holes.list.iter().enumerate() {
             let ([z1, z2], [centre1, centre2]) = (region.peak, region.centre);
             let (number, area, class) = (number + 1, region.area, csv_field(&set.ensemble().classes()[*class]));
