@@ -308,7 +308,7 @@ fn the_status_line_says_when_the_shipped_digits_are_used() {
     let open = |load: LoadData| {
         let mut harness = Harness::builder().with_size(vec2(1280.0, 800.0)).build_eframe(|creation| {
             let mut window = Window::open(&creation.egui_ctx, Start { load, ..start() }).unwrap();
-            (window.scope.session.grid, window.scope.session.samples) = (24, 1);
+            (window.scope.session.grid, window.scope.session.samples) = (24, 4);
             Program(window)
         });
         wait(&mut harness, "the data", |scope| scope.data.is_some());
