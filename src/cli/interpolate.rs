@@ -3,6 +3,7 @@
 use super::drawing::Drawing;
 use super::progress::Bar;
 use super::shared::{DrawOptions, ModelOptions, TestImages, choice, pair, print, print_json};
+use crate::analysis::detection::Estimate;
 use crate::data::Dataset;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -15,6 +16,7 @@ use crate::jobs::{
 use crate::uncertainty::Measure;
 use clap::Args;
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// `epistemap interpolate`.
@@ -183,14 +185,24 @@ impl Interpolate {
             }
             Computed::Midpoints(population) => {
                 lines.push(format!("Midpoints between {} pairs of images of {}", population.done, population.dataset));
-                for &measure in &self.measures {
-                    lines.push(format!("{:<28}AUROC {:.3}", named(measure), population.auroc(measure, &places)?));
+                let estimates = population.compare(&self.measures, &places)?;
+                for (&measure, [area, difference]) in self.measures.iter().zip(&estimates) {
+                    let mut line = format!("{:<28}AUROC {:.3}{}", named(measure), area.value, interval(*area));
+                    if measure != self.measures[0] {
+                        let _ = write!(line, "; {} has {:+.3}{}", self.measures[0].label(), difference.value, interval(*difference));
+                    }
+                    lines.push(line);
                 }
-                lines.push("AUROC: how well the measure tells midpoints in pixel space from those in latent space.".to_owned());
+                lines.push("AUROC: how well the measure tells midpoints in pixel space, the positives, from those in latent space. In brackets 95 % intervals of the bootstrap over pairs.".to_owned());
             }
         }
         Ok(lines.join("\n"))
     }
+}
+
+/// The 95 % interval of a number in brackets, where there is one.
+fn interval(estimate: Estimate) -> String {
+    estimate.interval().map_or_else(String::new, |[low, high]| format!(" [{low:.3}, {high:.3}]"))
 }
 
 fn named(measure: Measure) -> String {

@@ -55,7 +55,7 @@ impl Population {
         (0..self.settings.members.len()).collect()
     }
 
-    /// `pairs` (the numbers of the images in the data), `auroc` by measure, and under `latent` and `pixel` every measure over all
+    /// `pairs` (the numbers of the images in the data), `auroc` by measure with its interval, the paired difference of predictive entropy from it, and under `latent` and `pixel` every measure over all
     /// members by its key; and the provenance.
     ///
     /// # Errors
@@ -64,11 +64,17 @@ impl Population {
         let places = self.places();
         let of = |path| Value::Object(by_measure(|measure| self.measure(path, measure, &places)));
         let mut areas = Map::new();
-        for measure in Measure::ALL {
-            areas.insert(measure.key().to_owned(), self.auroc(measure, &places)?.into());
+        let mut intervals = Map::new();
+        let mut differences = Map::new();
+        let estimates = self.compare(&Measure::ALL, &places)?;
+        for (measure, [area, difference]) in Measure::ALL.into_iter().zip(estimates) {
+            areas.insert(measure.key().to_owned(), area.value.into());
+            intervals.insert(measure.key().to_owned(), json!([area.low, area.high]));
+            differences.insert(measure.key().to_owned(), json!(difference));
         }
         let [latent, pixel] = MIDPOINTS.map(of);
-        Ok(json!({ JSON_KEY: provenance, "pairs": self.pairs[..self.done], "auroc": areas, "latent": latent, "pixel": pixel }))
+        Ok(json!({ JSON_KEY: provenance, "pairs": self.pairs[..self.done], "auroc": areas, "auroc_interval": intervals,
+            "auroc_of_predictive_entropy_less": differences, "latent": latent, "pixel": pixel }))
     }
 
     /// The provenance, a header, then one line per path and pair.

@@ -14,10 +14,12 @@ pub fn show(ui: &mut Ui, scope: &mut Scope, view: &View) {
     let Some(row) = view.row() else { return };
     let settings = &row.attacked.settings;
     let (attack, samples) = (&settings.attack, settings.samples);
-    let success = success_rate(&row.attacked.successes());
+    let successes = row.attacked.successes();
+    let success =
+        if successes.iter().any(Option::is_some) { format!("{:.1} %", 100.0 * success_rate(&successes)) } else { "–".to_owned() };
     let stale = !asks_for(&scope.session.detection, view, scope);
     let members = settings.members.len();
-    ui.label(RichText::new(format!("Success {:.1} %", 100.0 * success)).strong()).on_hover_text(
+    ui.label(RichText::new(format!("Success {success}")).strong()).on_hover_text(
         "Of the images that were answered rightly before the attack, those that are answered wrongly after it by whoever was attacked",
     );
     ui.label(style::note(format!(
@@ -37,6 +39,9 @@ pub fn show(ui: &mut Ui, scope: &mut Scope, view: &View) {
         ui.colored_label(style::WARNING, warning);
     }
     numbers(ui, &mut scope.session.detection, view);
+    let difference = view.difference(&scope.session.detection).map_or_else(|| "–".to_owned(), cell);
+    ui.label(style::note(format!("AUROC of H[E p] − that of I(y; ω): {difference}")))
+        .on_hover_text("The paired difference: both measures of the same images, which are resampled with all their versions");
     ui.horizontal(|ui| {
         ui.label(style::note("copy"));
         let (detection, set) = (&view.found.detection, &scope.set);
@@ -93,7 +98,7 @@ fn numbers(ui: &mut Ui, choice: &mut DetectionChoice, view: &View) {
             let cells = quality.map(|quality| [quality.auroc, quality.average_precision, quality.fpr_at_95_tpr]);
             for place in 0..3 {
                 let text = cells.map_or_else(|| "–".to_owned(), |cells| cell(cells[place]));
-                ui.label(text).on_hover_text("In brackets the 95 % interval of the bootstrap, 1000 resamples");
+                ui.label(text).on_hover_text("In brackets the 95 % interval of the bootstrap over images, 1000 resamples");
             }
             ui.end_row();
         }
@@ -102,5 +107,6 @@ fn numbers(ui: &mut Ui, choice: &mut DetectionChoice, view: &View) {
 
 /// A number with its interval.
 pub fn cell(estimate: Estimate) -> String {
-    format!("{:.3} ({:.2}–{:.2})", estimate.value, estimate.low, estimate.high)
+    let interval = estimate.interval().map_or_else(|| " (–)".to_owned(), |[low, high]| format!(" ({low:.2}–{high:.2})"));
+    format!("{:.3}{interval}", estimate.value)
 }

@@ -159,7 +159,14 @@ pub fn detection_plots(row: &Detected, measures: &[Measure], negatives: Negative
             }
         }
     }
-    let [roc, precision] = curves;
+    let [mut roc, precision] = curves;
+    let chance = Series {
+        label: "Chance".to_owned(),
+        look: Positives::ALL.len() * measures.len(),
+        points: vec![[0.0; 2], [1.0; 2]],
+        ..Series::default()
+    };
+    roc.push(chance);
     let axis = |label: &str| Axis::new(label, "", [0.0, 1.0]).with_margins([0.02; 2]);
     Ok(vec![
         Plot { title: None, x: axis("False positive rate"), y: axis("True positive rate"), series: roc },
