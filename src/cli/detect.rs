@@ -7,10 +7,11 @@ use crate::attack::{self, Norm};
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::files;
-use crate::jobs::{self, AttackSettings, DetectSettings, On, cache_folder, self_checks};
+use crate::jobs::{self, AttackSettings, DetectSettings, On, ScoreFile, cache_folder, scored_csv, scored_text, self_checks};
 use crate::nets::Ensemble;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
+use serde_json::json;
 use std::path::{Path, PathBuf};
 
 /// `epistemap detect`.
@@ -78,6 +79,9 @@ pub struct Detect {
     /// Write the scores of every image and version into this file, .csv or .npz: a column for each measure, for scikit-learn and others.
     #[arg(long, value_name = "FILE")]
     scores: Option<PathBuf>,
+    /// Compute the table of the scores in this file, .csv or .npz, as --scores writes it; every other column of numbers is a detector too.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["latex", "scores", "unfamiliar", "methods", "eps", "on", "images", "class", "dataset"])]
+    from_scores: Option<PathBuf>,
     /// Write what would be printed into this file instead.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -101,6 +105,9 @@ impl Detect {
     /// # Errors
     /// When an option makes no sense, models or data are missing or damaged, or a file cannot be written.
     pub fn run(self) -> Result<()> {
+        if let Some(path) = &self.from_scores {
+            return self.of_scores(path);
+        }
         let scores_as_npz = self.scores.as_deref().map(is_npz).transpose()?.unwrap_or(false);
         let (classifiers, mut engine) = self.classifiers.open()?;
         let mut attacks = Vec::new();
@@ -166,8 +173,26 @@ impl Detect {
             () if self.latex => found.to_latex(),
             () => found.to_text(),
         };
+        self.deliver(&text)
+    }
+
+    /// The table of scores in a file.
+    fn of_scores(&self, path: &Path) -> Result<()> {
+        let lines = ScoreFile::read(path)?.table(path, self.resamples, self.how.seed.seed)?;
+        match () {
+            () if self.json => self.deliver(&format!("{:#}\n", json!({ "scores": path, "detection": lines }))),
+            () if self.csv => self.deliver(&scored_csv(&lines)),
+            () => self.deliver(&scored_text(&lines)),
+        }
+    }
+
+    /// Writes or prints what was computed.
+    fn deliver(&self, text: &str) -> Result<()> {
         match &self.out {
-            Some(out) => files::write_atomically(out, text.as_bytes()),
+            Some(out) => {
+                files::create_folder_of(out)?;
+                files::write_atomically(out, text.as_bytes())
+            }
             None => print(text.trim_end()),
         }
     }

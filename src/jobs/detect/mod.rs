@@ -5,9 +5,11 @@ mod cells;
 mod noise;
 mod npz;
 mod report;
+mod score_file;
 mod scores;
 
 pub use cache::cache_folder;
+pub use score_file::{ScoreFile, ScoredLine, scored_csv, scored_text};
 
 use super::attack::{BATCH, Said, attack_batch, check_shape, gradients, lengths, pixels};
 use super::passes::Asked;

@@ -2,12 +2,12 @@
 
 use crate::error::{Error, Result};
 use crate::figure::provenance::NPZ_MEMBER;
-use npyz::{DType, WriterBuilder as _};
+use npyz::{DType, NpyFile, TypeChar, WriterBuilder as _};
 use serde_json::Value;
-use std::io::{Cursor, Write as _};
+use std::io::{Cursor, Read as _, Write as _};
 use std::path::Path;
-use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
+use zip::{ZipArchive, ZipWriter};
 
 /// A column.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,4 +52,55 @@ pub(super) fn encode(path: &Path, columns: &[(&str, Column)], provenance: &Value
     };
     fill().map_err(|error| Error::io(path, &error))?;
     archive.finish().map(Cursor::into_inner).map_err(|error| Error::file(path, error.to_string(), "report this defect"))
+}
+
+/// An archive larger than this once unpacked is no table of scores.
+const MOST_BYTES: u64 = 1 << 31;
+
+/// The columns of an archive, in its order: one-dimensional arrays of numbers or text.
+///
+/// # Errors
+/// When it is damaged, or an array is of another kind.
+pub(super) fn decode(path: &Path, bytes: &[u8]) -> Result<Vec<(String, Column)>> {
+    let wrong = |problem: String| Error::file(path, problem, "save it with numpy.savez");
+    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| wrong(format!("is no npz archive ({error})")))?;
+    let mut columns = Vec::new();
+    for at in 0..archive.len() {
+        let entry = archive.by_index(at).map_err(|error| wrong(error.to_string()))?;
+        let file_name = entry.name().map_err(|error| wrong(error.to_string()))?.into_owned();
+        let Some(name) = npyz::npz::array_name_from_file_name(&file_name).map(str::to_owned) else { continue };
+        let mut array = Vec::new();
+        entry.take(MOST_BYTES).read_to_end(&mut array).map_err(|error| Error::io(path, &error))?;
+        let damaged = |error: std::io::Error| wrong(format!("'{name}' is no whole array ({error})"));
+        let file = NpyFile::new(&array[..]).map_err(damaged)?;
+        let kind = match file.dtype() {
+            DType::Plain(kind) => (kind.type_char(), kind.num_bytes().unwrap_or(0)),
+            _ => (TypeChar::RawData, 0),
+        };
+        let length = match file.shape() {
+            [length] => *length,
+            shape => return Err(wrong(format!("'{name}' has the axes {shape:?}, not one"))),
+        };
+        if length.saturating_mul(kind.1.max(1) as u64) > array.len() as u64 {
+            return Err(wrong(format!("'{name}' is shorter than its {length} values")));
+        }
+        macro_rules! numbers {
+            ($type:ty, $convert:expr) => {
+                Column::Numbers(file.into_vec::<$type>().map_err(damaged)?.into_iter().map($convert).collect())
+            };
+        }
+        let column = match kind {
+            (TypeChar::Float, 8) => numbers!(f64, |value| value),
+            (TypeChar::Float, 4) => numbers!(f32, f64::from),
+            (TypeChar::Int, 8) => numbers!(i64, |value| value as f64),
+            (TypeChar::Int, 4) => numbers!(i32, f64::from),
+            (TypeChar::Uint, 8) => numbers!(u64, |value| value as f64),
+            (TypeChar::Uint, 1) => numbers!(u8, f64::from),
+            (TypeChar::Bool, _) => numbers!(bool, f64::from),
+            (TypeChar::UnicodeStr | TypeChar::ByteStr, _) => Column::Text(file.into_vec::<String>().map_err(damaged)?),
+            _ => return Err(wrong(format!("'{name}' holds elements of the type {}", file.dtype().descr()))),
+        };
+        columns.push((name, column));
+    }
+    Ok(columns)
 }

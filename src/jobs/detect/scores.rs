@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 /// The columns before the measures.
-const COLUMNS: [&str; 9] = ["image", "label", "version", "attack", "eps", "on", "model", "prediction", "success"];
+pub(super) const COLUMNS: [&str; 9] = ["image", "label", "version", "attack", "eps", "on", "model", "prediction", "success"];
 
 /// A row: what the first columns hold, as text, and a value of each measure.
 struct Row {
