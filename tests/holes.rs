@@ -249,7 +249,7 @@ fn shares_out_of_range_are_refused() {
 #[test]
 fn a_garbage_image_is_confident_in_its_hole_and_farther_from_data_than_the_grid_says() {
     let folder = tempfile::tempdir().unwrap();
-    crate::crate::program::write_models(folder.path(), [1, 8, 9], 3);
+    crate::program::write_models(folder.path(), [1, 8, 9], 3);
     let set = ModelSet::load(folder.path()).unwrap();
     let view = View::square([-6.0, 6.0], 13).unwrap();
     let settings = MapSettings { view, samples: 6, members: vec![0, 1], seed: 2, masks: Masks::Shared, deterministic: true };

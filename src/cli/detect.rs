@@ -7,11 +7,12 @@ use crate::attack::{self, Norm};
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::files;
-use crate::jobs::{self, AttackSettings, DetectSettings, On, cache_folder, self_checks};
+use crate::jobs::{self, AttackSettings, DetectSettings, On, ScoreFile, cache_folder, scored_csv, scored_text, self_checks};
 use crate::nets::Ensemble;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use std::path::PathBuf;
+use serde_json::json;
+use std::path::{Path, PathBuf};
 
 /// `epistemap detect`.
 #[derive(Debug, Args)]
@@ -30,9 +31,11 @@ pub struct Detect {
     /// Attack images of this class only.
     #[arg(long, value_name = "NAME")]
     class: Option<String>,
-    /// The attacks, with commas between them.
+    /// The attacks, with commas between them. What an attack cannot do is left out: mi-evading on the deterministic network.
     #[arg(
-        long = "method",
+        long = "attacks",
+        alias = "method",
+        value_name = "LIST",
         value_parser = PossibleValuesParser::new(attack::all().iter().map(|attack| attack.name())),
         value_delimiter = ',',
         default_value = "fgm,bim,mim"
@@ -73,9 +76,24 @@ pub struct Detect {
     /// Print the paper's table for LaTeX.
     #[arg(long)]
     latex: bool,
+    /// Write the scores of every image and version into this file, .csv or .npz: a column for each measure, for scikit-learn and others.
+    #[arg(long, value_name = "FILE")]
+    scores: Option<PathBuf>,
+    /// Compute the table of the scores in this file, .csv or .npz, as --scores writes it; every other column of numbers is a detector too.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["latex", "scores", "unfamiliar", "methods", "eps", "on", "images", "class", "dataset"])]
+    from_scores: Option<PathBuf>,
     /// Write what would be printed into this file instead.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+}
+
+/// Whether scores go into an npz file, rather than CSV, by the file's name.
+fn is_npz(path: &Path) -> Result<bool> {
+    match path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase).as_deref() {
+        Some("npz") => Ok(true),
+        Some("csv") => Ok(false),
+        _ => Err(Error::file(path, "has no ending that says the format of the scores", "end the name in .csv or .npz")),
+    }
 }
 
 /// Images that are attacked where nobody says how many.
@@ -87,11 +105,19 @@ impl Detect {
     /// # Errors
     /// When an option makes no sense, models or data are missing or damaged, or a file cannot be written.
     pub fn run(self) -> Result<()> {
+        if let Some(path) = &self.from_scores {
+            return self.of_scores(path);
+        }
+        let scores_as_npz = self.scores.as_deref().map(is_npz).transpose()?.unwrap_or(false);
         let (classifiers, mut engine) = self.classifiers.open()?;
         let mut attacks = Vec::new();
         for &on in &self.on {
             let members = self.how.members(&classifiers, on)?;
             for method in &self.methods {
+                // An attack without meaning for a victim is left out where others remain.
+                if method == "mi-evading" && on == On::Deterministic && self.methods.len() * self.on.len() > 1 {
+                    continue;
+                }
                 for &epsilon in &self.eps {
                     let attack = self.how.settings(method, self.norm, epsilon);
                     let settings = AttackSettings { attack, on, members: members.clone(), samples: self.how.samples };
@@ -105,7 +131,7 @@ impl Detect {
         let data = self.images(classifiers.ensemble())?;
         let other = self.unfamiliar.as_ref().map(|name| self.data.load(name, Split::Test)).transpose()?;
         let other = other.map(|other| if other.len() > data.len() { other.slice(0..data.len()) } else { other });
-        if let Some(out) = &self.out {
+        for out in self.out.iter().chain(&self.scores) {
             files::create_folder_of(out)?;
         }
 
@@ -136,6 +162,10 @@ impl Detect {
         }
         drop(follow);
         drop(bar);
+        if let Some(path) = &self.scores {
+            let bytes = if scores_as_npz { found.scores_npz(path, &classifiers)? } else { found.scores_csv(&classifiers).into_bytes() };
+            files::write_atomically(path, &bytes)?;
+        }
         let text = match () {
             () if self.json && self.out.is_none() => return print_json(&found.to_json(&classifiers)),
             () if self.json => format!("{:#}\n", found.to_json(&classifiers)),
@@ -143,8 +173,26 @@ impl Detect {
             () if self.latex => found.to_latex(),
             () => found.to_text(),
         };
+        self.deliver(&text)
+    }
+
+    /// The table of scores in a file.
+    fn of_scores(&self, path: &Path) -> Result<()> {
+        let lines = ScoreFile::read(path)?.table(path, self.resamples, self.how.seed.seed)?;
+        match () {
+            () if self.json => self.deliver(&format!("{:#}\n", json!({ "scores": path, "detection": lines }))),
+            () if self.csv => self.deliver(&scored_csv(&lines)),
+            () => self.deliver(&scored_text(&lines)),
+        }
+    }
+
+    /// Writes or prints what was computed.
+    fn deliver(&self, text: &str) -> Result<()> {
         match &self.out {
-            Some(out) => files::write_atomically(out, text.as_bytes()),
+            Some(out) => {
+                files::create_folder_of(out)?;
+                files::write_atomically(out, text.as_bytes())
+            }
             None => print(text.trim_end()),
         }
     }

@@ -3,6 +3,7 @@
 use super::drawing::Drawing;
 use super::progress::Bar;
 use super::shared::{DrawOptions, ModelOptions, TestImages, choice, pair, print, print_json};
+use crate::analysis::detection::Estimate;
 use crate::data::Dataset;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -16,6 +17,7 @@ use crate::numbers::counted;
 use crate::uncertainty::Measure;
 use clap::Args;
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// `epistemap interpolate`.
@@ -184,14 +186,29 @@ impl Interpolate {
             }
             Computed::Midpoints(population) => {
                 lines.push(format!("Midpoints between {} of images of {}", counted(population.done as u64, "pair"), population.dataset));
-                for &measure in &self.measures {
+                let (defined, undefined): (Vec<Measure>, Vec<Measure>) =
+                    self.measures.iter().partition(|&&measure| population.undefined(measure, &places).is_none());
+                let estimates = population.compare(&defined, &places)?;
+                for (&measure, [area, difference]) in defined.iter().zip(&estimates) {
+                    let mut line = format!("{:<28}AUROC {:.3}{}", named(measure), area.value, interval(*area));
+                    if measure != defined[0] {
+                        let _ = write!(line, "; {} has {:+.3}{}", defined[0].label(), difference.value, interval(*difference));
+                    }
+                    lines.push(line);
+                }
+                for measure in undefined {
                     lines.push(format!("{:<28}AUROC {}", named(measure), population.auroc_text(measure, &places)?));
                 }
-                lines.push("AUROC: how well the measure tells midpoints in pixel space from those in latent space.".to_owned());
+                lines.push("AUROC: how well the measure tells midpoints in pixel space, the positives, from those in latent space. In brackets 95 % intervals of the bootstrap over pairs.".to_owned());
             }
         }
         Ok(lines.join("\n"))
     }
+}
+
+/// The 95 % interval of a number in brackets, where there is one.
+fn interval(estimate: Estimate) -> String {
+    estimate.interval().map_or_else(String::new, |[low, high]| format!(" [{low:.3}, {high:.3}]"))
 }
 
 fn named(measure: Measure) -> String {

@@ -55,7 +55,8 @@ impl Population {
         (0..self.settings.members.len()).collect()
     }
 
-    /// `pairs` (the numbers of the images in the data), `auroc` by measure (null where it is undefined), and under `latent` and `pixel` every measure over all
+    /// `pairs` (the numbers of the images in the data), `auroc` by measure with its interval and the paired difference of predictive entropy
+    /// from it (all null where the measure is undefined), and under `latent` and `pixel` every measure over all
     /// members by its key; and the provenance.
     ///
     /// # Errors
@@ -64,12 +65,20 @@ impl Population {
         let places = self.places();
         let of = |path| Value::Object(by_measure(|measure| self.measure(path, measure, &places)));
         let mut areas = Map::new();
+        let mut intervals = Map::new();
+        let mut differences = Map::new();
+        let defined: Vec<Measure> = Measure::ALL.into_iter().filter(|&measure| self.undefined(measure, &places).is_none()).collect();
+        let estimates = self.compare(&defined, &places)?;
         for measure in Measure::ALL {
-            let area = if self.undefined(measure, &places).is_none() { Some(self.auroc(measure, &places)?) } else { None };
-            areas.insert(measure.key().to_owned(), area.into());
+            let estimate = defined.iter().position(|&other| other == measure).map(|at| estimates[at]);
+            let key = measure.key().to_owned();
+            areas.insert(key.clone(), json!(estimate.map(|[area, _]| area.value)));
+            intervals.insert(key.clone(), json!(estimate.map(|[area, _]| [area.low, area.high])));
+            differences.insert(key, json!(estimate.map(|[_, difference]| difference)));
         }
         let [latent, pixel] = MIDPOINTS.map(of);
-        Ok(json!({ JSON_KEY: provenance, "pairs": self.pairs[..self.done], "auroc": areas, "latent": latent, "pixel": pixel }))
+        Ok(json!({ JSON_KEY: provenance, "pairs": self.pairs[..self.done], "auroc": areas, "auroc_interval": intervals,
+            "auroc_of_predictive_entropy_less": differences, "latent": latent, "pixel": pixel }))
     }
 
     /// The provenance, a header, then one line per path and pair.

@@ -36,6 +36,73 @@ fn the_table_comes_as_json_csv_and_latex() {
 }
 
 #[test]
+fn scores_leave_the_program_and_give_the_same_table() {
+    let desk = Desk::new();
+    let [json, _] = desk.succeeds(&format!("{SHORT} --unfamiliar decoded-digits --no-cache --no-checks --json --scores scores.csv"));
+    let json: Value = serde_json::from_str(&json).unwrap();
+    let text = String::from_utf8(desk.read("scores.csv")).unwrap();
+    let header = text.lines().find(|line| !line.starts_with('#')).unwrap();
+    assert!(header.starts_with("image,label,version,attack,eps,on,model,prediction,success,predictive_entropy,"), "{header}");
+    // Clean images once for both attacks, noisy and attacked ones for each, and those of other data.
+    for (version, count) in [("clean", 30), ("noise", 60), ("attacked", 60), ("ood", 30)] {
+        assert_eq!(text.matches(&format!(",{version},")).count(), count, "{version}");
+    }
+    desk.succeeds(&format!("{SHORT} --unfamiliar decoded-digits --no-cache --no-checks --json --scores scores.npz --out ours.json"));
+    for file in ["scores.csv", "scores.npz"] {
+        let [again, _] = desk.succeeds(&format!("detect --from-scores {file} --resamples 20 --json"));
+        let again: Value = serde_json::from_str(&again).unwrap();
+        let of = |attack: &str, positives: &str, negatives: &str, measure: &str| {
+            let lines = again["detection"].as_array().unwrap();
+            let is = |line: &&Value| {
+                line["attack"] == attack && line["positives"] == positives && line["negatives"] == negatives && line["detector"] == measure
+            };
+            lines.iter().find(is).unwrap().clone()
+        };
+        for row in json["rows"].as_array().unwrap() {
+            for scored in row["detection"].as_array().unwrap() {
+                let key = |name: &str| scored[name].as_str().unwrap();
+                let negatives = if key("negatives") == "noisy" { "noise" } else { key("negatives") };
+                let line = of(row["method"].as_str().unwrap(), key("positives"), negatives, key("measure"));
+                for name in ["auroc", "average_precision", "fpr_at_95_tpr", "tpr_at_1_fpr", "tpr_at_5_fpr"] {
+                    assert_eq!(line[name], scored[name], "{file}: {name} of {scored}");
+                }
+            }
+        }
+        assert_eq!(of("", "ood", "clean", "mutual_information")["auroc"]["value"], 0.5);
+        let [entropy, information] = ["predictive_entropy", "mutual_information"].map(|measure| of("bim", "all", "both", measure));
+        assert!(entropy["auroc"]["value"] != information["auroc"]["value"], "the negative control");
+    }
+}
+
+#[test]
+fn scores_of_others_are_read_and_wrong_ones_named_by_line_and_column() {
+    let desk = Desk::new();
+    let good = "image,version,peer\na,clean,0.1\nb,clean,0.2\na,attacked,0.3\nb,attacked,0.15\n";
+    let table = |text: &str| std::fs::write(desk.path("peer.csv"), text).unwrap();
+    table(good);
+    let [json, _] = desk.succeeds("detect --from-scores peer.csv --json");
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["detection"][0]["detector"], &json["detection"][0]["auroc"]["value"]), (&"peer".into(), &0.75.into()));
+    for (wrong, part) in [
+        (good.replace("0.15", "much"), "line 5, column 3 'peer': 'much' is no number"),
+        (good.replace("b,clean", "b,cleaned"), "line 3, column 2 'version': 'cleaned' is no version"),
+        (good.replace("image", "picture"), "no column 'image'"),
+        (good.replace("0.15", ""), "'peer' is empty for 1 of 4"),
+        (good.replace("0.15", "0.15,7"), "line: 5"),
+        ("image,version\na,clean\n".to_owned(), "no column of scores"),
+        (good.replace("attacked", "noise"), "'attacked' or 'ood'"),
+        (good.replace("peer", "version"), "name 'version' of another"),
+    ] {
+        table(&wrong);
+        let sentence = desk.refuses("detect --from-scores peer.csv");
+        assert!(sentence.contains(part), "{part}: {sentence}");
+    }
+    std::fs::write(desk.path("peer.npz"), "PK damaged").unwrap();
+    assert!(desk.refuses("detect --from-scores peer.npz").contains("npz"));
+    assert!(desk.refuses("detect --from-scores peer.txt").contains("ending"));
+}
+
+#[test]
 fn attacked_images_are_kept_and_used_again() {
     let desk = Desk::new();
     let line = format!("{SHORT} --cache kept --no-checks --csv --out table.csv");

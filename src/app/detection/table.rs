@@ -37,6 +37,9 @@ pub fn show(ui: &mut Ui, scope: &mut Scope, view: &View) {
         ui.colored_label(style::WARNING, warning);
     }
     numbers(ui, &mut scope.session.detection, view);
+    let difference = view.difference(&scope.session.detection).map_or_else(|| "–".to_owned(), cell);
+    ui.label(style::note(format!("AUROC of H[E p] − that of I(y; ω): {difference}")))
+        .on_hover_text("The paired difference: both measures of the same images, which are resampled with all their versions");
     ui.horizontal(|ui| {
         ui.label(style::note("copy"));
         let (detection, set) = (&view.found.detection, &scope.set);
@@ -93,7 +96,7 @@ fn numbers(ui: &mut Ui, choice: &mut DetectionChoice, view: &View) {
             let cells = quality.map(|quality| [quality.auroc, quality.average_precision, quality.fpr_at_95_tpr]);
             for place in 0..3 {
                 let text = cells.map_or_else(|| "–".to_owned(), |cells| cell(cells[place]));
-                ui.label(text).on_hover_text("In brackets the 95 % interval of the bootstrap, 1000 resamples");
+                ui.label(text).on_hover_text("In brackets the 95 % interval of the bootstrap over images, 1000 resamples");
             }
             ui.end_row();
         }
@@ -102,5 +105,6 @@ fn numbers(ui: &mut Ui, choice: &mut DetectionChoice, view: &View) {
 
 /// A number with its interval.
 pub fn cell(estimate: Estimate) -> String {
-    format!("{:.3} ({:.2}–{:.2})", estimate.value, estimate.low, estimate.high)
+    let interval = estimate.interval().map_or_else(|| " (–)".to_owned(), |[low, high]| format!(" ({low:.2}–{high:.2})"));
+    format!("{:.3}{interval}", estimate.value)
 }

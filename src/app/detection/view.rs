@@ -2,7 +2,7 @@
 
 use super::choice::{DetectionChoice, Sought};
 use super::workers::Found;
-use crate::analysis::detection::{Quality, Ranking};
+use crate::analysis::detection::{Estimate, Quality, Ranking};
 use crate::jobs::{Detected, Kind};
 use crate::uncertainty::Measure;
 use std::borrow::Cow;
@@ -89,7 +89,7 @@ fn images(found: &Found, choice: &DetectionChoice, counts: [usize; 2]) -> [Vec<S
 fn quality(found: &Found, choice: &DetectionChoice, measure: Measure) -> Option<Quality> {
     match choice.sought.positives() {
         Some(positives) => found.detection.rows.first()?.quality(measure, positives, choice.negatives),
-        None => found.detection.unfamiliar.first()?.scored.iter().find(|(other, _)| *other == measure).map(|(_, quality)| *quality),
+        None => found.detection.unfamiliar.first()?.scored.iter().find(|(other, _)| *other == measure).and_then(|(_, quality)| *quality),
     }
 }
 
@@ -184,6 +184,14 @@ impl View {
             here.map(|(_, image)| *image).collect()
         };
         self.sides.iter().rev().flat_map(of_side).collect()
+    }
+
+    /// The AUROC of predictive entropy less that of mutual information, of what is sought.
+    pub fn difference(&self, choice: &DetectionChoice) -> Option<Estimate> {
+        match choice.sought.positives() {
+            Some(positives) => self.row()?.difference(positives, choice.negatives),
+            None => self.found.detection.unfamiliar.first()?.difference,
+        }
     }
 
     /// The attack.

@@ -1,15 +1,20 @@
 //! Whether uncertainty notices: attacked images against clean and noisy ones, and unfamiliar ones against those of the training.
 
 mod cache;
+mod cells;
 mod noise;
+mod npz;
 mod report;
+mod score_file;
+mod scores;
 
 pub use cache::cache_folder;
+pub use score_file::{ScoreFile, ScoredLine, scored_csv, scored_text};
 
 use super::attack::{BATCH, Said, attack_batch, check_shape, gradients, lengths, pixels};
 use super::passes::Asked;
 use super::{AttackSettings, Attacked, Classifiers, On, Progress};
-use crate::analysis::detection::{Quality, Ranking};
+use crate::analysis::detection::{Clusters, Estimate, Quality};
 use crate::attack::{Iterate, named};
 use crate::data::Dataset;
 use crate::engine::{Engine, Masks};
@@ -17,6 +22,7 @@ use crate::error::{Error, Result};
 use crate::nets::{Layer, Network};
 use crate::uncertainty::Measure;
 use cache::Cache;
+use cells::{Cells, cells};
 use noise::{noisy, noisy_image};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -94,8 +100,19 @@ pub struct Scored {
     pub negatives: Negatives,
     /// The measure.
     pub measure: Measure,
-    /// How well; `None` where there are no positives: no attack succeeded.
+    /// How well; `None` where there are no positives, as no attack succeeded, or the models have no draws that the measure could compare.
     pub quality: Option<Quality>,
+}
+
+/// The AUROC of predictive entropy less that of mutual information, with the interval of the paired difference.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct EntropyGain {
+    /// What is to be detected.
+    pub positives: Positives,
+    /// What it is to be told from.
+    pub negatives: Negatives,
+    /// The difference; `None` where one of the two has no AUROC.
+    pub difference: Option<Estimate>,
 }
 
 /// A row of the table.
@@ -105,6 +122,8 @@ pub struct Detected {
     pub attacked: Attacked,
     /// Every measure against every choice of positives and negatives.
     pub scored: Vec<Scored>,
+    /// Entropy against mutual information, for every choice of positives and negatives.
+    pub gains: Vec<EntropyGain>,
     /// The images before the attack, \[N, C, H, W\], shared by all rows.
     pub clean: Arc<[f32]>,
     noisy: Said,
@@ -126,10 +145,17 @@ pub enum Kind {
 pub struct Unfamiliar {
     /// Who was asked.
     pub on: On,
+    /// The members that were asked, by number.
+    pub members: Vec<usize>,
     /// The name of the unfamiliar data.
     pub dataset: String,
-    /// Every measure: positives are the unfamiliar images, negatives the familiar ones.
-    pub scored: Vec<(Measure, Quality)>,
+    /// Every measure: positives are the unfamiliar images, negatives the familiar ones. `None` where the models have no draws that the
+    /// measure could compare.
+    pub scored: Vec<(Measure, Option<Quality>)>,
+    /// The AUROC of predictive entropy less that of mutual information, with the interval of the paired difference.
+    pub difference: Option<Estimate>,
+    /// What the unfamiliar images are taken for.
+    pub predictions: Vec<usize>,
     /// The scores of familiar and unfamiliar images, in their order, for each of [`Measure::ALL`]: the higher, the more uncertain.
     pub scores: Vec<[Vec<f64>; 2]>,
 }
@@ -205,18 +231,25 @@ impl Detected {
         self.scored.iter().find(of).and_then(|scored| scored.quality)
     }
 
-    fn score(&mut self, resamples: u32) -> Result<()> {
+    /// The difference between entropy and mutual information.
+    pub fn difference(&self, positives: Positives, negatives: Negatives) -> Option<Estimate> {
+        let of = |gain: &&EntropyGain| (gain.positives, gain.negatives) == (positives, negatives);
+        self.gains.iter().find(of).and_then(|gain| gain.difference)
+    }
+
+    fn score(&mut self, classifiers: &Classifiers, resamples: u32) -> Result<()> {
+        let AttackSettings { members, samples, attack, .. } = self.attacked.settings.clone();
+        let undefined = |measure| classifiers.ensemble().undefined(measure, &members, samples).is_some();
         for positives in Positives::ALL {
             for negatives in Negatives::ALL {
-                for measure in Measure::ALL {
-                    let [of_negatives, of_positives] = self.scores(measure, positives, negatives);
-                    let quality = if of_positives.is_empty() {
-                        None
-                    } else {
-                        Some(Ranking::new(&of_negatives, &of_positives)?.quality(resamples, self.attacked.settings.attack.seed))
-                    };
-                    self.scored.push(Scored { positives, negatives, measure, quality });
-                }
+                let numbers = |side: Vec<(Kind, usize)>| side.into_iter().map(|(_, number)| number as u32).collect();
+                let [of_negatives, of_positives] = self.images(positives, negatives).map(numbers);
+                let clusters = Clusters::paired(of_negatives, of_positives, self.attacked.norms.len());
+                let scores = |measure| self.scores(measure, positives, negatives);
+                let Cells { qualities, difference } = cells(scores, undefined, &clusters, (resamples, attack.seed))?;
+                let scored = |(measure, quality)| Scored { positives, negatives, measure, quality };
+                self.scored.extend(qualities.into_iter().map(scored));
+                self.gains.push(EntropyGain { positives, negatives, difference });
             }
         }
         Ok(())
@@ -319,8 +352,8 @@ pub fn detect(
         let norms = lengths(&images, &data.images, data.pixels());
         let noisy = measure(classifiers, engine, attack, &noisy(data, &norms, attack.attack.seed), &mut meter)?;
         let attacked = Attacked { settings: attack.clone(), labels: labels.clone(), images, norms, before, after };
-        let mut row = Detected { attacked, scored: Vec::new(), clean: Arc::clone(&clean), noisy };
-        row.score(settings.resamples)?;
+        let mut row = Detected { attacked, scored: Vec::new(), gains: Vec::new(), clean: Arc::clone(&clean), noisy };
+        row.score(classifiers, settings.resamples)?;
         rows.push(row);
     }
     Ok(Detection { settings: settings.clone(), dataset: data.name.clone(), images: data.len(), rows, unfamiliar: Vec::new() })
@@ -429,13 +462,15 @@ pub fn unfamiliar(
             Ok(said)
         };
         let (familiar, unfamiliar) = (ask(familiar)?, ask(other)?);
-        let scores = Measure::ALL.map(|measure| [&familiar, &unfamiliar].map(|said| scores(said, measure))).to_vec();
-        let scored = Measure::ALL
-            .into_iter()
-            .zip(&scores)
-            .map(|(measure, [negatives, positives])| Ok((measure, Ranking::new(negatives, positives)?.quality(resamples, seed))));
-        let scored = scored.collect::<Result<_>>()?;
-        found.push(Unfamiliar { on: *on, dataset: other.name.clone(), scored, scores });
+        let all = Measure::ALL.map(|measure| (measure, [&familiar, &unfamiliar].map(|said| scores(said, measure))));
+        let of = |wanted| all.iter().find(|(measure, _)| *measure == wanted).map(|(_, scores)| scores.clone()).unwrap_or_default();
+        let undefined = |measure| classifiers.ensemble().undefined(measure, members, samples).is_some();
+        // Other data are other images: each kind is resampled on its own.
+        let clusters = Clusters::independent(all[0].1[0].len(), all[0].1[1].len());
+        let Cells { qualities: scored, difference } = cells(of, undefined, &clusters, (resamples, seed))?;
+        let predictions = (0..all[0].1[1].len()).map(|image| unfamiliar.prediction(image)).collect();
+        let (members, scores) = (members.clone(), all.into_iter().map(|(_, scores)| scores).collect());
+        found.push(Unfamiliar { on: *on, members, dataset: other.name.clone(), scored, difference, predictions, scores });
     }
     Ok(found)
 }

@@ -1,10 +1,11 @@
 //! The table of a detection as text, CSV, JSON and LaTeX.
 
+use super::cells::COMPARED;
 use super::{Detected, Detection, Negatives, Positives};
 use crate::analysis::detection::{Estimate, Quality};
 use crate::attack::Norm;
 use crate::figure::provenance::{JSON_KEY, csv_line};
-use crate::jobs::attack::{percent_or_dash, success_rate};
+use crate::jobs::attack::success_rate;
 use crate::jobs::figures::classifier_provenance;
 use crate::jobs::passes::ComputedBy;
 use crate::jobs::{Classifiers, On};
@@ -48,34 +49,39 @@ impl Detection {
             .iter()
             .map(|found| {
                 let scored: Vec<Value> =
-                    found.scored.iter().map(|(measure, quality)| with_quality(json!({ "measure": measure }), Some(*quality))).collect();
-                json!({ "on": found.on, "dataset": found.dataset, "detection": scored })
+                    found.scored.iter().map(|(measure, quality)| with_quality(json!({ "measure": measure }), *quality)).collect();
+                json!({ "on": found.on, "dataset": found.dataset, "detection": scored, "auroc_of_entropy_less_information": found.difference })
             })
             .collect();
-        let mut all = json!({ JSON_KEY: self.provenance(classifiers), "dataset": self.dataset, "images": self.images, "rows": rows });
+        let mut all = json!({ JSON_KEY: self.provenance(classifiers), "dataset": self.dataset, "images": self.images, "about": Self::LEGEND, "rows": rows });
         if !unfamiliar.is_empty() {
             all["unfamiliar"] = json!(unfamiliar);
         }
         all
     }
 
+    /// What the numbers are about, for a person: which are the negatives, and which side is positive.
+    pub const LEGEND: &str = "Positive: attacked images, or those of other data; a higher score is more uncertain (of the maximum probability, a lower one). \
+        Negative, unless another choice is named: the clean and the noisy images together; the clean ones for other data. Intervals: 95 %, bootstrap \
+        over images with all their versions, so differences are paired.";
+
     /// The provenance, a header, then one line per attack, positives, negatives and measure. What has no positives is empty; so are the
     /// columns of the attack where unfamiliar images are the positives.
     pub fn to_csv(&self, classifiers: &Classifiers) -> String {
         let mut text = csv_line(&self.provenance(classifiers));
         text.push_str("method,norm,epsilon,on,samples,success_rate,positives,negatives,measure");
-        for name in ["auroc", "average_precision", "fpr_at_95_tpr"] {
+        for name in Quality::KEYS {
             let _ = write!(text, ",{name},{name}_low,{name}_high");
         }
-        text.push('\n');
+        text.push_str(",auroc_less_that_of_mutual_information,difference_low,difference_high\n");
         for row in &self.rows {
             let settings = &row.attacked.settings;
-            let success = success_rate(&row.attacked.successes()).map_or_else(String::new, |rate| rate.to_string());
+            let success = rate(row).map_or_else(String::new, |rate| rate.to_string());
             for scored in &row.scored {
                 // Writing to a string cannot fail.
                 let _ = writeln!(
                     text,
-                    "{},{},{},{},{},{success},{},{},{}{}",
+                    "{},{},{},{},{},{success},{},{},{}{}{}",
                     settings.attack.method,
                     settings.attack.norm.key(),
                     settings.attack.epsilon,
@@ -84,14 +90,16 @@ impl Detection {
                     scored.positives.key(),
                     scored.negatives.key(),
                     scored.measure.key(),
-                    cells(scored.quality)
+                    cells(scored.quality),
+                    difference(scored.measure, row.difference(scored.positives, scored.negatives))
                 );
             }
         }
         for found in &self.unfamiliar {
             for (measure, quality) in &found.scored {
                 let name = found.dataset.replace(',', " ");
-                let _ = writeln!(text, ",,,{},,,{name},clean,{}{}", found.on.key(), measure.key(), cells(Some(*quality)));
+                let difference = difference(*measure, found.difference);
+                let _ = writeln!(text, ",,,{},,,{name},clean,{}{}{difference}", found.on.key(), measure.key(), cells(*quality));
             }
         }
         text
@@ -123,11 +131,11 @@ impl Detection {
     pub fn to_latex(&self) -> String {
         let used: Vec<On> = On::ALL.into_iter().filter(|on| self.rows.iter().any(|row| row.attacked.settings.on == *on)).collect();
         let mut text = String::new();
-        let groups: String = used.iter().map(|on| "r".repeat(1 + columns(*on).len())).collect();
+        let groups: String = used.iter().map(|on| "r".repeat(width(*on))).collect();
         let _ = writeln!(text, "\\begin{{tabular}}{{lr{groups}}}\n\\toprule");
         let mut heads = String::new();
         for on in &used {
-            let _ = write!(heads, " & \\multicolumn{{{}}}{{c}}{{{}}}", 1 + columns(*on).len(), on.label());
+            let _ = write!(heads, " & \\multicolumn{{{}}}{{c}}{{{}}}", width(*on), on.label());
         }
         let _ = writeln!(text, " &{heads} \\\\");
         let mut second = "Attack & $\\varepsilon$".to_owned();
@@ -139,6 +147,9 @@ impl Detection {
                     _ => " & $H$",
                 });
             }
+            if columns(*on).len() > 1 {
+                second.push_str(" & $H - I$");
+            }
         }
         let _ = writeln!(text, "{second} \\\\\n\\midrule");
         for line in self.grid() {
@@ -148,17 +159,23 @@ impl Detection {
             for on in &used {
                 let row = On::ALL.iter().position(|other| other == on).and_then(|place| line[place]);
                 let Some(row) = row else {
-                    cells.push_str(&" & ".repeat(1 + columns(*on).len()));
+                    cells.push_str(&" & ".repeat(width(*on)));
                     continue;
                 };
-                let success = success_rate(&row.attacked.successes());
-                let _ = write!(cells, " & {}", success.map_or_else(|| "--".to_owned(), |rate| format!("{:.1}", 100.0 * rate)));
+                cells.push_str(&rate(row).map_or_else(|| " & --".to_owned(), |rate| format!(" & {:.1}", 100.0 * rate)));
                 for measure in columns(*on) {
                     let of = |positives| {
                         let quality = row.quality(*measure, positives, Negatives::Both);
                         quality.map_or_else(|| "--".to_owned(), |quality| format!("{:.1}", 100.0 * quality.auroc.value))
                     };
                     let _ = write!(cells, " & {} / {}", of(Positives::All), of(Positives::Successful));
+                }
+                if columns(*on).len() > 1 {
+                    let gain = row.difference(Positives::All, Negatives::Both).map_or_else(
+                        || "--".to_owned(),
+                        |Estimate { value, low, high }| format!("{:+.1} [{:+.1}, {:+.1}]", 100.0 * value, 100.0 * low, 100.0 * high),
+                    );
+                    let _ = write!(cells, " & {gain}");
                 }
             }
             let _ = writeln!(text, "{cells} \\\\");
@@ -170,17 +187,19 @@ impl Detection {
     /// The table for a person: success, and AUROC with its interval against clean and noisy images together.
     pub fn to_text(&self) -> String {
         let mut lines = vec![format!("{} images of {}; against as many clean and as many noisy ones", self.images, self.dataset)];
+        lines.push(Self::LEGEND.to_owned());
         lines.push(format!(
-            "{:<11}{:<6}{:>6}  {:<14}{:>8}  {:<22}{:<22}{:<22}",
-            "attack", "norm", "ε", "on", "success", "measure", "AUROC of all", "AUROC of successful"
+            "{:<11}{:<6}{:>6}  {:<14}{:>8}  {:<22}{:<22}{:<22}{:<13}",
+            "attack", "norm", "ε", "on", "success", "measure", "AUROC of all", "AUROC of successful", "TPR at 1 and 5 % FPR"
         ));
-        let interval = |estimate: Option<Estimate>| {
-            estimate
-                .map_or_else(|| "none succeeded".to_owned(), |Estimate { value, low, high }| format!("{value:.3} [{low:.3}, {high:.3}]"))
-        };
+        let interval = |estimate: Option<Estimate>| estimate.map_or_else(|| "–".to_owned(), with_interval);
         for row in &self.rows {
             let settings = &row.attacked.settings;
             for (number, measure) in shown(settings.on).iter().enumerate() {
+                let tpr = row.quality(*measure, Positives::All, Negatives::Both).map_or_else(
+                    || "–".to_owned(),
+                    |quality| format!("{:.3} {:.3}", quality.tpr_at_1_fpr.value, quality.tpr_at_5_fpr.value),
+                );
                 let [all, successful] = Positives::ALL.map(|positives| row.quality(*measure, positives, Negatives::Both).map(|q| q.auroc));
                 let name = if number == 0 {
                     format!(
@@ -189,20 +208,28 @@ impl Detection {
                         settings.attack.norm.key(),
                         settings.attack.epsilon,
                         settings.on.key(),
-                        percent_or_dash(success_rate(&row.attacked.successes()))
+                        rate(row).map_or_else(|| "–".to_owned(), |rate| format!("{:.1} %", 100.0 * rate))
                     )
                 } else {
                     " ".repeat(47)
                 };
-                lines.push(format!("{name}  {:<22}{:<22}{}", measure.label(), interval(all), interval(successful)));
+                lines.push(format!("{name}  {:<22}{:<22}{:<22}{tpr}", measure.label(), interval(all), interval(successful)));
             }
+            let [all, successful] = Positives::ALL.map(|positives| interval(row.difference(positives, Negatives::Both)));
+            lines.push(format!("{}  {:<22}{all:<22}{successful}", " ".repeat(47), "H − I, paired"));
         }
         for found in &self.unfamiliar {
             lines.push(format!("{} against {}, {}:", found.dataset, self.dataset, found.on.label()));
             for (measure, quality) in &found.scored {
-                let Quality { auroc, fpr_at_95_tpr, .. } = quality;
-                lines.push(format!("  {:<22}AUROC {}  FPR95 {:.3}", measure.label(), interval(Some(*auroc)), fpr_at_95_tpr.value));
+                let Some(Quality { auroc, fpr_at_95_tpr, tpr_at_1_fpr, tpr_at_5_fpr, .. }) = quality else {
+                    lines.push(format!("  {:<30}undefined: this model has no draws", measure.label()));
+                    continue;
+                };
+                let rates = [fpr_at_95_tpr, tpr_at_1_fpr, tpr_at_5_fpr].map(|rate| format!("{:.3}", rate.value));
+                let [fpr95, tpr1, tpr5] = rates;
+                lines.push(format!("  {:<30}AUROC {}  FPR95 {fpr95}  TPR1 {tpr1}  TPR5 {tpr5}", measure.label(), interval(Some(*auroc))));
             }
+            lines.push(format!("  {:<30}{}", "AUROC of entropy − MI, paired", interval(found.difference)));
         }
         lines.join("\n")
     }
@@ -219,6 +246,7 @@ fn shown(on: On) -> &'static [Measure] {
 fn row(row: &Detected) -> Value {
     let (attacked, settings) = (&row.attacked, &row.attacked.settings);
     let successes = attacked.successes();
+    let gains: Vec<Value> = row.gains.iter().map(|gain| json!(gain)).collect();
     let right = |when: usize| attacked.predictions().zip(&attacked.labels).filter(|(said, label)| said[when] == **label).count();
     let scored: Vec<Value> = row
         .scored
@@ -236,13 +264,14 @@ fn row(row: &Detected) -> Value {
         "members": settings.members,
         "samples": settings.samples,
         "success": {
-            "rate": success_rate(&successes),
+            "rate": rate(row),
             "successful": successes.iter().flatten().filter(|success| **success).count(),
             "eligible": successes.iter().flatten().count(),
         },
         "accuracy": { "before": right(0) as f64 / count, "after": right(1) as f64 / count },
         "mean_l2": attacked.norms.iter().map(|lengths| lengths[L2]).sum::<f64>() / count,
         "detection": scored,
+        "auroc_of_entropy_less_information": gains,
     })
 }
 
@@ -250,7 +279,7 @@ fn with_quality(mut value: Value, quality: Option<Quality>) -> Value {
     if let (Value::Object(all), Value::Object(more)) = (&mut value, json!(quality)) {
         all.extend(more);
     } else {
-        for name in ["auroc", "average_precision", "fpr_at_95_tpr"] {
+        for name in Quality::KEYS {
             value[name] = Value::Null;
         }
     }
@@ -258,12 +287,34 @@ fn with_quality(mut value: Value, quality: Option<Quality>) -> Value {
 }
 
 fn cells(quality: Option<Quality>) -> String {
-    let Some(Quality { auroc, average_precision, fpr_at_95_tpr }) = quality else { return ",".repeat(9) };
-    let mut text = String::new();
-    for Estimate { value, low, high } in [auroc, average_precision, fpr_at_95_tpr] {
-        let _ = write!(text, ",{value},{low},{high}");
-    }
-    text
+    quality.map_or_else(|| ",".repeat(3 * Quality::KEYS.len()), |quality| quality.estimates().map(estimate).concat())
+}
+
+/// What the measure's AUROC is above that of mutual information, beside the measure that it is about.
+fn difference(measure: Measure, difference: Option<Estimate>) -> String {
+    difference.filter(|_| measure == COMPARED[0]).map_or_else(|| ",".repeat(3), estimate)
+}
+
+/// A number and its interval; without one, their fields are empty.
+fn estimate(estimate: Estimate) -> String {
+    let interval = estimate.interval().map_or_else(|| ",".to_owned(), |[low, high]| format!("{low},{high}"));
+    format!(",{},{interval}", estimate.value)
+}
+
+fn with_interval(estimate: Estimate) -> String {
+    let interval = estimate.interval().map_or_else(|| "[–]".to_owned(), |[low, high]| format!("[{low:.3}, {high:.3}]"));
+    format!("{:.3} {interval}", estimate.value)
+}
+
+/// The share of the images that the attack could succeed on where it did; none where there was no such image.
+fn rate(row: &Detected) -> Option<f64> {
+    success_rate(&row.attacked.successes())
+}
+
+/// The columns of a victim in the paper's table: success, the measures, and what the first is better than the second.
+fn width(on: On) -> usize {
+    let measures = columns(on).len();
+    if measures > 1 { 2 + measures } else { 2 }
 }
 
 const _: () = assert!(matches!(Norm::ALL[L2], Norm::L2));

@@ -115,7 +115,7 @@ fn unfamiliar_images_are_told_apart_from_familiar_ones() {
     let mut of = |other: &Dataset| {
         unfamiliar(&classifiers, engine.as_mut(), [&data, other], &on, (10, 0, 50), &mut |_| ControlFlow::Continue(())).unwrap()
     };
-    let entropy = |found: &[Unfamiliar]| found[1].scored[0].1.auroc.value;
+    let entropy = |found: &[Unfamiliar]| found[1].scored[0].1.unwrap().auroc.value;
     let (strange, same) = (of(&other), of(&data));
     assert!(entropy(&strange) > 0.8, "{}", entropy(&strange));
     assert_eq!(entropy(&same), 0.5, "the negative control");
