@@ -4,8 +4,8 @@
 
 use epistemap::engine::{self, Masks};
 use epistemap::jobs::{
-    ComputedBy, CurveSettings, HoleCriterion, Map, MapSettings, MeasureBound, ModelSet, Progress, Reference, ReferenceImages, garbage,
-    hole_curve, hole_interval, hole_region, holes, map, reference,
+    ComputedBy, CurveSettings, HoleCriterion, HoleGround, Map, MapSettings, MeasureBound, ModelSet, Progress, Reference, ReferenceImages,
+    garbage, hole_curve, hole_interval, hole_region, holes, map, reference,
 };
 use epistemap::latent::{Encodings, Surroundings, View};
 use epistemap::uncertainty::{Measure, StatisticsGrid, add_draw};
@@ -159,9 +159,10 @@ fn interval_and_curve_repeat_seeds_and_stop_when_told() {
     let mut engine = engine::open("cpu", Arc::clone(&set.models)).unwrap();
     let criterion = HoleCriterion { min_confidence: None, bound: MeasureBound::Quantile(0.9), ..HoleCriterion::default() };
     let decoded = ReferenceImages::Decoded;
+    let ground = HoleGround { images: decoded, surroundings: &surroundings };
 
     let mut interval = |seeds, observe: &mut dyn FnMut(Progress) -> ControlFlow<()>| {
-        hole_interval(&set, engine.as_mut(), &settings, decoded, &criterion, &surroundings, seeds, observe)
+        hole_interval(&set, engine.as_mut(), &settings, ground, &criterion, seeds, observe)
     };
     let found = interval(4, &mut go_on).unwrap();
     assert!(found.area[0] < found.area[1] && found.area[0] <= found.mean_area && found.mean_area <= found.area[1], "{found:?}");
@@ -177,9 +178,8 @@ fn interval_and_curve_repeat_seeds_and_stop_when_told() {
         areas.push([0, 1].map(|member| holes(&map, &reference, &surroundings, &criterion, &[member]).unwrap().area));
     }
     assert!(areas[0] != areas[1], "seeds differ");
-    let mut curve = |settings: &MapSettings, curve: &CurveSettings| {
-        hole_curve(&set, engine.as_mut(), settings, decoded, &criterion, &surroundings, curve, &mut go_on)
-    };
+    let mut curve =
+        |settings: &MapSettings, curve: &CurveSettings| hole_curve(&set, engine.as_mut(), settings, ground, &criterion, curve, &mut go_on);
     let made = curve(&settings, &CurveSettings { seeds: 3, ..CurveSettings::default() }).unwrap();
     assert_eq!(made.points.iter().map(|point| (point.members, point.subsets)).collect::<Vec<_>>(), [(1, 2), (2, 1)]);
     assert_eq!(made.singles.iter().map(|single| single.member).collect::<Vec<_>>(), [0, 1]);
@@ -191,7 +191,7 @@ fn interval_and_curve_repeat_seeds_and_stop_when_told() {
         (CurveSettings { subsets: 0, ..CurveSettings::default() }, "--subsets"),
         (CurveSettings { seeds: 0, ..CurveSettings::default() }, "--seeds"),
     ] {
-        let refused = hole_curve(&set, engine.as_mut(), &self::settings(&set), decoded, &criterion, &surroundings, &settings, &mut go_on);
+        let refused = hole_curve(&set, engine.as_mut(), &self::settings(&set), ground, &criterion, &settings, &mut go_on);
         assert!(refused.unwrap_err().to_string().contains(option));
     }
 }

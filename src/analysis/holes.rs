@@ -62,10 +62,9 @@ impl Thresholds {
             (_, false) => 1.0,
             (false, true) => -1.0,
         };
-        let sure = self.uncertainty.map(|bound| match self.measure.rises_with_uncertainty() {
-            true => within(bound, value),
-            false => within(1.0 - bound, 1.0 - value),
-        });
+        let sure = self
+            .uncertainty
+            .map(|bound| if self.measure.rises_with_uncertainty() { within(bound, value) } else { within(1.0 - bound, 1.0 - value) });
         let confident = self.confidence.map(|least| within(1.0 - least, 1.0 - confidence));
         let empty = self.density.map(|most| within(most, density));
         [sure, confident, empty].into_iter().flatten().fold(1.0, f64::min)

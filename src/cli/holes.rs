@@ -7,8 +7,8 @@ use crate::error::{Error, Result};
 use crate::figure::{Document, Format, check_dpi};
 use crate::files;
 use crate::jobs::{
-    self, CurveSettings, CurveThreshold, HOLE_GRID, HoleCriterion, HoleReport, MapSettings, MeasureBound, ModelSet, ReferenceImages,
-    hole_curve, hole_interval, hole_picture, hole_region, map,
+    self, CurveSettings, CurveThreshold, HOLE_GRID, HoleCriterion, HoleGround, HoleReport, MapSettings, MeasureBound, ModelSet,
+    ReferenceImages, hole_curve, hole_interval, hole_picture, hole_region, map,
 };
 use crate::latent::{Surroundings, View};
 use crate::uncertainty::{Measure, Passes};
@@ -164,19 +164,16 @@ impl Holes {
         let garbage = (0..wanted)
             .map(|hole| jobs::garbage(engine.as_mut(), &map, &holes, hole, &surroundings, &mut bar.follow()))
             .collect::<Result<Vec<_>>>()?;
-        let engine = engine.as_mut();
+        let (engine, ground) = (engine.as_mut(), HoleGround { images, surroundings: &surroundings });
         let interval = (self.seeds > 0)
-            .then(|| hole_interval(&set, engine, &settings, images, &criterion, &surroundings, self.seeds, &mut bar.follow()))
+            .then(|| hole_interval(&set, engine, &settings, ground, &criterion, self.seeds, &mut bar.follow()))
             .transpose()?;
         let threshold = match self.curve_threshold {
             ThresholdChoice::Own => CurveThreshold::Own,
             ThresholdChoice::Whole => CurveThreshold::Whole,
         };
         let curve = CurveSettings { seeds: self.seeds, subsets: self.subsets, threshold };
-        let points = self
-            .curve
-            .then(|| hole_curve(&set, engine, &settings, images, &criterion, &surroundings, &curve, &mut bar.follow()))
-            .transpose()?;
+        let points = self.curve.then(|| hole_curve(&set, engine, &settings, ground, &criterion, &curve, &mut bar.follow())).transpose()?;
         drop(bar);
         let provenance = jobs::hole_provenance(&set, &map, &criterion, self.curve.then_some(&curve));
         let report = HoleReport { holes, garbage, curve: points, interval, provenance };

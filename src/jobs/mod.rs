@@ -41,9 +41,9 @@ pub use figures::{
     map_data, population_plots, provenance,
 };
 pub use holes::{
-    CurvePoint, CurveSettings, CurveThreshold, Garbage, HOLE_GRID, Hole, HoleCriterion, HoleCurve, HoleInterval, HoleReport, Holes,
-    MeasureBound, PairedDifference, Reference, ReferenceImages, SingleMember, garbage, hole_curve, hole_interval, hole_region, holes,
-    reference,
+    CurvePoint, CurveSettings, CurveThreshold, Garbage, HOLE_GRID, Hole, HoleCriterion, HoleCurve, HoleGround, HoleInterval, HoleReport,
+    Holes, MeasureBound, PairedDifference, Reference, ReferenceImages, SingleMember, garbage, hole_curve, hole_interval, hole_region,
+    holes, reference,
 };
 pub use inspect::{InspectSettings, Inspection, Neighbour, Subject, inspect, neighbours};
 pub use interpolate::{Curve, End, Interpolation, InterpolationSettings, Path, default_ends, image_end, interpolate, typical_image};

@@ -5,7 +5,7 @@ use crate::data::Dataset;
 use crate::engine::Engine as _;
 use crate::error::Result;
 use crate::jobs::{
-    CurveSettings, Garbage, HOLE_GRID, HoleCriterion, HoleCurve, HoleInterval, Holes, Map, MapSettings, ModelSet, Reference,
+    CurveSettings, Garbage, HOLE_GRID, HoleCriterion, HoleCurve, HoleGround, HoleInterval, Holes, Map, MapSettings, ModelSet, Reference,
     ReferenceImages, SharedEngine, Wake, Worker, garbage, hole_curve, hole_interval, hole_region, holes, map, reference,
 };
 use crate::latent::Surroundings;
@@ -138,18 +138,18 @@ impl Workers {
         let interval = Worker::spawn("hole interval", Arc::clone(wake), |(request, place): (HoleRequest, usize), desk| {
             let (settings, criterion) = request.of_pane(place);
             let (mut engine, seeds) = (request.engine.background(), CurveSettings::default().seeds);
-            let (set, images, surroundings) = (&request.set, request.images(), &request.surroundings);
+            let (set, ground) = (&request.set, HoleGround { images: request.images(), surroundings: &request.surroundings });
             let observe = &mut |progress| desk.tell(progress);
-            desk.publish(hole_interval(set, &mut engine, &settings, images, &criterion, surroundings, seeds, observe)?);
+            desk.publish(hole_interval(set, &mut engine, &settings, ground, &criterion, seeds, observe)?);
             Ok(())
         })?;
         let curve = Worker::spawn("hole curve", Arc::clone(wake), |(request, place): (HoleRequest, usize), desk| {
             let (settings, criterion) = request.of_pane(place);
             let settings = MapSettings { members: request.set.members(None)?, ..settings };
             let (mut engine, curve) = (request.engine.background(), CurveSettings::default());
-            let (set, images, surroundings) = (&request.set, request.images(), &request.surroundings);
+            let (set, ground) = (&request.set, HoleGround { images: request.images(), surroundings: &request.surroundings });
             let observe = &mut |progress| desk.tell(progress);
-            desk.publish(hole_curve(set, &mut engine, &settings, images, &criterion, surroundings, &curve, observe)?);
+            desk.publish(hole_curve(set, &mut engine, &settings, ground, &criterion, &curve, observe)?);
             Ok(())
         })?;
         Ok(Self { found, garbage, interval, curve })

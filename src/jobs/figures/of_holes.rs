@@ -1,8 +1,8 @@
 //! Holes on the map, garbage images from them, and the curve of their area.
 
 use super::super::holes::{
-    CurveSettings, Garbage, HOLE_GRID, HoleCriterion, HoleCurve, Holes, Reference, ReferenceImages, garbage, hole_curve, hole_region,
-    holes, reference,
+    CurveSettings, Garbage, HOLE_GRID, HoleCriterion, HoleCurve, HoleGround, Holes, Reference, ReferenceImages, garbage, hole_curve,
+    hole_region, holes, reference,
 };
 use super::super::map::{Map, MapSettings, map};
 use super::super::{ModelSet, Observer};
@@ -68,8 +68,9 @@ impl Ground {
     /// The curve of a measure (by key).
     pub fn curve(&self, set: &ModelSet, engine: &mut dyn Engine, measure: &str, observe: Observer<'_>) -> Result<Found> {
         let criterion = HoleCriterion { measure: Measure::from_key(measure)?, ..HoleCriterion::default() };
-        let (curve, images) = (CurveSettings::default(), ReferenceImages::choose(set, self.images.as_ref()));
-        let found = hole_curve(set, engine, &self.map.settings, images, &criterion, &self.surroundings, &curve, observe)?;
+        let images = ReferenceImages::choose(set, self.images.as_ref());
+        let (curve, ground) = (CurveSettings::default(), HoleGround { images, surroundings: &self.surroundings });
+        let found = hole_curve(set, engine, &self.map.settings, ground, &criterion, &curve, observe)?;
         Ok(Found::Curve(criterion, curve, found))
     }
 }

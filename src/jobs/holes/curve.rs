@@ -4,7 +4,7 @@ use super::super::map::{Map, MapSettings};
 use super::super::{ModelSet, Observer, Progress, tell};
 use super::interval::{check_seeds, interval_of, resampled};
 use super::reference::{InputPoints, reference_points};
-use super::{HoleCriterion, PointValues, Reference, ReferenceImages, lacks_passes};
+use super::{HoleCriterion, HoleGround, PointValues, Reference, lacks_passes};
 use crate::analysis::holes::area;
 use crate::engine::{Draws, Engine};
 use crate::error::{Error, Result};
@@ -109,9 +109,8 @@ pub fn hole_curve(
     set: &ModelSet,
     engine: &mut dyn Engine,
     settings: &MapSettings,
-    images: ReferenceImages<'_>,
+    ground: HoleGround<'_>,
     criterion: &HoleCriterion,
-    surroundings: &Surroundings,
     curve: &CurveSettings,
     observe: Observer<'_>,
 ) -> Result<HoleCurve> {
@@ -130,7 +129,7 @@ pub fn hole_curve(
     for number in 0..curve.seeds {
         let seeded = MapSettings { seed: settings.seed.wrapping_add(number as u32), deterministic: false, ..settings.clone() };
         let mut within = |_| observe(Progress { done: number as u64, total: curve.seeds as u64 });
-        let mut seed = Seed::new(set, &seeded, images, criterion, surroundings, curve, number)?;
+        let mut seed = Seed::new(set, &seeded, ground, criterion, curve, number)?;
         for draws in cuts(settings.samples, members) {
             seed.add(engine, draws, &mut within)?;
             for (size, subsets) in (1..=members).zip(&of_size) {
@@ -145,7 +144,7 @@ pub fn hole_curve(
         tell(observe, number + 1, curve.seeds)?;
     }
     let all: Vec<usize> = (0..members).collect();
-    let reference = Seed::new(set, settings, images, criterion, surroundings, curve, 0)?.reference;
+    let reference = Seed::new(set, settings, ground, criterion, curve, 0)?.reference;
     reference.check_defined(criterion, &all)?;
     Ok(summary(&settings.members, &equal_each, &equal_total, settings.seed))
 }
@@ -178,9 +177,8 @@ impl<'a> Seed<'a> {
     fn new(
         set: &ModelSet,
         settings: &MapSettings,
-        images: ReferenceImages<'a>,
+        HoleGround { images, surroundings }: HoleGround<'a>,
         criterion: &'a HoleCriterion,
-        surroundings: &'a Surroundings,
         curve: &CurveSettings,
         number: usize,
     ) -> Result<Self> {
@@ -210,8 +208,8 @@ impl<'a> Seed<'a> {
     /// Adds draws of every member up to so many of each.
     fn add(&mut self, engine: &mut dyn Engine, draws: u32, observe: Observer<'_>) -> Result<()> {
         let new = Draws::Sampled(self.reference.samples..draws);
-        self.region.add(engine, &self.map.settings, new.clone(), &mut self.map.sampled, observe)?;
-        self.images.add(engine, &self.map.settings, new, &mut self.reference.sampled, observe)?;
+        self.region.add(engine, &self.map.settings, &new, &mut self.map.sampled, observe)?;
+        self.images.add(engine, &self.map.settings, &new, &mut self.reference.sampled, observe)?;
         self.reference.samples = draws;
         Ok(())
     }

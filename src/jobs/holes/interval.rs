@@ -2,11 +2,10 @@
 
 use super::super::map::{MapSettings, map};
 use super::super::{ModelSet, Observer, tell};
-use super::{HoleCriterion, PointValues, ReferenceImages, reference};
+use super::{HoleCriterion, HoleGround, PointValues, reference};
 use crate::analysis::holes::{area, count};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::latent::Surroundings;
 use crate::random::{Purpose, Stream};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -37,9 +36,8 @@ pub fn hole_interval(
     set: &ModelSet,
     engine: &mut dyn Engine,
     settings: &MapSettings,
-    images: ReferenceImages<'_>,
+    HoleGround { images, surroundings }: HoleGround<'_>,
     criterion: &HoleCriterion,
-    surroundings: &Surroundings,
     seeds: usize,
     observe: Observer<'_>,
 ) -> Result<HoleInterval> {

@@ -14,7 +14,7 @@ pub use curve::{CurvePoint, CurveSettings, CurveThreshold, HoleCurve, PairedDiff
 pub(super) use garbage::describe;
 pub use garbage::{Garbage, garbage};
 pub use interval::{HoleInterval, hole_interval};
-pub use reference::{Reference, ReferenceImages, reference};
+pub use reference::{HoleGround, Reference, ReferenceImages, reference};
 pub use region::{HOLE_GRID, hole_region};
 pub use report::HoleReport;
 

@@ -35,6 +35,15 @@ impl<'a> ReferenceImages<'a> {
     }
 }
 
+/// What holes are held against: images, and where the encodings lie.
+#[derive(Clone, Copy)]
+pub struct HoleGround<'a> {
+    /// The images that say how sure the models are of data.
+    pub images: ReferenceImages<'a>,
+    /// The density of the training encodings.
+    pub surroundings: &'a Surroundings,
+}
+
 /// What the members say of the data: statistics of the reference images, the members kept apart as in a [`Map`](super::Map).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reference {
@@ -72,9 +81,9 @@ pub fn reference(
         has_draws: set.ensemble().has_draws(&settings.members),
         samples: settings.samples,
     };
-    points.add(engine, settings, Draws::Sampled(0..settings.samples), &mut found.sampled, observe)?;
+    points.add(engine, settings, &Draws::Sampled(0..settings.samples), &mut found.sampled, observe)?;
     if let Some(deterministic) = &mut found.deterministic {
-        points.add(engine, settings, Draws::Deterministic, deterministic, observe)?;
+        points.add(engine, settings, &Draws::Deterministic, deterministic, observe)?;
     }
     Ok(found)
 }
@@ -118,7 +127,7 @@ impl InputPoints<'_> {
         &self,
         engine: &mut dyn Engine,
         settings: &MapSettings,
-        draws: Draws,
+        draws: &Draws,
         to: &mut StatisticsGrid,
         observe: Observer<'_>,
     ) -> Result<()> {
