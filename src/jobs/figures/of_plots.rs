@@ -188,7 +188,9 @@ mod tests {
     #[test]
     fn the_small_fluctuation_term_is_near_information_where_draws_differ_little() {
         let cell = CellStatistics::of_draws(&[[0.30, 0.70], [0.31, 0.69], [0.29, 0.71], [0.32, 0.68]]);
-        let [[term, information]] = against_information(&[cell.clone()], small_fluctuation_term)[..] else { panic!("one cell") };
+        let [[term, information]] = against_information(std::slice::from_ref(&cell), small_fluctuation_term)[..] else {
+            panic!("one cell")
+        };
         assert!((term / information - 1.0).abs() < 0.01, "{term} for {information}");
         let leading = 2.0 * softmax_variance(&cell);
         assert!(information / leading > 1.15, "the leading term is too low: {leading} for {information}");
