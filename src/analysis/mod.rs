@@ -6,3 +6,4 @@ pub mod correlation;
 pub mod detection;
 pub mod elbo;
 pub mod holes;
+pub mod proportions;

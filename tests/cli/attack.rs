@@ -75,7 +75,9 @@ fn the_contract_of_an_attack_is_kept() {
             let longest = longest.fold(0.0, f64::max);
             assert!((said["norms"]["linf"]["largest"].as_f64().unwrap() - longest).abs() <= 1e-12, "{line}");
             assert!(longest > 0.0 || method == "cw", "{line}: nothing moved");
-            assert!((0.0..=1.0).contains(&said["success"]["rate"].as_f64().unwrap()));
+            let success = &said["success"];
+            let [low, rate, high] = [&success["interval"][0], &success["rate"], &success["interval"][1]].map(|of| of.as_f64().unwrap());
+            assert!(0.0 <= low && low <= rate && rate <= high && high <= 1.0 && low < high, "{success}");
             for measure in ["mutual_information", "deterministic_entropy"] {
                 assert!(said["measures"][measure]["before"].is_number() && said["measures"][measure]["after"].is_number());
             }
@@ -105,6 +107,12 @@ fn targets_make_an_attack_targeted_and_no_budget_gives_the_images_back() {
     let desk = desk();
     let said = summary(&desk, &format!("{SHORT} --targets y.idx --on ensemble --no-checks"));
     assert!(said["at_target"]["after"].as_f64() >= said["at_target"]["before"].as_f64(), "{said}");
+    // The images are of the target's class already: a rate of nothing, and no interval.
+    let predicted = summary(&desk, &format!("{SHORT} --each --no-checks"));
+    let classes: Vec<u8> = predicted["each"]["before"].as_array().unwrap().iter().map(|class| class.as_u64().unwrap() as u8).collect();
+    std::fs::write(desk.path("there.idx"), idx::encode(&[7], &classes)).unwrap();
+    let said = summary(&desk, &format!("{SHORT} --targets there.idx --no-checks"));
+    assert_eq!((&said["success"]["eligible"], &said["success"]["rate"], &said["success"]["interval"]), (&0.into(), &Value::Null, &Value::Null));
     let said = summary(&desk, &format!("{SHORT} --eps 0").replace("--eps 0.1 ", ""));
     assert_eq!((&said["norms"]["l1"]["largest"], &said["success"]["rate"]), (&0.0.into(), &0.0.into()));
     assert_eq!(npy::read_images(&desk.path("adversarial.npy")).unwrap(), npy::read_images(&desk.path("x.npy")).unwrap());

@@ -7,6 +7,8 @@ pub use checks::self_checks;
 
 use super::passes::{Answers, Asked, ComputedBy, next_block};
 use super::{Classifiers, Progress};
+use crate::analysis::detection::Estimate;
+use crate::analysis::proportions::proportion;
 use crate::attack::{self, FIRST_DRAW, Iterate, Norm, Problem, Settings, Victim, round_towards};
 use crate::autodiff::{InputGradients, Precision, Randomness, input_gradients};
 use crate::engine::{Engine, Input, Masks};
@@ -226,8 +228,13 @@ pub fn succeeded(before: usize, after: usize, label: usize, targeted: bool) -> O
 
 /// The share of the images that an attack could succeed on where it did; `None` where there was none.
 pub fn success_rate(successes: &[Option<bool>]) -> Option<f64> {
-    let eligible = successes.iter().flatten().count();
-    (eligible > 0).then(|| successes.iter().flatten().filter(|success| **success).count() as f64 / eligible as f64)
+    success_proportion(successes).map(|success| success.value)
+}
+
+/// The same with its 95 % interval.
+pub fn success_proportion(successes: &[Option<bool>]) -> Option<Estimate> {
+    let eligible = successes.iter().flatten();
+    proportion(eligible.clone().filter(|success| **success).count(), eligible.count())
 }
 
 /// A rate in percent with one digit; "–" where there is none.
@@ -347,6 +354,9 @@ mod tests {
         assert_eq!(success_rate(&[None, None]), None);
         assert_eq!(success_rate(&[]), None);
         assert_eq!(success_rate(&[None, Some(true), Some(false)]), Some(0.5));
+        assert_eq!(success_proportion(&[None]), None);
+        // Of 1 of 2, not 1 of 3.
+        assert!((success_proportion(&[None, Some(true), Some(false)]).unwrap().low - 0.094_531_2).abs() <= 1e-6);
         assert_eq!((percent_or_dash(None), percent_or_dash(Some(0.5))), ("–".to_owned(), "50.0 %".to_owned()));
         assert_eq!(serde_json::json!({ "rate": success_rate(&[None]) })["rate"], serde_json::Value::Null);
     }

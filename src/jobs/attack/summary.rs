@@ -1,6 +1,7 @@
 //! What is said about an attack, for other programs.
 
-use super::{Attacked, success_rate};
+use super::{Attacked, success_proportion};
+use crate::analysis::detection::Estimate;
 use crate::attack::Norm;
 use crate::jobs::Classifiers;
 use crate::jobs::figures::classifier_provenance;
@@ -8,9 +9,11 @@ use crate::uncertainty::Measure;
 use serde_json::{Map, Value, json};
 
 impl Attacked {
-    /// Success, norms, and the mean of each measure before and after; with `each`, also these numbers of every image.
+    /// Success with its 95 % interval (Wilson 1927; both null where no image was left to attack), norms, and the mean of each measure
+    /// before and after; with `each`, also these numbers of every image.
     pub fn summary(&self, classifiers: &Classifiers, labels: &str, each: bool) -> Value {
         let successes = self.successes();
+        let success = success_proportion(&successes);
         let predictions: Vec<[usize; 2]> = self.predictions().collect();
         let right = |when: usize| predictions.iter().zip(&self.labels).filter(|(said, label)| said[when] == **label).count();
         let count = self.labels.len() as f64;
@@ -25,7 +28,8 @@ impl Attacked {
             "images": self.labels.len(),
             "labels": labels,
             "success": {
-                "rate": success_rate(&successes),
+                "rate": success.map(|success| success.value),
+                "interval": success.and_then(Estimate::interval),
                 "successful": successes.iter().flatten().filter(|success| **success).count(),
                 "eligible": successes.iter().flatten().count(),
             },
