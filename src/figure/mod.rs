@@ -4,6 +4,7 @@
 
 mod axes;
 mod canvas;
+mod caption;
 mod colour;
 mod document;
 mod facets;
@@ -21,6 +22,7 @@ mod tests;
 
 pub use axes::{Ticks, nice_ticks};
 pub use canvas::{Anchor, Area, Canvas, Shape, Stroke};
+pub use caption::add_caption;
 pub use colour::{ColourMap, NOT_A_NUMBER, Rgb, class_colour, difference_colour, line_colour};
 pub use document::{Document, Format, PRINT_DPI, Pixels, check_dpi};
 pub use facets::{Facet, ImageGrid, facets};

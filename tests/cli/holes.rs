@@ -89,6 +89,17 @@ fn figures_of_holes_are_written() {
     }
     let curve = String::from_utf8(desk.read("once/hole-curve.svg")).unwrap();
     assert!(curve.contains("Ensemble members") && curve.contains("Area of holes"));
+    let [provenance, _] = desk.succeeds("provenance once/hole-curve.svg");
+    let provenance: Value = serde_json::from_str(&provenance).unwrap();
+    let first_words: Vec<&str> = provenance["finding"].as_str().unwrap().split(' ').take(4).collect();
+    // The provenance in the file's metadata holds the finding too.
+    let drawn = curve.split("</metadata>").nth(1).unwrap();
+    assert!(drawn.contains(&first_words.join(" ")) && drawn.contains("mask seeds"), "{drawn}");
+    let map = String::from_utf8(desk.read("once/figure-5.svg")).unwrap();
+    let drawn = map.split("</metadata>").nth(1).unwrap();
+    for words in ["maximum probability ≥ 0.9", "mutual information ≤"] {
+        assert!(drawn.contains(words), "'{words}' in {drawn}");
+    }
 }
 
 #[test]

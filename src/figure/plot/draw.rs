@@ -11,8 +11,10 @@ use crate::figure::venue::Style;
 
 /// The thickness of a curve over that of a frame.
 const THICK: f64 = 2.0;
-/// The radius of a dot among many over the thickness of a frame.
+/// The radius of a dot among many over the thickness of a frame; one of few is as large as its key.
 const DOT: f64 = 1.0;
+/// The most dots that are few.
+const FEW: usize = 50;
 /// How opaque bands and the areas of histograms are.
 const SHADE: f64 = 0.22;
 /// Dashes and gaps by look, over the thickness of the curve, so that curves are told apart in grey print as well.
@@ -69,9 +71,10 @@ fn draw_plot(canvas: &mut Canvas, plot: &Plot, place: &Place, style: &Style) {
     }
     for series in plot.series.iter().filter(|series| series.dots) {
         let seen = |&&[x, y]: &&[f64; 2]| (x0..=x1).contains(&x) && (y0..=y1).contains(&y);
+        let radius = if series.points.len() <= FEW { THICK } else { DOT } * style.line_pt;
         for &point in series.points.iter().filter(seen) {
             let fill = line_colour(series.look);
-            canvas.add(Shape::Circle { centre: at(point), radius: DOT * style.line_pt, fill, stroke: None });
+            canvas.add(Shape::Circle { centre: at(point), radius, fill, stroke: None });
         }
     }
     for series in plot.series.iter().filter(|series| !series.dots) {

@@ -10,8 +10,9 @@ use super::{FigureSettings, drawn_in_range, map_data, provenance};
 use crate::data::Dataset;
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::figure::{Axis, Canvas, Card, Content, Document, Figure, Layers, MapData, Options, Panel, Plot, Series, gallery};
+use crate::figure::{Axis, Canvas, Card, Content, Document, Figure, Layers, MapData, Options, Panel, Plot, Series, add_caption, gallery};
 use crate::latent::Surroundings;
+use crate::numbers::typeset;
 use crate::uncertainty::Measure;
 use serde_json::{Value, json};
 
@@ -88,19 +89,24 @@ pub(super) fn document(
         all["figure"] = figure.name.into();
         all
     };
+    let captioned = |mut document: Document, caption: &str| {
+        add_caption(&mut document.canvas, caption, &ranged.0.style);
+        document
+    };
     match found {
         Found::Garbage(holes, garbage) => {
             let data = map_data(map, holes.criterion.measure, &holes.places)?;
             let panel = panel(&data, holes, garbage);
             let content = Content::Gallery { panel: &panel, cards: &cards(set, holes, garbage), image_shape: image_shape(set) };
-            drawn_in_range(figure, content, ranged, made(&holes.criterion, None))
+            let drawn = drawn_in_range(figure, content, ranged, made(&holes.criterion, None))?;
+            Ok(captioned(drawn, &caption(holes)))
         }
         Found::Curve(of, curve, points) => {
             let plots = [curve_plot(points)];
             let content = Content::Plots { strips: &[], plots: &plots };
             let mut made = made(of, Some(curve));
             made["finding"] = points.finding.clone().into();
-            drawn_in_range(figure, content, ranged, made)
+            Ok(captioned(drawn_in_range(figure, content, ranged, made)?, &curve_caption(curve, points)))
         }
     }
 }
@@ -115,13 +121,32 @@ pub fn hole_provenance(set: &ModelSet, map: &Map, criterion: &HoleCriterion, cur
 }
 
 /// The map with the outlines of its holes: with the peaks of the largest numbered or, where there are garbage images, with these
-/// and their places.
+/// and their places. The thresholds stand below.
 ///
 /// # Errors
 /// As [`gallery`], and when the map lacks passes that the measure needs.
 pub fn hole_picture(set: &ModelSet, map: &Map, holes: &Holes, garbage: &[Garbage], options: &Options) -> Result<Canvas> {
     let data = map_data(map, holes.criterion.measure, &holes.places)?;
-    gallery(&panel(&data, holes, garbage), &cards(set, holes, garbage), image_shape(set), options)
+    let mut canvas = gallery(&panel(&data, holes, garbage), &cards(set, holes, garbage), image_shape(set), options)?;
+    add_caption(&mut canvas, &caption(holes), &options.style);
+    Ok(canvas)
+}
+
+/// What counts as a hole, with every threshold, and how much of it was found.
+fn caption(holes: &Holes) -> String {
+    let (images, count) = &holes.reference;
+    let thresholds = typeset(&holes.thresholds.describe());
+    format!("Outlined: {thresholds}. {}. Reference: {count} images of {images}.", holes.describe())
+}
+
+/// What the curve shows, and what it was made of.
+fn curve_caption(settings: &CurveSettings, curve: &HoleCurve) -> String {
+    let most = curve.points.iter().map(|point| point.subsets).max().unwrap_or_default();
+    format!(
+        "{} Lines are means over {} mask seeds and, for each size, up to {most} subsets of the members; the band holds 95 % of these areas; \
+         dots are means of single members over the seeds.",
+        curve.finding, settings.seeds
+    )
 }
 
 fn image_shape(set: &ModelSet) -> [usize; 3] {
