@@ -9,6 +9,13 @@ pub fn fixed(value: f64, decimals: usize) -> String {
     }
 }
 
+/// The same with a sign, but for 0: "+0.10", "-0.10", "0.00".
+pub fn with_sign(value: f64, decimals: usize) -> String {
+    let text = fixed(value, decimals);
+    let is_zero = text.chars().all(|character| character == '0' || character == '.');
+    if value > 0.0 && !is_zero { format!("+{text}") } else { text }
+}
+
 /// The text with minus signs (U+2212) for its hyphens.
 pub fn typeset(text: &str) -> String {
     text.replace('-', "−")
@@ -29,6 +36,11 @@ mod tests {
     #[test]
     fn one_thing_is_in_the_singular() {
         assert_eq!([0_u32, 1, 2].map(|count| counted(count, "hole")), ["0 holes", "1 hole", "2 holes"]);
+    }
+
+    #[test]
+    fn signs_stand_before_all_but_zero() {
+        assert_eq!([0.1, -0.1, 0.004, -0.004, 0.0].map(|value| with_sign(value, 2)), ["+0.10", "-0.10", "0.00", "0.00", "0.00"]);
     }
 
     #[test]

@@ -32,8 +32,7 @@ pub fn paired_difference(first: &[Option<bool>], second: &[Option<bool>]) -> Opt
     assert_eq!(first.len(), second.len(), "both are of the same images");
     let pairs: Vec<[bool; 2]> = first.iter().zip(second).filter_map(|(first, second)| Some([(*first)?, (*second)?])).collect();
     let count = |pair: [bool; 2]| pairs.iter().filter(|other| **other == pair).count();
-    let [both, only_first, only_second, neither] =
-        [[true, true], [true, false], [false, true], [false, false]].map(count);
+    let [both, only_first, only_second, neither] = [[true, true], [true, false], [false, true], [false, false]].map(count);
     let [one, other] = [both + only_first, both + only_second].map(|successes| proportion(successes, pairs.len()));
     let (one, other) = (one?, other?);
     let correlation = correlation([both, only_first, only_second, neither].map(|count| count as f64));

@@ -2,12 +2,15 @@
 //! Figures 5 and 6).
 
 mod table;
+#[cfg(test)]
+mod tests;
 mod workers;
 
 use super::scope::Scope;
 use super::{Panel, Place, style};
 use crate::error::Result;
 use crate::jobs::{CurvePoint, Garbage, HoleCurve, HoleInterval, Status, Wake};
+use crate::numbers::{counted, fixed};
 use eframe::egui::{Context, DragValue, Image, Ui, vec2};
 use egui_plot::{FilledArea, Line, PlotPoints, Points};
 use std::sync::Arc;
@@ -54,14 +57,14 @@ impl HolePanel {
             ui.allocate_ui(vec2(250.0, height), |ui| {
                 ui.vertical(|ui| {
                     Self::controls(ui, scope);
-                    let members = holes.places.len();
                     ui.label(holes.describe());
                     self.show_interval(ui, found, active);
                     let (images, count) = &holes.reference;
                     ui.label(style::note(format!(
-                        "{members} member{}: {}; reference: {count} images of {images}",
-                        if members == 1 { "" } else { "s" },
+                        "{}: {}; reference: {} of {images}",
+                        counted(holes.places.len() as u64, "member"),
                         holes.thresholds.describe(),
+                        counted(*count as u64, "image"),
                     )));
                 });
             });
@@ -128,7 +131,12 @@ impl HolePanel {
         };
         ui.add(Image::new(texture).fit_to_exact_size(vec2(84.0, 84.0)));
         ui.label(format!("class {}, p = {:.3}", scope.classes()[garbage.class], garbage.confidence));
-        ui.label(style::note(format!("z = ({:.2}, {:.2}), {:.2} from the data", garbage.z[0], garbage.z[1], garbage.distance)));
+        ui.label(style::note(format!(
+            "z = ({}, {}), {:.2} from the data",
+            fixed(garbage.z[0], 2),
+            fixed(garbage.z[1], 2),
+            garbage.distance
+        )));
         if ui.small_button("Pin").on_hover_text("Show it in the inspector").clicked() {
             scope.session.pins[0] = Some(super::session::Pin::Latent(garbage.z));
         }

@@ -5,7 +5,7 @@ use super::shared::{MapOptions, SetOptions, TOLERANCE, pair, print, print_json, 
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::jobs::{Comparison, compare};
-use crate::numbers::counted;
+use crate::numbers::{counted, fixed};
 use clap::Args;
 use serde_json::json;
 use std::sync::Arc;
@@ -59,9 +59,11 @@ fn judge([first, second]: [&str; 2], compared: &Comparison) -> Result<()> {
     let Some(worst) = compared.worst().filter(|_| compared.wrong > 0) else { return Ok(()) };
     let (wrong, points, [z1, z2]) = (compared.wrong, compared.points, worst.z);
     let problem = format!(
-        "{first} and {second} differ by more at {wrong} of {points} points, most in {} (by {:.2e} of its range at {z1:.4}, {z2:.4})",
+        "{first} and {second} differ by more at {wrong} of {points} points, most in {} (by {:.2e} of its range at {}, {})",
         worst.measure.key(),
-        worst.share
+        worst.share,
+        fixed(z1, 4),
+        fixed(z2, 4)
     );
     Err(Error::setting("--tolerance", problem, "allow more, or report the engine that is farther from `reference`"))
 }
@@ -69,8 +71,8 @@ fn judge([first, second]: [&str; 2], compared: &Comparison) -> Result<()> {
 fn table([first, second]: [&str; 2], compared: &Comparison) -> String {
     let mut lines = vec![format!("{:<22}{:>10}{:>10}   at z₁, z₂ ({first}, {second})", "largest difference", "absolute", "of range")];
     lines.extend(compared.differences.iter().map(|of| {
-        let ([z1, z2], [a, b]) = (of.z, of.values);
-        format!("{:<22}{:>10.2e}{:>10.2e}   {z1:.4}, {z2:.4} ({a:.6}, {b:.6})", of.measure.key(), of.largest, of.share)
+        let ([z1, z2], [a, b]) = (of.z.map(|z| fixed(z, 4)), of.values.map(|value| fixed(value, 6)));
+        format!("{:<22}{:>10.2e}{:>10.2e}   {z1}, {z2} ({a}, {b})", of.measure.key(), of.largest, of.share)
     }));
     let points = counted(compared.points as u64, "point");
     lines.push(match compared.ties {

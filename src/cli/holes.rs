@@ -11,6 +11,7 @@ use crate::jobs::{
     ReferenceImages, hole_curve, hole_interval, hole_picture, hole_region, map,
 };
 use crate::latent::{Surroundings, View};
+use crate::numbers::{counted, fixed};
 use crate::uncertainty::{Measure, Passes};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -238,9 +239,10 @@ fn table(report: &HoleReport, set: &ModelSet) -> String {
     lines.extend(interval.as_ref().map(jobs::HoleInterval::describe));
     let (images, count) = &holes.reference;
     lines.push(format!("Holes: {}", holes.thresholds.describe()));
-    lines.push(format!("Reference: {count} images of {images}"));
-    let ([z1, z2], View { columns, rows, .. }) = ([holes.region.z1, holes.region.z2], holes.region);
-    lines.push(format!("Region: z1 {:.2} to {:.2}, z2 {:.2} to {:.2}, {columns} × {rows} points", z1[0], z1[1], z2[0], z2[1]));
+    lines.push(format!("Reference: {} of {images}", counted(*count as u64, "image")));
+    let View { z1, z2, columns, rows } = holes.region;
+    let [z1, z2] = [z1, z2].map(|ends| ends.map(|z| fixed(z, 2)).join(" to "));
+    lines.push(format!("Region: z1 {z1}, z2 {z2}, {columns} × {rows} points"));
     if !list.is_empty() {
         lines.push(format!(
             "{:>4}{:>9}  {:<12}{:>11}{:>13}{:>9}{:>9}{:>10}",
@@ -248,9 +250,9 @@ fn table(report: &HoleReport, set: &ModelSet) -> String {
         ));
     }
     for (number, hole) in list.iter().take(LISTED).enumerate() {
-        let ([z1, z2], region) = (hole.region.peak, &hole.region);
+        let ([z1, z2], region) = (hole.region.peak.map(|z| fixed(z, 3)), &hole.region);
         lines.push(format!(
-            "{:>4}{:>9.3}  {:<12}{:>11.4}{:>13.5}{z1:>9.3}{z2:>9.3}{:>10.3}{}",
+            "{:>4}{:>9.3}  {:<12}{:>11.4}{:>13.5}{z1:>9}{z2:>9}{:>10.3}{}",
             number + 1,
             region.area,
             classes[hole.class],
@@ -267,13 +269,13 @@ fn table(report: &HoleReport, set: &ModelSet) -> String {
     for found in garbage {
         let value = found.measures.iter().find(|(of, _)| *of == measure).map_or(f64::NAN, |(_, value)| *value);
         lines.push(format!(
-            "Garbage in hole {}: '{}' with {:.4}, {} {value:.5} {unit}, at {:.3},{:.3}, {:.3} from data",
+            "Garbage in hole {}: '{}' with {:.4}, {} {value:.5} {unit}, at {},{}, {:.3} from data",
             found.hole + 1,
             classes[found.class],
             found.confidence,
             measure.label().to_lowercase(),
-            found.z[0],
-            found.z[1],
+            fixed(found.z[0], 3),
+            fixed(found.z[1], 3),
             found.distance
         ));
     }

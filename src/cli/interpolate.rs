@@ -13,7 +13,7 @@ use crate::jobs::{
     End, Interpolation, InterpolationSettings, ModelSet, Path as Way, Population, PopulationSettings, default_ends, image_end, interpolate,
     interpolation_plots, population, population_plots, provenance, typical_image,
 };
-use crate::numbers::counted;
+use crate::numbers::{counted, fixed, with_sign};
 use crate::uncertainty::Measure;
 use clap::Args;
 use serde_json::{Value, json};
@@ -179,7 +179,7 @@ impl Interpolate {
                     let names: Vec<String> = interpolation.curves.iter().map(|curve| format!("{:>10}", curve.path.label())).collect();
                     lines.push(format!("{:<28}{}", named(measure), names.concat()));
                     for (step, t) in interpolation.positions().into_iter().enumerate() {
-                        let values: Vec<String> = columns.iter().map(|column| format!("{:>10.4}", column[step])).collect();
+                        let values: Vec<String> = columns.iter().map(|column| format!("{:>10}", fixed(column[step].into(), 4))).collect();
                         lines.push(format!("{t:<28.3}{}", values.concat()));
                     }
                 }
@@ -192,7 +192,7 @@ impl Interpolate {
                 for (&measure, [area, difference]) in defined.iter().zip(&estimates) {
                     let mut line = format!("{:<28}AUROC {:.3}{}", named(measure), area.value, interval(*area));
                     if measure != defined[0] {
-                        let _ = write!(line, "; {} has {:+.3}{}", defined[0].label(), difference.value, interval(*difference));
+                        let _ = write!(line, "; {} has {}{}", defined[0].label(), with_sign(difference.value, 3), interval(*difference));
                     }
                     lines.push(line);
                 }
@@ -208,7 +208,7 @@ impl Interpolate {
 
 /// The 95 % interval of a number in brackets, where there is one.
 fn interval(estimate: Estimate) -> String {
-    estimate.interval().map_or_else(String::new, |[low, high]| format!(" [{low:.3}, {high:.3}]"))
+    estimate.interval().map_or_else(String::new, |[low, high]| format!(" [{}, {}]", fixed(low, 3), fixed(high, 3)))
 }
 
 fn named(measure: Measure) -> String {

@@ -46,9 +46,8 @@ mod tests {
             let boxes = text_boxes(&canvas);
             let lines: Vec<&str> = boxes.iter().map(|(_, line)| line.as_str()).collect();
             assert_eq!(lines.join(" "), caption.trim());
-            let inside = |[left, right, top, bottom]: &[f64; 4]| {
-                *left >= 0.0 && *right <= canvas.width && *top >= 50.0 && *bottom <= canvas.height
-            };
+            let inside =
+                |[left, right, top, bottom]: &[f64; 4]| *left >= 0.0 && *right <= canvas.width && *top >= 50.0 && *bottom <= canvas.height;
             assert!(boxes.iter().all(|(of, _)| inside(of)), "{}: {boxes:?}", venue.label);
             assert!(boxes.windows(2).all(|pair| pair[0].0[3] < pair[1].0[2]), "no line lies over another");
         }

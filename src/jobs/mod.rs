@@ -28,7 +28,9 @@ pub mod training;
 mod watched_attack;
 mod worker;
 
-pub use attack::{AttackObserver, AttackSettings, Attacked, Labels, On, attack, percent_or_dash, self_checks, succeeded, success_proportion, success_rate};
+pub use attack::{
+    AttackObserver, AttackSettings, Attacked, Labels, On, attack, percent_or_dash, self_checks, succeeded, success_proportion, success_rate,
+};
 pub use compare::{Comparison, Difference, compare, compare_maps};
 pub use detect::{
     DetectObserver, DetectSettings, Detected, Detection, EntropyGain, Kind, Negatives, Positives, ScoreFile, Scored, ScoredLine,

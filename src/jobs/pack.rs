@@ -10,6 +10,7 @@ use crate::files;
 use crate::latent::{Encodings, ShippedEncodings};
 use crate::nets::Vae;
 use crate::nets::folder::{self, Description, Model, Precision};
+use crate::numbers::counted;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -75,9 +76,9 @@ pub(super) fn write_encodings(vae: &Vae, [train, test]: [&Dataset; 2], into: &Pa
 fn card(descriptions: &[Description], evaluation: &Evaluation) -> String {
     let mut text = format!(
         "# The models\n\nTrained by this program on {}; each line under *How each was made* is the whole command. The figures below were\n\
-         measured by `epistemap evaluate` on the {} images of {}, with the f16 weights as they stand here. Logarithms are natural.\n\n",
+         measured by `epistemap evaluate` on the {} of {}, with the f16 weights as they stand here. Logarithms are natural.\n\n",
         descriptions[0].training()["dataset"].as_str().unwrap_or("unnamed data"),
-        evaluation.images,
+        counted(evaluation.images as u64, "image"),
         evaluation.dataset,
     );
     let vae = evaluation.vae;

@@ -112,7 +112,10 @@ fn targets_make_an_attack_targeted_and_no_budget_gives_the_images_back() {
     let classes: Vec<u8> = predicted["each"]["before"].as_array().unwrap().iter().map(|class| class.as_u64().unwrap() as u8).collect();
     std::fs::write(desk.path("there.idx"), idx::encode(&[7], &classes)).unwrap();
     let said = summary(&desk, &format!("{SHORT} --targets there.idx --no-checks"));
-    assert_eq!((&said["success"]["eligible"], &said["success"]["rate"], &said["success"]["interval"]), (&0.into(), &Value::Null, &Value::Null));
+    assert_eq!(
+        (&said["success"]["eligible"], &said["success"]["rate"], &said["success"]["interval"]),
+        (&0.into(), &Value::Null, &Value::Null)
+    );
     let said = summary(&desk, &format!("{SHORT} --eps 0").replace("--eps 0.1 ", ""));
     assert_eq!((&said["norms"]["l1"]["largest"], &said["success"]["rate"]), (&0.0.into(), &0.0.into()));
     assert_eq!(npy::read_images(&desk.path("adversarial.npy")).unwrap(), npy::read_images(&desk.path("x.npy")).unwrap());

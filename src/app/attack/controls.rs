@@ -6,6 +6,7 @@ use crate::app::session::Pin;
 use crate::app::style;
 use crate::attack::{ApgdLoss, Norm, all, named};
 use crate::jobs::{On, Status};
+use crate::numbers::fixed;
 use eframe::egui::{Button, CollapsingHeader, ComboBox, DragValue, Role, Slider, SliderClamping, Ui};
 
 /// What somebody wants.
@@ -68,7 +69,7 @@ fn image(ui: &mut Ui, scope: &mut Scope) {
             let response = ui.selectable_label(chosen, format!("pin {name}"));
             let hover = match &session.pins[which] {
                 None => format!("Pin {name} is empty: click a point of the map, or drop an image file on the window"),
-                Some(Pin::Latent(z)) => style::signed(format!("The image decoded at z = ({:.2}, {:.2})", z[0], z[1])),
+                Some(Pin::Latent(z)) => style::signed(format!("The image decoded at z = ({}, {})", fixed(z[0], 2), fixed(z[1], 2))),
                 Some(Pin::Data(number)) => format!("Image {number} of the data"),
                 Some(Pin::File(path)) => path.display().to_string(),
             };

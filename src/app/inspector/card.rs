@@ -93,7 +93,7 @@ fn images(ui: &mut Ui, shown: &Shown, which: usize) {
         picture(ui, &shown.image, side, &format!("Image of pin {name}"), "What the networks see");
         ui.vertical(|ui| {
             ui.spacing_mut().item_spacing.y = 2.0;
-            let text = format!("The image encoded, at z = ({z1:.3}, {z2:.3}), and decoded again");
+            let text = format!("The image encoded, at z = ({}, {}), and decoded again", fixed(z1, 3), fixed(z2, 3));
             picture(ui, &shown.reconstruction, small, &format!("Reconstruction of pin {name}"), &style::signed(text));
             ui.add(Label::new(style::note("encoded, decoded")).wrap());
             if matches!(shown.pin, Pin::Latent(_)) {

@@ -4,6 +4,7 @@ use crate::app::map::describe;
 use crate::app::scope::{Command, Scope};
 use crate::app::style;
 use crate::jobs::image_end;
+use crate::numbers::fixed;
 use crate::uncertainty::Measure;
 use eframe::egui::{Checkbox, ComboBox, DragValue, RichText, Role, Sense, Shape, Stroke, Ui, vec2};
 use std::sync::Arc;
@@ -90,7 +91,7 @@ fn this_end(ui: &mut Ui, scope: &mut Scope, end: usize) {
                 class = Some(usize::from(data.labels[*number]));
             }
         });
-        ui.label(style::note(format!("({z1:.1}, {z2:.1})")));
+        ui.label(style::note(format!("({}, {})", fixed(z1, 1), fixed(z2, 1))));
         if let (Some(class), Some(data)) = (class, &data) {
             // From the image at hand on, around the end.
             let from = number.map_or(0, |(number, _)| number + 1);

@@ -18,6 +18,7 @@ use crate::error::Result;
 use crate::jobs::training::{FilmMeasure, Frame, Look, Looks, TrainingPlan, What, film, is_complete, past, plan_of};
 use crate::jobs::{Status, Wake, library};
 use crate::latent::View;
+use crate::numbers::counted;
 use crate::uncertainty::Measure;
 use controls::Wish;
 use eframe::egui::{Context, Label, ScrollArea, Ui};
@@ -298,7 +299,7 @@ fn progress(ui: &mut Ui, status: &Status, watched: &Watched) {
         ui.label(style::note(format!("fitting the last layer: {share} %")));
         return;
     }
-    let text = format!("{model}{} of {} epochs{}", run.done.len(), run.epochs, speed.unwrap_or_default());
+    let text = format!("{model}{} of {}{}", run.done.len(), counted(run.epochs as u64, "epoch"), speed.unwrap_or_default());
     ui.add(Label::new(style::note(text)).truncate());
 }
 

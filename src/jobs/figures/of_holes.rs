@@ -12,7 +12,7 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::figure::{Axis, Canvas, Card, Content, Document, Figure, Layers, MapData, Options, Panel, Plot, Series, add_caption, gallery};
 use crate::latent::Surroundings;
-use crate::numbers::typeset;
+use crate::numbers::{counted, typeset};
 use crate::uncertainty::Measure;
 use serde_json::{Value, json};
 
@@ -136,7 +136,7 @@ pub fn hole_picture(set: &ModelSet, map: &Map, holes: &Holes, garbage: &[Garbage
 fn caption(holes: &Holes) -> String {
     let (images, count) = &holes.reference;
     let thresholds = typeset(&holes.thresholds.describe());
-    format!("Outlined: {thresholds}. {}. Reference: {count} images of {images}.", holes.describe())
+    format!("Outlined: {thresholds}. {}. Reference: {} of {images}.", holes.describe(), counted(*count as u64, "image"))
 }
 
 /// What the curve shows, and what it was made of.

@@ -9,6 +9,7 @@ use crate::analysis::holes::area;
 use crate::engine::{Draws, Engine};
 use crate::error::{Error, Result};
 use crate::latent::Surroundings;
+use crate::numbers::fixed;
 use crate::random::{Purpose, Stream};
 use crate::uncertainty::{Passes, StatisticsGrid};
 use rayon::prelude::*;
@@ -289,8 +290,13 @@ fn finding(points: &[CurvePoint], difference: Option<&PairedDifference>) -> Stri
     };
     format!(
         "The holes of a single member ({:.1} z²) {found} those of all {members} ({:.1} z²; {:.1} z² with equal total draws): difference \
-         {mean:.1} z², 95 % interval {low:.1} to {high:.1} over seeds and members.",
-        first.mean, last.mean, last.equal_total
+         {} z², 95 % interval {} to {} over seeds and members.",
+        first.mean,
+        last.mean,
+        last.equal_total,
+        fixed(*mean, 1),
+        fixed(*low, 1),
+        fixed(*high, 1)
     )
 }
 

@@ -4,6 +4,7 @@ use super::super::ModelSet;
 use super::{Garbage, Hole, HoleCurve, HoleInterval, Holes};
 use crate::analysis::holes::Thresholds;
 use crate::figure::provenance::{JSON_KEY, csv_line};
+use crate::numbers::counted;
 use crate::uncertainty::Measure;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -25,11 +26,10 @@ impl Thresholds {
 impl Holes {
     /// Number, area and share of the region in one line: "1 hole".
     pub fn describe(&self) -> String {
-        let count = self.list.len();
-        let holes = if count == 1 { "hole" } else { "holes" };
+        let count = counted(self.list.len() as u64, "hole");
         let border = self.list.iter().filter(|hole| hole.region.touches_border).count();
         let touching = if border == 0 { String::new() } else { format!("; {border} at its border, and may go on beyond it") };
-        format!("{count} {holes}, {:.1} z², {:.1} % of the region{touching}", self.area, 100.0 * self.share)
+        format!("{count}, {:.1} z², {:.1} % of the region{touching}", self.area, 100.0 * self.share)
     }
 }
 
