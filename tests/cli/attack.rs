@@ -122,6 +122,28 @@ fn targets_make_an_attack_targeted_and_no_budget_gives_the_images_back() {
 }
 
 #[test]
+fn apgd_climbs_the_loss_that_is_chosen() {
+    let desk = desk();
+    let line = "attack --model models --images x.npy --labels y.idx --method apgd --eps 0.1 --on mc --samples 3 --iterations 10 --no-checks \
+                --out adversarial.npy";
+    let run = |loss: &str| {
+        let said = summary(&desk, &format!("{line}{loss}"));
+        assert!(said["norms"]["linf"]["largest"].as_f64().unwrap() <= 0.1 + 1e-6);
+        (
+            said["success"]["successful"].as_u64().unwrap(),
+            said["provenance"]["settings"]["attack"]["loss"].clone(),
+            desk.read("adversarial.npy"),
+        )
+    };
+    let [both, ce, dlr] = [" --loss both", " --loss ce", " --loss dlr"].map(run);
+    assert!(both == run(""), "both, one after the other, are the default");
+    assert_eq!([&both.1, &ce.1, &dlr.1], ["both", "ce", "dlr"]);
+    assert!(ce.2 != dlr.2, "two losses, two attacks");
+    assert!(both.0 >= ce.0.max(dlr.0), "the better of the two: {} of {} and {}", both.0, ce.0, dlr.0);
+    desk.misunderstands(&format!("{line} --loss hinge"));
+}
+
+#[test]
 fn a_single_classifier_will_do() {
     let desk = desk();
     write_classifier(&desk.path("alone"), IMAGE_SHAPE, CLASSES, 9);

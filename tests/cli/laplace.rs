@@ -54,6 +54,30 @@ fn a_laplace_model_is_a_model_as_any_other() {
 }
 
 #[test]
+fn structures_are_different_posteriors_of_the_same_weights() {
+    let desk = desk();
+    let make = |structure: &str, out: &str| -> (Value, Vec<f32>) {
+        let line = format!("laplace --model classifiers/classifier-1 --dataset decoded-digits --images 120 {structure} --out {out} --json");
+        let made: Value = serde_json::from_str(&desk.succeeds(&line)[0]).unwrap();
+        let (description, Model::Classifier(classifier)) = load(&desk.path(out)).unwrap() else { panic!("no classifier") };
+        assert_eq!(description.training()["laplace"]["structure"], made[0]["structure"]);
+        desk.succeeds(&format!("map --models {out} --vae vae --grid 3 --samples 50 --engine cpu --out {out}.npz"));
+        let information = read_npz(&desk.read(&format!("{out}.npz"))).remove("mutual_information").unwrap().values;
+        assert!(information.iter().sum::<f64>() > 1e-4, "draws differ");
+        let name = classifier.network.layers().last().unwrap().label();
+        let name = name.split('\'').nth(1).unwrap();
+        (made[0].clone(), classifier.network.weight(name, "weight").values.iter().map(|weight| *weight as f32).collect())
+    };
+    let (default, mean) = make("", "default");
+    for (structure, key) in [("full", "full"), ("kronecker", "kronecker"), ("kronecker-bias-apart", "kronecker_bias_apart")] {
+        let (made, weights) = make(&format!("--structure {structure}"), structure);
+        assert!(made["structure"] == key && weights == mean, "{made}");
+        assert_eq!(made["log_evidence"] == default["log_evidence"], key == "full", "the full one is the default of so few weights");
+    }
+    desk.misunderstands("laplace --model classifiers/classifier-1 --structure diagonal --out no");
+}
+
+#[test]
 fn what_cannot_be_made_is_said() {
     let desk = desk();
     write_classifier(&desk.path("twelve"), SHAPE, 12, 1);

@@ -132,27 +132,27 @@ fn draws_have_the_covariance_of_the_posterior() {
     assert!(kinds.iter().all(|layer| !layer.is_dropout()) && kinds.len() == 4);
     let gaussian = Gaussian::of(&fitted.network, 3).unwrap();
     assert_eq!(gaussian.mean, last().weights(&network()));
-    let root: Vec<Vec<f64>> = (0..PARAMETERS)
-        .map(|unit| {
-            let noise: Vec<f64> = (0..PARAMETERS).map(|at| f64::from(u8::from(at == unit))).collect();
-            gaussian.draw(&noise).iter().zip(&gaussian.mean).map(|(drawn, mean)| drawn - mean).collect()
-        })
-        .collect();
-    let covariance = Mat::from_fn(PARAMETERS, PARAMETERS, |i, j| root.iter().map(|column| column[i] * column[j]).sum::<f64>());
+    let covariance = covariance_of(&fitted);
     let identity = Mat::<f64>::identity(PARAMETERS, PARAMETERS);
     let product = |prior: f64| &covariance * (kronecker(&curvature) + &identity * prior);
     assert!(apart(&product(fitted.prior_precision), &identity) <= 1e-9);
     assert!(apart(&product(1.01 * fitted.prior_precision), &identity) > 1e-4, "the negative control");
 }
 
-/// The covariance of a fitted layer's weights, by what each number of the noise moves.
-fn covariance_of(fitted: &Laplace) -> Mat<f64> {
-    let gaussian = Gaussian::of(&fitted.network, 3).unwrap();
+/// What each number of the noise moves a fitted layer's weights by: a square root of their covariance, column by column.
+fn root_of(fitted: &Laplace) -> Vec<Vec<f64>> {
+    let gaussian = Gaussian::of(&fitted.network, fitted.network.layers().len() - 1).unwrap();
+    let count = gaussian.mean.len();
     let moved = |unit: usize| -> Vec<f64> {
-        let noise: Vec<f64> = (0..PARAMETERS).map(|at| f64::from(u8::from(at == unit))).collect();
+        let noise: Vec<f64> = (0..count).map(|at| f64::from(u8::from(at == unit))).collect();
         gaussian.draw(&noise).iter().zip(&gaussian.mean).map(|(drawn, mean)| drawn - mean).collect()
     };
-    let root: Vec<Vec<f64>> = (0..PARAMETERS).map(moved).collect();
+    (0..count).into_par_iter().map(moved).collect()
+}
+
+/// The covariance of a fitted layer's weights.
+fn covariance_of(fitted: &Laplace) -> Mat<f64> {
+    let root = root_of(fitted);
     Mat::from_fn(PARAMETERS, PARAMETERS, |i, j| root.iter().map(|column| column[i] * column[j]).sum::<f64>())
 }
 
@@ -244,4 +244,36 @@ fn what_cannot_be_fitted_is_refused() {
     assert!(refused(&Network::new(&[1, 2, 3], super::tests::layers(), &weights).unwrap(), &data(9)).contains("not finite"));
     let stopped = super::fit::<f32>(&network(), &data(9), None, &mut |_| ControlFlow::Break(()));
     assert!(matches!(stopped, Err(Error::Cancelled)));
+}
+
+/// The mean over images and classes of a logit's variance under a fitted last layer.
+fn logit_variance(fitted: &Laplace, data: &Dataset) -> f64 {
+    let images = data.images.iter().map(|&pixel| f64::from(pixel)).collect();
+    let layers = steps::<f64>(&fitted.network, 0..fitted.network.layers().len() - 1);
+    let (features, _) = forward(&layers, images, data.len(), None, false);
+    let (root, inputs) = (root_of(fitted), features.len() / data.len());
+    let of_image = |features: &[f64]| -> f64 {
+        let logits = |moved: &Vec<f64>| -> f64 {
+            let of_class = |row: &[f64]| row[inputs] + row.iter().zip(features).map(|(weight, feature)| weight * feature).sum::<f64>();
+            moved.chunks_exact(inputs + 1).map(|row| of_class(row).powi(2)).sum()
+        };
+        root.iter().map(logits).sum()
+    };
+    let sum: f64 = features.par_chunks_exact(inputs).map(of_image).sum();
+    sum / (data.len() * data.classes.len()) as f64
+}
+
+#[test]
+fn kronecker_factors_narrow_the_posterior_of_a_shipped_network() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models/classifier-0");
+    let (_, crate::nets::folder::Model::Classifier(classifier)) = crate::nets::folder::load(&folder).unwrap() else {
+        panic!("no classifier")
+    };
+    let digits = crate::data::shipped_digits().unwrap();
+    let variance = |structure: Structure| {
+        let fitted = fit::<f32>(&classifier.network, &digits, Some(structure), &mut |_| ControlFlow::Continue(())).unwrap();
+        logit_variance(&fitted, &digits.slice(0..100))
+    };
+    let ratio = variance(Structure::Kronecker) / variance(Structure::Full);
+    assert!((0.3..0.9).contains(&ratio), "{ratio}");
 }
