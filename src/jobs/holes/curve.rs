@@ -6,7 +6,7 @@ use super::interval::{check_seeds, interval_of, resampled};
 use super::reference::{InputPoints, reference_points};
 use super::{HoleCriterion, HoleGround, PointValues, Reference, lacks_passes};
 use crate::analysis::holes::area;
-use crate::engine::{Draws, Engine};
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::latent::Surroundings;
 use crate::numbers::fixed;
@@ -123,30 +123,26 @@ pub fn hole_curve(
         return Err(lacks_passes(criterion.measure));
     }
     let members = settings.members.len();
+    let all: Vec<usize> = (0..members).collect();
     let of_size: Vec<Vec<Vec<usize>>> = (1..=members).map(|size| subsets(members, size, settings.seed, curve)).collect();
+    let images = reference_points(set, ground.images, criterion.reference)?;
     // [size][seed][subset]
     let (mut equal_each, mut equal_total) = (vec![Vec::new(); members], vec![Vec::new(); members]);
     tell(observe, 0, curve.seeds)?;
     for number in 0..curve.seeds {
         let seeded = MapSettings { seed: settings.seed.wrapping_add(number as u32), deterministic: false, ..settings.clone() };
         let mut within = |_| observe(Progress { done: number as u64, total: curve.seeds as u64 });
-        let mut seed = Seed::new(set, &seeded, ground, criterion, curve, number)?;
-        for draws in cuts(settings.samples, members) {
-            seed.add(engine, draws, &mut within)?;
-            for (size, subsets) in (1..=members).zip(&of_size) {
-                if draws == draws_of_each(settings.samples, size) {
-                    equal_total[size - 1].push(seed.areas(subsets)?);
-                }
-                if draws == settings.samples {
-                    equal_each[size - 1].push(seed.areas(subsets)?);
-                }
-            }
+        let mut seed = Seed::new(set, &seeded, (ground, &images), criterion, curve, number)?;
+        if let Some(whole) = seed.drawn.last() {
+            whole.reference.check_defined(criterion, &all)?;
+        }
+        seed.draw(engine, &images, &mut within)?;
+        for (size, subsets) in (1..=members).zip(&of_size) {
+            equal_each[size - 1].push(seed.areas(settings.samples, subsets)?);
+            equal_total[size - 1].push(seed.areas(draws_of_each(settings.samples, size), subsets)?);
         }
         tell(observe, number + 1, curve.seeds)?;
     }
-    let all: Vec<usize> = (0..members).collect();
-    let reference = Seed::new(set, settings, ground, criterion, curve, 0)?.reference;
-    reference.check_defined(criterion, &all)?;
     Ok(summary(&settings.members, &equal_each, &equal_total, settings.seed))
 }
 
@@ -161,12 +157,18 @@ fn cuts(samples: u32, members: usize) -> Vec<u32> {
     cuts.into_iter().collect()
 }
 
-/// The map and the reference of one seed, while draws are added.
-struct Seed<'a> {
+/// The map and the reference of some of the first draws of each member.
+struct Drawn {
+    draws: u32,
     map: Map,
-    region: InputPoints<'a>,
-    images: InputPoints<'a>,
     reference: Reference,
+}
+
+/// What a seed's areas follow from.
+struct Seed<'a> {
+    settings: &'a MapSettings,
+    /// For each number of draws at which areas are taken.
+    drawn: Vec<Drawn>,
     chosen: Vec<usize>,
     density: Vec<f64>,
     criterion: &'a HoleCriterion,
@@ -175,57 +177,56 @@ struct Seed<'a> {
 }
 
 impl<'a> Seed<'a> {
+    /// Of the seed of that number, which has the masks of these settings; nothing is drawn yet.
     fn new(
         set: &ModelSet,
-        settings: &MapSettings,
-        HoleGround { images, surroundings }: HoleGround<'a>,
+        settings: &'a MapSettings,
+        (ground, images): (HoleGround<'a>, &InputPoints<'_>),
         criterion: &'a HoleCriterion,
         curve: &CurveSettings,
         number: usize,
     ) -> Result<Self> {
-        let points = reference_points(set, images, criterion.reference)?;
         let (members, classes) = (settings.members.len(), set.ensemble().classes().len());
-        let reference = Reference {
-            images: images.name(),
-            sampled: StatisticsGrid::new(points.count, members, classes),
-            deterministic: None,
-            has_draws: set.ensemble().has_draws(&settings.members),
-            samples: 0,
+        let of_draws = |draws: u32| -> Result<Drawn> {
+            let reference = Reference {
+                images: ground.images.name(),
+                sampled: StatisticsGrid::new(images.count, members, classes),
+                deterministic: None,
+                has_draws: set.ensemble().has_draws(&settings.members),
+                samples: draws,
+            };
+            Ok(Drawn { draws, map: Map::new(set, settings)?, reference })
         };
-        let chosen = if number == 0 { (0..points.count).collect() } else { resampled(settings.seed, 0, points.count) };
         Ok(Self {
-            map: Map::new(set, settings)?,
-            region: InputPoints::latent(&settings.view.points()),
-            images: points,
-            reference,
-            chosen,
-            density: surroundings.density.grid(&settings.view),
+            settings,
+            drawn: cuts(settings.samples, members).into_iter().map(of_draws).collect::<Result<_>>()?,
+            chosen: if number == 0 { (0..images.count).collect() } else { resampled(settings.seed, 0, images.count) },
+            density: ground.surroundings.density.grid(&settings.view),
             criterion,
-            surroundings,
+            surroundings: ground.surroundings,
             threshold: curve.threshold,
         })
     }
 
-    /// Adds draws of every member up to so many of each.
-    fn add(&mut self, engine: &mut dyn Engine, draws: u32, observe: Observer<'_>) -> Result<()> {
-        let new = Draws::Sampled(self.reference.samples..draws);
-        self.region.add(engine, &self.map.settings, &new, &mut self.map.sampled, observe)?;
-        self.images.add(engine, &self.map.settings, &new, &mut self.reference.sampled, observe)?;
-        self.reference.samples = draws;
-        Ok(())
+    /// Draws each member as often as asked for, on the region and on the reference images.
+    fn draw(&mut self, engine: &mut dyn Engine, images: &InputPoints<'_>, observe: Observer<'_>) -> Result<()> {
+        let region = InputPoints::latent(&self.settings.view.points());
+        let mut of_region: Vec<_> = self.drawn.iter_mut().map(|drawn| (drawn.draws, &mut drawn.map.sampled)).collect();
+        region.add_first(engine, self.settings, &mut of_region, observe)?;
+        let mut of_images: Vec<_> = self.drawn.iter_mut().map(|drawn| (drawn.draws, &mut drawn.reference.sampled)).collect();
+        images.add_first(engine, self.settings, &mut of_images, observe)
     }
 
-    /// The area of each subset; NaN where the measure is undefined.
-    fn areas(&self, subsets: &[Vec<usize>]) -> Result<Vec<f64>> {
-        let whole: Vec<usize> = (0..self.map.settings.members.len()).collect();
+    /// The area of each subset, with so many draws of each member; NaN where the measure is undefined.
+    fn areas(&self, draws: u32, subsets: &[Vec<usize>]) -> Result<Vec<f64>> {
+        let whole: Vec<usize> = (0..self.settings.members.len()).collect();
         let area_of = |places: &Vec<usize>| -> Result<f64> {
-            if self.reference.check_defined(self.criterion, places).is_err() {
-                return Ok(f64::NAN);
-            }
+            let of_draws = |drawn: &&Drawn| drawn.draws == draws && drawn.reference.check_defined(self.criterion, places).is_ok();
+            let Some(Drawn { map, reference, .. }) = self.drawn.iter().find(of_draws) else { return Ok(f64::NAN) };
             let judged = if self.threshold == CurveThreshold::Own { places } else { &whole };
-            let thresholds = self.reference.thresholds_of(&self.chosen, self.surroundings, self.criterion, judged)?;
-            let points = PointValues::new(&self.map, self.criterion.measure, places)?;
-            Ok(area(&self.map.settings.view, points.fields(&self.density), &thresholds))
+            let thresholds = reference.thresholds_of(&self.chosen, self.surroundings, self.criterion, judged)?;
+            let points = PointValues::new(map, self.criterion.measure, places)?;
+            Ok(area(&self.settings.view, points.fields(&self.density), &thresholds))
         };
         subsets.par_iter().map(area_of).collect()
     }

@@ -11,6 +11,9 @@ use crate::error::{Error, Result};
 use crate::latent::Surroundings;
 use crate::uncertainty::{Measure, Passes, StatisticsGrid};
 
+/// The most rows of statistics of a block: of ten classes they take 64 MB.
+const MOST_ROWS: usize = 1 << 18;
+
 /// Which images the bound on the measure is taken from.
 #[derive(Clone, Copy, Debug)]
 pub enum ReferenceImages<'a> {
@@ -131,11 +134,49 @@ impl InputPoints<'_> {
         to: &mut StatisticsGrid,
         observe: Observer<'_>,
     ) -> Result<()> {
+        self.each_block(engine, (settings, draws, 1), observe, |first, block| to.merge_at(first, block))
+    }
+
+    /// Adds draws of all members to the statistics of every point, once for several grids: to each so many of the first draws as stand
+    /// beside it, in ascending order.
+    pub fn add_first(
+        &self,
+        engine: &mut dyn Engine,
+        settings: &MapSettings,
+        to: &mut [(u32, &mut StatisticsGrid)],
+        observe: Observer<'_>,
+    ) -> Result<()> {
+        let Some(draws) = to.last().map(|(draws, _)| *draws) else { return Ok(()) };
+        let (members, groups) = (settings.members.len(), draws as usize);
+        self.each_block(engine, (settings, &Draws::Sampled(0..draws), groups), observe, |first, block| {
+            for (point, member) in (0..block.points()).flat_map(|point| (0..members).map(move |member| (point, member))) {
+                let mut sums = vec![0.0; block.sums(point, member).len()];
+                let mut done = 0;
+                for (draws, grid) in to.iter_mut() {
+                    for draw in done..*draws as usize {
+                        sums.iter_mut().zip(block.sums(point, member * groups + draw)).for_each(|(sum, of_draw)| *sum += of_draw);
+                    }
+                    done = *draws as usize;
+                    grid.sums_mut(first + point, member).copy_from_slice(&sums);
+                }
+            }
+        })
+    }
+
+    /// Computes block after block of draws, kept apart in so many groups; `take` gets each and the number of its first point.
+    fn each_block(
+        &self,
+        engine: &mut dyn Engine,
+        (settings, draws, groups): (&MapSettings, &Draws, usize),
+        observe: Observer<'_>,
+        mut take: impl FnMut(usize, &StatisticsGrid),
+    ) -> Result<()> {
         let numbers: Vec<u32> = (0..self.count as u32).collect();
+        let most = (MOST_ROWS / (settings.members.len() * groups)).max(1);
         let mut done = 0;
         tell(observe, 0, self.count)?;
         while done < self.count {
-            let tile = next_block(engine, done, self.count);
+            let tile = next_block(engine, done, self.count.min(done + most));
             let of = |length: usize| tile.start * (length / self.count)..tile.end * (length / self.count);
             let input = match &self.values {
                 InputValues::Latent(values) => Input::Latent(&values[of(values.len())]),
@@ -146,11 +187,11 @@ impl InputPoints<'_> {
                 point_numbers: &numbers[tile.clone()],
                 members: &settings.members,
                 draws: draws.clone(),
-                groups: 1,
+                groups,
                 seed: settings.seed,
                 masks: settings.masks,
             };
-            to.merge_at(tile.start, &engine.statistics(&block)?);
+            take(tile.start, &engine.statistics(&block)?);
             done = tile.end;
             tell(observe, done, self.count)?;
         }
