@@ -68,8 +68,15 @@ fn read_npz(bytes: &[u8]) -> BTreeMap<String, Array> {
 
 /// What people script against.
 fn keeps_the_contract(arrays: &BTreeMap<String, Array>, grid: usize, classes: usize) {
-    let measures =
-        ["predictive_entropy", "expected_entropy", "mutual_information", "softmax_variance", "variation_ratio", "maximum_probability"];
+    let measures = [
+        "predictive_entropy",
+        "expected_entropy",
+        "mutual_information",
+        "mutual_information_corrected",
+        "softmax_variance",
+        "variation_ratio",
+        "maximum_probability",
+    ];
     let more = ["deterministic_entropy", "mean_probabilities", "mutual_information_standard_error", "z1", "z2"];
     let mut names = [&measures[..], &more[..]].concat();
     names.sort_unstable();
@@ -305,7 +312,11 @@ fn a_newcomer_finds_every_verb_and_what_every_option_is_for() {
         ),
         ("interpolate", &format!("--from --to --from-class --to-class --from-index --to-index --paths --population {interpolate}")[..]),
         ("map", &format!("--out --measure --dpi {map}")[..]),
-        ("holes", &format!("--measure --confident --covered --reference --json --out --garbage --curve --subsets --dpi {map}")[..]),
+        (
+            "holes",
+            "--measure --min-confidence --quantile --threshold --covered --region --grid --seeds --reference --reference-images --json \
+             --out --garbage --curve --subsets --dpi --samples --members --seed --masks --models --engine --dataset --data",
+        ),
         ("evaluate", "--models --vae --add-member --engine --dataset --data --images --samples --seed --json"),
         ("train vae", &format!("--hidden --latent --as-published {train}")[..]),
         ("train classifier", &format!("--channels --hidden --draw --dropout {train}")[..]),

@@ -239,13 +239,14 @@ mod tests {
         assert!(compared(&whole).differences.iter().all(|difference| difference.largest == 0.0));
 
         let mut changed = whole.clone();
-        // The sum of the draws' entropies, of 16 draws: the expected entropy and the mutual information change, and nothing else.
+        // The sum of the draws' entropies, of 16 draws: the expected entropy and both forms of the mutual information change, and nothing else.
         changed.sampled.sums_mut(11, 0)[3 * 5] += 0.16;
         changed.sampled.sums_mut(12, 1)[3 * 5] += 0.08;
         let told = compared(&changed);
         assert_eq!(told.wrong, 2);
         for difference in &told.differences {
-            let [entropy, information] = [Measure::ExpectedEntropy, Measure::MutualInformation].map(|of| of == difference.measure);
+            let entropy = difference.measure == Measure::ExpectedEntropy;
+            let information = [Measure::MutualInformation, Measure::MutualInformationCorrected].contains(&difference.measure);
             if entropy {
                 assert!((difference.largest - 0.01).abs() < 1e-6 && (difference.share - 0.01 / 5f64.ln()).abs() < 1e-6);
                 assert_eq!(difference.z, settings().view.points()[11]);

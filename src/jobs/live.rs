@@ -299,7 +299,9 @@ mod tests {
             fill(&live, engine.as_mut(), &mut |_| ControlFlow::Continue(())).unwrap();
             let whole = map(&set, engine.as_mut(), &settings, &mut |_| ControlFlow::Continue(())).unwrap();
             let filled = live.read().clone();
-            let parts = [filled, whole].map(|map| (map.sampled, map.deterministic, map.standard_error));
+            // As bits: what has too few draws for a standard error is NaN.
+            let bits = |errors: Vec<f32>| errors.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+            let parts = [filled, whole].map(|map| (map.sampled, map.deterministic, map.standard_error.map(bits)));
             let sizes = sizes.lock().unwrap().clone();
             (parts, sizes)
         };

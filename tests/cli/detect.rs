@@ -99,6 +99,7 @@ fn scores_of_others_are_read_and_wrong_ones_named_by_line_and_column() {
     }
     std::fs::write(desk.path("peer.npz"), "PK damaged").unwrap();
     assert!(desk.refuses("detect --from-scores peer.npz").contains("npz"));
+    std::fs::write(desk.path("peer.txt"), good).unwrap();
     assert!(desk.refuses("detect --from-scores peer.txt").contains("ending"));
 }
 

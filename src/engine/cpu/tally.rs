@@ -58,10 +58,13 @@ impl Tally {
     }
 }
 
-/// The class probabilities of logits.
+/// The class probabilities of logits; NaN where the logits are not finite. The exponential alone would make numbers of NaN.
 pub fn softmax(logits: &[Row]) -> Vec<Row64> {
     let mut probabilities = vec![[0.0; LANES]; logits.len()];
-    softmax_vectorised(logits, &mut probabilities);
+    let entropy = softmax_vectorised(logits, &mut probabilities);
+    for p in probabilities.iter_mut().flat_map(|row| row.iter_mut().zip(&entropy)).filter_map(|(p, h)| h.is_nan().then_some(p)) {
+        *p = f64::NAN;
+    }
     probabilities
 }
 
