@@ -71,7 +71,7 @@ fn judge([first, second]: [&str; 2], compared: &Comparison) -> Result<()> {
 fn table([first, second]: [&str; 2], compared: &Comparison) -> String {
     let mut lines = vec![format!("{:<22}{:>10}{:>10}   at z₁, z₂ ({first}, {second})", "largest difference", "absolute", "of range")];
     lines.extend(compared.differences.iter().map(|of| {
-        let ([z1, z2], [a, b]) = (of.z.map(|z| fixed(z, 4)), of.values.map(|value| fixed(value, 6)));
+        let ([z1, z2], [a, b]) = (of.z.map(|z| fixed(z, 4)), of.values.map(|value| fixed(value.into(), 6)));
         format!("{:<22}{:>10.2e}{:>10.2e}   {z1}, {z2} ({a}, {b})", of.measure.key(), of.largest, of.share)
     }));
     let points = counted(compared.points as u64, "point");
