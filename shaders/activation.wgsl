@@ -4,10 +4,11 @@
 fn activate(code: u32, x: vec4<f32>) -> vec4<f32> {
     switch code {
         case RELU: {
-            return max(x, vec4<f32>(0.0));
+            // Not max, which may hide NaN.
+            return select(x, vec4<f32>(0.0), x < vec4<f32>(0.0));
         }
         case ELU: {
-            return select(exp(min(x, vec4<f32>(0.0))) - 1.0, x, x > vec4<f32>(0.0));
+            return select(exp(select(x, vec4<f32>(0.0), x > vec4<f32>(0.0))) - 1.0, x, x > vec4<f32>(0.0));
         }
         case TANH: {
             let power = exp(-2.0 * abs(x));

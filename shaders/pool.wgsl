@@ -19,7 +19,9 @@ fn main(@builtin(global_invocation_id) at: vec3<u32>, @builtin(num_workgroups) g
     var value = x[(start + window[1]) * parameters.quads + quad];
     for (var number = 1u; number < window[0]; number++) {
         let other = x[(start + window[1u + number]) * parameters.quads + quad];
-        value = select(max(value, other), value + other, parameters.mean != 0u);
+        // Not max, which may hide NaN.
+        let largest = select(value, other, (value < other) | (other != other));
+        value = select(largest, value + other, parameters.mean != 0u);
     }
     if parameters.mean != 0u {
         value /= f32(window[0]);

@@ -1,4 +1,5 @@
-// What the tally needs of each draw: its largest logit m, 1 / Σ exp(l − m), its entropy, and the class of the largest logit.
+// What the tally needs of each draw: its largest logit m, 1 / Σ exp(l − m), its entropy, and the class of the largest logit. The entropy
+// is not finite where a logit is not: found by the bits, because comparisons with NaN may be optimised away.
 
 @group(0) @binding(0) var<uniform> parameters: Parameters;
 // [draw][class][point]
@@ -18,10 +19,13 @@ fn main(@builtin(global_invocation_id) at: vec3<u32>, @builtin(num_workgroups) g
     let start = draw * parameters.classes * quads + quad;
     var largest = logits[start];
     var vote = vec4<f32>(0.0);
+    // All ones where one of the logits is infinite or NaN.
+    var exponent = bitcast<vec4<u32>>(largest) & vec4<u32>(0x7f800000u);
     for (var number = 1u; number < parameters.classes; number++) {
         let logit = logits[start + number * quads];
         vote = select(vote, vec4<f32>(f32(number)), logit > largest);
         largest = max(largest, logit);
+        exponent = max(exponent, bitcast<vec4<u32>>(logit) & vec4<u32>(0x7f800000u));
     }
     // The sum without the 1 of the largest: where the others are small, ln(1 + s) ≈ s keeps the digits of a small entropy.
     var others = vec4<f32>(0.0);
@@ -37,6 +41,7 @@ fn main(@builtin(global_invocation_id) at: vec3<u32>, @builtin(num_workgroups) g
     let to = draw * 4u * quads + quad;
     normal[to] = largest;
     normal[to + quads] = 1.0 / total;
-    normal[to + 2u * quads] = logarithm + moment / total;
+    let entropy = logarithm + moment / total;
+    normal[to + 2u * quads] = select(entropy, bitcast<vec4<f32>>(exponent), exponent == vec4<u32>(0x7f800000u));
     normal[to + 3u * quads] = vote;
 }

@@ -295,12 +295,14 @@ mod tests {
             assert_eq!(iterates.len(), 100);
             let apart = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
             for (step, (got, expected)) in iterates.iter().zip(&expected).enumerate() {
-                assert!(apart(got, expected) <= 1e-7, "{norm:?}, step {}: {got:?} for {expected:?}", step + 1);
+                // Steps across the ridge enlarge differences in rounding.
+                let tolerance = if step < 30 { 1e-9 } else { 1e-5 };
+                assert!(apart(got, expected) <= tolerance, "{norm:?}, step {}: {got:?} for {expected:?}", step + 1);
             }
-            assert!(apart(&best, &numbers(&row["best"])) <= 1e-7);
+            assert!(apart(&best, &numbers(&row["best"])) <= 1e-5);
             // The negative control: without momentum, or without a halving, the script goes elsewhere.
             for other in ["without_momentum", "without_halving"] {
-                assert!(apart(&iterates[99], &numbers(&row[other])) > 1e-6, "{norm:?} {other}");
+                assert!(apart(&iterates[99], &numbers(&row[other])) > 1e-3, "{norm:?} {other}");
             }
         }
     }

@@ -1,4 +1,5 @@
-//! Elementwise functions on rows, vectorised over the points.
+//! Elementwise functions on rows, vectorised over the points. NaN stays NaN: comparisons are written so that it is the value kept, which `max` and
+//! `min` are not.
 
 use super::kernel::Row;
 use crate::engine::tail::Activation;
@@ -8,8 +9,8 @@ impl Activation {
     /// Applies the function to every value.
     pub fn apply(self, rows: &mut [Row]) {
         match self {
-            Self::Relu => each(rows, |x| x.max(0.0)),
-            Self::Elu => each(rows, |x| if x > 0.0 { x } else { (exp(f64::from(x.min(0.0))) - 1.0) as f32 }),
+            Self::Relu => each(rows, |x| if x < 0.0 { 0.0 } else { x }),
+            Self::Elu => each(rows, |x| if x > 0.0 { x } else { (exp(f64::from(if x > 0.0 { 0.0 } else { x })) - 1.0) as f32 }),
             Self::Tanh => each(rows, f32::tanh),
             Self::Sigmoid => each(rows, |x| {
                 let power = exp(-f64::from(x.abs()));
@@ -42,7 +43,7 @@ pub fn exp(x: f64) -> f64 {
     const ROUND: f64 = 6_755_399_441_055_744.0;
     // ln 2 in two parts: the first has so few digits that its product with n is exact.
     const LN_2: [f64; 2] = [6.931_471_803_691_238e-1, 1.908_214_929_270_587_7e-10];
-    let clamped = x.max(-708.0);
+    let clamped = if x < -708.0 { -708.0 } else { x };
     let shifted = clamped * std::f64::consts::LOG2_E + ROUND;
     let n = shifted - ROUND;
     let r = (clamped - n * LN_2[0]) - n * LN_2[1];

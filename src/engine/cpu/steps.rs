@@ -234,7 +234,12 @@ fn pool(channel: &[Row], window: &[u32], mean: bool) -> Row {
     let mut pooled = channel[window[0] as usize];
     for &at in &window[1..] {
         for (pooled, &value) in pooled.0.iter_mut().zip(&channel[at as usize].0) {
-            *pooled = if mean { *pooled + value } else { pooled.max(value) };
+            // Not `max`, which would hide NaN.
+            *pooled = match mean {
+                true => *pooled + value,
+                false if *pooled < value || value.is_nan() => value,
+                false => *pooled,
+            };
         }
     }
     if mean {

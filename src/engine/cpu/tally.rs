@@ -58,13 +58,10 @@ impl Tally {
     }
 }
 
-/// The class probabilities of logits; NaN where the logits are not finite. The exponential alone would make numbers of NaN.
+/// The class probabilities of logits; NaN where a logit is NaN or +∞.
 pub fn softmax(logits: &[Row]) -> Vec<Row64> {
     let mut probabilities = vec![[0.0; LANES]; logits.len()];
-    let entropy = softmax_vectorised(logits, &mut probabilities);
-    for p in probabilities.iter_mut().flat_map(|row| row.iter_mut().zip(&entropy)).filter_map(|(p, h)| h.is_nan().then_some(p)) {
-        *p = f64::NAN;
-    }
+    softmax_vectorised(logits, &mut probabilities);
     probabilities
 }
 
