@@ -8,9 +8,9 @@ use super::venue::Style;
 /// Writes a caption below a drawing, which becomes as much higher, in lines as wide as the drawing. Only a word that is wider is cut.
 pub fn add_caption(canvas: &mut Canvas, caption: &str, style: &Style) {
     let (size, margin) = (style.tick_pt, 0.5 * style.tick_pt);
-    let first = canvas.height + CAPITAL * size;
+    let first = canvas.height + 0.5 * margin + CAPITAL * size;
     let lines = wrapped(caption, size, canvas.width - 2.0 * margin);
-    canvas.height += lines.len() as f64 * LEADING * size + margin;
+    canvas.height += lines.len() as f64 * LEADING * size + 1.5 * margin;
     for (number, line) in lines.into_iter().enumerate() {
         let y = first + number as f64 * LEADING * size;
         canvas.add(axes::text([margin, y], Anchor::Start, size, Run::regular(line)));

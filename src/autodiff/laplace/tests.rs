@@ -275,5 +275,6 @@ fn kronecker_factors_narrow_the_posterior_of_a_shipped_network() {
         logit_variance(&fitted, &digits.slice(0..100))
     };
     let ratio = variance(Structure::Kronecker) / variance(Structure::Full);
-    assert!((0.3..0.9).contains(&ratio), "{ratio}");
+    // 0.208, where the prior precision of each is that of its largest evidence.
+    assert!((0.15..0.27).contains(&ratio), "{ratio}");
 }
