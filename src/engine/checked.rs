@@ -123,7 +123,9 @@ mod tests {
         let models = changed(|number, network| {
             let mut weights = network.weights().clone();
             if number == 1 {
-                weights.values_mut().for_each(|tensor| tensor.values.fill(3e38));
+                for tensor in weights.values_mut() {
+                    tensor.values.fill(3e38);
+                }
             }
             Network::new(network.input_shape(), network.layers().to_vec(), &weights).unwrap()
         });
