@@ -20,8 +20,7 @@ impl Manifold {
     /// That of a set; `None` where it has no encodings, or its latent space is no plane.
     pub fn of(set: &ModelSet) -> Option<Self> {
         let train = &set.encodings.as_ref()?.train;
-        (set.vae.latent_size() == 2)
-            .then(|| Self { vae: set.vae.clone(), nearest: Nearest::new(train), density: Density::new(train) })
+        (set.vae.latent_size() == 2).then(|| Self { vae: set.vae.clone(), nearest: Nearest::new(train), density: Density::new(train) })
     }
 
     /// Encodes images \[N, C, H, W\] in 0..=1, and measures how far from the data they lie.

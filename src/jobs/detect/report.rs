@@ -211,7 +211,15 @@ impl Detection {
         lines.push(Self::LEGEND.to_owned());
         lines.push(format!(
             "{:<11}{:<6}{:>6}  {:<14}{:>8}  {:<22}{:<22}{:<22}{:<22}{}",
-            "attack", "norm", "ε", "on", "success", "measure", "AUROC of all", "AUROC of successful", "TPR at 1 and 5 % FPR",
+            "attack",
+            "norm",
+            "ε",
+            "on",
+            "success",
+            "measure",
+            "AUROC of all",
+            "AUROC of successful",
+            "TPR at 1 and 5 % FPR",
             if self.settings.seeds > 1 { format!("AUROC of all over {} mask seeds", self.settings.seeds) } else { String::new() }
         ));
         let interval = |estimate: Option<Estimate>| estimate.map_or_else(|| "–".to_owned(), with_interval);

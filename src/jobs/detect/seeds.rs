@@ -63,7 +63,13 @@ impl Detected {
     }
 
     /// The AUROC of a measure by other masks.
-    fn auroc_by(&self, [clean, noisy, attacked]: &SaidToAll, detector: Detector, positives: Positives, negatives: Negatives) -> Result<f64> {
+    fn auroc_by(
+        &self,
+        [clean, noisy, attacked]: &SaidToAll,
+        detector: Detector,
+        positives: Positives,
+        negatives: Negatives,
+    ) -> Result<f64> {
         let [clean, noisy, attacked] = [clean, noisy, attacked].map(|said| super::scores(said, None, detector));
         let of_side = |side: Vec<(Kind, usize)>| -> Vec<f64> {
             let score = |(kind, image): (Kind, usize)| match kind {
