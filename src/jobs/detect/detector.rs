@@ -56,7 +56,7 @@ impl Detector {
     pub const fn symbol(self) -> &'static str {
         match self {
             Self::Measure(measure) => measure.symbol(),
-            Self::DistanceToEncodings => "min ‖z − zᵢ‖",
+            Self::DistanceToEncodings => "d(z)",
             Self::LatentLogDensity => "ln q(z)",
             Self::ReconstructionError => "−ln p(x|z)",
         }
