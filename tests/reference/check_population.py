@@ -1,7 +1,7 @@
 """Recomputes the AUROCs of a population from its own values with scikit-learn, and says how far the numbers are apart.
 
-    epistemap interpolate --population --csv > population.csv
-    epistemap interpolate --population --json > population.json
+    epistemap interpolate --population --out population.csv
+    epistemap interpolate --population --out population.json
     python3 check_population.py population.csv population.json
 
 Needs: numpy, pandas, scikit-learn. Ends with an error where a number differs by more than 1e-9.
