@@ -18,11 +18,11 @@ const BINS: usize = 40;
 const REFRESH: Duration = Duration::from_millis(250);
 
 /// What the worker is asked for.
-type Request = (Arc<ModelSet>, Arc<SharedEngine>, Arc<Dataset>, PopulationSettings);
+type Request = (Arc<ModelSet>, Arc<SharedEngine>, Arc<Dataset>, PopulationSettings, Vec<Measure>);
 
 /// The tab.
 pub struct Populations {
-    worker: Worker<Request, Population>,
+    worker: Worker<Request, Shown>,
     shown: Option<Shown>,
 }
 
@@ -47,16 +47,17 @@ impl Populations {
     /// # Errors
     /// When the system has no thread left.
     pub fn new(wake: &Wake) -> Result<Self> {
-        let worker = Worker::spawn("population", Arc::clone(wake), |(set, engine, data, settings): Request, desk| {
+        let worker = Worker::spawn("population", Arc::clone(wake), |(set, engine, data, settings, measures): Request, desk| {
             let mut last = Instant::now();
             let whole = population(&set, &mut engine.background(), &data, &settings, &mut |progress, part| {
                 if part.done > 0 && last.elapsed() > REFRESH {
                     last = Instant::now();
-                    desk.publish(part.clone());
+                    desk.publish(Shown::new(part, &measures));
                 }
                 desk.tell(progress)
             })?;
-            desk.publish(whole);
+            // The intervals are computed here, so that the window need not wait for them.
+            desk.publish(Shown::new(&whole, &measures));
             Ok(())
         })?;
         Ok(Self { worker, shown: None })
@@ -71,7 +72,8 @@ impl Populations {
             seed: session.seed,
             masks: session.masks,
         };
-        self.worker.request((Arc::clone(&scope.set), Arc::clone(&scope.engine), Arc::clone(data), settings));
+        let measures = session.line.measures.clone();
+        self.worker.request((Arc::clone(&scope.set), Arc::clone(&scope.engine), Arc::clone(data), settings, measures));
     }
 }
 
@@ -84,9 +86,9 @@ impl Panel for Populations {
         Place::Tab
     }
 
-    fn logic(&mut self, _ctx: &Context, scope: &mut Scope) {
-        if let Some(population) = self.worker.take() {
-            self.shown = Some(Shown::new(&population, &scope.session.line.measures));
+    fn logic(&mut self, _ctx: &Context, _scope: &mut Scope) {
+        if let Some(shown) = self.worker.take() {
+            self.shown = Some(shown);
         }
     }
 

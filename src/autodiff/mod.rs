@@ -20,7 +20,7 @@ pub use input::{Answer, InputGradients, Passes, Precision, input_gradients};
 pub use laplace::{ImageObserver, Laplace, Structure, last_layer_laplace};
 pub use objective::{Loss, Objective};
 pub use randomness::{KeepMask, MaskOf, NoiseOf, Randomness};
-pub use train::{elbo_of, encode};
+pub use train::{elbo_of, encode, reconstruct};
 
 use crate::error::Error;
 

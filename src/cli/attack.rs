@@ -8,7 +8,7 @@ use crate::data::npy;
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::jobs::{self, AttackSettings, Classifiers, Labels, On, self_checks};
+use crate::jobs::{self, AttackSettings, Classifiers, Labels, Manifold, ModelSet, On, self_checks};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use std::path::PathBuf;
@@ -110,6 +110,11 @@ impl ClassifierOptions {
         let classifiers = Classifiers::open_with(self.model.as_deref(), &self.add_member)?;
         let engine = engine::open(&self.engine, Arc::clone(&classifiers.models))?;
         Ok((classifiers, Box::new(Speaking::new(engine))))
+    }
+
+    /// How far images lie from the data of these models' VAE; `None` where they have none, or no encodings.
+    pub fn manifold(&self) -> Option<Manifold> {
+        Manifold::of(&ModelSet::open(self.model.as_deref()).ok()?)
     }
 }
 

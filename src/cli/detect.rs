@@ -55,6 +55,9 @@ pub struct Detect {
     /// Also tell the test images of another data set from these.
     #[arg(long, value_name = "NAME")]
     unfamiliar: Option<String>,
+    /// The seeds of dropout masks that measure the same attacked images, for the spread of AUROC over them; 1 for none.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    seeds: u32,
     /// Resamples behind each 95 % interval.
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     resamples: u32,
@@ -76,7 +79,7 @@ pub struct Detect {
     /// Print the paper's table for LaTeX.
     #[arg(long)]
     latex: bool,
-    /// Write the scores of every image and version into this file, .csv or .npz: a column for each measure, for scikit-learn and others.
+    /// Write the scores of every image and version into this file, .csv or .npz: a column for each measure and detector, for scikit-learn and others.
     #[arg(long, value_name = "FILE")]
     scores: Option<PathBuf>,
     /// Compute the table of the scores in this file, .csv or .npz, as --scores writes it; every other column of numbers is a detector too.
@@ -110,6 +113,7 @@ impl Detect {
         }
         let scores_as_npz = self.scores.as_deref().map(is_npz).transpose()?.unwrap_or(false);
         let (classifiers, mut engine) = self.classifiers.open()?;
+        let manifold = self.classifiers.manifold();
         let mut attacks = Vec::new();
         for &on in &self.on {
             let members = self.how.members(&classifiers, on)?;
@@ -127,7 +131,7 @@ impl Detect {
             }
         }
         let cache = if self.no_cache { None } else { self.cache.clone().or_else(cache_folder) };
-        let settings = DetectSettings { attacks, resamples: self.resamples, cache };
+        let settings = DetectSettings { attacks, resamples: self.resamples, seeds: self.seeds, cache };
         let data = self.images(classifiers.ensemble())?;
         let other = self.unfamiliar.as_ref().map(|name| self.data.load(name, Split::Test)).transpose()?;
         let other = other.map(|other| if other.len() > data.len() { other.slice(0..data.len()) } else { other });
@@ -137,7 +141,7 @@ impl Detect {
 
         let bar = Bar::new(1, "million multiplications");
         let mut follow = bar.follow();
-        let mut found = jobs::detect(&classifiers, engine.as_mut(), &data, &settings, &mut follow)?;
+        let mut found = jobs::detect(&classifiers, engine.as_mut(), manifold.as_ref(), &data, &settings, &mut follow)?;
         if let Some(other) = &other {
             let mut on: Vec<(On, Vec<usize>)> = Vec::new();
             for &of in &self.on {
@@ -148,7 +152,7 @@ impl Detect {
                 }
             }
             let fixed = (self.how.samples, self.how.seed.seed, self.resamples);
-            found.unfamiliar = jobs::unfamiliar(&classifiers, engine.as_mut(), [&data, other], &on, fixed, &mut follow)?;
+            found.unfamiliar = jobs::unfamiliar(&classifiers, engine.as_mut(), manifold.as_ref(), [&data, other], &on, fixed, &mut follow)?;
         }
         if !self.no_checks {
             // One attack on each victim: the last of them, which has the largest budget.

@@ -79,6 +79,9 @@ pub enum Needs {
     Detection { method: &'static str, on: &'static str, measures: &'static [&'static str] },
     /// Softmax variance against mutual information over the latent plane.
     VarianceAndInformation { members: Members },
+    /// Predictive entropy against mutual information of clean, noisy and attacked images (by the method's name, on MC dropout), and of midpoints
+    /// between pairs of images.
+    EntropyAndInformation { method: &'static str, members: Members },
 }
 
 /// What has been computed for a figure.
@@ -112,7 +115,7 @@ pub struct Figure {
 /// What the paper draws of interpolations.
 const ENTROPY_AND_INFORMATION: &[&str] = &["predictive_entropy", "mutual_information"];
 
-static FIGURES: [Figure; 16] = [
+static FIGURES: [Figure; 17] = [
     Figure {
         name: "figure-1",
         number: Some(1),
@@ -192,6 +195,14 @@ static FIGURES: [Figure; 16] = [
         colours: ColourMap::Viridis,
     },
     Figure {
+        name: "entropy-information",
+        number: None,
+        title: "Predictive entropy and mutual information",
+        summary: "predictive entropy against mutual information of clean, noisy, attacked and midpoint images, with the bound of section 3.1",
+        needs: Needs::EntropyAndInformation { method: "bim", members: Members::One },
+        colours: ColourMap::Viridis,
+    },
+    Figure {
         name: "hole-curve",
         number: None,
         title: "Hole area and the size of the ensemble",
@@ -244,7 +255,8 @@ impl Figure {
                 | Needs::HoleCurve { .. }
                 | Needs::AttackedImages { .. }
                 | Needs::Detection { .. }
-                | Needs::VarianceAndInformation { .. },
+                | Needs::VarianceAndInformation { .. }
+                | Needs::EntropyAndInformation { .. },
                 Content::Plots { strips, plots: panels },
             ) => plots(strips, panels, options),
             (needs, _) => unreachable!("{} is drawn from {needs:?}", self.name),

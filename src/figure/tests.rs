@@ -50,9 +50,10 @@ impl Example {
             Needs::Map { scatter, .. } => Content::Map { map: &self.map, scatter: scatter.then(|| self.scatter()) },
             Needs::Garbage { .. } => Content::Gallery { panel: &panel, cards: &[card], image_shape: [1, 2, 3] },
             Needs::AttackedImages { .. } => Content::Plots { strips: std::slice::from_ref(&strip), plots: &[] },
-            Needs::HoleCurve { .. } | Needs::Detection { .. } | Needs::VarianceAndInformation { .. } => {
-                Content::Plots { strips: &[], plots: &[plot] }
-            }
+            Needs::HoleCurve { .. }
+            | Needs::Detection { .. }
+            | Needs::VarianceAndInformation { .. }
+            | Needs::EntropyAndInformation { .. } => Content::Plots { strips: &[], plots: &[plot] },
             Needs::Interpolation { .. } | Needs::Population { .. } => {
                 let x = Axis::new("Entropy", "nats", [0.0, 2.0]);
                 Content::Plots { strips: &[], plots: &[histograms(&[("values", 0, &self.map.values)], x, "Share", 5)] }

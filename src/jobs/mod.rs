@@ -33,8 +33,8 @@ pub use attack::{
 };
 pub use compare::{Comparison, Difference, compare, compare_maps};
 pub use detect::{
-    DetectObserver, DetectSettings, Detected, Detection, EntropyGain, Kind, Negatives, Positives, ScoreFile, Scored, ScoredLine,
-    Unfamiliar, cache_folder, detect, scored_csv, scored_text, unfamiliar,
+    DetectObserver, DetectSettings, Detected, Detection, Detector, Distances, EntropyGain, Kind, Manifold, Negatives, Positives, ScoreFile,
+    Scored, ScoredLine, SeedSpread, Unfamiliar, cache_folder, detect, scored_csv, scored_text, unfamiliar,
 };
 pub use evaluate::{Evaluation, NamedScores, evaluate};
 pub use export::{Raw, RawFormat};

@@ -176,12 +176,24 @@ impl Population {
         auroc(&scores(Path::Latent), &scores(Path::Pixel))
     }
 
-    /// The [`auroc`](Self::auroc) with three decimals, or why it is undefined.
+    /// The [`auroc`](Self::auroc) with three decimals, and behind it, of all pairs, the 95 % interval of [`compare`](Self::compare); or why it is
+    /// undefined.
     ///
     /// # Errors
     /// When no pair has been computed, or a measure is not a number.
     pub fn auroc_text(&self, measure: Measure, places: &[usize]) -> Result<String> {
-        self.undefined(measure, places).map_or_else(|| Ok(format!("{:.3}", self.auroc(measure, places)?)), |reason| Ok(reason.to_owned()))
+        if let Some(reason) = self.undefined(measure, places) {
+            return Ok(reason.to_owned());
+        }
+        if self.done < self.pairs.len() {
+            return Ok(format!("{:.3}", self.auroc(measure, places)?));
+        }
+        let estimates = self.compare(&[measure], places)?;
+        let with_interval = |[area, _]: &[Estimate; 2]| {
+            let interval = area.interval().map_or_else(String::new, |[low, high]| format!(" [{low:.3}, {high:.3}]"));
+            format!("{:.3}{interval}", area.value)
+        };
+        Ok(estimates.iter().map(with_interval).collect())
     }
 
     /// Why a measure over the members at the given places separates nothing, where it does not.

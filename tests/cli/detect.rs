@@ -119,22 +119,22 @@ fn attacked_images_are_kept_and_used_again() {
 #[test]
 fn figures_of_attacks_say_what_they_were_made_from() {
     let desk = Desk::new();
-    let line = "figures figure-7 figure-8 figure-14 variance-information --grid 5 --samples 2 --members 2 --attacked 6 --eps 0.2 \
+    let line = "figures figure-7 figure-8 figure-14 variance-information entropy-information --pairs 5 --grid 5 --samples 2 --members 2 --attacked 6 --eps 0.2 \
                 --dataset decoded-digits --format svg --out";
     desk.succeeds(&format!("{line} first"));
-    for name in ["figure-7", "figure-8", "figure-14", "variance-information"] {
+    for name in ["figure-7", "figure-8", "figure-14", "variance-information", "entropy-information"] {
         let of = |folder: &str| desk.read(&format!("{folder}/{name}.svg"));
         let text = String::from_utf8(of("first")).unwrap();
         let made = provenance::read(&desk.path(&format!("first/{name}.svg"))).unwrap();
         assert_eq!(made["figure"], name);
-        if name != "variance-information" {
+        if name.starts_with("figure") {
             assert_eq!((&made["settings"][0]["attack"]["epsilon"], &made["dataset"]["images"]), (&0.2.into(), &6.into()));
         }
         if name == "figure-7" {
             assert_eq!(text.matches("<image").count(), 5 * 6, "five rows of six images");
         }
         // From the cache, the same.
-        desk.succeeds(&format!("{line} again").replace("figure-7 figure-8 figure-14 variance-information", name));
+        desk.succeeds(&format!("{line} again").replace("figure-7 figure-8 figure-14 variance-information entropy-information", name));
         assert!(of("again") == text.into_bytes(), "{name}");
     }
     assert!(desk.refuses("figures figure-8 --attacked 0 --dataset decoded-digits").contains("--attacked"));

@@ -20,7 +20,7 @@ def compare(negatives, positives, scored):
     measure = scored["measure"]
     if scored["auroc"] is None:
         return
-    sign = -1.0 if measure == "maximum_probability" else 1.0
+    sign = -1.0 if measure in ("maximum_probability", "latent_log_density") else 1.0
     y = np.r_[np.zeros(len(negatives)), np.ones(len(positives))]
     s = sign * np.r_[negatives[measure].to_numpy(), positives[measure].to_numpy()]
     fpr, tpr, _ = roc_curve(y, s, drop_intermediate=False)

@@ -2,7 +2,7 @@
 
 use crate::app::attack::AttackChoice;
 use crate::data::sources;
-use crate::jobs::{AttackSettings, ModelSet, Negatives, Positives};
+use crate::jobs::{AttackSettings, Detector, ModelSet, Negatives, Positives};
 use crate::uncertainty::Measure;
 use serde::{Deserialize, Serialize};
 
@@ -58,11 +58,12 @@ pub struct DetectionChoice {
     pub sought: Sought,
     /// What it is to be told from.
     pub negatives: Negatives,
-    /// The measure of the histogram.
-    pub measure: Measure,
-    /// The measures whose curves are drawn.
-    pub curves: Vec<Measure>,
-    /// The value of the measure from which on an alarm goes off; where 95 % are detected for `None`.
+    /// The detector of the histogram.
+    #[serde(rename = "measure")]
+    pub detector: Detector,
+    /// The detectors whose curves are drawn.
+    pub curves: Vec<Detector>,
+    /// The value of the detector from which on an alarm goes off; where 95 % are detected for `None`.
     pub threshold: Option<f64>,
 }
 
@@ -74,8 +75,8 @@ impl Default for DetectionChoice {
             unfamiliar: None,
             sought: Sought::All,
             negatives: Negatives::Both,
-            measure: Measure::MutualInformation,
-            curves: vec![Measure::PredictiveEntropy, Measure::MutualInformation, Measure::DeterministicEntropy],
+            detector: Measure::MutualInformation.into(),
+            curves: [Measure::PredictiveEntropy, Measure::MutualInformation, Measure::DeterministicEntropy].map(Detector::Measure).to_vec(),
             threshold: None,
         }
     }
@@ -87,10 +88,10 @@ impl DetectionChoice {
         AttackChoice { target: None, ..self.attack.clone() }.settings(set, seed)
     }
 
-    /// Looks at another measure; the threshold is in the unit of the old one.
-    pub fn look_at(&mut self, measure: Measure) {
-        if self.measure != measure {
-            (self.measure, self.threshold) = (measure, None);
+    /// Looks at another detector; the threshold is in the unit of the old one.
+    pub fn look_at(&mut self, detector: Detector) {
+        if self.detector != detector {
+            (self.detector, self.threshold) = (detector, None);
         }
     }
 

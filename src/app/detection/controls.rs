@@ -103,7 +103,7 @@ pub fn threshold(ui: &mut Ui, choice: &mut DetectionChoice, view: &View) {
         let label = ui.label("threshold");
         let [low, high] = view.range;
         let slider = Slider::new(&mut threshold, low..=high).clamping(SliderClamping::Never).max_decimals(4);
-        let direction = if choice.measure.rises_with_uncertainty() { "from here on" } else { "up to here" };
+        let direction = if choice.detector.rises() { "from here on" } else { "up to here" };
         let text = format!("An alarm goes off at values {direction}, in {}", unit(choice));
         if ui.add(slider).labelled_by(label.id).on_hover_text(text).changed() && threshold.is_finite() {
             choice.threshold = Some(threshold);
@@ -112,7 +112,7 @@ pub fn threshold(ui: &mut Ui, choice: &mut DetectionChoice, view: &View) {
             choice.threshold = None;
         }
     });
-    let text = view.rates(choice.measure, threshold).map_or_else(
+    let text = view.rates(choice.detector, threshold).map_or_else(
         || format!("There is nothing to detect: no image is “{}”.", choice.sought.label()),
         |[fpr, tpr, precision]| {
             format!("{:.1} % detected, {:.1} % false alarms, precision {:.1} %", 100.0 * tpr, 100.0 * fpr, 100.0 * precision)
@@ -122,7 +122,7 @@ pub fn threshold(ui: &mut Ui, choice: &mut DetectionChoice, view: &View) {
 }
 
 fn unit(choice: &DetectionChoice) -> &'static str {
-    match choice.measure.unit() {
+    match choice.detector.unit() {
         "" => "shares of 1",
         unit => unit,
     }

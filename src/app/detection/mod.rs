@@ -24,7 +24,7 @@ use view::View;
 use workers::{Found, Question, worker};
 
 /// The widths of controls, table, a curve, and thumbnails.
-const WIDTHS: [f32; 4] = [226.0, 424.0, 220.0, 176.0];
+const WIDTHS: [f32; 4] = [226.0, 560.0, 220.0, 176.0];
 /// The narrowest that the histogram is drawn.
 const HISTOGRAM: f32 = 260.0;
 /// No plot is drawn lower than this.
@@ -63,14 +63,14 @@ impl DetectionPanel {
         for kind in plots::Kind::ALL {
             style::column(ui, kind.name(), WIDTHS[2], height, |ui| {
                 if ui.available_height() > LOWEST {
-                    plots::curves(ui, view, kind, choice.measure, threshold);
+                    plots::curves(ui, view, kind, choice.detector, threshold);
                 }
             });
         }
         let rest = (ui.available_width() - WIDTHS[3] - 12.0).max(HISTOGRAM);
         let picked = style::column(ui, "histogram", rest, height, |ui| {
             controls::threshold(ui, choice, view);
-            if ui.available_height() > LOWEST { plots::histogram(ui, view, choice.measure, threshold, self.bin) } else { None }
+            if ui.available_height() > LOWEST { plots::histogram(ui, view, choice.detector, threshold, self.bin) } else { None }
         });
         style::column(ui, "images of a bin", WIDTHS[3], height, |ui| self.thumbnails.show(ui, view, scope, self.bin));
         if picked.is_some() {

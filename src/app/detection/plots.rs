@@ -2,7 +2,7 @@
 
 use super::view::{BINS, Curve, View};
 use crate::app::style;
-use crate::uncertainty::Measure;
+use crate::jobs::Detector;
 use eframe::egui::{Color32, Role, Ui, WidgetInfo};
 use egui_plot::{Corner, Legend, Line, LineStyle, PlotPoints, Points, Polygon, VLine};
 
@@ -46,16 +46,16 @@ impl Kind {
     }
 }
 
-/// The colour of a measure, in the table and in the curves.
-fn colour(measure: Measure, dark: bool) -> Color32 {
-    style::of_member(Measure::ALL.iter().position(|other| *other == measure).unwrap_or(0), dark)
+/// The colour of a detector, in the table and in the curves.
+fn colour(detector: Detector, dark: bool) -> Color32 {
+    style::of_member(Detector::all(true).iter().position(|other| *other == detector).unwrap_or(0), dark)
 }
 
-/// Draws the curves of one kind, with a mark at the threshold of `measure`.
-pub fn curves(ui: &mut Ui, view: &View, kind: Kind, measure: Measure, threshold: f64) {
+/// Draws the curves of one kind, with a mark at the threshold of `detector`.
+pub fn curves(ui: &mut Ui, view: &View, kind: Kind, detector: Detector, threshold: f64) {
     let dark = ui.visuals().dark_mode;
     let [x, y] = kind.axes();
-    let mark = view.rates(measure, threshold).map(|rates| kind.mark(rates));
+    let mark = view.rates(detector, threshold).map(|rates| kind.mark(rates));
     let shown = style::still_plot(ui, kind.name())
         .include_x(0.0)
         .include_x(1.0)
@@ -70,10 +70,10 @@ pub fn curves(ui: &mut Ui, view: &View, kind: Kind, measure: Measure, threshold:
             }
             for curve in &view.curves {
                 let points: PlotPoints<'_> = kind.points(curve).iter().copied().collect();
-                plot.line(Line::new(curve.measure.label(), points).color(colour(curve.measure, dark)).width(1.8));
+                plot.line(Line::new(curve.detector.label(), points).color(colour(curve.detector, dark)).width(1.8));
             }
             if let Some(mark) = mark {
-                plot.points(Points::new("threshold", vec![mark]).radius(5.0).filled(false).color(colour(measure, dark)));
+                plot.points(Points::new("threshold", vec![mark]).radius(5.0).filled(false).color(colour(detector, dark)));
             }
         });
     shown.response.widget_info(|| {
@@ -83,13 +83,13 @@ pub fn curves(ui: &mut Ui, view: &View, kind: Kind, measure: Measure, threshold:
 }
 
 /// Draws both histograms; answers the bin that was clicked.
-pub fn histogram(ui: &mut Ui, view: &View, measure: Measure, threshold: f64, picked: Option<usize>) -> Option<usize> {
+pub fn histogram(ui: &mut Ui, view: &View, detector: Detector, threshold: f64, picked: Option<usize>) -> Option<usize> {
     let dark = ui.visuals().dark_mode;
     let top = view.sides.iter().flat_map(|side| side.bins).fold(0.0, f64::max);
-    let unit = if measure.unit().is_empty() { String::new() } else { format!(" ({})", measure.unit()) };
+    let unit = if detector.unit().is_empty() { String::new() } else { format!(" ({})", detector.unit()) };
     let shown = style::still_plot(ui, "histogram")
         .include_y(0.0)
-        .x_axis_label(format!("{}{unit}", measure.label()))
+        .x_axis_label(format!("{}{unit}", detector.label()))
         .y_axis_label("share of images")
         .legend(Legend::default().position(Corner::RightTop).background_alpha(0.6))
         .show(ui, |plot| {

@@ -6,7 +6,7 @@ use crate::analysis::detection::Estimate;
 use crate::app::map::describe;
 use crate::app::scope::Scope;
 use crate::app::style;
-use crate::jobs::{Classifiers, percent_or_dash, success_rate};
+use crate::jobs::{Classifiers, Detector, percent_or_dash, success_rate};
 use eframe::egui::{Grid, RichText, Role, Ui};
 
 /// Draws the table; a row chooses the measure of the histogram, its switch whether its curves are drawn.
@@ -36,6 +36,7 @@ pub fn show(ui: &mut Ui, scope: &mut Scope, view: &View) {
     for warning in &view.found.warnings {
         ui.colored_label(style::WARNING, warning);
     }
+    ui.label(style::note(view.legend(scope.session.detection.detector)));
     numbers(ui, &mut scope.session.detection, view);
     let difference = view.difference(&scope.session.detection).map_or_else(|| "–".to_owned(), cell);
     ui.label(style::note(format!("AUROC of H[E p] − that of I(y; ω): {difference}")))
@@ -70,33 +71,59 @@ fn asks_for(choice: &DetectionChoice, view: &View, scope: &Scope) -> bool {
         && choice.unfamiliar == question.unfamiliar
 }
 
+/// The numbers that the table shows of a detector, with their columns' titles and what these mean.
+const COLUMNS: [(&str, &str); 5] = [
+    ("AUROC", "The area under the ROC curve"),
+    ("average precision", "The area under the precision–recall curve, in steps"),
+    ("FPR at 95 %", "The share of false alarms where 95 % are detected"),
+    ("TPR at 1 %", "The share that is detected where at most 1 % of the negatives are false alarms"),
+    ("TPR at 5 %", "The share that is detected where at most 5 % of the negatives are false alarms"),
+];
+
+/// The first of these stand with their intervals, the others have them in their tooltips.
+const BRACKETED: usize = 3;
+
 fn numbers(ui: &mut Ui, choice: &mut DetectionChoice, view: &View) {
     let dark = ui.visuals().dark_mode;
-    Grid::new("detection").num_columns(5).striped(true).spacing([8.0, 3.0]).show(ui, |ui| {
-        for title in ["", "", "AUROC", "average precision", "FPR at 95 %"] {
-            ui.label(style::note(title));
+    Grid::new("detection").num_columns(2 + COLUMNS.len()).striped(true).spacing([8.0, 3.0]).show(ui, |ui| {
+        for title in ["", ""] {
+            ui.label(title);
+        }
+        for (title, meaning) in COLUMNS {
+            ui.label(style::note(title)).on_hover_text(meaning);
         }
         ui.end_row();
-        for (number, (measure, quality)) in view.qualities.iter().enumerate() {
-            let mut drawn = choice.curves.contains(measure);
+        for (number, (detector, quality)) in view.qualities.iter().enumerate() {
+            let mut drawn = choice.curves.contains(detector);
             let switch = ui.checkbox(&mut drawn, "");
             let changed = switch.changed();
-            style::named(switch, Role::CheckBox, &format!("Curves of {}", measure.label())).on_hover_text("Draw its curves");
+            style::named(switch, Role::CheckBox, &format!("Curves of {}", detector.label())).on_hover_text("Draw its curves");
             if changed {
-                choice.curves.retain(|other| other != measure);
+                choice.curves.retain(|other| other != detector);
                 if drawn {
-                    choice.curves.push(*measure);
+                    choice.curves.push(*detector);
                 }
             }
-            let name = RichText::new(measure.symbol()).color(style::of_member(number, dark)).strong();
-            let response = style::named(ui.selectable_label(choice.measure == *measure, name), Role::Button, measure.label());
-            if describe(response, *measure).clicked() {
-                choice.look_at(*measure);
+            let name = RichText::new(detector.symbol()).color(style::of_member(number, dark)).strong();
+            let response = style::named(ui.selectable_label(choice.detector == *detector, name), Role::Button, detector.label());
+            let response = match detector {
+                Detector::Measure(measure) => describe(response, *measure),
+                of_vae => response.on_hover_text(format!("{}: {}", of_vae.label(), of_vae.explanation())),
+            };
+            if response.clicked() {
+                choice.look_at(*detector);
             }
-            let cells = quality.map(|quality| [quality.auroc, quality.average_precision, quality.fpr_at_95_tpr]);
-            for place in 0..3 {
-                let text = cells.map_or_else(|| "–".to_owned(), |cells| cell(cells[place]));
-                ui.label(text).on_hover_text("In brackets the 95 % interval of the bootstrap over images, 1000 resamples");
+            let Some(quality) = quality else {
+                ui.label("–")
+                    .on_hover_text(view.undefined(choice, *detector).unwrap_or("There is nothing to detect, or nothing to tell it from"));
+                ui.end_row();
+                continue;
+            };
+            for (place, estimate) in quality.estimates().into_iter().enumerate() {
+                let with_interval = cell(estimate);
+                let text = if place < BRACKETED { with_interval.clone() } else { format!("{:.3}", estimate.value) };
+                ui.label(text)
+                    .on_hover_text(format!("{with_interval}; in brackets the 95 % interval of the bootstrap over images, 1000 resamples"));
             }
             ui.end_row();
         }

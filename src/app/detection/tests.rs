@@ -7,7 +7,7 @@ use crate::app::tests::{self, click, rest};
 use crate::data::Dataset;
 use crate::engine::Engine as _;
 use crate::error::Error;
-use crate::jobs::{ModelSet, Negatives, On, Positives, SharedEngine};
+use crate::jobs::{Detector, ModelSet, Negatives, On, Positives, SharedEngine};
 use crate::uncertainty::Measure;
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
@@ -77,6 +77,11 @@ fn a_click_on_detect_fills_the_table_with_what_the_job_says() {
     let quality = row.quality(Measure::PredictiveEntropy, Positives::All, Negatives::Both).unwrap();
     assert_ne!(Some(quality), row.quality(Measure::MutualInformation, Positives::All, Negatives::Both), "each measure has its own");
     assert!(says(&harness, &table::cell(quality.auroc)) && says(&harness, &table::cell(quality.fpr_at_95_tpr)));
+    assert!(says(&harness, &format!("{:.3}", quality.tpr_at_5_fpr.value)) && says(&harness, "TPR at 5 %"));
+    assert!(says(&harness, "Positive: attacked, at high I(y; ω); negative: clean and noisy"));
+    assert!(
+        row.quality(Detector::ReconstructionError, Positives::All, Negatives::Both).is_some() && says(&harness, "Reconstruction error")
+    );
     assert!(says(&harness, "Success ") && says(&harness, &format!("{IMAGES} images of digits")));
 
     // Others are told apart without another job, and have other numbers.
@@ -99,24 +104,24 @@ fn a_click_on_detect_fills_the_table_with_what_the_job_says() {
 
 #[test]
 fn the_threshold_moves_the_mark_on_histogram_and_curves_together() {
-    let mut harness = alone(None, |session| session.detection.measure = Measure::MaximumProbability);
+    let mut harness = alone(None, |session| session.detection.detector = Measure::MaximumProbability.into());
     click(&mut harness, "Detect");
     rest(&mut harness);
-    for measure in [Measure::MaximumProbability, Measure::PredictiveEntropy] {
-        choice(&mut harness).look_at(measure);
+    for detector in [Measure::MaximumProbability.into(), Measure::PredictiveEntropy.into(), Detector::LatentLogDensity] {
+        choice(&mut harness).look_at(detector);
         harness.run_steps(2);
         let shown = view(&harness);
-        let usual = shown.threshold(&DetectionChoice { measure, ..DetectionChoice::default() });
-        let [fpr, tpr, _] = shown.rates(measure, usual).unwrap();
-        let quality = shown.qualities.iter().find(|(other, _)| *other == measure).unwrap().1.unwrap();
-        assert!(fpr == quality.fpr_at_95_tpr.value && tpr >= 0.95, "{measure:?}: {fpr}, {tpr}");
+        let usual = shown.threshold(&DetectionChoice { detector, ..DetectionChoice::default() });
+        let [fpr, tpr, _] = shown.rates(detector, usual).unwrap();
+        let quality = shown.qualities.iter().find(|(other, _)| *other == detector).unwrap().1.unwrap();
+        assert!(fpr == quality.fpr_at_95_tpr.value && tpr >= 0.95, "{detector:?}: {fpr}, {tpr}");
         assert!(
             says(&harness, &format!("threshold at {usual:.4}")) && says(&harness, &format!("ROC curve, threshold at ({fpr:.3}, {tpr:.3})"))
         );
         // Every alarm goes off at the one end, none beyond the other.
         let [low, high] = shown.range;
-        let (all, none) = if measure.rises_with_uncertainty() { (low, high + 1.0) } else { (high, low - 1.0) };
-        assert_eq!([all, none].map(|threshold| shown.rates(measure, threshold).unwrap()[1]), [1.0, 0.0]);
+        let (all, none) = if detector.rises() { (low, high + 1.0) } else { (high, low - 1.0) };
+        assert_eq!([all, none].map(|threshold| shown.rates(detector, threshold).unwrap()[1]), [1.0, 0.0]);
         choice(&mut harness).threshold = Some(none);
         harness.run_steps(2);
         assert!(says(&harness, "ROC curve, threshold at (0.000, 0.000)") && says(&harness, "0.0 % detected"));
@@ -126,7 +131,7 @@ fn the_threshold_moves_the_mark_on_histogram_and_curves_together() {
     }
     let name = Measure::MutualInformation.label();
     click(&mut harness, name);
-    assert_eq!(choice(&mut harness).measure, Measure::MutualInformation);
+    assert_eq!(choice(&mut harness).detector, Measure::MutualInformation.into());
     let curves = view(&harness).curves.len();
     click(&mut harness, &format!("Curves of {name}"));
     assert_eq!(view(&harness).curves.len(), curves - 1);

@@ -3,8 +3,7 @@
 use super::choice::{DetectionChoice, Sought};
 use super::workers::Found;
 use crate::analysis::detection::{Estimate, Quality, Ranking};
-use crate::jobs::{Detected, Kind};
-use crate::uncertainty::Measure;
+use crate::jobs::{Detected, Detector, Kind};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -22,9 +21,9 @@ pub enum Shown {
     Other(usize),
 }
 
-/// The curves of a measure.
+/// The curves of a detector.
 pub struct Curve {
-    pub measure: Measure,
+    pub detector: Detector,
     /// \[false positive rate, true positive rate\].
     pub roc: Vec<[f64; 2]>,
     /// \[recall, precision\].
@@ -34,7 +33,7 @@ pub struct Curve {
 /// One of the two kinds that are to be told apart.
 pub struct Side {
     pub name: String,
-    /// The value of the measure for each image, in the measure's unit.
+    /// The value of the detector for each image, in the detector's unit.
     pub values: Vec<f64>,
     pub images: Vec<Shown>,
     /// The share of the values in each bin.
@@ -42,15 +41,15 @@ pub struct Side {
 }
 
 /// What of the settings a view depends on.
-type Key = (Sought, crate::jobs::Negatives, Measure, Vec<Measure>);
+type Key = (Sought, crate::jobs::Negatives, Detector, Vec<Detector>);
 
 /// A detection as it is seen.
 pub struct View {
     pub found: Arc<Found>,
     key: Key,
-    pub qualities: Vec<(Measure, Option<Quality>)>,
+    pub qualities: Vec<(Detector, Option<Quality>)>,
     pub curves: Vec<Curve>,
-    /// The scores of the measure of the histogram, where there are images of both kinds.
+    /// The scores of the detector of the histogram, where there are images of both kinds.
     pub ranking: Option<Ranking>,
     /// Negatives and positives.
     pub sides: [Side; 2],
@@ -59,20 +58,14 @@ pub struct View {
 }
 
 fn key(choice: &DetectionChoice) -> Key {
-    (choice.sought, choice.negatives, choice.measure, choice.curves.clone())
-}
-
-/// What a score is as a value of the measure, and the reverse.
-fn turned(measure: Measure, value: f64) -> f64 {
-    if measure.rises_with_uncertainty() { value } else { -value }
+    (choice.sought, choice.negatives, choice.detector, choice.curves.clone())
 }
 
 /// The scores of negatives and positives; none where what is sought was not asked for.
-fn scores(found: &Found, choice: &DetectionChoice, measure: Measure) -> [Vec<f64>; 2] {
-    let place = Measure::ALL.iter().position(|other| *other == measure);
+fn scores(found: &Found, choice: &DetectionChoice, detector: Detector) -> [Vec<f64>; 2] {
     match choice.sought.positives() {
-        Some(positives) => found.detection.rows.first().map(|row| row.scores(measure, positives, choice.negatives)),
-        None => found.detection.unfamiliar.first().zip(place).and_then(|(other, place)| other.scores.get(place).cloned()),
+        Some(positives) => found.detection.rows.first().map(|row| row.scores(detector, positives, choice.negatives)),
+        None => found.detection.unfamiliar.first().map(|other| other.scores_of(detector)),
     }
     .unwrap_or_default()
 }
@@ -86,10 +79,10 @@ fn images(found: &Found, choice: &DetectionChoice, counts: [usize; 2]) -> [Vec<S
     }
 }
 
-fn quality(found: &Found, choice: &DetectionChoice, measure: Measure) -> Option<Quality> {
+fn quality(found: &Found, choice: &DetectionChoice, detector: Detector) -> Option<Quality> {
     match choice.sought.positives() {
-        Some(positives) => found.detection.rows.first()?.quality(measure, positives, choice.negatives),
-        None => found.detection.unfamiliar.first()?.scored.iter().find(|(other, _)| *other == measure).and_then(|(_, quality)| *quality),
+        Some(positives) => found.detection.rows.first()?.quality(detector, positives, choice.negatives),
+        None => found.detection.unfamiliar.first()?.scored.iter().find(|(other, _)| *other == detector).and_then(|(_, quality)| *quality),
     }
 }
 
@@ -109,16 +102,16 @@ fn thinned(points: Vec<[f64; 2]>) -> Vec<[f64; 2]> {
 impl View {
     /// Sums up.
     pub fn new(found: Arc<Found>, choice: &DetectionChoice) -> Self {
-        let ranking = |measure: Measure| {
-            let [negatives, positives] = scores(&found, choice, measure);
+        let ranking = |detector: Detector| {
+            let [negatives, positives] = scores(&found, choice, detector);
             Ranking::new(&negatives, &positives).ok()
         };
-        let curve = |&measure: &Measure| {
-            let ranking = ranking(measure)?;
-            Some(Curve { measure, roc: thinned(ranking.roc()), precision_recall: thinned(ranking.precision_recall()) })
+        let curve = |&detector: &Detector| {
+            let ranking = ranking(detector)?;
+            Some(Curve { detector, roc: thinned(ranking.roc()), precision_recall: thinned(ranking.precision_recall()) })
         };
-        let values = scores(&found, choice, choice.measure)
-            .map(|scores| -> Vec<f64> { scores.into_iter().map(|score| turned(choice.measure, score)).collect() });
+        let values = scores(&found, choice, choice.detector)
+            .map(|scores| -> Vec<f64> { scores.into_iter().map(|score| choice.detector.turned(score)).collect() });
         let all = || values.iter().flatten().copied().filter(|value| value.is_finite());
         let (low, high) = (all().fold(f64::INFINITY, f64::min), all().fold(f64::NEG_INFINITY, f64::max));
         // One value, or none, has no extent.
@@ -140,11 +133,12 @@ impl View {
             }
             Side { name, values, images, bins }
         };
+        let detectors = found.detection.rows.first().map_or_else(Vec::new, Detected::detectors);
         Self {
             key: key(choice),
-            qualities: Measure::ALL.iter().map(|&measure| (measure, quality(&found, choice, measure))).collect(),
+            qualities: detectors.into_iter().map(|detector| (detector, quality(&found, choice, detector))).collect(),
             curves: choice.curves.iter().filter_map(curve).collect(),
-            ranking: ranking(choice.measure),
+            ranking: ranking(choice.detector),
             sides: [side(name_of_negatives, negatives, of_negatives), side(name_of_positives, positives, of_positives)],
             range,
             found,
@@ -158,13 +152,13 @@ impl View {
 
     /// The threshold: the chosen one, or that at which 95 % are detected.
     pub fn threshold(&self, choice: &DetectionChoice) -> f64 {
-        let usual = || self.ranking.as_ref().map_or(self.range[1], |ranking| turned(choice.measure, ranking.threshold_at_95_tpr()));
+        let usual = || self.ranking.as_ref().map_or(self.range[1], |ranking| choice.detector.turned(ranking.threshold_at_95_tpr()));
         choice.threshold.unwrap_or_else(usual)
     }
 
     /// \[false positive rate, true positive rate, precision\] at a threshold.
-    pub fn rates(&self, measure: Measure, threshold: f64) -> Option<[f64; 3]> {
-        self.ranking.as_ref().map(|ranking| ranking.rates(turned(measure, threshold)))
+    pub fn rates(&self, detector: Detector, threshold: f64) -> Option<[f64; 3]> {
+        self.ranking.as_ref().map(|ranking| ranking.rates(detector.turned(threshold)))
     }
 
     /// The bin of a value.
@@ -192,6 +186,21 @@ impl View {
             Some(positives) => self.row()?.difference(positives, choice.negatives),
             None => self.found.detection.unfamiliar.first()?.difference,
         }
+    }
+
+    /// Why a detector tells nothing apart, where it has no draws.
+    pub fn undefined(&self, choice: &DetectionChoice, detector: Detector) -> Option<&'static str> {
+        match choice.sought.positives() {
+            Some(_) => self.row()?.undefined(detector),
+            None => self.found.detection.unfamiliar.first()?.undefined(detector),
+        }
+    }
+
+    /// What the numbers are about: positives, the side on which they are, negatives.
+    pub fn legend(&self, detector: Detector) -> String {
+        let [negatives, positives] = self.sides.each_ref().map(|side| side.name.as_str());
+        let side = if detector.rises() { "high" } else { "low" };
+        format!("Positive: {positives}, at {side} {}; negative: {negatives}", detector.symbol())
     }
 
     /// The attack.

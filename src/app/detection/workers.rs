@@ -4,7 +4,8 @@ use crate::app::scope::{LoadNamed, Scope};
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::jobs::{
-    AttackSettings, Classifiers, DetectSettings, Detection, ModelSet, On, SharedEngine, Wake, Worker, detect, self_checks, unfamiliar,
+    AttackSettings, Classifiers, DetectSettings, Detection, Manifold, ModelSet, On, SharedEngine, Wake, Worker, detect, self_checks,
+    unfamiliar,
 };
 use std::sync::Arc;
 
@@ -49,7 +50,7 @@ impl Question {
         let choice = &scope.session.detection;
         let data = Arc::clone(scope.data.as_ref()?);
         let attack = choice.settings(&scope.set, scope.session.seed);
-        let settings = DetectSettings { attacks: vec![attack.clone()], resamples: RESAMPLES, cache: scope.attack_cache.clone() };
+        let settings = DetectSettings { attacks: vec![attack.clone()], resamples: RESAMPLES, seeds: 1, cache: scope.attack_cache.clone() };
         Some(Self {
             attack,
             images: choice.images.min(data.len()),
@@ -80,12 +81,13 @@ pub fn worker(wake: &Wake) -> Result<Worker<Question, Arc<Found>>> {
         let other = question.unfamiliar.as_ref().map(|name| (question.load)(name)).transpose()?;
         let other = other.map(|other| if other.len() > data.len() { other.slice(0..data.len()) } else { other });
         let mut follow = |progress| desk.tell(progress);
-        let mut detection = detect(&classifiers, &mut engine, &data, &question.settings, &mut follow)?;
+        let manifold = Manifold::of(&question.set);
+        let mut detection = detect(&classifiers, &mut engine, manifold.as_ref(), &data, &question.settings, &mut follow)?;
         let AttackSettings { attack, on, members, samples } = &question.attack;
         if let Some(other) = &other {
             let on: [(On, Vec<usize>); 1] = [(*on, members.clone())];
             let fixed = (*samples, attack.seed, RESAMPLES);
-            detection.unfamiliar = unfamiliar(&classifiers, &mut engine, [&data, other], &on, fixed, &mut follow)?;
+            detection.unfamiliar = unfamiliar(&classifiers, &mut engine, manifold.as_ref(), [&data, other], &on, fixed, &mut follow)?;
         }
         let found = |detection: &Detection, warnings| {
             Arc::new(Found { question: question.clone(), detection: detection.clone(), other: other.clone(), warnings })

@@ -10,7 +10,7 @@ mod settings;
 mod tests;
 
 pub use concrete::ConcreteDropout;
-pub use objective::{Scores, elbo, elbo_of, encode, negative_log_likelihood};
+pub use objective::{Scores, elbo, elbo_of, encode, negative_log_likelihood, reconstruct};
 pub use optimiser::Optimiser;
 pub use run::{CHECKPOINT, Epoch, Event, EventObserver, LOG, run};
 pub use settings::{Goal, Settings};

@@ -148,6 +148,31 @@ pub fn encode(vae: &Vae, data: &Dataset) -> Result<Vec<f32>> {
     Ok(means)
 }
 
+/// The means μ of q(z|x) of a data set's images, \[N, latent size\], and each image's reconstruction error −ln p(x|μ) in nats, with the
+/// Bernoulli likelihood that the VAE is trained on.
+///
+/// # Errors
+/// When the images are not of the VAE's shape.
+pub fn reconstruct(vae: &Vae, data: &Dataset) -> Result<(Vec<f32>, Vec<f32>)> {
+    let (layers, parameters) = (vae.layers(), Parameters::on(&vae.weights(), DType::F32, device())?);
+    let (mut means, mut errors) = (Vec::with_capacity(data.len() * vae.latent_size()), Vec::with_capacity(data.len()));
+    mean_over_batches(data, |images, _, _| {
+        let features = forward(&layers.encoder, &parameters, images, None)?;
+        let mean = forward(&layers.mean, &parameters, &features, None)?;
+        errors.extend(reconstruction(&layers, &parameters, images, &mean)?.to_vec1::<f32>()?);
+        means.extend(mean.flatten_all()?.to_vec1::<f32>()?);
+        Ok([0.0; 2])
+    })?;
+    Ok((means, errors))
+}
+
+/// −ln p(x|z) of each image \[N\] in nats. It takes the decoder's logits: the sigmoid at its end would lose them.
+fn reconstruction(layers: &VaeLayers, parameters: &Parameters, images: &Tensor, z: &Tensor) -> candle_core::Result<Tensor> {
+    let decoder = layers.decoder.strip_suffix(&[Layer::Sigmoid]).unwrap_or(&layers.decoder);
+    let logits = forward(decoder, parameters, z, None)?.flatten_from(1)?;
+    (Activation::Softplus.of(&logits)? - (&logits * images.flatten_from(1)?)?)?.sum(1)
+}
+
 /// Standard normal noise for the latent vectors of `count` images, by its address.
 fn latent_noise(seed: u32, layers: &VaeLayers, address: [u32; 2], count: usize) -> candle_core::Result<Tensor> {
     let size = match layers.mean.last() {
@@ -168,10 +193,7 @@ pub fn elbo(layers: &VaeLayers, parameters: &Parameters, images: &Tensor, epsilo
     let mean = forward(&layers.mean, parameters, &features, None)?;
     let log_variance = forward(&layers.log_variance, parameters, &features, None)?;
     let z = (&mean + ((&log_variance * 0.5)?.exp()? * epsilon)?)?;
-    // The loss takes the decoder's logits: the sigmoid at its end would lose them.
-    let decoder = layers.decoder.strip_suffix(&[Layer::Sigmoid]).unwrap_or(&layers.decoder);
-    let logits = forward(decoder, parameters, &z, None)?.flatten_from(1)?;
-    let reconstruction = (Activation::Softplus.of(&logits)? - (&logits * images.flatten_from(1)?)?)?.sum(1)?;
+    let reconstruction = reconstruction(layers, parameters, images, &z)?;
     let kl = (((log_variance.exp()? + mean.sqr()?)? - &log_variance)? - 1.0)?.sum(1)?;
     Ok([reconstruction, (kl * 0.5)?])
 }

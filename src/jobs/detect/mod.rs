@@ -2,20 +2,26 @@
 
 mod cache;
 mod cells;
+mod detector;
+mod manifold;
 mod noise;
 mod npz;
 mod report;
 mod score_file;
 mod scores;
+mod seeds;
 
 pub use cache::cache_folder;
+pub use detector::Detector;
+pub use manifold::{Distances, Manifold};
 pub use score_file::{ScoreFile, ScoredLine, scored_csv, scored_text};
+pub use seeds::SeedSpread;
 
 use super::attack::{BATCH, Said, attack_batch, check_shape, gradients, lengths, pixels};
 use super::passes::Asked;
 use super::{AttackSettings, Attacked, Classifiers, On, Progress};
 use crate::analysis::detection::{Clusters, Estimate, Quality};
-use crate::attack::{Iterate, named};
+use crate::attack::{Iterate, Settings, named};
 use crate::data::Dataset;
 use crate::engine::{Engine, Masks};
 use crate::error::{Error, Result};
@@ -24,6 +30,7 @@ use crate::uncertainty::Measure;
 use cache::Cache;
 use cells::{Cells, cells};
 use noise::{noisy, noisy_image};
+use seeds::SaidToAll;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::ops::ControlFlow;
@@ -37,6 +44,8 @@ pub struct DetectSettings {
     pub attacks: Vec<AttackSettings>,
     /// The resamples behind each interval.
     pub resamples: u32,
+    /// The seeds of dropout masks that measure, for the spread of AUROC over them: the attack's own and those after it; no spread for 1.
+    pub seeds: u32,
     /// Where attacked images are kept, and looked for; `None`: nowhere.
     #[serde(skip)]
     pub cache: Option<PathBuf>,
@@ -91,17 +100,20 @@ impl Negatives {
     }
 }
 
-/// How well a measure tells some positives from some negatives.
+/// How well a detector tells some positives from some negatives.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Scored {
     /// What is to be detected.
     pub positives: Positives,
     /// What it is to be told from.
     pub negatives: Negatives,
-    /// The measure.
-    pub measure: Measure,
+    /// The detector.
+    #[serde(rename = "measure")]
+    pub detector: Detector,
     /// How well; `None` where there are no positives, as no attack succeeded, or the models have no draws that the measure could compare.
     pub quality: Option<Quality>,
+    /// Its AUROC over mask seeds; `None` where one seed was asked for, or the detector has no draws.
+    pub seed_spread: Option<SeedSpread>,
 }
 
 /// The AUROC of predictive entropy less that of mutual information, with the interval of the paired difference.
@@ -120,13 +132,23 @@ pub struct EntropyGain {
 pub struct Detected {
     /// The attack, with what was said before and after.
     pub attacked: Attacked,
-    /// Every measure against every choice of positives and negatives.
+    /// Every detector against every choice of positives and negatives.
     pub scored: Vec<Scored>,
     /// Entropy against mutual information, for every choice of positives and negatives.
     pub gains: Vec<EntropyGain>,
     /// The images before the attack, \[N, C, H, W\], shared by all rows.
     pub clean: Arc<[f32]>,
     noisy: Said,
+    /// How far clean, noisy and attacked images lie from the data, where there is a VAE.
+    distances: Option<[Distances; 3]>,
+    undefined: Undefined,
+}
+
+/// Measures that compare draws of which there are none, each with the reason.
+type Undefined = Vec<(Detector, &'static str)>;
+
+fn reason(undefined: &Undefined, detector: Detector) -> Option<&'static str> {
+    undefined.iter().find(|(other, _)| *other == detector).map(|(_, reason)| *reason)
 }
 
 /// What an image of a detection is.
@@ -149,15 +171,29 @@ pub struct Unfamiliar {
     pub members: Vec<usize>,
     /// The name of the unfamiliar data.
     pub dataset: String,
-    /// Every measure: positives are the unfamiliar images, negatives the familiar ones. `None` where the models have no draws that the
+    /// Every detector: positives are the unfamiliar images, negatives the familiar ones. `None` where the models have no draws that the
     /// measure could compare.
-    pub scored: Vec<(Measure, Option<Quality>)>,
+    pub scored: Vec<(Detector, Option<Quality>)>,
     /// The AUROC of predictive entropy less that of mutual information, with the interval of the paired difference.
     pub difference: Option<Estimate>,
     /// What the unfamiliar images are taken for.
     pub predictions: Vec<usize>,
-    /// The scores of familiar and unfamiliar images, in their order, for each of [`Measure::ALL`]: the higher, the more uncertain.
+    undefined: Undefined,
+    /// The scores of familiar and unfamiliar images, in their order, for each of [`scored`](Self::scored): the higher, the more suspicious.
     pub scores: Vec<[Vec<f64>; 2]>,
+}
+
+impl Unfamiliar {
+    /// Why a detector tells nothing apart, where it has no draws.
+    pub fn undefined(&self, detector: Detector) -> Option<&'static str> {
+        reason(&self.undefined, detector)
+    }
+
+    /// The scores of a detector of familiar and unfamiliar images; none where it is not there.
+    pub fn scores_of(&self, detector: Detector) -> [Vec<f64>; 2] {
+        let place = self.scored.iter().position(|(other, _)| *other == detector);
+        place.and_then(|place| self.scores.get(place)).cloned().unwrap_or_default()
+    }
 }
 
 /// A table of detection.
@@ -175,16 +211,35 @@ pub struct Detection {
     pub unfamiliar: Vec<Unfamiliar>,
 }
 
-/// Scores of a measure by which an uncertain image has the higher one.
-fn scores(said: &Said, measure: Measure) -> Vec<f64> {
-    let sign = if measure.rises_with_uncertainty() { 1.0 } else { -1.0 };
-    said.measure(measure).into_iter().map(|value| sign * value).collect()
+/// Scores of images by a detector, which rise with what is suspicious; none of one that a VAE computes without its distances.
+fn scores(said: &Said, distances: Option<&Distances>, detector: Detector) -> Vec<f64> {
+    let values = match detector {
+        Detector::Measure(measure) => said.measure(measure),
+        of_vae => distances.and_then(|distances| distances.of(of_vae)).map(<[f64]>::to_vec).unwrap_or_default(),
+    };
+    values.into_iter().map(|value| detector.turned(value)).collect()
 }
 
 impl Detected {
-    /// The scores of a measure of negatives and positives, for curves and histograms: the higher, the more uncertain.
-    pub fn scores(&self, measure: Measure, positives: Positives, negatives: Negatives) -> [Vec<f64>; 2] {
-        let [clean, noisy, attacked] = [&self.attacked.before, &self.noisy, &self.attacked.after].map(|said| scores(said, measure));
+    /// The detectors that have scores here.
+    pub fn detectors(&self) -> Vec<Detector> {
+        Detector::all(self.distances.is_some())
+    }
+
+    /// The values of a detector of clean, noisy and attacked images, in its unit.
+    pub fn values(&self, detector: Detector) -> [Vec<f64>; 3] {
+        self.scores_of_all(detector).map(|scores| scores.into_iter().map(|score| detector.turned(score)).collect())
+    }
+
+    /// The scores of a detector of clean, noisy and attacked images.
+    fn scores_of_all(&self, detector: Detector) -> [Vec<f64>; 3] {
+        let said = [&self.attacked.before, &self.noisy, &self.attacked.after];
+        [0, 1, 2].map(|kind| scores(said[kind], self.distances.as_ref().map(|distances| &distances[kind]), detector))
+    }
+
+    /// The scores of a detector of negatives and positives, for curves and histograms: the higher, the more suspicious.
+    pub fn scores(&self, detector: impl Into<Detector>, positives: Positives, negatives: Negatives) -> [Vec<f64>; 2] {
+        let [clean, noisy, attacked] = self.scores_of_all(detector.into());
         let of_negatives = match negatives {
             Negatives::Both => [clean, noisy].concat(),
             Negatives::Clean => clean,
@@ -225,10 +280,14 @@ impl Detected {
         })
     }
 
-    /// How well a measure tells those apart.
-    pub fn quality(&self, measure: Measure, positives: Positives, negatives: Negatives) -> Option<Quality> {
-        let of = |scored: &&Scored| (scored.measure, scored.positives, scored.negatives) == (measure, positives, negatives);
-        self.scored.iter().find(of).and_then(|scored| scored.quality)
+    /// How well a detector tells those apart.
+    pub fn quality(&self, detector: impl Into<Detector>, positives: Positives, negatives: Negatives) -> Option<Quality> {
+        self.scored(detector.into(), positives, negatives).and_then(|scored| scored.quality)
+    }
+
+    /// What is known of a detector of those.
+    pub fn scored(&self, detector: Detector, positives: Positives, negatives: Negatives) -> Option<&Scored> {
+        self.scored.iter().find(|scored| (scored.detector, scored.positives, scored.negatives) == (detector, positives, negatives))
     }
 
     /// The difference between entropy and mutual information.
@@ -237,23 +296,34 @@ impl Detected {
         self.gains.iter().find(of).and_then(|gain| gain.difference)
     }
 
-    fn score(&mut self, classifiers: &Classifiers, resamples: u32) -> Result<()> {
-        let AttackSettings { members, samples, attack, .. } = self.attacked.settings.clone();
-        let undefined = |measure| classifiers.ensemble().undefined(measure, &members, samples).is_some();
+    /// Why a detector tells nothing apart, where it has no draws.
+    pub fn undefined(&self, detector: Detector) -> Option<&'static str> {
+        reason(&self.undefined, detector)
+    }
+
+    fn score(&mut self, resamples: u32) -> Result<()> {
+        let seed = self.attacked.settings.attack.seed;
+        let detectors = self.detectors();
         for positives in Positives::ALL {
             for negatives in Negatives::ALL {
                 let numbers = |side: Vec<(Kind, usize)>| side.into_iter().map(|(_, number)| number as u32).collect();
                 let [of_negatives, of_positives] = self.images(positives, negatives).map(numbers);
                 let clusters = Clusters::paired(of_negatives, of_positives, self.attacked.norms.len());
-                let scores = |measure| self.scores(measure, positives, negatives);
-                let Cells { qualities, difference } = cells(scores, undefined, &clusters, (resamples, attack.seed))?;
-                let scored = |(measure, quality)| Scored { positives, negatives, measure, quality };
+                let scores = |detector: Detector| self.scores(detector, positives, negatives);
+                let Cells { qualities, difference } = cells(&detectors, scores, &self.undefined, &clusters, (resamples, seed))?;
+                let scored = |(detector, quality)| Scored { positives, negatives, detector, quality, seed_spread: None };
                 self.scored.extend(qualities.into_iter().map(scored));
                 self.gains.push(EntropyGain { positives, negatives, difference });
             }
         }
         Ok(())
     }
+}
+
+/// Which measures compare draws that these members have not.
+fn undefined(classifiers: &Classifiers, members: &[usize], samples: u32) -> Undefined {
+    let of = |measure: Measure| Some((measure.into(), classifiers.ensemble().undefined(measure, members, samples)?));
+    Measure::ALL.into_iter().filter_map(of).collect()
 }
 
 /// Is told how far a detection is, in millions of multiplications; may stop it.
@@ -306,8 +376,8 @@ impl Meter<'_> {
     }
 }
 
-/// Attacks every image of the data by every attack, and says how well each measure tells the attacked images from clean and noisy ones.
-/// Attacked images are kept in parts as they are made: a run that was stopped goes on where it was, and makes the same images as one that
+/// Attacks every image of the data by every attack, and says how well each measure, and with a VAE how well the distance from the data, tells
+/// the attacked images from clean and noisy ones. Attacked images are kept in parts as they are made: a run that was stopped goes on where it was, and makes the same images as one that
 /// was not.
 ///
 /// # Errors
@@ -315,15 +385,16 @@ impl Meter<'_> {
 pub fn detect(
     classifiers: &Classifiers,
     engine: &mut dyn Engine,
+    manifold: Option<&Manifold>,
     data: &Dataset,
     settings: &DetectSettings,
     observe: DetectObserver<'_>,
 ) -> Result<Detection> {
     check(classifiers, data, settings)?;
-    let count = data.len() as f64;
+    let (count, others) = (data.len() as f64, f64::from(settings.seeds.saturating_sub(1)));
     let work_of = |attack: &AttackSettings| -> Result<f64> {
         let ([step, measure], steps) = (costs(classifiers, attack), f64::from(named(&attack.attack.method)?.steps(&attack.attack)));
-        Ok(count * (step * steps + 2.0 * measure))
+        Ok(count * (step * steps + 2.0 * (1.0 + others) * measure))
     };
     let mut total = 0.0;
     for attack in &settings.attacks {
@@ -332,14 +403,17 @@ pub fn detect(
     let kinds = |at: usize| settings.attacks[..at].iter().position(|other| same_eyes(other, &settings.attacks[at]));
     total += (0..settings.attacks.len())
         .filter(|&at| kinds(at).is_none())
-        .map(|at| count * costs(classifiers, &settings.attacks[at])[1])
+        .map(|at| count * (1.0 + others) * costs(classifiers, &settings.attacks[at])[1])
         .sum::<f64>();
     let mut meter = Meter { done: 0.0, total, observe };
     meter.tell(0.0)?;
     let cache = settings.cache.as_ref().map(|folder| Cache::new(folder)).transpose()?;
     let labels: Vec<usize> = data.labels.iter().map(|&label| usize::from(label)).collect();
     let clean: Arc<[f32]> = data.images.as_slice().into();
+    let of_images = |images: &[f32]| manifold.map(|manifold| manifold.distances(images, data.image_shape)).transpose();
+    let distances_of_clean = of_images(&clean)?;
     let mut rows: Vec<Detected> = Vec::with_capacity(settings.attacks.len());
+    let mut clean_by_other_masks: Vec<Vec<Said>> = Vec::with_capacity(settings.attacks.len());
     for (at, attack) in settings.attacks.iter().enumerate() {
         // What is said to clean images is the same for all attacks of the same eyes.
         let before = if let Some(other) = kinds(at) {
@@ -350,13 +424,37 @@ pub fn detect(
         let images = attacked_images(classifiers, data, &labels, attack, cache.as_ref(), &mut meter)?;
         let after = measure(classifiers, engine, attack, &images, &mut meter)?;
         let norms = lengths(&images, &data.images, data.pixels());
-        let noisy = measure(classifiers, engine, attack, &noisy(data, &norms, attack.attack.seed), &mut meter)?;
+        let noisy_images = noisy(data, &norms, attack.attack.seed);
+        let noisy = measure(classifiers, engine, attack, &noisy_images, &mut meter)?;
+        let mut by_other_masks: Vec<SaidToAll> = Vec::new();
+        for seed in other_seeds(attack, settings.seeds) {
+            let of_seed = AttackSettings { attack: Settings { seed, ..attack.attack.clone() }, ..attack.clone() };
+            let mut ask = |images: &[f32]| measure(classifiers, engine, &of_seed, images, &mut meter);
+            let of_clean = match kinds(at) {
+                Some(other) => clean_by_other_masks[other][by_other_masks.len()].clone(),
+                None => ask(&clean)?,
+            };
+            by_other_masks.push([of_clean, ask(&noisy_images)?, ask(&images)?]);
+        }
+        clean_by_other_masks.push(by_other_masks.iter().map(|[clean, ..]| clean.clone()).collect());
+        let distances = match (distances_of_clean.clone(), of_images(&noisy_images)?, of_images(&images)?) {
+            (Some(clean), Some(noisy), Some(attacked)) => Some([clean, noisy, attacked]),
+            _ => None,
+        };
+        let undefined = undefined(classifiers, &attack.members, attack.samples);
         let attacked = Attacked { settings: attack.clone(), labels: labels.clone(), images, norms, before, after };
-        let mut row = Detected { attacked, scored: Vec::new(), gains: Vec::new(), clean: Arc::clone(&clean), noisy };
-        row.score(classifiers, settings.resamples)?;
+        let mut row = Detected { attacked, scored: Vec::new(), gains: Vec::new(), clean: Arc::clone(&clean), noisy, distances, undefined };
+        row.score(settings.resamples)?;
+        row.add_spread(&by_other_masks)?;
         rows.push(row);
     }
     Ok(Detection { settings: settings.clone(), dataset: data.name.clone(), images: data.len(), rows, unfamiliar: Vec::new() })
+}
+
+/// The seeds of masks but the attack's own that its images are measured by.
+fn other_seeds(attack: &AttackSettings, seeds: u32) -> impl Iterator<Item = u32> {
+    let own = attack.attack.seed;
+    (1..seeds).map(move |other| own.wrapping_add(other))
 }
 
 /// Whether two attacks are measured by the same draws of the same members.
@@ -366,6 +464,9 @@ fn same_eyes(a: &AttackSettings, b: &AttackSettings) -> bool {
 
 fn check(classifiers: &Classifiers, data: &Dataset, settings: &DetectSettings) -> Result<()> {
     check_shape(classifiers, data.image_shape)?;
+    if settings.seeds == 0 {
+        return Err(Error::setting("--seeds", "0 seeds measure nothing", "give a number from 1"));
+    }
     let classes = classifiers.ensemble().classes().len();
     if let Some(label) = data.labels.iter().find(|label| usize::from(**label) >= classes) {
         let problem = format!("{} has the label {label}, but the classifiers know {classes} classes", data.name);
@@ -431,13 +532,14 @@ fn attacked_images(
     Ok(all)
 }
 
-/// How well each measure tells images of another data set from familiar ones: as many of each as there are.
+/// How well each detector tells images of another data set from familiar ones: as many of each as there are.
 ///
 /// # Errors
 /// When the images are not what the classifiers take, the engine fails, or the observer stops.
 pub fn unfamiliar(
     classifiers: &Classifiers,
     engine: &mut dyn Engine,
+    manifold: Option<&Manifold>,
     [familiar, other]: [&Dataset; 2],
     on: &[(On, Vec<usize>)],
     (samples, seed, resamples): (u32, u32, u32),
@@ -450,6 +552,14 @@ pub fn unfamiliar(
     let total = on.iter().map(|(_, members)| (members.len() * all) as f64).sum();
     let mut meter = Meter { done: 0.0, total, observe };
     let mut found = Vec::new();
+    let distances: Option<[Distances; 2]> = match manifold {
+        Some(manifold) => {
+            let of = |data: &Dataset| manifold.distances(&data.images, data.image_shape);
+            Some([of(familiar)?, of(other)?])
+        }
+        None => None,
+    };
+    let detectors = Detector::all(distances.is_some());
     for (on, members) in on {
         classifiers.members(Some(members))?;
         let asked = Asked { samples, members, seed, masks: Masks::Shared };
@@ -461,16 +571,15 @@ pub fn unfamiliar(
             meter.add(weight * data.len() as f64)?;
             Ok(said)
         };
-        let (familiar, unfamiliar) = (ask(familiar)?, ask(other)?);
-        let all = Measure::ALL.map(|measure| (measure, [&familiar, &unfamiliar].map(|said| scores(said, measure))));
-        let of = |wanted| all.iter().find(|(measure, _)| *measure == wanted).map(|(_, scores)| scores.clone()).unwrap_or_default();
-        let undefined = |measure| classifiers.ensemble().undefined(measure, members, samples).is_some();
+        let said = [ask(familiar)?, ask(other)?];
+        let of = |detector| [0, 1].map(|side| scores(&said[side], distances.as_ref().map(|distances| &distances[side]), detector));
+        let undefined = undefined(classifiers, members, samples);
         // Other data are other images: each kind is resampled on its own.
-        let clusters = Clusters::independent(all[0].1[0].len(), all[0].1[1].len());
-        let Cells { qualities: scored, difference } = cells(of, undefined, &clusters, (resamples, seed))?;
-        let predictions = (0..all[0].1[1].len()).map(|image| unfamiliar.prediction(image)).collect();
-        let (members, scores) = (members.clone(), all.into_iter().map(|(_, scores)| scores).collect());
-        found.push(Unfamiliar { on: *on, members, dataset: other.name.clone(), scored, difference, predictions, scores });
+        let clusters = Clusters::independent(familiar.len(), other.len());
+        let Cells { qualities: scored, difference } = cells(&detectors, of, &undefined, &clusters, (resamples, seed))?;
+        let predictions = (0..other.len()).map(|image| said[1].prediction(image)).collect();
+        let (members, dataset, scores) = (members.clone(), other.name.clone(), detectors.iter().map(|&detector| of(detector)).collect());
+        found.push(Unfamiliar { on: *on, members, dataset, scored, difference, predictions, undefined, scores });
     }
     Ok(found)
 }

@@ -1,7 +1,7 @@
 //! The table of a detection as text, CSV, JSON and LaTeX.
 
 use super::cells::COMPARED;
-use super::{Detected, Detection, Negatives, Positives};
+use super::{Detected, Detection, Detector, Negatives, Positives, Scored, SeedSpread};
 use crate::analysis::detection::{Estimate, Quality};
 use crate::attack::Norm;
 use crate::figure::provenance::{JSON_KEY, csv_line};
@@ -12,6 +12,10 @@ use crate::jobs::{Classifiers, On};
 use crate::uncertainty::Measure;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
+
+/// The detectors of a VAE are written once per victim with their AUROCs alone.
+const OF_VAE: [(Detector, &str); 3] =
+    [(Detector::DistanceToEncodings, "$d$"), (Detector::LatentLogDensity, "$\\ln q$"), (Detector::ReconstructionError, "$R$")];
 
 /// What the paper's table holds: of a network without draws the entropy of its one answer, else both.
 fn columns(on: On) -> &'static [Measure] {
@@ -49,7 +53,7 @@ impl Detection {
             .iter()
             .map(|found| {
                 let scored: Vec<Value> =
-                    found.scored.iter().map(|(measure, quality)| with_quality(json!({ "measure": measure }), *quality)).collect();
+                    found.scored.iter().map(|(detector, quality)| with_quality(json!({ "measure": detector }), *quality)).collect();
                 json!({ "on": found.on, "dataset": found.dataset, "detection": scored, "auroc_of_entropy_less_information": found.difference })
             })
             .collect();
@@ -61,7 +65,8 @@ impl Detection {
     }
 
     /// What the numbers are about, for a person: which are the negatives, and which side is positive.
-    pub const LEGEND: &str = "Positive: attacked images, or those of other data; a higher score is more uncertain (of the maximum probability, a lower one). \
+    pub const LEGEND: &str = "Positive: attacked images, or those of other data, on the side of high values (of the maximum probability and the latent \
+        log-density on that of low ones). \
         Negative, unless another choice is named: the clean and the noisy images together; the clean ones for other data. Intervals: 95 %, bootstrap \
         over images with all their versions, so differences are paired.";
 
@@ -73,7 +78,8 @@ impl Detection {
         for name in Quality::KEYS {
             let _ = write!(text, ",{name},{name}_low,{name}_high");
         }
-        text.push_str(",auroc_less_that_of_mutual_information,difference_low,difference_high\n");
+        text.push_str(",auroc_less_that_of_mutual_information,difference_low,difference_high");
+        text.push_str(",auroc_seeds,auroc_seed_lowest,auroc_seed_highest,auroc_seed_standard_deviation\n");
         for row in &self.rows {
             let settings = &row.attacked.settings;
             let success = rate(row).map_or_else(String::new, |rate| rate.to_string());
@@ -81,7 +87,7 @@ impl Detection {
                 // Writing to a string cannot fail.
                 let _ = writeln!(
                     text,
-                    "{},{},{},{},{},{success},{},{},{}{}{}",
+                    "{},{},{},{},{},{success},{},{},{}{}{}{}",
                     settings.attack.method,
                     settings.attack.norm.key(),
                     settings.attack.epsilon,
@@ -89,17 +95,18 @@ impl Detection {
                     settings.samples,
                     scored.positives.key(),
                     scored.negatives.key(),
-                    scored.measure.key(),
+                    scored.detector.key(),
                     cells(scored.quality),
-                    difference(scored.measure, row.difference(scored.positives, scored.negatives))
+                    difference(scored.detector, row.difference(scored.positives, scored.negatives)),
+                    spread(scored.seed_spread)
                 );
             }
         }
         for found in &self.unfamiliar {
-            for (measure, quality) in &found.scored {
+            for (detector, quality) in &found.scored {
                 let name = found.dataset.replace(',', " ");
-                let difference = difference(*measure, found.difference);
-                let _ = writeln!(text, ",,,{},,,{name},clean,{}{}{difference}", found.on.key(), measure.key(), cells(*quality));
+                let more = difference(*detector, found.difference) + &spread(None);
+                let _ = writeln!(text, ",,,{},,,{name},clean,{}{}{more}", found.on.key(), detector.key(), cells(*quality));
             }
         }
         text
@@ -126,9 +133,16 @@ impl Detection {
         lines
     }
 
+    /// Whether the rows hold the detectors of a VAE.
+    fn has_vae(&self) -> bool {
+        self.rows.iter().all(|row| row.distances.is_some())
+    }
+
     /// The paper's table for LaTeX, with `booktabs`: success and AUROC in per cent, of all attacked images and, after a stroke, of the
-    /// successful ones.
+    /// successful ones; with a VAE also by the distance to the nearest training encoding, the latent log-density and the reconstruction error.
     pub fn to_latex(&self) -> String {
+        let has_vae = self.has_vae();
+        let width = |on: On| width(on) + if has_vae { OF_VAE.len() } else { 0 };
         let used: Vec<On> = On::ALL.into_iter().filter(|on| self.rows.iter().any(|row| row.attacked.settings.on == *on)).collect();
         let mut text = String::new();
         let groups: String = used.iter().map(|on| "r".repeat(width(*on))).collect();
@@ -150,6 +164,9 @@ impl Detection {
             if columns(*on).len() > 1 {
                 second.push_str(" & $H - I$");
             }
+            for (_, symbol) in OF_VAE.iter().filter(|_| has_vae) {
+                let _ = write!(second, " & {symbol}");
+            }
         }
         let _ = writeln!(text, "{second} \\\\\n\\midrule");
         for line in self.grid() {
@@ -163,12 +180,13 @@ impl Detection {
                     continue;
                 };
                 cells.push_str(&rate(row).map_or_else(|| " & --".to_owned(), |rate| format!(" & {:.1}", 100.0 * rate)));
+                let area = |detector: Detector, positives| {
+                    let quality = row.quality(detector, positives, Negatives::Both);
+                    quality.map_or_else(|| "--".to_owned(), |quality| format!("{:.1}", 100.0 * quality.auroc.value))
+                };
+                let pair = |detector| format!(" & {} / {}", area(detector, Positives::All), area(detector, Positives::Successful));
                 for measure in columns(*on) {
-                    let of = |positives| {
-                        let quality = row.quality(*measure, positives, Negatives::Both);
-                        quality.map_or_else(|| "--".to_owned(), |quality| format!("{:.1}", 100.0 * quality.auroc.value))
-                    };
-                    let _ = write!(cells, " & {} / {}", of(Positives::All), of(Positives::Successful));
+                    cells.push_str(&pair(Detector::Measure(*measure)));
                 }
                 if columns(*on).len() > 1 {
                     let gain = row.difference(Positives::All, Negatives::Both).map_or_else(
@@ -176,6 +194,9 @@ impl Detection {
                         |Estimate { value, low, high }| format!("{:+.1} [{:+.1}, {:+.1}]", 100.0 * value, 100.0 * low, 100.0 * high),
                     );
                     let _ = write!(cells, " & {gain}");
+                }
+                for (detector, _) in OF_VAE.iter().filter(|_| has_vae) {
+                    cells.push_str(&pair(*detector));
                 }
             }
             let _ = writeln!(text, "{cells} \\\\");
@@ -189,18 +210,35 @@ impl Detection {
         let mut lines = vec![format!("{} images of {}; against as many clean and as many noisy ones", self.images, self.dataset)];
         lines.push(Self::LEGEND.to_owned());
         lines.push(format!(
-            "{:<11}{:<6}{:>6}  {:<14}{:>8}  {:<22}{:<22}{:<22}{:<13}",
-            "attack", "norm", "ε", "on", "success", "measure", "AUROC of all", "AUROC of successful", "TPR at 1 and 5 % FPR"
+            "{:<11}{:<6}{:>6}  {:<14}{:>8}  {:<22}{:<22}{:<22}{:<22}{}",
+            "attack",
+            "norm",
+            "ε",
+            "on",
+            "success",
+            "measure",
+            "AUROC of all",
+            "AUROC of successful",
+            "TPR at 1 and 5 % FPR",
+            if self.settings.seeds > 1 { format!("AUROC of all over {} mask seeds", self.settings.seeds) } else { String::new() }
         ));
         let interval = |estimate: Option<Estimate>| estimate.map_or_else(|| "–".to_owned(), with_interval);
         for row in &self.rows {
             let settings = &row.attacked.settings;
-            for (number, measure) in shown(settings.on).iter().enumerate() {
-                let tpr = row.quality(*measure, Positives::All, Negatives::Both).map_or_else(
+            let of_vae = Detector::OF_VAE.into_iter().filter(|_| row.distances.is_some());
+            for (number, detector) in shown(settings.on).iter().copied().map(Detector::Measure).chain(of_vae).enumerate() {
+                let tpr = row.quality(detector, Positives::All, Negatives::Both).map_or_else(
                     || "–".to_owned(),
                     |quality| format!("{:.3} {:.3}", quality.tpr_at_1_fpr.value, quality.tpr_at_5_fpr.value),
                 );
-                let [all, successful] = Positives::ALL.map(|positives| row.quality(*measure, positives, Negatives::Both).map(|q| q.auroc));
+                let seeds = row.scored(detector, Positives::All, Negatives::Both).and_then(|scored| scored.seed_spread);
+                let seeds = seeds.map_or_else(String::new, |SeedSpread { lowest, highest, .. }| format!("{lowest:.3}–{highest:.3}"));
+                let [all, successful] = Positives::ALL.map(|positives| {
+                    row.undefined(detector).map_or_else(
+                        || interval(row.quality(detector, positives, Negatives::Both).map(|quality| quality.auroc)),
+                        str::to_owned,
+                    )
+                });
                 let name = if number == 0 {
                     format!(
                         "{:<11}{:<6}{:>6}  {:<14}{:>8}",
@@ -213,21 +251,22 @@ impl Detection {
                 } else {
                     " ".repeat(47)
                 };
-                lines.push(format!("{name}  {:<22}{:<22}{:<22}{tpr}", measure.label(), interval(all), interval(successful)));
+                let line = format!("{name}  {:<22}{:<22}{:<22}{tpr:<22}{seeds}", detector.label(), all, successful);
+                lines.push(line.trim_end().to_owned());
             }
             let [all, successful] = Positives::ALL.map(|positives| interval(row.difference(positives, Negatives::Both)));
             lines.push(format!("{}  {:<22}{all:<22}{successful}", " ".repeat(47), "H − I, paired"));
         }
         for found in &self.unfamiliar {
             lines.push(format!("{} against {}, {}:", found.dataset, self.dataset, found.on.label()));
-            for (measure, quality) in &found.scored {
+            for (detector, quality) in &found.scored {
                 let Some(Quality { auroc, fpr_at_95_tpr, tpr_at_1_fpr, tpr_at_5_fpr, .. }) = quality else {
-                    lines.push(format!("  {:<30}undefined: this model has no draws", measure.label()));
+                    lines.push(format!("  {:<30}{}", detector.label(), found.undefined(*detector).unwrap_or("–")));
                     continue;
                 };
                 let rates = [fpr_at_95_tpr, tpr_at_1_fpr, tpr_at_5_fpr].map(|rate| format!("{:.3}", rate.value));
                 let [fpr95, tpr1, tpr5] = rates;
-                lines.push(format!("  {:<30}AUROC {}  FPR95 {fpr95}  TPR1 {tpr1}  TPR5 {tpr5}", measure.label(), interval(Some(*auroc))));
+                lines.push(format!("  {:<30}AUROC {}  FPR95 {fpr95}  TPR1 {tpr1}  TPR5 {tpr5}", detector.label(), interval(Some(*auroc))));
             }
             lines.push(format!("  {:<30}{}", "AUROC of entropy − MI, paired", interval(found.difference)));
         }
@@ -251,8 +290,9 @@ fn row(row: &Detected) -> Value {
     let scored: Vec<Value> = row
         .scored
         .iter()
-        .map(|scored| {
-            with_quality(json!({ "positives": scored.positives, "negatives": scored.negatives, "measure": scored.measure }), scored.quality)
+        .map(|Scored { positives, negatives, detector, quality, seed_spread }| {
+            let head = json!({ "positives": positives, "negatives": negatives, "measure": detector, "seed_spread": seed_spread });
+            with_quality(head, *quality)
         })
         .collect();
     let count = attacked.labels.len() as f64;
@@ -271,6 +311,7 @@ fn row(row: &Detected) -> Value {
         "accuracy": { "before": right(0) as f64 / count, "after": right(1) as f64 / count },
         "mean_l2": attacked.norms.iter().map(|lengths| lengths[L2]).sum::<f64>() / count,
         "detection": scored,
+        "undefined": row.undefined.iter().map(|(detector, reason)| (detector.key().to_owned(), json!(reason))).collect::<serde_json::Map<_, _>>(),
         "auroc_of_entropy_less_information": gains,
     })
 }
@@ -291,8 +332,14 @@ fn cells(quality: Option<Quality>) -> String {
 }
 
 /// What the measure's AUROC is above that of mutual information, beside the measure that it is about.
-fn difference(measure: Measure, difference: Option<Estimate>) -> String {
-    difference.filter(|_| measure == COMPARED[0]).map_or_else(|| ",".repeat(3), estimate)
+fn difference(detector: Detector, difference: Option<Estimate>) -> String {
+    difference.filter(|_| detector == COMPARED[0]).map_or_else(|| ",".repeat(3), estimate)
+}
+
+/// The AUROC over mask seeds: how many, the lowest, the highest, the standard deviation.
+fn spread(spread: Option<SeedSpread>) -> String {
+    let of = |SeedSpread { seeds, lowest, highest, standard_deviation }| format!(",{seeds},{lowest},{highest},{standard_deviation}");
+    spread.map_or_else(|| ",".repeat(4), of)
 }
 
 /// A number and its interval; without one, their fields are empty.

@@ -1,11 +1,11 @@
 //! Reads scores of any detectors, ours or those of others, and computes the table of them.
 
+use super::Detector;
 use super::npz::{self, Column};
 use super::scores::COLUMNS;
 use crate::analysis::detection::{Clusters, Comparison, Estimate, Quality, Ranking};
 use crate::error::{Error, Result};
 use crate::files;
-use crate::uncertainty::Measure;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -168,7 +168,7 @@ impl ScoreFile {
     }
 
     /// The table: for each attack (and budget, victim, model) its images against clean, noisy and both, and images of other data
-    /// against clean ones. A detector's score rises with what is suspicious, but for the keys of measures that fall with uncertainty.
+    /// against clean ones. A detector's score rises with what is suspicious, but for the keys of ours that fall with it.
     ///
     /// # Errors
     /// When there are no positives at all, or a detector has a number for a part of the images only.
@@ -221,7 +221,7 @@ impl ScoreFile {
         let mut rankings = Vec::new();
         let mut places = Vec::new();
         for (detector, name) in self.detectors.iter().enumerate() {
-            let sign = if Measure::from_key(name).is_ok_and(|measure| !measure.rises_with_uncertainty()) { -1.0 } else { 1.0 };
+            let sign = if Detector::from_key(name).is_none_or(Detector::rises) { 1.0 } else { -1.0 };
             let [negatives, positives] = sides.map(|side| side.iter().map(|row| sign * row.values[detector]).collect::<Vec<f64>>());
             let missing = negatives.iter().chain(&positives).filter(|score| score.is_nan()).count();
             if missing > 0 && missing < negatives.len() + positives.len() {

@@ -21,11 +21,11 @@ fn attack(method: &str, epsilon: f64, on: On) -> AttackSettings {
 
 fn run(classifiers: &Classifiers, data: &Dataset, settings: &DetectSettings, observe: DetectObserver<'_>) -> Result<Detection> {
     let mut engine = engine::open("cpu", Arc::clone(&classifiers.models)).unwrap();
-    detect(classifiers, engine.as_mut(), data, settings, observe)
+    detect(classifiers, engine.as_mut(), None, data, settings, observe)
 }
 
 fn settings(attacks: Vec<AttackSettings>, cache: Option<&std::path::Path>) -> DetectSettings {
-    DetectSettings { attacks, resamples: 20, cache: cache.map(std::path::Path::to_owned) }
+    DetectSettings { attacks, resamples: 20, seeds: 1, cache: cache.map(std::path::Path::to_owned) }
 }
 
 /// All of a result that is said.
@@ -113,12 +113,85 @@ fn unfamiliar_images_are_told_apart_from_familiar_ones() {
     let mut engine = engine::open("cpu", Arc::clone(&classifiers.models)).unwrap();
     let on = [(On::Mc, vec![0]), (On::Ensemble, vec![0, 1, 2])];
     let mut of = |other: &Dataset| {
-        unfamiliar(&classifiers, engine.as_mut(), [&data, other], &on, (10, 0, 50), &mut |_| ControlFlow::Continue(())).unwrap()
+        unfamiliar(&classifiers, engine.as_mut(), None, [&data, other], &on, (10, 0, 50), &mut |_| ControlFlow::Continue(())).unwrap()
     };
     let entropy = |found: &[Unfamiliar]| found[1].scored[0].1.unwrap().auroc.value;
     let (strange, same) = (of(&other), of(&data));
     assert!(entropy(&strange) > 0.8, "{}", entropy(&strange));
     assert_eq!(entropy(&same), 0.5, "the negative control");
+}
+
+#[test]
+fn the_distance_from_the_data_is_scored_beside_the_measures() {
+    let (classifiers, data) = digits(40);
+    let manifold = Manifold::of(&ModelSet::shipped().unwrap()).unwrap();
+    let mut engine = engine::open("cpu", Arc::clone(&classifiers.models)).unwrap();
+    let asked = settings(vec![attack("bim", 0.3, On::Mc)], None);
+    let found = detect(&classifiers, engine.as_mut(), Some(&manifold), &data, &asked, &mut |_| ControlFlow::Continue(())).unwrap();
+    let row = &found.rows[0];
+    assert_eq!(row.detectors(), Detector::all(true));
+    let [clean, noisy, attacked] = row.values(Detector::LatentLogDensity);
+    // The positive side is the low one.
+    let by_hand = crate::analysis::detection::auroc(
+        &clean.iter().chain(&noisy).map(|value| -value).collect::<Vec<_>>(),
+        &attacked.iter().map(|value| -value).collect::<Vec<_>>(),
+    );
+    let quality = |detector: Detector| row.quality(detector, Positives::All, Negatives::Both).unwrap();
+    assert_eq!(quality(Detector::LatentLogDensity).auroc.value, by_hand.unwrap());
+    // Decoded digits are the decoder's own: whatever is changed of them is reconstructed worse.
+    let against_clean = row.quality(Detector::ReconstructionError, Positives::All, Negatives::Clean).unwrap();
+    assert!(against_clean.auroc.value > 0.9, "{:?}", against_clean.auroc);
+    let json = found.to_json(&classifiers);
+    let keys: Vec<&str> = Detector::OF_VAE.map(Detector::key).to_vec();
+    let scored = json["rows"][0]["detection"].as_array().unwrap();
+    let (csv, scores, text, latex) = (found.to_csv(&classifiers), found.scores_csv(&classifiers), found.to_text(), found.to_latex());
+    for (key, detector) in keys.iter().zip(Detector::OF_VAE) {
+        assert_eq!(scored.iter().filter(|scored| scored["measure"] == *key).count(), 2 * 3, "{key}");
+        assert!(csv.contains(&format!("both,{key},")) && text.contains(detector.label()) && scores.contains(&format!(",{key}")));
+    }
+    assert!(latex.contains("$H - I$ & $d$ & $\\ln q$ & $R$"), "{latex}");
+    let lines: Vec<&str> = scores.lines().filter(|line| !line.starts_with('#')).collect();
+    assert!(lines.iter().all(|line| line.split(',').count() == lines[0].split(',').count()));
+}
+
+#[test]
+fn other_masks_spread_the_area_of_what_has_draws() {
+    let (classifiers, data) = digits(30);
+    let of = |seeds: u32| {
+        let asked = DetectSettings { seeds, ..settings(vec![attack("bim", 0.1, On::Mc), attack("bim", 0.2, On::Mc)], None) };
+        run(&classifiers, &data, &asked, &mut |_| ControlFlow::Continue(())).unwrap()
+    };
+    let (one, three) = (of(1), of(3));
+    for (row, row_of_one) in three.rows.iter().zip(&one.rows) {
+        for (scored, scored_of_one) in row.scored.iter().zip(&row_of_one.scored) {
+            assert_eq!((scored.quality, scored_of_one.seed_spread), (scored_of_one.quality, None));
+            let (Some(quality), Some(spread)) = (scored.quality, scored.seed_spread) else { continue };
+            assert!(spread.lowest <= quality.auroc.value && quality.auroc.value <= spread.highest && spread.seeds == 3);
+            // Without dropout, no mask changes anything.
+            let is_random = scored.detector != Measure::DeterministicEntropy.into();
+            assert!(is_random || spread.lowest == spread.highest);
+        }
+        let spread = row.scored(Measure::MutualInformation.into(), Positives::All, Negatives::Both).unwrap().seed_spread.unwrap();
+        assert!(spread.lowest < spread.highest && spread.standard_deviation > 0.0, "the negative control: {spread:?}");
+    }
+    assert!(three.to_text().contains("over 3 mask seeds") && !one.to_text().contains("mask seeds"));
+    assert_eq!(three.to_json(&classifiers)["rows"][0]["detection"][0]["seed_spread"]["seeds"], 3);
+}
+
+#[test]
+fn the_reason_for_no_number_is_that_of_the_measure() {
+    let (classifiers, data) = digits(20);
+    let mut engine = engine::open("cpu", Arc::clone(&classifiers.models)).unwrap();
+    let one_draw = AttackSettings { samples: 1, ..attack("fgm", 0.3, On::Mc) };
+    let mut found = run(&classifiers, &data, &settings(vec![one_draw], None), &mut |_| ControlFlow::Continue(())).unwrap();
+    let on = [(On::Mc, vec![0])];
+    found.unfamiliar =
+        unfamiliar(&classifiers, engine.as_mut(), None, [&data, &data], &on, (1, 0, 5), &mut |_| ControlFlow::Continue(())).unwrap();
+    let text = found.to_text();
+    let reason = crate::uncertainty::UNDEFINED_FOR_ONE_DRAW;
+    assert!(text.matches(reason).count() >= 3, "{text}");
+    assert!(!text.contains(crate::uncertainty::UNDEFINED_WITHOUT_DRAWS), "{text}");
+    assert_eq!(found.to_json(&classifiers)["rows"][0]["undefined"]["mutual_information"], reason);
 }
 
 #[test]

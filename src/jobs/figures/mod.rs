@@ -1,6 +1,7 @@
 //! The figures: what they need is computed once for all that are asked for, and a document made of each.
 
 mod of_attacks;
+mod of_bound;
 mod of_holes;
 mod of_map;
 mod of_plots;
@@ -129,7 +130,10 @@ pub fn figures(
         _ => None,
     });
     let of_interpolation = members(|needs| if let Needs::Interpolation { members, .. } = needs { Some(members) } else { None });
-    let of_population = members(|needs| if let Needs::Population { members, .. } = needs { Some(members) } else { None });
+    let of_population = members(|needs| match needs {
+        Needs::Population { members, .. } | Needs::EntropyAndInformation { members, .. } => Some(members),
+        _ => None,
+    });
     let MapSettings { samples, seed, masks, .. } = settings.map;
     let of = Some((settings.map.clone(), settings.steps, settings.pairs, settings.attacks.clone()));
     if computed.of != of {
@@ -228,6 +232,9 @@ fn document(
         }
         (Needs::VarianceAndInformation { members }, Computed { map: Some(map), .. }) => {
             of_plots::variance_and_information(set, figure, settings.members(members), map, settings)
+        }
+        (Needs::EntropyAndInformation { method, members }, Computed { population: Some(population), detection: Some(detection), .. }) => {
+            of_bound::document(set, figure, (method, settings.members(members)), (population, detection), settings)
         }
         (needs, _) => unreachable!("{needs:?} has been computed"),
     }

@@ -40,6 +40,7 @@ pub(super) fn wanted(set: &ModelSet, figures: &[&'static Figure], settings: &Fig
     for figure in figures {
         let of_figure = match figure.needs {
             Needs::AttackedImages { method } => vec![(method, On::Deterministic), (method, On::Mc)],
+            Needs::EntropyAndInformation { method, .. } => vec![(method, On::Mc)],
             Needs::Detection { method, on, .. } => On::from_key(on).map(|on| (method, on)).into_iter().collect(),
             _ => Vec::new(),
         };
@@ -66,8 +67,8 @@ pub(super) fn detection(
         return Err(Error::setting("--attacked", "0 images show nothing", "give a number from 1"));
     }
     let first = data.slice(0..settings.attacks.images.min(data.len()));
-    let asked = DetectSettings { attacks, resamples: RESAMPLES, cache: settings.attacks.cache.clone() };
-    detect(&Classifiers::of(set), engine, &first, &asked, observe)
+    let asked = DetectSettings { attacks, resamples: RESAMPLES, seeds: 1, cache: settings.attacks.cache.clone() };
+    detect(&Classifiers::of(set), engine, None, &first, &asked, observe)
 }
 
 /// The row of an attack.
@@ -75,7 +76,8 @@ pub(super) fn row<'a>(detection: &'a Detection, asked: &AttackSettings) -> Optio
     detection.rows.iter().find(|row| row.attacked.settings == *asked)
 }
 
-fn row_of<'a>(set: &ModelSet, method: &str, on: On, detection: &'a Detection, settings: &FigureSettings) -> &'a Detected {
+/// The row of a figure, which has been computed.
+pub(super) fn row_of<'a>(set: &ModelSet, method: &str, on: On, detection: &'a Detection, settings: &FigureSettings) -> &'a Detected {
     match row(detection, &asked(set, method, on, settings)) {
         Some(row) => row,
         None => unreachable!("{method} on {} has been computed", on.key()),
