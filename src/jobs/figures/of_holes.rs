@@ -16,6 +16,9 @@ use crate::numbers::{counted, typeset};
 use crate::uncertainty::Measure;
 use serde_json::{Value, json};
 
+/// The mask seeds of the hole curve, fewer than the command `holes --curve` takes: all figures are drawn where there is no display.
+const CURVE_SEEDS: usize = 5;
+
 /// How many peaks are numbered on a map without garbage images.
 const NUMBERED: usize = 9;
 
@@ -70,7 +73,8 @@ impl Ground {
     pub fn curve(&self, set: &ModelSet, engine: &mut dyn Engine, measure: &str, observe: Observer<'_>) -> Result<Found> {
         let criterion = HoleCriterion { measure: Measure::from_key(measure)?, ..HoleCriterion::default() };
         let images = ReferenceImages::choose(set, self.images.as_ref());
-        let (curve, ground) = (CurveSettings::default(), HoleGround { images, surroundings: &self.surroundings });
+        let (curve, ground) =
+            (CurveSettings { seeds: CURVE_SEEDS, ..CurveSettings::default() }, HoleGround { images, surroundings: &self.surroundings });
         let found = hole_curve(set, engine, &self.map.settings, ground, &criterion, &curve, observe)?;
         Ok(Found::Curve(criterion, curve, found))
     }
