@@ -161,7 +161,7 @@ fn what_makes_no_sense_is_refused() {
         let sentence = desk.refuses(&format!("{} --no-cache {change}", line.join(" --")));
         assert!(sentence.contains(option), "{change}: {sentence}");
     }
-    for change in ["--json --csv", "--method fgsm", "--on all", "--resamples 0", "--cache a --no-cache"] {
+    for change in ["--json --csv", "--method fgsm", "--on all", "--resamples 0", "--seeds 0", "--cache a --no-cache"] {
         desk.misunderstands(&format!("detect {change}"));
     }
 }
