@@ -210,7 +210,7 @@ impl Detection {
         let mut lines = vec![format!("{} images of {}; against as many clean and as many noisy ones", self.images, self.dataset)];
         lines.push(Self::LEGEND.to_owned());
         lines.push(format!(
-            "{:<11}{:<6}{:>6}  {:<14}{:>8}  {:<22}{:<22}{:<22}{:<22}{}",
+            "{:<11}{:<6}{:>6}  {:<14}{:>8}  {:<22}{:<24}{:<24}{:<22}{}",
             "attack",
             "norm",
             "ε",
@@ -251,11 +251,11 @@ impl Detection {
                 } else {
                     " ".repeat(47)
                 };
-                let line = format!("{name}  {:<22}{:<22}{:<22}{tpr:<22}{seeds}", detector.label(), all, successful);
+                let line = format!("{name}  {:<22}{:<24}{:<24}{tpr:<22}{seeds}", detector.label(), all, successful);
                 lines.push(line.trim_end().to_owned());
             }
             let [all, successful] = Positives::ALL.map(|positives| interval(row.difference(positives, Negatives::Both)));
-            lines.push(format!("{}  {:<22}{all:<22}{successful}", " ".repeat(47), "H − I, paired"));
+            lines.push(format!("{}  {:<22}{all:<24}{successful}", " ".repeat(47), "H − I, paired"));
         }
         for found in &self.unfamiliar {
             lines.push(format!("{} against {}, {}:", found.dataset, self.dataset, found.on.label()));
