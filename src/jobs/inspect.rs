@@ -6,7 +6,7 @@ use crate::data::Dataset;
 use crate::engine::{Block, Draws, Engine, Input, Masks};
 use crate::error::{Error, Result};
 use crate::latent::Nearest;
-use crate::uncertainty::{CellStatistics, Measure, Passes, StatisticsGrid, add_draw, mutual_information_standard_error};
+use crate::uncertainty::{CellStatistics, Measure, Passes, StatisticsGrid, add_draw, mutual_information_standard_error, sums_len};
 
 /// The groups of draws that the standard error is estimated from.
 const GROUPS: usize = 10;
@@ -181,8 +181,10 @@ impl Inspection {
     fn cell(&self, places: &[usize]) -> CellStatistics {
         let mut cell = CellStatistics::new(self.classes());
         for place in places {
-            let mut of_member = CellStatistics::new(self.classes());
-            (place * self.groups..(place + 1) * self.groups).for_each(|row| of_member.add_sums(self.sampled.sums(0, row)));
+            let mut of_member = vec![0.0; sums_len(self.classes())];
+            for row in place * self.groups..(place + 1) * self.groups {
+                of_member.iter_mut().zip(self.sampled.sums(0, row)).for_each(|(sum, of_group)| *sum += of_group);
+            }
             cell.pool(&of_member);
         }
         cell

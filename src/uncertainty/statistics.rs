@@ -45,15 +45,18 @@ impl CellStatistics {
         self.add_sums(&other.sums);
     }
 
-    /// Adds the draws of another member. All sums add up as those of one mixture; [`variance_of_mean`](Self::variance_of_mean) keeps
-    /// the members apart. Associative and commutative.
-    pub fn pool(&mut self, member: &Self) {
-        if self.draws() > 0.0 && member.draws() > 0.0 {
-            self.pooled_variance = added(self.variance_of_sum(), &member.variance_of_sum());
-        } else if member.draws() > 0.0 {
-            self.pooled_variance.clone_from(&member.pooled_variance);
+    /// Adds the draws of another member, by its row of sums. All sums add up as those of one mixture;
+    /// [`variance_of_mean`](Self::variance_of_mean) keeps the members apart. Associative and commutative.
+    pub fn pool(&mut self, member: &[f64]) {
+        // A first member's variance follows from the sums.
+        if self.draws() > 0.0 {
+            if self.pooled_variance.is_empty() {
+                self.pooled_variance = vec![0.0; self.classes()];
+                add_variance_of_sum(&self.sums, &mut self.pooled_variance);
+            }
+            add_variance_of_sum(member, &mut self.pooled_variance);
         }
-        self.add_sums(&member.sums);
+        self.add_sums(member);
     }
 
     /// Adds a raw row of sums, as it stands in a [`StatisticsGrid`].
@@ -94,9 +97,7 @@ impl CellStatistics {
 
     /// Whether all draws are the same, up to the rounding of their sums; so is a single one.
     pub fn has_equal_draws(&self) -> bool {
-        let n = self.draws();
-        let equal = |(sum, square): (&f64, &f64)| square - sum * sum / n <= n * f64::EPSILON * square;
-        if n == 1.0 { !self.sum_p().iter().any(|sum| sum.is_nan()) } else { self.sum_p().iter().zip(self.sum_p2()).all(equal) }
+        has_equal_draws(&self.sums)
     }
 
     /// Per class the variance of p̄ over repetitions with other draws, estimated without bias: s² / n, where s² is the sample variance of
@@ -108,15 +109,12 @@ impl CellStatistics {
 
     /// Per class the variance of Σp, n s².
     fn variance_of_sum(&self) -> Vec<f64> {
-        let n = self.draws();
         if !self.pooled_variance.is_empty() {
             return self.pooled_variance.clone();
         }
-        if n <= 1.0 || self.has_equal_draws() {
-            return vec![0.0; self.classes()];
-        }
-        let of_class = |(sum, square): (&f64, &f64)| n / (n - 1.0) * (square - sum * sum / n).max(0.0);
-        self.sum_p().iter().zip(self.sum_p2()).map(of_class).collect()
+        let mut variance = vec![0.0; self.classes()];
+        add_variance_of_sum(&self.sums, &mut variance);
+        variance
     }
 
     /// The mean prediction p̄ = Σp / n.
@@ -128,6 +126,25 @@ impl CellStatistics {
 fn added(mut values: Vec<f64>, others: &[f64]) -> Vec<f64> {
     values.iter_mut().zip(others).for_each(|(value, other)| *value += other);
     values
+}
+
+/// Whether all draws of a row of sums are the same, up to rounding.
+fn has_equal_draws(sums: &[f64]) -> bool {
+    let (classes, n) = ((sums.len() - 2) / 3, sums[sums.len() - 1]);
+    let [sum_p, sum_p2] = [&sums[..classes], &sums[classes..2 * classes]];
+    let equal = |(sum, square): (&f64, &f64)| square - sum * sum / n <= n * f64::EPSILON * square;
+    if n == 1.0 { !sum_p.iter().any(|sum| sum.is_nan()) } else { sum_p.iter().zip(sum_p2).all(equal) }
+}
+
+/// Adds to each class the variance of Σp of a row of sums: n s², 0 where all draws are the same.
+fn add_variance_of_sum(sums: &[f64], variance: &mut [f64]) {
+    let (classes, n) = (variance.len(), sums[sums.len() - 1]);
+    if n <= 1.0 || has_equal_draws(sums) {
+        return;
+    }
+    for ((variance, sum), square) in variance.iter_mut().zip(&sums[..classes]).zip(&sums[classes..]) {
+        *variance += n / (n - 1.0) * (square - sum * sum / n).max(0.0);
+    }
 }
 
 /// Adds one draw to a row of sums (see [`CellStatistics`] for the layout).
@@ -222,9 +239,7 @@ impl StatisticsGrid {
     pub fn cell(&self, point: usize, members: impl IntoIterator<Item = usize>) -> CellStatistics {
         let mut cell = CellStatistics::new(self.classes);
         for member in members {
-            let mut of_member = CellStatistics::new(self.classes);
-            of_member.add_sums(self.sums(point, member));
-            cell.pool(&of_member);
+            cell.pool(self.sums(point, member));
         }
         cell
     }
