@@ -1,17 +1,21 @@
 //! The tab of the holes: where the networks are confident without data, and the area of these holes by members (the paper's
 //! Figures 5 and 6).
 
+mod choice;
+mod controls;
 mod table;
 #[cfg(test)]
 mod tests;
 mod workers;
+
+pub use choice::HoleChoice;
 
 use super::scope::Scope;
 use super::{Panel, Place, style};
 use crate::error::Result;
 use crate::jobs::{CurvePoint, Garbage, HoleCurve, HoleInterval, Status, Wake};
 use crate::numbers::{counted, fixed};
-use eframe::egui::{Context, DragValue, Image, Ui, vec2};
+use eframe::egui::{Context, Image, Ui, vec2};
 use egui_plot::{FilledArea, Line, PlotPoints, Points};
 use std::sync::Arc;
 use workers::{FoundHoles, HoleRequest, Workers};
@@ -54,19 +58,17 @@ impl HolePanel {
         let Some(holes) = found.holes.get(active) else { return };
         let height = ui.available_height();
         ui.horizontal_top(|ui| {
-            ui.allocate_ui(vec2(250.0, height), |ui| {
-                ui.vertical(|ui| {
-                    Self::controls(ui, scope);
-                    ui.label(holes.describe());
-                    self.show_interval(ui, found, active);
-                    let (images, count) = &holes.reference;
-                    ui.label(style::note(format!(
-                        "{}: {}; reference: {} of {images}",
-                        counted(holes.places.len() as u64, "member"),
-                        holes.thresholds.describe(),
-                        counted(*count as u64, "image"),
-                    )));
-                });
+            style::column(ui, "hole criterion", 260.0, height, |ui| {
+                ui.label(holes.describe());
+                self.show_interval(ui, found, active);
+                controls::show(ui, scope);
+                let (images, count) = &holes.reference;
+                ui.label(style::note(format!(
+                    "{}: {}; reference: {} of {images}",
+                    counted(holes.places.len() as u64, "member"),
+                    holes.thresholds.describe(),
+                    counted(*count as u64, "image"),
+                )));
             });
             ui.allocate_ui(vec2((ui.available_width() - 420.0).clamp(200.0, 460.0), height), |ui| {
                 if let Some(hole) = table::show(ui, scope, holes, self.thumbnails.handle()) {
@@ -76,33 +78,6 @@ impl HolePanel {
             ui.allocate_ui(vec2(150.0, height), |ui| ui.vertical(|ui| self.show_garbage(ui, scope)));
             ui.vertical(|ui| self.show_curve(ui, found, active));
         });
-    }
-
-    fn controls(ui: &mut Ui, scope: &mut Scope) {
-        let choice = &mut scope.session.holes;
-        for (share, name, text) in [
-            (&mut choice.min_confidence, "confident from", "The mean probability of the class, max p̄, is at least this in a hole"),
-            (
-                &mut choice.confident,
-                "sure as on",
-                "A point is sure where the measure is as low as on this share of the reference images: at 95 % an alarm would go off at one of them in twenty",
-            ),
-            (
-                &mut choice.covered,
-                "data hold",
-                "The region of the data holds this share of the training encodings, by their density; outside of it there are no data",
-            ),
-        ] {
-            ui.horizontal(|ui| {
-                let label = ui.label(name);
-                let mut percent = *share * 100.0;
-                let value = DragValue::new(&mut percent).range(1.0..=100.0).speed(0.1).max_decimals(2).suffix(" %");
-                if ui.add(value).labelled_by(label.id).on_hover_text(text).changed() {
-                    *share = percent / 100.0;
-                }
-            });
-        }
-        ui.toggle_value(&mut scope.session.overlays.holes, "Outline them on the map");
     }
 
     fn show_interval(&self, ui: &mut Ui, found: &FoundHoles, active: usize) {
@@ -243,7 +218,7 @@ impl Panel for HolePanel {
         let status = self.workers.found.status();
         if let Status::Failed(_) = status {
             style::status_line(ui, "", &status);
-            return Self::controls(ui, scope);
+            return controls::show(ui, scope);
         }
         match self.found.clone() {
             Some(found) => self.show_found(ui, scope, &found),

@@ -2,6 +2,7 @@
 
 use super::attack::AttackChoice;
 use super::detection::DetectionChoice;
+use super::holes::HoleChoice;
 use super::training::TrainingChoice;
 use crate::engine::{AUTO, Masks};
 use crate::error::{Error, Result};
@@ -117,23 +118,6 @@ pub struct Line {
     pub pairs: usize,
 }
 
-/// What counts as a hole.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub struct HoleChoice {
-    /// The measure is sure where it is as sure as on this share of the reference images.
-    pub confident: f64,
-    /// The least max p̄. Older sessions know none.
-    #[serde(default = "least_confidence")]
-    pub min_confidence: f64,
-    /// A point is far from the data where the density is lower than at this share of them.
-    pub covered: f64,
-}
-
-fn least_confidence() -> f64 {
-    0.9
-}
-
 /// Everything that makes the picture.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -224,7 +208,7 @@ impl Session {
                 geodesic: false,
                 pairs: 3000,
             },
-            holes: HoleChoice { confident: 0.95, min_confidence: least_confidence(), covered: 0.99 },
+            holes: HoleChoice::default(),
             attack: AttackChoice::default(),
             detection: DetectionChoice::default(),
             training: TrainingChoice::default(),
@@ -268,9 +252,8 @@ impl Session {
         if !(2..=1000).contains(&self.line.steps) || !(1..=100_000).contains(&self.line.pairs) {
             return wrong("line", format!("{} steps and {} pairs are out of range", self.line.steps, self.line.pairs));
         }
-        let share = |share: f64| (0.0..=1.0).contains(&share);
-        if !share(self.holes.confident) || !share(self.holes.min_confidence) || !share(self.holes.covered) {
-            return wrong("holes", "a share is not between 0 and 1".to_owned());
+        if let Some(problem) = self.holes.problem() {
+            return wrong("holes", problem);
         }
         if let Some(problem) = self.attack.problem(set) {
             return wrong("attack", problem);

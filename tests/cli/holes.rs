@@ -113,6 +113,7 @@ fn what_makes_no_sense_of_holes_is_refused() {
         ("--covered inf", "--covered"),
         ("--reference-images 0", "--reference-images"),
         ("--seeds 1", "--seeds"),
+        ("--min-confidence off --threshold off --covered off", "the whole region is a hole"),
         ("--members 1", "undefined"),
         ("--subsets 0 --curve", "--subsets"),
         ("--out holes.npz", "holes.npz"),

@@ -1,16 +1,24 @@
 //! The tab of the holes in the window.
 
+use super::HoleChoice;
+use super::controls::LAST_PART;
 use crate::app::tests::{harness, scope, settle, wait};
-use crate::jobs::Holes;
-use egui_kittest::kittest::Queryable as _;
+use crate::jobs::{Holes, MeasureBound};
+use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use std::sync::Arc;
 
-#[test]
-fn panning_and_zooming_change_neither_list_nor_numbers() {
+/// A window whose tab shows the holes of its map.
+fn with_holes() -> egui_kittest::Harness<'static, crate::app::run::Program> {
     let mut harness = harness([1280.0, 800.0]);
     "Holes".clone_into(&mut harness.state_mut().0.preferences.tab);
     wait(&mut harness, "the holes", |scope| !scope.holes.is_empty());
     harness.run_steps(3);
+    harness
+}
+
+#[test]
+fn panning_and_zooming_change_neither_list_nor_numbers() {
+    let mut harness = with_holes();
     let before: Arc<Holes> = Arc::clone(&scope(&harness).holes[0]);
     assert!(harness.query_by_label(&before.describe()).is_some());
     let still_busy = |harness: &egui_kittest::Harness<'static, crate::app::run::Program>| {
@@ -28,6 +36,53 @@ fn panning_and_zooming_change_neither_list_nor_numbers() {
         assert_eq!(*scope(&harness).holes[0], *before, "the view is {:?}", scope(&harness).session.extent());
         assert!(harness.query_by_label(&before.describe()).is_some());
     }
-    harness.state_mut().0.scope.session.holes.min_confidence = 0.999;
+    harness.state_mut().0.scope.session.holes.min_confidence = Some(0.999);
     wait(&mut harness, "the holes of another criterion", |scope| scope.holes.first().is_some_and(|holes| holes.area < before.area));
+}
+
+#[test]
+fn parts_can_be_turned_off_but_the_last_stays_on() {
+    let mut harness = with_holes();
+    let usual = scope(&harness).holes[0].area;
+    harness.get_by_label("confident from").click();
+    wait(&mut harness, "holes of any confidence", |scope| scope.holes[0].criterion.min_confidence.is_none());
+    harness.run_steps(3);
+    let unsure = Arc::clone(&scope(&harness).holes[0]);
+    assert!(unsure.area > usual && unsure.thresholds.confidence.is_none(), "{} against {usual}", unsure.area);
+    assert!(harness.query_by_label(&unsure.criterion.describe()).is_some(), "{}", unsure.criterion.describe());
+    assert!(harness.query_by_label(LAST_PART).is_none());
+
+    harness.get_by_label("sure").click();
+    wait(&mut harness, "holes by density alone", |scope| scope.holes[0].criterion.bound == MeasureBound::Off);
+    harness.run_steps(3);
+    assert!(scope(&harness).holes[0].area > unsure.area && harness.query_by_label(LAST_PART).is_some());
+    let last = harness.get_by_label("no data; they hold");
+    assert!(last.accesskit_node().is_disabled());
+    last.click();
+    harness.run_steps(3);
+    assert_eq!(scope(&harness).session.holes.covered, Some(0.99), "the last part stays on");
+
+    harness.get_by_label("confident from").click();
+    harness.get_by_label("sure").click();
+    wait(&mut harness, "the usual holes", |scope| scope.holes[0].area == usual);
+    assert_eq!(scope(&harness).session.holes, HoleChoice::default());
+}
+
+#[test]
+fn reference_and_region_are_chosen_as_on_the_command_line() {
+    let mut harness = with_holes();
+    let usual = Arc::clone(&scope(&harness).holes[0]);
+    harness.get_by_label("Where…").click();
+    harness.run_steps(3);
+    harness.get_by_label("decoded encodings of test images").click();
+    wait(&mut harness, "holes by decoded encodings", |scope| scope.holes[0].reference.0 == "decoded encodings of test images");
+    assert!(usual.reference.0 != scope(&harness).holes[0].reference.0);
+
+    let choice = &mut harness.state_mut().0.scope.session.holes;
+    (choice.region, choice.grid, choice.reference_images) = (Some([-6.0, 5.0]), Some(12), 50);
+    choice.bound = MeasureBound::Value(0.2);
+    wait(&mut harness, "holes of another region", |scope| scope.holes[0].region.columns == 12);
+    let found = &scope(&harness).holes[0];
+    assert_eq!((found.region.z1, found.region.z2, found.reference.1), ([-6.0, 5.0], [-6.0, 5.0], 50));
+    assert_eq!(found.thresholds.uncertainty, Some(0.2));
 }

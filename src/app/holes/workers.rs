@@ -1,5 +1,6 @@
 //! What the tab of the holes has computed for it.
 
+use super::choice::ReferenceChoice;
 use crate::app::scope::Scope;
 use crate::data::Dataset;
 use crate::engine::Engine as _;
@@ -8,7 +9,7 @@ use crate::jobs::{
     CurveSettings, Garbage, HOLE_GRID, HoleCriterion, HoleCurve, HoleGround, HoleInterval, Holes, Map, MapSettings, ModelSet, Reference,
     ReferenceImages, SharedEngine, Wake, Worker, garbage, hole_curve, hole_interval, hole_region, holes, map, reference,
 };
-use crate::latent::Surroundings;
+use crate::latent::{Surroundings, View};
 use crate::uncertainty::Passes;
 use std::sync::Arc;
 
@@ -23,6 +24,8 @@ pub struct HoleRequest {
     /// The region's map; its members are those of all maps that are shown.
     settings: MapSettings,
     data: Option<Arc<Dataset>>,
+    /// Which images are the reference, and how many at most.
+    reference: (ReferenceChoice, usize),
     surroundings: Arc<Surroundings>,
     /// What counts as a hole in each map that is shown, and the places of its members in the settings.
     panes: Vec<(HoleCriterion, Vec<usize>)>,
@@ -32,27 +35,25 @@ impl HoleRequest {
     /// What the session wants: the holes of every map that is shown.
     pub fn wanted(scope: &Scope) -> Option<Self> {
         let surroundings = scope.surroundings.clone()?;
-        let view = hole_region(&scope.set.encodings.as_ref()?.train, HOLE_GRID.min(scope.session.grid)).ok()?;
+        let choice = &scope.session.holes;
+        let grid = choice.grid.unwrap_or(HOLE_GRID.min(scope.session.grid));
+        let view = match choice.region {
+            Some(extent) => View::square(extent, grid).ok()?,
+            None => hole_region(&scope.set.encodings.as_ref()?.train, grid).ok()?,
+        };
         let shown = scope.session.shown();
         let mut members: Vec<usize> = shown.iter().flat_map(|pane| pane.members.iter().copied()).collect();
         members.sort_unstable();
         members.dedup();
-        let choice = &scope.session.holes;
         let of = |pane: &crate::app::session::Pane| {
-            let criterion = HoleCriterion {
-                measure: pane.measure,
-                bound: crate::jobs::MeasureBound::Quantile(choice.confident),
-                min_confidence: Some(choice.min_confidence),
-                covered: Some(choice.covered),
-                ..HoleCriterion::default()
-            };
-            (criterion, pane.members.iter().filter_map(|member| members.binary_search(member).ok()).collect())
+            (choice.criterion(pane.measure), pane.members.iter().filter_map(|member| members.binary_search(member).ok()).collect())
         };
         let panes: Vec<(HoleCriterion, Vec<usize>)> = shown.iter().map(of).collect();
         let deterministic = panes.iter().any(|(criterion, _)| criterion.measure.passes() == Passes::Deterministic);
         let settings = MapSettings { view, members, deterministic, ..scope.session.map_settings(&scope.set).ok()? };
         let (set, engine) = (Arc::clone(&scope.set), Arc::clone(&scope.engine));
-        Some(Self { set, engine, settings, data: scope.data.clone(), surroundings, panes })
+        let reference = (choice.reference, choice.reference_images);
+        Some(Self { set, engine, settings, data: scope.data.clone(), reference, surroundings, panes })
     }
 
     fn is_same(&self, other: &Self) -> bool {
@@ -64,11 +65,14 @@ impl HoleRequest {
     }
 
     fn has_same_data(&self, other: &Self) -> bool {
-        self.data.as_ref().map(Arc::as_ptr) == other.data.as_ref().map(Arc::as_ptr)
+        self.reference == other.reference && self.data.as_ref().map(Arc::as_ptr) == other.data.as_ref().map(Arc::as_ptr)
     }
 
     fn images(&self) -> ReferenceImages<'_> {
-        ReferenceImages::choose(&self.set, self.data.as_deref())
+        match self.reference.0 {
+            ReferenceChoice::TestImages => ReferenceImages::choose(&self.set, self.data.as_deref()),
+            ReferenceChoice::Decoded => ReferenceImages::Decoded,
+        }
     }
 
     /// The settings of a map of one pane's members alone, and its criterion.
@@ -114,8 +118,7 @@ impl Workers {
             let of_data = match kept {
                 Some((of, _, reference)) if of.has_same_data(&request) => reference,
                 _ => {
-                    let count = HoleCriterion::default().reference;
-                    let images = request.images();
+                    let (images, (_, count)) = (request.images(), request.reference);
                     reference(&request.set, &mut engine, &request.settings, images, count, &mut |progress| desk.tell(progress))?
                 }
             };

@@ -16,6 +16,7 @@ fn session() -> Session {
     session.pins = [Some(Pin::Data(3)), Some(Pin::File("ö <&> \"x\".png".into()))];
     session.overlays.hidden = vec![2, 5];
     session.panes[1].minus = Some(0);
+    session.holes.min_confidence = None;
     session
 }
 

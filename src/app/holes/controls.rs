@@ -1,0 +1,132 @@
+//! What counts as a hole: each part with its bound and a switch, and the criterion in words.
+
+use super::choice::{FARTHEST, HoleChoice, MOST_REFERENCE, ReferenceChoice};
+use crate::app::scope::Scope;
+use crate::app::session::MOST_GRID;
+use crate::app::style;
+use crate::jobs::{HOLE_GRID, HoleCriterion, MeasureBound, hole_region};
+use crate::uncertainty::Measure;
+use eframe::egui::{Checkbox, ComboBox, DragValue, Role, Ui};
+
+/// Why the last part cannot be turned off.
+pub const LAST_PART: &str = "One part stays on: with none, the whole region would be a hole.";
+
+/// Draws the controls.
+pub fn show(ui: &mut Ui, scope: &mut Scope) {
+    let active = scope.session.active.min(scope.session.shown().len() - 1);
+    let measure = scope.session.panes[active].measure;
+    // The bound that the quantile stands for now.
+    let found = scope.holes.get(active).and_then(|holes| holes.thresholds.uncertainty);
+    let choice = &mut scope.session.holes;
+    let is_last = choice.criterion(measure).parts() == 1;
+    let usual = HoleCriterion::default();
+    ui.horizontal(|ui| {
+        let text = "The mean probability of the class, max p̄, is at least this in a hole";
+        switch(ui, &mut choice.min_confidence, ("confident from", text), usual.min_confidence, is_last);
+        if let Some(least) = &mut choice.min_confidence {
+            share(ui, least, "Least confidence");
+        }
+    });
+    ui.horizontal(|ui| bound(ui, choice, (measure, found), is_last));
+    ui.horizontal(|ui| {
+        let text = "The region of the data holds this share of the training encodings, by their density; holes lie outside of it";
+        switch(ui, &mut choice.covered, ("no data; they hold", text), usual.covered, is_last);
+        if let Some(covered) = &mut choice.covered {
+            share(ui, covered, "Share of the encodings in the region of the data");
+        }
+    });
+    if is_last {
+        ui.label(style::note(LAST_PART));
+    }
+    ui.label(style::note(choice.criterion(measure).describe()));
+    ui.horizontal(|ui| {
+        ui.toggle_value(&mut scope.session.overlays.holes, "Outline them on the map");
+        ui.menu_button("Where…", |ui| place(ui, scope)).response.on_hover_text("The reference images, and the region with its grid");
+    });
+}
+
+/// The checkbox of a part; what is turned on begins with its usual bound. The last part that is on cannot be turned off.
+fn switch<T: Copy>(ui: &mut Ui, part: &mut Option<T>, (name, text): (&str, &str), usual: Option<T>, is_last: bool) {
+    let mut on = part.is_some();
+    let response = ui.add_enabled(!(on && is_last), Checkbox::new(&mut on, name));
+    if response.on_hover_text(text).on_disabled_hover_text(LAST_PART).changed() {
+        *part = usual.filter(|_| on);
+    }
+}
+
+fn share(ui: &mut Ui, share: &mut f64, name: &str) {
+    let mut percent = *share * 100.0;
+    let value = DragValue::new(&mut percent).range(1.0..=100.0).speed(0.1).max_decimals(2).suffix(" %");
+    if style::named(ui.add(value), Role::SpinButton, name).changed() {
+        *share = percent / 100.0;
+    }
+}
+
+/// The part of the measure: a share of the reference images, or a value.
+fn bound(ui: &mut Ui, choice: &mut HoleChoice, (measure, found): (Measure, Option<f64>), is_last: bool) {
+    let usual = HoleCriterion::default().bound;
+    let mut part = Some(choice.bound).filter(|bound| *bound != MeasureBound::Off);
+    let text = "The measure of a map is as sure as on this share of the reference images (at 95 % an alarm would go off at one of them in twenty), or within a value in its unit";
+    switch(ui, &mut part, ("sure", text), Some(usual), is_last);
+    if let Some(bound) = &mut part {
+        let up_to = if measure.rises_with_uncertainty() { "up to" } else { "from" };
+        let by_value = matches!(bound, MeasureBound::Value(_));
+        let menu = ComboBox::from_id_salt("bound on the measure").selected_text(if by_value { up_to } else { "as on" }).width(52.0);
+        let menu = menu.show_ui(ui, |ui| {
+            if ui.selectable_label(!by_value, "as on a share of the reference images").clicked() && by_value {
+                *bound = usual;
+            }
+            if ui.selectable_label(by_value, format!("{up_to} a value")).clicked() && !by_value {
+                *bound = MeasureBound::Value(found.unwrap_or(0.1));
+            }
+        });
+        style::named(menu.response, Role::ComboBox, "Bound on the measure");
+        match bound {
+            MeasureBound::Quantile(of) => share(ui, of, "Share of the reference images"),
+            MeasureBound::Value(value) => {
+                let unit = format!(" {}", measure.unit());
+                let drag = DragValue::new(value).range(0.0..=100.0).speed(0.002).max_decimals(4).suffix(unit.trim_end());
+                style::named(ui.add(drag), Role::SpinButton, "Bound in the unit of the measure");
+            }
+            MeasureBound::Off => {}
+        }
+    }
+    choice.bound = part.unwrap_or(MeasureBound::Off);
+}
+
+/// The reference images and the region.
+fn place(ui: &mut Ui, scope: &mut Scope) {
+    let usual = scope.set.encodings.as_ref().and_then(|encodings| hole_region(&encodings.train, HOLE_GRID).ok());
+    let grid_of_maps = scope.session.grid;
+    let choice = &mut scope.session.holes;
+    ui.label("Reference of the measure");
+    ui.radio_value(&mut choice.reference, ReferenceChoice::TestImages, "test images");
+    ui.radio_value(&mut choice.reference, ReferenceChoice::Decoded, "decoded encodings of test images");
+    ui.horizontal(|ui| {
+        let label = ui.label("at most");
+        ui.add(DragValue::new(&mut choice.reference_images).range(1..=MOST_REFERENCE).speed(5.0)).labelled_by(label.id);
+        ui.label("images");
+    });
+    ui.separator();
+    let mut own = choice.region.is_some();
+    let text = "Else the region is three times as wide as the square that holds 99 % of the encodings";
+    if ui.checkbox(&mut own, "region of my own").on_hover_text(text).changed() {
+        choice.region = own.then(|| usual.map_or([-10.0, 10.0], |view| view.z1));
+    }
+    if let Some([first, last]) = &mut choice.region {
+        ui.horizontal(|ui| {
+            let (least, most) = (*first + 0.1, *last - 0.1);
+            style::named(ui.add(DragValue::new(first).range(-FARTHEST..=most).speed(0.1)), Role::SpinButton, "First coordinate of the region");
+            ui.label("to");
+            style::named(ui.add(DragValue::new(last).range(least..=FARTHEST).speed(0.1)), Role::SpinButton, "Last coordinate of the region");
+            ui.label("along both axes");
+        });
+    }
+    let mut own = choice.grid.is_some();
+    if ui.checkbox(&mut own, "grid of my own").on_hover_text("Else that of the maps, but at most 80 points along an axis").changed() {
+        choice.grid = own.then(|| HOLE_GRID.min(grid_of_maps));
+    }
+    if let Some(grid) = &mut choice.grid {
+        style::named(ui.add(DragValue::new(grid).range(2..=MOST_GRID).suffix(" points")), Role::SpinButton, "Points along each axis");
+    }
+}
