@@ -166,15 +166,21 @@ impl Holes {
             .map(|hole| jobs::garbage(engine.as_mut(), &map, &holes, hole, &surroundings, &mut bar.follow()))
             .collect::<Result<Vec<_>>>()?;
         let (engine, ground) = (engine.as_mut(), HoleGround { images, surroundings: &surroundings });
-        let interval = (self.seeds > 0)
-            .then(|| hole_interval(&set, engine, &settings, ground, &criterion, self.seeds, &mut bar.follow()))
-            .transpose()?;
         let threshold = match self.curve_threshold {
             ThresholdChoice::Own => CurveThreshold::Own,
             ThresholdChoice::Whole => CurveThreshold::Whole,
         };
         let curve = CurveSettings { seeds: self.seeds, subsets: self.subsets, threshold };
-        let points = self.curve.then(|| hole_curve(&set, engine, &settings, ground, &criterion, &curve, &mut bar.follow())).transpose()?;
+        // The curve's draws hold those of the interval.
+        let (points, interval) = if self.curve {
+            let points = hole_curve(&set, engine, &settings, ground, &criterion, &curve, &mut bar.follow())?;
+            let interval = points.interval;
+            (Some(points), Some(interval))
+        } else if self.seeds > 0 {
+            (None, Some(hole_interval(&set, engine, &settings, ground, &criterion, self.seeds, &mut bar.follow())?))
+        } else {
+            (None, None)
+        };
         drop(bar);
         let provenance = jobs::hole_provenance(&set, &map, &criterion, self.curve.then_some(&curve));
         let report = HoleReport { holes, garbage, curve: points, interval, provenance };

@@ -2,7 +2,7 @@
 
 use super::super::map::{Map, MapSettings};
 use super::super::{ModelSet, Observer, Progress, tell};
-use super::interval::{check_seeds, interval_of, resampled};
+use super::interval::{HoleInterval, Repeats, check_seeds, interval_of, resampled};
 use super::reference::{InputPoints, reference_points};
 use super::{HoleCriterion, HoleGround, PointValues, Reference, lacks_passes};
 use crate::analysis::holes::area;
@@ -98,9 +98,14 @@ pub struct HoleCurve {
     pub difference: Option<PairedDifference>,
     /// What it shows, in words.
     pub finding: String,
+    /// Area and number of the holes of all members, as [`hole_interval`](super::hole_interval) finds them: its draws are among the
+    /// curve's. Files hold it beside the holes.
+    #[serde(skip)]
+    pub interval: HoleInterval,
 }
 
-/// The area of the holes for ensembles of 1, 2, … up to all members, each over random, distinct subsets and over seeds of the masks.
+/// The area of the holes for ensembles of 1, 2, … up to all members, each over random, distinct subsets and over seeds of the masks,
+/// and the interval of all members from the same draws.
 /// Sizes at which the measure is undefined (a single member without draws) are left out.
 ///
 /// # Errors
@@ -128,6 +133,7 @@ pub fn hole_curve(
     let images = reference_points(set, ground.images, criterion.reference)?;
     // [size][seed][subset]
     let (mut equal_each, mut equal_total) = (vec![Vec::new(); members], vec![Vec::new(); members]);
+    let mut repeats = Repeats::default();
     tell(observe, 0, curve.seeds)?;
     for number in 0..curve.seeds {
         let seeded = MapSettings { seed: settings.seed.wrapping_add(number as u32), deterministic: false, ..settings.clone() };
@@ -141,9 +147,12 @@ pub fn hole_curve(
             equal_each[size - 1].push(seed.areas(settings.samples, subsets)?);
             equal_total[size - 1].push(seed.areas(draws_of_each(settings.samples, size), subsets)?);
         }
+        if let Some(whole) = seed.drawn.last() {
+            repeats.add(&whole.map, &whole.reference, (ground.surroundings, &seed.density), criterion)?;
+        }
         tell(observe, number + 1, curve.seeds)?;
     }
-    Ok(summary(&settings.members, &equal_each, &equal_total, settings.seed))
+    Ok(summary(&settings.members, &equal_each, &equal_total, settings.seed, repeats.interval()))
 }
 
 /// The draws of each member of an ensemble of this size that has as many in all as one member.
@@ -233,7 +242,13 @@ impl<'a> Seed<'a> {
 }
 
 /// The curve from areas [size][seed][subset].
-fn summary(members: &[usize], equal_each: &[Vec<Vec<f64>>], equal_total: &[Vec<Vec<f64>>], seed: u32) -> HoleCurve {
+fn summary(
+    members: &[usize],
+    equal_each: &[Vec<Vec<f64>>],
+    equal_total: &[Vec<Vec<f64>>],
+    seed: u32,
+    interval: HoleInterval,
+) -> HoleCurve {
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let all = |areas: &[Vec<f64>]| areas.concat();
     let points: Vec<CurvePoint> = (0..members.len())
@@ -260,7 +275,7 @@ fn summary(members: &[usize], equal_each: &[Vec<Vec<f64>>], equal_total: &[Vec<V
         PairedDifference { members: members.len(), mean: mean(&larger.concat()), interval: two_way_interval(&larger, seed) }
     });
     let finding = finding(&points, difference.as_ref());
-    HoleCurve { points, singles, difference, finding }
+    HoleCurve { points, singles, difference, finding, interval }
 }
 
 /// The 95 % bootstrap interval of the mean of [row][column] numbers, rows and columns resampled independently of each other (Owen
@@ -358,6 +373,8 @@ mod tests {
         assert_eq!(of(200, 100, 3, 0).len(), 3);
     }
 
+    const NO_INTERVAL: HoleInterval = HoleInterval { seeds: 0, area: [0.0; 2], mean_area: 0.0, count: [0.0; 2] };
+
     /// [size][seed][subset] for two members and two seeds; the ensemble's holes are smaller by `less`.
     fn areas(less: f64) -> Vec<Vec<Vec<f64>>> {
         vec![vec![vec![10.0, 12.0], vec![11.0, 13.0]], vec![vec![11.0 - less], vec![12.0 - less]]]
@@ -366,12 +383,12 @@ mod tests {
     #[test]
     fn finding_follows_the_interval_of_the_difference() {
         for (less, words) in [(5.0, "are larger than"), (-5.0, "are smaller than"), (0.1, "cannot be told apart")] {
-            let curve = summary(&[0, 1], &areas(less), &areas(less), 0);
+            let curve = summary(&[0, 1], &areas(less), &areas(less), 0, NO_INTERVAL);
             let difference = curve.difference.unwrap();
             assert!((difference.mean - less).abs() < 1e-9 && curve.finding.contains(words), "{curve:?}");
             assert!(difference.interval[0] <= less && less <= difference.interval[1]);
         }
-        let curve = summary(&[4, 7], &areas(0.0), &areas(0.0), 0);
+        let curve = summary(&[4, 7], &areas(0.0), &areas(0.0), 0, NO_INTERVAL);
         assert_eq!(curve.singles.iter().map(|single| (single.member, single.mean)).collect::<Vec<_>>(), [(4, 10.5), (7, 12.5)]);
         assert_eq!(
             curve.points.iter().map(|point| (point.members, point.mean, point.subsets)).collect::<Vec<_>>(),
@@ -383,7 +400,7 @@ mod tests {
     fn undefined_sizes_are_left_out_of_the_curve() {
         let mut areas = areas(0.0);
         areas[0] = vec![vec![f64::NAN; 2]; 2];
-        let curve = summary(&[0, 1], &areas, &areas, 0);
+        let curve = summary(&[0, 1], &areas, &areas, 0, NO_INTERVAL);
         assert_eq!((curve.points.len(), curve.points[0].members, curve.singles.len(), curve.difference), (1, 2, 0, None));
     }
 

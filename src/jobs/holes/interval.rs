@@ -1,11 +1,12 @@
 //! How far area and number of the holes vary with the masks and the reference images.
 
-use super::super::map::{MapSettings, map};
+use super::super::map::{Map, MapSettings, map};
 use super::super::{ModelSet, Observer, tell};
-use super::{HoleCriterion, HoleGround, PointValues, reference};
+use super::{HoleCriterion, HoleGround, PointValues, Reference, reference};
 use crate::analysis::holes::{area, count};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::latent::Surroundings;
 use crate::random::{Purpose, Stream};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -42,9 +43,8 @@ pub fn hole_interval(
     observe: Observer<'_>,
 ) -> Result<HoleInterval> {
     check_seeds(seeds)?;
-    let places: Vec<usize> = (0..settings.members.len()).collect();
     let density = surroundings.density.grid(&settings.view);
-    let (mut areas, mut counts) = (Vec::new(), Vec::new());
+    let mut repeats = Repeats::default();
     tell(observe, 0, seeds)?;
     for number in 0..seeds {
         let settings = MapSettings { seed: settings.seed.wrapping_add(number as u32), ..settings.clone() };
@@ -54,20 +54,50 @@ pub fn hole_interval(
         };
         let map = map(set, engine, &settings, &mut within)?;
         let reference = reference(set, engine, &settings, images, criterion.reference, &mut within)?;
-        let points = PointValues::new(&map, criterion.measure, &places)?;
+        repeats.add(&map, &reference, (surroundings, &density), criterion)?;
+        tell(observe, number + 1, seeds)?;
+    }
+    Ok(repeats.interval())
+}
+
+/// Areas and numbers of the holes over seeds of the masks and resamples of the reference images.
+#[derive(Default)]
+pub(super) struct Repeats {
+    seeds: usize,
+    areas: Vec<f64>,
+    counts: Vec<f64>,
+}
+
+impl Repeats {
+    /// Adds the holes of all members of a map with the masks of another seed, for every resample of its reference images.
+    pub fn add(
+        &mut self,
+        map: &Map,
+        reference: &Reference,
+        (surroundings, density): (&Surroundings, &[f64]),
+        criterion: &HoleCriterion,
+    ) -> Result<()> {
+        let settings = &map.settings;
+        let places: Vec<usize> = (0..settings.members.len()).collect();
+        let points = PointValues::new(map, criterion.measure, &places)?;
         let of = |resample: u32| -> Result<(f64, f64)> {
             let chosen = resampled(settings.seed, resample, reference.sampled.points());
             let thresholds = reference.thresholds_of(&chosen, surroundings, criterion, &places)?;
-            let fields = points.fields(&density);
+            let fields = points.fields(density);
             Ok((area(&settings.view, fields, &thresholds), count(&settings.view, fields, &thresholds) as f64))
         };
         let found = (0..RESAMPLES).into_par_iter().map(of).collect::<Result<Vec<_>>>()?;
-        areas.extend(found.iter().map(|(area, _)| *area));
-        counts.extend(found.iter().map(|(_, count)| *count));
-        tell(observe, number + 1, seeds)?;
+        self.areas.extend(found.iter().map(|(area, _)| *area));
+        self.counts.extend(found.iter().map(|(_, count)| *count));
+        self.seeds += 1;
+        Ok(())
     }
-    let mean_area = areas.iter().sum::<f64>() / areas.len() as f64;
-    Ok(HoleInterval { seeds, area: interval_of(areas), mean_area, count: interval_of(counts) })
+
+    /// The intervals over all that was added.
+    pub fn interval(self) -> HoleInterval {
+        let mean_area = self.areas.iter().sum::<f64>() / self.areas.len() as f64;
+        HoleInterval { seeds: self.seeds, area: interval_of(self.areas), mean_area, count: interval_of(self.counts) }
+    }
 }
 
 /// Refuses less than two seeds.
