@@ -38,11 +38,12 @@ pub fn show(ui: &mut Ui, scope: &mut Scope) {
     if is_last {
         ui.label(style::note(LAST_PART));
     }
-    ui.label(style::note(choice.criterion(measure).describe()));
+    let words = choice.criterion(measure).describe();
     ui.horizontal(|ui| {
         ui.toggle_value(&mut scope.session.overlays.holes, "Outline them on the map");
         ui.menu_button("Where…", |ui| place(ui, scope)).response.on_hover_text("The reference images, and the region with its grid");
     });
+    ui.label(style::note(words));
 }
 
 /// The checkbox of a part; what is turned on begins with its usual bound. The last part that is on cannot be turned off.

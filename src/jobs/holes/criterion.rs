@@ -51,12 +51,12 @@ impl HoleCriterion {
         [self.min_confidence.is_some(), self.bound != MeasureBound::Off, self.covered.is_some()].into_iter().filter(|on| *on).count()
     }
 
-    /// The criterion in words: "A hole is where max p̄ is at least 90 %, mutual information is as low as on 95 % of …".
+    /// The criterion in words: "A hole is where maximum probability is at least 90 %, mutual information is as low as on 95 % of …".
     pub fn describe(&self) -> String {
         let percent = |share: f64| format!("{} %", (share * 1e4).round() / 100.0);
         let (low, most) = if self.measure.rises_with_uncertainty() { ("low", "most") } else { ("high", "least") };
         let measure = self.measure.label().to_lowercase();
-        let confident = self.min_confidence.map(|least| format!("max p̄ is at least {}", percent(least)));
+        let confident = self.min_confidence.map(|least| format!("maximum probability is at least {}", percent(least)));
         let sure = match self.bound {
             MeasureBound::Quantile(share) => Some(format!("{measure} is as {low} as on {} of the reference images", percent(share))),
             MeasureBound::Value(value) => Some(format!("{measure} is at {most} {value:.4} {}", self.measure.unit()).trim_end().to_owned()),
@@ -109,8 +109,8 @@ mod tests {
         let usual = HoleCriterion::default();
         assert_eq!(
             usual.describe(),
-            "A hole is where max p̄ is at least 90 %, mutual information is as low as on 95 % of the reference images and the density is \
-             below that of 99 % of the training encodings."
+            "A hole is where maximum probability is at least 90 %, mutual information is as low as on 95 % of the reference images and the \
+             density is below that of 99 % of the training encodings."
         );
         let value = HoleCriterion { bound: MeasureBound::Value(0.1), min_confidence: None, covered: None, ..usual };
         assert_eq!((value.describe().as_str(), value.parts()), ("A hole is where mutual information is at most 0.1000 nats.", 1));
