@@ -5,8 +5,8 @@
 use epistemap::analysis::holes::cell_area;
 use epistemap::engine::{self, Masks};
 use epistemap::jobs::{
-    ComputedBy, CurveSettings, HoleCriterion, HoleGround, HoleInterval, Map, MapSettings, MeasureBound, ModelSet, Progress, Reference, ReferenceImages,
-    garbage, hole_curve, hole_interval, hole_region, holes, map, reference,
+    ComputedBy, CurveSettings, HoleCriterion, HoleGround, HoleInterval, Map, MapSettings, MeasureBound, ModelSet, Progress, Reference,
+    ReferenceImages, garbage, hole_curve, hole_interval, hole_region, holes, map, reference,
 };
 use epistemap::latent::{Encodings, Surroundings, View};
 use epistemap::uncertainty::{Measure, StatisticsGrid, add_draw};

@@ -117,9 +117,17 @@ fn place(ui: &mut Ui, scope: &mut Scope) {
     if let Some([first, last]) = &mut choice.region {
         ui.horizontal(|ui| {
             let (least, most) = (*first + 0.1, *last - 0.1);
-            style::named(ui.add(DragValue::new(first).range(-FARTHEST..=most).speed(0.1)), Role::SpinButton, "First coordinate of the region");
+            style::named(
+                ui.add(DragValue::new(first).range(-FARTHEST..=most).speed(0.1)),
+                Role::SpinButton,
+                "First coordinate of the region",
+            );
             ui.label("to");
-            style::named(ui.add(DragValue::new(last).range(least..=FARTHEST).speed(0.1)), Role::SpinButton, "Last coordinate of the region");
+            style::named(
+                ui.add(DragValue::new(last).range(least..=FARTHEST).speed(0.1)),
+                Role::SpinButton,
+                "Last coordinate of the region",
+            );
             ui.label("along both axes");
         });
     }

@@ -242,13 +242,7 @@ impl<'a> Seed<'a> {
 }
 
 /// The curve from areas [size][seed][subset].
-fn summary(
-    members: &[usize],
-    equal_each: &[Vec<Vec<f64>>],
-    equal_total: &[Vec<Vec<f64>>],
-    seed: u32,
-    interval: HoleInterval,
-) -> HoleCurve {
+fn summary(members: &[usize], equal_each: &[Vec<Vec<f64>>], equal_total: &[Vec<Vec<f64>>], seed: u32, interval: HoleInterval) -> HoleCurve {
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let all = |areas: &[Vec<f64>]| areas.concat();
     let points: Vec<CurvePoint> = (0..members.len())
