@@ -12,7 +12,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var before = 0u;
     for (var first = 0u; first < parameters.units; first += 4u * THREADS) {
         let quad = first / 4u + thread;
-        let words = philox(vec4<u32>(quad, parameters.first_draw + group.x, parameters.layer, 0u), key);
+        let words = philox(vec4<u32>(quad, parameters.first_draw + group.x, parameters.stream, 0u), key);
         let left = parameters.units - min(parameters.units, 4u * quad);
         let listed = vec4<u32>((words >= vec4<u32>(parameters.threshold)) != vec4<bool>(parameters.dropped != 0u))
             * vec4<u32>(vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(left));

@@ -22,7 +22,7 @@ fn main(@builtin(global_invocation_id) at: vec3<u32>, @builtin(num_workgroups) g
     for (var point = 0u; point < 4u; point++) {
         if point == 0u || parameters.per_point != 0u {
             let address = select(0u, 1u + numbers[quad][point], parameters.per_point != 0u);
-            words[point] = philox(vec4<u32>(unit_quad, parameters.first_draw + draw, parameters.layer, address), key);
+            words[point] = philox(vec4<u32>(unit_quad, parameters.first_draw + draw, parameters.stream, address), key);
         } else {
             words[point] = words[0];
         }

@@ -3,7 +3,7 @@
 // Activations lie as [draw][row][point], the points in vec4s. A row of the output is a column of the product for every position and
 // every vec4 of points: out[o, (position, q)] = Σ_k w[k, o] · x[rows[k] + position, q]. A linear layer has one position, a convolution one
 // for every place of its output, without an image in memory; of a thinned draw only the listed inputs are multiplied, and only the listed
-// outputs made. Lists begin with their length.
+// outputs made. Lists begin with their length. A phase of a transposed convolution writes some places of a channel only (`scatter`).
 
 @group(0) @binding(0) var<uniform> parameters: Parameters;
 // [inputs, outputs], the outputs padded to vec4s; twice, as vec4s and as numbers.
@@ -26,10 +26,11 @@ const WEIGHT_QUADS: u32 = TILE_OUTPUTS / 4u;
 const WEIGHT_LOADS: u32 = DEPTH * WEIGHT_QUADS / THREADS;
 const X_LOADS: u32 = DEPTH * TILE_QUADS / THREADS;
 
-// Halves end at LARGEST; what is larger would be infinite. No number stays none.
+// Halves end at LARGEST; what is larger would be infinite. NaN, found by its bits, stays NaN.
 fn element(value: vec4<f32>) -> vec4<Element> {
     if HALF {
-        return vec4<Element>(select(clamp(value, vec4<f32>(-LARGEST), vec4<f32>(LARGEST)), value, value != value));
+        let is_nan = (bitcast<vec4<u32>>(value) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u);
+        return vec4<Element>(select(clamp(value, vec4<f32>(-LARGEST), vec4<f32>(LARGEST)), value, is_nan));
     }
     return vec4<Element>(value);
 }
@@ -122,6 +123,11 @@ fn store(own: Share, number: u32, column: u32, sum: vec4<f32>) {
     if parameters.subtract != 0u {
         value = base[at] - sum;
     }
-    out[own.draw * parameters.out_draw + at] = activate(parameters.activation, value + bias[output]);
+    var to = at;
+    if parameters.scatter != 0u {
+        // The places of the positions follow these in their list.
+        let place = output_list[1u + output_list[0] + column / parameters.quads];
+        to = output * parameters.out_plane + place * parameters.quads + column % parameters.quads;
+    }
+    out[own.draw * parameters.out_draw + parameters.out_start + to] = activated(value + bias[output]);
 }
-

@@ -11,7 +11,7 @@
 //! |---|---|
 //! | [`error`], [`files`], [`numbers`], [`random`] | the one error type; whole-file writes; numbers as text; counter-based random numbers |
 //! | [`uncertainty`] | statistics of draws, which add up, and the measures, which are pure functions of them |
-//! | [`nets`] | networks as data: layers with named weights, the models made of them, the model folder |
+//! | [`nets`] | networks as data: graphs of operations with named weights, the models made of them, the model folder, and the lowering to what engines run |
 //! | [`data`] | images with labels: IDX files, image folders, downloads, where data are looked for |
 //! | [`latent`] | views of the latent plane, where the data lie on it and how densely, geodesics |
 //! | [`kernels`] | convolution and pooling, forward and backward |
@@ -25,7 +25,7 @@
 //! | [`cli`] | one file per verb |
 //!
 //! Where to add what: a measure is a variant in `uncertainty/measure.rs`; an engine a file and a line in
-//! [`engine::available`]; a shader a file in `shaders/`, a variant of `engine::gpu`'s kernels, and its twin; a kind of layer a variant of [`nets::Layer`], and then what the compiler asks for; a figure an entry
+//! [`engine::available`]; a shader a file in `shaders/`, a variant of `engine::gpu`'s kernels, and a network in `engine::gpu`'s `program_tests` or a twin; an operation a variant of [`nets::Op`] (the header of `nets` says what else); a figure an entry
 //! in [`figure::all`]; an attack a file and a line in [`attack::all`]; a data set an entry in [`data::sources`]; a verb a file in `cli`; a panel of the
 //! window a file and a line in [`app::panels`]; a shortcut a line in `app/keys.rs`.
 

@@ -18,8 +18,8 @@ fn reference(precision: Precision) -> Box<dyn InputGradients> {
     let data = load("classifier.json");
     let members = data["members"].as_array().unwrap().iter().map(|member| odd_classifier(&weights(member)));
     let ensemble = Ensemble::new(members.collect()).unwrap();
-    let kept = move |MaskOf { member, draw, layer, .. }: MaskOf| {
-        let key = if layer == 5 { "keep_after_pool" } else { "keep_after_fc1" };
+    let kept = move |MaskOf { member, draw, stream, .. }: MaskOf| {
+        let key = if stream == 5 { "keep_after_pool" } else { "keep_after_fc1" };
         numbers(&data[key][member][draw as usize]).into_iter().map(|keep| keep == 1.0).collect()
     };
     input_gradients(&ensemble, precision, Randomness { keep: Box::new(kept), ..Randomness::of_seed(0) })

@@ -41,13 +41,13 @@ const MAP: &str = "map --models models --grid 7 --extent=-10,10 --samples 5 --me
 
 /// An array of an npz archive.
 #[derive(Debug, PartialEq)]
-struct Array {
+pub struct Array {
     shape: Vec<u64>,
     dtype: String,
-    values: Vec<f64>,
+    pub values: Vec<f64>,
 }
 
-fn read_npz(bytes: &[u8]) -> BTreeMap<String, Array> {
+pub fn read_npz(bytes: &[u8]) -> BTreeMap<String, Array> {
     let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).unwrap();
     let names: Vec<String> = archive.file_names().filter_map(|name| Some(name.unwrap().strip_suffix(".npy")?.to_owned())).collect();
     let mut arrays = BTreeMap::new();

@@ -47,7 +47,7 @@ fn with_f32_weights(models: Arc<Models>) -> Result<Box<dyn Engine>> {
 }
 
 /// Holds every engine to the case, and to failing its twins.
-fn hold(what: &str, case: &Case) {
+pub fn hold(what: &str, case: &Case) {
     let expected = Answer::of_reference(case);
     for (name, open) in engines() {
         if name == "gpu" && case.draws_weights() {

@@ -5,8 +5,8 @@
 
 use epistemap::data::idx;
 use epistemap::latent::{Encodings, ShippedEncodings};
-use epistemap::nets::folder::{self, DESCRIPTION, Description, Precision, WEIGHTS};
-use epistemap::nets::{Layer, Tensor, VaeLayers, Weights, shapes};
+use epistemap::nets::folder::{self, DESCRIPTION, Precision, WEIGHTS};
+use epistemap::nets::{Description, Ending, Graph, Layer, Tensor, VaeGraphs, VaeLayers, Weights};
 use epistemap::random::{Purpose, Stream};
 use flate2::{Compression, write::GzEncoder};
 use peak_alloc::PeakAlloc;
@@ -238,16 +238,19 @@ fn weights_of<'a>(layers: impl IntoIterator<Item = &'a Layer>) -> Weights {
 
 fn classifier() -> (Description, Weights) {
     let layers = every_layer();
-    assert_eq!(shapes(&[2, 9, 7], &layers).unwrap().last().unwrap(), &[4]);
+    let graph = Graph::chain(&[2, 9, 7], &layers).unwrap();
+    assert_eq!(graph.output_shape(), [4]);
     let weights = weights_of(&layers);
     let classes = ["a", "b", "c", "d"].map(String::from).to_vec();
-    (Description::Classifier { name: "odd".into(), input_shape: [2, 9, 7], classes, layers, training: json!({"epochs": 3}) }, weights)
+    let (name, input_shape, ending, training) = ("odd".into(), [2, 9, 7], Ending::Logits, json!({"epochs": 3}));
+    (Description::Classifier { name, input_shape, classes, ending, graph, training }, weights)
 }
 
 fn vae() -> (Description, Weights) {
     let layers = VaeLayers::dense([2, 3, 5], &[7, 4], 2);
     let weights = weights_of(layers.all());
-    (Description::Vae { name: "vae".into(), input_shape: [2, 3, 5], layers, training: Value::Null }, weights)
+    let graphs = VaeGraphs::of_layers([2, 3, 5], &layers).unwrap();
+    (Description::Vae { name: "vae".into(), input_shape: [2, 3, 5], graphs, training: Value::Null }, weights)
 }
 
 #[test]
@@ -350,17 +353,14 @@ fn descriptions_that_are_json_but_lie() {
 /// Mistakes that people make, with what the sentence must say.
 #[test]
 fn particular_mistakes_are_named() {
-    let (Description::Classifier { layers, .. }, weights) = classifier() else { unreachable!("it is a classifier") };
+    let (layers, (_, weights)) = (every_layer(), classifier());
     let classifier = |classes: &[&str], layers: &[Layer], weights: &Weights| {
         let place = tempfile::tempdir().unwrap();
-        let description = Description::Classifier {
-            name: "x".into(),
-            input_shape: [2, 9, 7],
-            classes: classes.iter().map(|&class| class.to_owned()).collect(),
-            layers: layers.to_vec(),
-            training: Value::Null,
-        };
-        folder::save(place.path(), &description, weights, Precision::F32).unwrap();
+        let description =
+            json!({"kind": "classifier", "name": "x", "input_shape": [2, 9, 7], "classes": classes, "layers": layers, "training": null});
+        std::fs::write(place.path().join(DESCRIPTION), description.to_string()).unwrap();
+        let path = place.path().join(WEIGHTS);
+        std::fs::write(&path, folder::encode_weights(&path, weights, Precision::F32).unwrap()).unwrap();
         folder::load(place.path()).map_err(|error| error.to_string())
     };
     let classes = ["a", "b", "c", "d"];
@@ -389,13 +389,13 @@ fn particular_mistakes_are_named() {
             "should have the shape [4] but has [2, 2]",
         ),
         (classifier(&classes, &layers, &with("conv.weight", None)), "'conv.weight' of shape [3, 2, 3, 2] is missing"),
-        (classifier(&classes, &layers, &with("fc9.bias", Some(Tensor::new([1], vec![0.0])))), "no layer takes the weight 'fc9.bias'"),
+        (classifier(&classes, &layers, &with("fc9.bias", Some(Tensor::new([1], vec![0.0])))), "no node takes the weight 'fc9.bias'"),
         (classifier(&classes, &replaced(9, Layer::Dropout { rate: 1.0 }), &weights), "rate 1, which is not in 0 ≤ rate < 1"),
         (classifier(&classes, &replaced(6, Layer::Reshape { shape: vec![3, 8] }), &weights), "as many elements as [3, 8] has"),
-        (classifier(&classes, &replaced(4, Layer::MaxPool2d { kernel: [2, 2], stride: [0, 2] }), &weights), "a stride of [0, 2]"),
+        (classifier(&classes, &replaced(4, Layer::MaxPool2d { kernel: [2, 2], stride: [0, 2] }), &weights), "a stride of 0"),
         (classifier(&classes, &[], &weights), "the network's output has the shape [2, 9, 7]"),
     ] {
         let error = result.unwrap_err();
-        assert!(error.contains(text) && error.contains("weights.safetensors"), "'{error}' should say '{text}'");
+        assert!(error.contains(text) && (error.contains(WEIGHTS) || error.contains(DESCRIPTION)), "'{error}' should say '{text}'");
     }
 }

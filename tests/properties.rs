@@ -98,7 +98,7 @@ proptest! {
             Layer::GaussianLinear { name, inputs, outputs, .. } => Layer::Linear { name, inputs, outputs },
             other => other,
         };
-        let sure = layers.into_iter().filter(|layer| !layer.is_dropout()).map(mean).collect();
+        let sure: Vec<Layer> = layers.into_iter().filter(|layer| !layer.is_dropout()).map(mean).collect();
         let network = Network::new(&shape, sure, random.network.weights()).unwrap();
         let sure = Classifier { network, ..random.clone() };
         let images = random_images(&shape, 2, seed);
@@ -109,7 +109,7 @@ proptest! {
 
         for (classifier, random) in [(random, true), (sure, false)] {
             let classes = classifier.classes.len();
-            let draws = classifier.network.layers().iter().any(Layer::is_stochastic);
+            let draws = classifier.has_draws();
             prop_assert!(random || !draws);
             let models = Models::new(None, Ensemble::new(vec![classifier]).unwrap()).unwrap();
             let block = Block {

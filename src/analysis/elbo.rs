@@ -48,8 +48,7 @@ pub fn kl_to_standard_normal(mean: &[f64], log_variance: &[f64]) -> f64 {
 /// # Errors
 /// Never for the decoder of a checked VAE.
 pub fn logit_decoder(vae: &Vae) -> Result<Network> {
-    let layers = vae.decoder.layers();
-    Network::new(vae.decoder.input_shape(), layers[..layers.len() - 1].to_vec(), vae.decoder.weights())
+    Network::of(vae.decoder.graph().without_last()?, vae.decoder.weights())
 }
 
 #[cfg(test)]

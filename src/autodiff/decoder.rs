@@ -1,11 +1,13 @@
 //! A decoder with gradients: latent points in, images out, and the way back. In f64: a plane has two dimensions, and slopes in it are small.
 
-use super::plan::{Saved, Step, backward, forward, steps};
-use crate::nets::Network;
+use super::steps::{Part, Saved};
+use crate::nets::lowering::lower;
+use crate::nets::{Ending, Network};
+use std::sync::Arc;
 
 /// A decoder that can be gone back through.
 pub struct DecoderGradients {
-    steps: Vec<Step<f64>>,
+    steps: Part<f64>,
     latent_size: usize,
 }
 
@@ -20,18 +22,21 @@ pub struct Decoded {
 impl DecoderGradients {
     /// Prepares a decoder.
     pub fn new(decoder: &Network) -> Self {
-        Self { steps: steps(decoder, 0..decoder.layers().len()), latent_size: decoder.input_shape().iter().product() }
+        let program = lower(decoder, Ending::Logits);
+        Self { steps: Part::whole(&program), latent_size: program.values[0].length }
     }
 
     /// The images of z \[N, latent size\].
     pub fn decode(&self, z: &[f64]) -> Decoded {
         let count = z.len() / self.latent_size;
-        let (images, trace) = forward(&self.steps, z.to_vec(), count, None, true);
-        Decoded { images, trace, count }
+        let (mut images, trace) = self.steps.forward(0, [(0, Arc::new(z.to_vec()))], count, None, true);
+        Decoded { images: Arc::unwrap_or_clone(images.swap_remove(0)), trace, count }
     }
 
     /// The gradient in z \[N, latent size\], for that in the images.
     pub fn back(&self, decoded: &Decoded, of_images: Vec<f64>) -> Vec<f64> {
-        backward(&self.steps, &decoded.trace, of_images, decoded.count, None)
+        let of_given = [(self.steps.gives[0], of_images)];
+        let mut gradients = self.steps.backward((0, &decoded.trace), of_given, decoded.count, None);
+        gradients[0].take().unwrap_or_else(|| vec![0.0; decoded.count * self.latent_size])
     }
 }

@@ -3,7 +3,7 @@
 use super::composed;
 use super::operations::{Activation, Convolve, Pool};
 use crate::kernels::{Convolution, ConvolutionBlock, Pooling};
-use crate::nets::{Layer, Weights, shapes};
+use crate::nets::{Graph, Layer, Weights};
 use candle_core::{DType, Device, Result, Tensor, Var, bail};
 use std::collections::BTreeMap;
 
@@ -76,7 +76,8 @@ pub type Masks<'a> = &'a mut dyn FnMut(usize, f64, &[usize]) -> Result<Tensor>;
 /// When the shapes do not fit or candle refuses.
 pub fn forward(layers: &[Layer], parameters: &Parameters, input: &Tensor, mut masks: Option<Masks<'_>>) -> Result<Tensor> {
     let batch = input.dims()[0];
-    let shapes = shapes(&input.dims()[1..], layers).map_err(candle_core::Error::wrap)?;
+    let graph = Graph::chain(&input.dims()[1..], layers).map_err(candle_core::Error::wrap)?;
+    let shapes = graph.shapes();
     let with_batch = |shape: &[usize]| [&[batch], shape].concat();
     let mut x = input.clone();
     let mut index = 0;

@@ -1,17 +1,16 @@
-//! Gradients of a loss of many passes in the image: the layers before the first dropout run once to and once fro, however many draws
-//! there are.
+//! Gradients of a loss of many passes in the image: what does not depend on a draw runs once to and once fro, however many draws there
+//! are.
 
 use super::device::device;
 use super::objective::{Objective, judge};
 use super::operations::Element;
-use super::plan::{DrawMasks, Saved, Step, backward, forward, steps};
 use super::randomness::{MaskOf, NoiseOf, Randomness};
+use super::steps::{DrawMasks, Kind, Part, Saved, Step, Value, add};
 use super::tape::Tape;
+use super::thinned::{THINNED, Thinned, Thinning, add_products, dense, thin};
 use crate::error::Result;
 use crate::nets::{Ensemble, Gaussian};
 use candle_core::DType;
-use faer::linalg::matmul::matmul;
-use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -20,8 +19,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Masked weights are kept from call to call up to so many bytes (ten of the paper's networks with twenty draws take 470 MB);
 /// beyond, they are made anew at every call, a quarter of it at a time.
 const MOST_BYTES: usize = 640 << 20;
-/// Columns of a task of the product that goes back through all draws.
-const COLUMNS: usize = 256;
 
 /// Which passes answer together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,10 +78,12 @@ pub fn input_gradients(ensemble: &Ensemble, precision: Precision, random: Random
     }
 }
 
-/// A classifier, cut at its first layer that draws.
+/// A classifier, cut where draws begin to differ.
 struct Member<T> {
-    trunk: Vec<Step<T>>,
-    head: Vec<Step<T>>,
+    trunk: Part<T>,
+    head: Part<T>,
+    /// Where the head begins with a dropout and a dense layer that only it leads to, how these become one.
+    thinning: Option<Thinning>,
 }
 
 pub(super) struct Networks<T> {
@@ -110,28 +109,19 @@ struct Block<T> {
     bytes: usize,
 }
 
-/// The dense layer of one draw after a dropout: dropped inputs have zeros for weights, and of the outputs only those are computed
-/// that the next dropout keeps.
-struct Thinned<T> {
-    /// \[kept outputs, inputs\].
-    weight: Vec<T>,
-    bias: Vec<T>,
-    kept: Vec<u32>,
-}
-
 /// What a member's passes on the way forward leave: the logits of each pass \[N, classes\], and what the way back needs.
 struct Way<T> {
     trunk: Vec<Saved<T>>,
-    trunk_out: Vec<T>,
     heads: Vec<Vec<Saved<T>>>,
-    logits: Vec<Vec<T>>,
+    logits: Vec<Value<T>>,
 }
 
 impl<T: Element> Networks<T> {
     pub(super) fn new(ensemble: &Ensemble, random: Randomness) -> Self {
         let members = ensemble.members().iter().map(|member| {
-            let (trunk, all) = (member.network.trunk_length(), member.network.layers().len());
-            Member { trunk: steps(&member.network, 0..trunk), head: steps(&member.network, trunk..all) }
+            let [trunk, head] = Part::trunk_and_head(&member.program());
+            let thinning = Thinning::of(&head);
+            Member { trunk, head, thinning }
         });
         let shape = ensemble.image_shape();
         Self {
@@ -146,39 +136,35 @@ impl<T: Element> Networks<T> {
 
     /// The masks and the thinned layers of some draws of a member.
     fn block(&self, member: usize, draws: Range<u32>) -> Block<T> {
-        let head = &self.members[member].head;
-        let mask = |draw: u32, layer: usize, rate: f64, units: usize| -> Vec<T> {
+        let Member { head, thinning, .. } = &self.members[member];
+        let mask = |draw: u32, stream: u32, rate: f64, units: usize| -> Vec<T> {
             let scale = T::from_f64(1.0 / (1.0 - rate));
-            let keep = (self.random.keep)(MaskOf { member, draw, layer, rate, units });
-            assert_eq!(keep.len(), units, "a mask of layer {layer}");
+            let keep = (self.random.keep)(MaskOf { member, draw, stream, rate, units });
+            assert_eq!(keep.len(), units, "a mask of stream {stream}");
             keep.into_iter().map(|keep| if keep { scale } else { T::ZERO }).collect()
         };
         let weights = |draw: u32, gaussian: &Gaussian| -> Vec<T> {
-            let (layer, count) = (gaussian.layer, gaussian.count());
-            let noise = (self.random.noise)(NoiseOf { member, draw, layer, count });
-            assert_eq!(noise.len(), count, "the noise of layer {layer}");
+            let (stream, count) = (gaussian.stream, gaussian.count());
+            let noise = (self.random.noise)(NoiseOf { member, draw, stream, count });
+            assert_eq!(noise.len(), count, "the noise of stream {stream}");
             let drawn = gaussian.draw(&noise);
             let rows = || drawn.chunks_exact(gaussian.inputs + 1);
             let of_inputs = rows().flat_map(|row| &row[..gaussian.inputs]);
             of_inputs.chain(rows().map(|row| &row[gaussian.inputs])).map(|&weight| T::from_f64(weight)).collect()
         };
         let of_draw = |draw: u32| -> DrawMasks<T> {
-            let of_step = |step: &Step<T>| match step {
-                Step::Mask { layer, rate, units, .. } => Some(mask(draw, *layer, *rate, *units)),
-                Step::Drawn { gaussian, .. } => Some(weights(draw, gaussian)),
+            let of_step = |step: &Step<T>| match &step.kind {
+                Kind::Mask { stream, rate, units, .. } => Some(mask(draw, *stream, *rate, *units)),
+                Kind::Drawn { gaussian, .. } => Some(weights(draw, gaussian)),
                 _ => None,
             };
-            head.iter().filter_map(of_step).collect()
+            head.steps.iter().filter_map(of_step).collect()
         };
         let masks: Vec<DrawMasks<T>> = draws.clone().into_par_iter().map(of_draw).collect();
-        let first = match head.as_slice() {
-            [Step::Mask { size, .. }, Step::Linear { weight, bias }, rest @ ..] => {
-                let after = rest.iter().find(|step| !matches!(step, Step::Activate(_)));
-                let masked = matches!(after, Some(Step::Mask { size: 1, .. }));
-                Some(masks.par_iter().map(|masks| thin(weight, bias, (&masks[0], *size), masked.then(|| masks[1].as_slice()))).collect())
-            }
-            _ => None,
-        };
+        let first = thinning.zip(dense(head)).map(|(Thinning { size, next, .. }, (weight, bias))| {
+            let of_draw = |masks: &DrawMasks<T>| thin(weight, bias, (&masks[0], size), next.map(|(slot, _)| &masks[slot][..]));
+            masks.par_iter().map(of_draw).collect()
+        });
         let bytes = first.iter().flatten().map(|thinned: &Thinned<T>| thinned.weight.len() * size_of::<T>()).sum();
         Block { draws, masks, first, bytes }
     }
@@ -186,16 +172,11 @@ impl<T: Element> Networks<T> {
     /// The draws of one member in blocks, kept from call to call where all members' fit into memory.
     fn blocks(&self, member: usize, passes: &Passes) -> impl Iterator<Item = Arc<Block<T>>> + '_ {
         let draws = passes.draws.clone().unwrap_or(0..0);
-        let bytes_per_draw = match self.members[member].head.as_slice() {
-            [Step::Mask { .. }, Step::Linear { weight, .. }, rest @ ..] => {
-                let kept = match rest.iter().find(|step| !matches!(step, Step::Activate(_))) {
-                    Some(Step::Mask { rate, size: 1, .. }) => 1.0 - rate,
-                    _ => 1.0,
-                };
-                (kept * (weight.len() * size_of::<T>()) as f64) as usize
-            }
-            _ => 0,
-        };
+        let Member { head, thinning, .. } = &self.members[member];
+        let bytes_per_draw = thinning.zip(dense(head)).map_or(0, |(thinning, (weight, _))| {
+            let kept = thinning.next.map_or(1.0, |(_, rate)| 1.0 - rate);
+            (kept * size_of_val(weight) as f64) as usize
+        });
         let kept = bytes_per_draw * draws.len() * passes.members.len() <= self.most_bytes;
         let step = if kept { draws.len() } else { self.most_bytes / 4 / bytes_per_draw.max(1) };
         draws.clone().step_by(step.max(1)).map(move |first| {
@@ -218,119 +199,81 @@ impl<T: Element> Networks<T> {
     }
 
     fn go(&self, member: usize, images: &[T], count: usize, passes: &Passes, keep: bool) -> Way<T> {
-        let Member { trunk, head } = &self.members[member];
-        let (trunk_out, trunk_trace) = forward(trunk, images.to_vec(), count, None, keep);
-        let results: Vec<(Vec<T>, Vec<Saved<T>>)> = if passes.draws.is_none() {
-            vec![forward(head, trunk_out.clone(), count, None, keep)]
+        let Member { trunk, head, thinning } = &self.members[member];
+        let (crossing, trunk_trace) = trunk.forward(0, [(0, Arc::new(images.to_vec()))], count, None, keep);
+        let taken = || head.takes.iter().copied().zip(crossing.iter().cloned());
+        let one = |(mut given, trace): (Vec<Value<T>>, Vec<Saved<T>>)| (given.swap_remove(0), trace);
+        let results: Vec<(Value<T>, Vec<Saved<T>>)> = if passes.draws.is_none() {
+            vec![one(head.forward(0, taken(), count, None, keep))]
         } else {
             let of_block = |block: Arc<Block<T>>| {
-                let of_draw = |place: usize| match &block.first {
-                    None => forward(head, trunk_out.clone(), count, Some(&block.masks[place]), keep),
-                    Some(first) => {
-                        let rest = block.masks[place][1..].to_vec();
-                        forward(&head[2..], first[place].forward(&trunk_out, count, outputs(head)), count, Some(&rest), keep)
-                    }
+                let of_draw = |place: usize| {
+                    let masks = Some(&block.masks[place]);
+                    one(match (&block.first, thinning) {
+                        (Some(first), Some(thinning)) => {
+                            let dropped = taken().find(|(value, _)| *value == thinning.dropped);
+                            let dense = dropped.map(|(_, x)| first[place].forward(&x, count, thinning.outputs)).unwrap_or_default();
+                            head.forward(THINNED, taken().chain([(thinning.dense, Arc::new(dense))]), count, masks, keep)
+                        }
+                        _ => head.forward(0, taken(), count, masks, keep),
+                    })
                 };
                 (0..block.masks.len()).into_par_iter().map(of_draw).collect::<Vec<_>>()
             };
             self.blocks(member, passes).flat_map(of_block).collect()
         };
         let (logits, heads) = results.into_iter().unzip();
-        Way { trunk: trunk_trace, trunk_out: if keep { trunk_out } else { Vec::new() }, heads, logits }
+        Way { trunk: trunk_trace, heads, logits }
     }
 
     /// The gradient in the images, for that of each pass's logits \[N, classes\].
     fn back(&self, member: usize, way: &Way<T>, of_logits: &[Vec<T>], count: usize, passes: &Passes) -> Vec<T> {
-        let Member { trunk, head } = &self.members[member];
-        let mut of_trunk = vec![T::ZERO; way.trunk_out.len()];
+        let Member { trunk, head, thinning } = &self.members[member];
+        // The gradients in the values that cross the cut, each in the order of the draws.
+        let mut of_crossing: Vec<Option<Vec<T>>> = vec![None; head.takes.len()];
+        let add_all = |sums: &mut [Option<Vec<T>>], mut gradients: Vec<Option<Vec<T>>>| {
+            for (sum, &value) in sums.iter_mut().zip(&head.takes) {
+                if let Some(part) = gradients[value].take() {
+                    add(sum, part);
+                }
+            }
+        };
+        let output = head.gives[0];
         if passes.draws.is_none() {
-            of_trunk = backward(head, &way.heads[0], of_logits[0].clone(), count, None);
+            add_all(&mut of_crossing, head.backward((0, &way.heads[0]), [(output, of_logits[0].clone())], count, None));
         } else {
             let mut pass = 0;
             for block in self.blocks(member, passes) {
                 let here = pass..pass + block.masks.len();
                 pass = here.end;
+                let from = if block.first.is_some() { THINNED } else { 0 };
                 let each = way.heads[here.clone()].par_iter().zip(&of_logits[here]).zip(&block.masks);
-                if let Some(first) = &block.first {
-                    let gradients: Vec<Vec<T>> = each
-                        .zip(first)
-                        .map(|(((trace, gradient), masks), thinned)| {
-                            let rest = masks[1..].to_vec();
-                            thinned.gather(&backward(&head[2..], trace, gradient.clone(), count, Some(&rest)), outputs(head))
-                        })
-                        .collect();
-                    add_products(&mut of_trunk, &gradients, first, count);
-                } else {
-                    let gradients = each.map(|((trace, gradient), masks)| backward(head, trace, gradient.clone(), count, Some(masks)));
-                    for gradient in gradients.collect::<Vec<_>>() {
-                        of_trunk.par_iter_mut().with_min_len(4096).zip(gradient).for_each(|(sum, part)| *sum += part);
-                    }
+                let gradients = each.map(|((trace, gradient), masks)| {
+                    let mut gradients = head.backward((from, trace), [(output, gradient.clone())], count, Some(masks));
+                    let dense = thinning.and_then(|thinning| gradients[thinning.dense].take());
+                    (gradients, dense)
+                });
+                let (gradients, of_dense): (Vec<_>, Vec<_>) = gradients.collect::<Vec<_>>().into_iter().unzip();
+                for gradients in gradients {
+                    add_all(&mut of_crossing, gradients);
+                }
+                if let (Some(first), Some(thinning)) = (&block.first, thinning) {
+                    let gather = |(of_dense, thinned): (Option<Vec<T>>, &Thinned<T>)| {
+                        let of_dense = of_dense.unwrap_or_else(|| vec![T::ZERO; count * thinning.outputs]);
+                        thinned.gather(&of_dense, thinning.outputs)
+                    };
+                    let of_dense: Vec<Vec<T>> = of_dense.into_iter().zip(first).map(gather).collect();
+                    let place = head.takes.iter().position(|&value| value == thinning.dropped).unwrap_or_default();
+                    let sum = of_crossing[place].get_or_insert_with(|| vec![T::ZERO; count * thinning.inputs]);
+                    add_products(sum, &of_dense, first, count);
                 }
             }
         }
-        backward(trunk, &way.trunk, of_trunk, count, None)
+        let given = head.takes.iter().copied().zip(of_crossing).filter_map(|(value, gradient)| Some((value, gradient?)));
+        let mut gradients = trunk.backward((0, &way.trunk), given, count, None);
+        // No step leads back to the images: nothing that they do changes the answer.
+        gradients[0].take().unwrap_or_else(|| vec![T::ZERO; count * self.image_shape.iter().product::<usize>()])
     }
-}
-
-/// The outputs of the dense layer that a head begins with after its dropout.
-fn outputs<T>(head: &[Step<T>]) -> usize {
-    match head.get(1) {
-        Some(Step::Linear { bias, .. }) => bias.len(),
-        _ => 0,
-    }
-}
-
-/// Takes the masks into a dense layer: that of the inputs, whose units are so many values, and that of the outputs, if any.
-fn thin<T: Element>(weight: &[T], bias: &[T], (inputs, size): (&[T], usize), outputs: Option<&[T]>) -> Thinned<T> {
-    let kept: Vec<u32> = (0..bias.len() as u32).filter(|&at| outputs.is_none_or(|mask| mask[at as usize] > T::ZERO)).collect();
-    let length = weight.len() / bias.len();
-    let mut masked = Vec::with_capacity(kept.len() * length);
-    for &output in &kept {
-        let row = &weight[output as usize * length..][..length];
-        if size == 1 {
-            masked.extend(row.iter().zip(inputs).map(|(&weight, &mask)| weight * mask));
-        } else {
-            masked.extend(row.chunks(size).zip(inputs).flat_map(|(unit, &mask)| unit.iter().map(move |&weight| weight * mask)));
-        }
-    }
-    Thinned { weight: masked, bias: kept.iter().map(|&output| bias[output as usize]).collect(), kept }
-}
-
-impl<T: Element> Thinned<T> {
-    /// The layer's outputs \[count, outputs\], 0 where they will be dropped.
-    fn forward(&self, x: &[T], count: usize, outputs: usize) -> Vec<T> {
-        let (kept, inputs) = (self.kept.len(), x.len() / count);
-        let mut all = vec![T::ZERO; count * outputs];
-        if kept == 0 {
-            return all;
-        }
-        let mut y: Vec<T> = (0..count).flat_map(|_| &self.bias).copied().collect();
-        let [x, weight] = [(x, count), (&self.weight[..], kept)].map(|(values, rows)| MatRef::from_row_major_slice(values, rows, inputs));
-        matmul(MatMut::from_row_major_slice_mut(&mut y, count, kept), Accum::Add, x, weight.transpose(), T::one_impl(), Par::Seq);
-        for (all, y) in all.chunks_exact_mut(outputs).zip(y.chunks_exact(kept)) {
-            self.kept.iter().zip(y).for_each(|(&output, &y)| all[output as usize] = y);
-        }
-        all
-    }
-
-    /// Of a gradient \[N, outputs\] what belongs to the kept outputs.
-    fn gather(&self, gradient: &[T], outputs: usize) -> Vec<T> {
-        gradient.chunks_exact(outputs).flat_map(|row| self.kept.iter().map(|&output| row[output as usize])).collect()
-    }
-}
-
-/// Adds `Σ_draws` G W onto the gradient \[count, inputs\] of what all draws begin with; each task does its columns for all draws in turn, so
-/// that no sum depends on the number of threads.
-fn add_products<T: Element>(sum: &mut [T], gradients: &[Vec<T>], draws: &[Thinned<T>], count: usize) {
-    let inputs = sum.len() / count;
-    let sum = MatMut::from_row_major_slice_mut(sum, count, inputs);
-    sum.par_col_chunks_mut(COLUMNS).enumerate().for_each(|(chunk, mut sum)| {
-        for (gradient, draw) in gradients.iter().zip(draws).filter(|(_, draw)| !draw.kept.is_empty()) {
-            let gradient = MatRef::from_row_major_slice(gradient, count, draw.kept.len());
-            let weight = MatRef::from_row_major_slice(&draw.weight, draw.kept.len(), inputs).subcols(chunk * COLUMNS, sum.ncols());
-            matmul(sum.as_mut(), Accum::Add, gradient, weight, T::one_impl(), Par::Seq);
-        }
-    });
 }
 
 impl<T: Element> InputGradients for Networks<T> {

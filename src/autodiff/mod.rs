@@ -1,4 +1,5 @@
-//! Gradients: the same networks interpreted with candle's tape, and training on top of it. Nothing outside this room knows candle.
+//! Gradients: lowered networks as steps that can be gone back over, and chains of layers on candle's tape, with training on top of it.
+//! Nothing outside this room knows candle.
 
 mod composed;
 mod decoder;
@@ -8,10 +9,12 @@ mod input;
 mod laplace;
 mod objective;
 mod operations;
-mod plan;
 mod randomness;
+mod steps;
 mod tape;
+mod thinned;
 pub mod train;
+mod vae;
 
 pub use decoder::{Decoded, DecoderGradients};
 pub use device::{device, device_name};
@@ -20,7 +23,7 @@ pub use input::{Answer, InputGradients, Passes, Precision, input_gradients};
 pub use laplace::{ImageObserver, Laplace, Structure, last_layer_laplace};
 pub use objective::{Loss, Objective};
 pub use randomness::{KeepMask, MaskOf, NoiseOf, Randomness};
-pub use train::{elbo_of, encode, reconstruct};
+pub use vae::{elbo_of, encode, reconstruct};
 
 use crate::error::Error;
 

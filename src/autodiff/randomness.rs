@@ -9,8 +9,8 @@ pub struct MaskOf {
     pub member: usize,
     /// The draw.
     pub draw: u32,
-    /// The index of the dropout layer in its network.
-    pub layer: usize,
+    /// The stream of the dropout.
+    pub stream: u32,
     /// P(dropped).
     pub rate: f64,
     /// How many units there are.
@@ -24,8 +24,8 @@ pub struct NoiseOf {
     pub member: usize,
     /// The draw.
     pub draw: u32,
-    /// The index of the layer in its network.
-    pub layer: usize,
+    /// The stream of the Gaussian layer.
+    pub stream: u32,
     /// How many standard normal numbers.
     pub count: usize,
 }
@@ -45,10 +45,10 @@ impl Randomness {
     /// That of the engines for a seed, shared by all points.
     pub fn of_seed(seed: u32) -> Self {
         Self {
-            keep: Box::new(move |MaskOf { member, draw, layer, rate, units }| {
-                keep_mask(seed, member as u32, draw, layer as u32, 0, rate, units)
+            keep: Box::new(move |MaskOf { member, draw, stream, rate, units }| {
+                keep_mask(seed, member as u32, draw, stream, 0, rate, units)
             }),
-            noise: Box::new(move |NoiseOf { member, draw, layer, count }| normal_noise(seed, member as u32, draw, layer as u32, 0, count)),
+            noise: Box::new(move |NoiseOf { member, draw, stream, count }| normal_noise(seed, member as u32, draw, stream, 0, count)),
         }
     }
 }

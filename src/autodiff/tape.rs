@@ -1,11 +1,12 @@
-//! Gradients in images over candle's tape, for networks on a graphics processor. On the CPU the steps of [`plan`](super::plan) are faster.
+//! Gradients in images over candle's tape, for networks on a graphics processor. On the CPU [`steps`](super::steps) are faster, and know
+//! every graph; this one knows chains of layers.
 
 use super::forward::{Parameters, forward};
 use super::input::{Answer, InputGradients, Passes};
 use super::objective::{Objective, judge};
 use super::randomness::{MaskOf, NoiseOf, Randomness};
 use crate::error::Result;
-use crate::nets::{Ensemble, Gaussian, Layer};
+use crate::nets::{Ending, Ensemble, Gaussian, Layer};
 use candle_core::{DType, Device, Tensor, Var};
 
 /// The members of an ensemble on a device.
@@ -31,11 +32,12 @@ impl Member {
     fn drawn(&self, number: usize, draw: u32, tape: &Tape) -> candle_core::Result<(Vec<Layer>, Parameters)> {
         let (mut layers, mut parameters) = (self.layers[self.trunk..].to_vec(), self.parameters.clone());
         for gaussian in &self.gaussians {
-            let (layer, count) = (gaussian.layer, gaussian.count());
-            let weights = gaussian.draw(&(tape.random.noise)(NoiseOf { member: number, draw, layer, count }));
+            let (stream, count) = (gaussian.stream, gaussian.count());
+            let weights = gaussian.draw(&(tape.random.noise)(NoiseOf { member: number, draw, stream, count }));
             let weights = Tensor::from_vec(weights, (gaussian.outputs, gaussian.inputs + 1), &Device::Cpu)?;
             let weights = weights.to_dtype(tape.dtype)?.to_device(&tape.device)?;
-            let place = &mut layers[layer - self.trunk];
+            // In a chain the stream is the layer's index.
+            let place = &mut layers[stream as usize - self.trunk];
             if let Layer::GaussianLinear { name, inputs, outputs, .. } = place.clone() {
                 parameters.set(format!("{name}.weight"), weights.narrow(1, 0, inputs)?.contiguous()?);
                 parameters.set(format!("{name}.bias"), weights.narrow(1, inputs, 1)?.flatten_all()?);
@@ -50,13 +52,18 @@ impl Tape {
     /// Uploads the members.
     ///
     /// # Errors
-    /// When the device has no room for them: gives back what was given.
+    /// When a member is no chain of layers that ends in logits, or the device has no room for them: gives back what was given.
     pub fn new(ensemble: &Ensemble, random: Randomness, device: &Device, dtype: DType) -> std::result::Result<Self, Randomness> {
         let members = ensemble.members().iter().map(|member| {
             let network = &member.network;
+            let layers = network.graph().layers().map_err(candle_core::Error::wrap)?;
+            if member.ending != Ending::Logits {
+                candle_core::bail!("the tape takes logits");
+            }
             let parameters = Parameters::on(network.weights(), dtype, device)?;
-            let gaussians = (0..network.layers().len()).filter_map(|layer| Gaussian::of(network, layer)).collect();
-            Ok(Member { layers: network.layers().to_vec(), trunk: network.trunk_length(), parameters, gaussians })
+            let gaussians = (0..layers.len()).filter_map(|layer| Gaussian::of(network, layer)).collect();
+            let trunk = network.nodes().iter().position(|node| node.op.stream().is_some()).unwrap_or(layers.len());
+            Ok(Member { layers, trunk, parameters, gaussians })
         });
         let Ok(members) = members.collect::<candle_core::Result<Vec<_>>>() else { return Err(random) };
         let shape = ensemble.image_shape();
@@ -73,8 +80,8 @@ impl Tape {
         let of_draw = |draw: u32| {
             let (head, parameters) = member.drawn(number, draw, self)?;
             let mut masks = |layer: usize, rate: f64, shape: &[usize]| {
-                let (layer, units) = (member.trunk + layer, shape[1..].iter().product());
-                let keep = (self.random.keep)(MaskOf { member: number, draw, layer, rate, units });
+                let (stream, units) = ((member.trunk + layer) as u32, shape[1..].iter().product());
+                let keep = (self.random.keep)(MaskOf { member: number, draw, stream, rate, units });
                 let mask: Vec<f64> = keep.into_iter().map(|keep| if keep { 1.0 / (1.0 - rate) } else { 0.0 }).collect();
                 let mask = Tensor::from_vec(mask, [&[1], &shape[1..]].concat(), &Device::Cpu)?.to_dtype(self.dtype)?;
                 mask.to_device(&self.device)?.broadcast_as(shape)?.contiguous()

@@ -1,6 +1,7 @@
 //! `epistemap bench`: how fast this machine is at what the program does, beside its own rate of matrix products.
 
 mod map;
+mod nets;
 mod requests;
 mod train;
 mod window;
@@ -77,6 +78,16 @@ enum What {
         #[arg(long)]
         json: bool,
     },
+    /// Networks beyond the paper's on the CPU, with random weights: a residual network, one of depthwise convolutions, the decoder of a
+    /// convolutional VAE; and an attack on draws of the paper's network. Milliseconds per image.
+    Nets {
+        /// How often each; the fastest counts.
+        #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+        runs: u16,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// A training step of the paper's convolutional network: forward, backward, update; and what looks at a model under way cost, as a ratio
     /// of the time with them to the time without, within one training of a classifier and one of a VAE on the decoded digits.
     Train {
@@ -112,6 +123,7 @@ impl Bench {
                 verdict = judged;
                 (result, json)
             }
+            What::Nets { runs, json } => (nets::measure(runs.into())?, json),
             What::Frames { seconds, models, json } => (window::frames(&models, duration(seconds)?)?, json),
             What::Soak { seconds, seed, models, json } => (window::soak(&models, duration(seconds)?, seed.seed)?, json),
             What::Train { batch, steps, epochs, images, json } => {

@@ -127,7 +127,7 @@ mod tests {
                     tensor.values.fill(3e38);
                 }
             }
-            Network::new(network.input_shape(), network.layers().to_vec(), &weights).unwrap()
+            Network::of(network.graph().clone(), &weights).unwrap()
         });
         for kind in available() {
             let mut engine = engine(kind.name, &models);
@@ -146,7 +146,8 @@ mod tests {
     fn a_member_that_does_not_draw_has_exactly_no_information() {
         let models = changed(|_, network| {
             let rate_0 = |layer: &Layer| if layer.is_dropout() { Layer::Dropout { rate: 0.0 } } else { layer.clone() };
-            Network::new(network.input_shape(), network.layers().iter().map(rate_0).collect(), network.weights()).unwrap()
+            let layers: Vec<Layer> = network.graph().layers().unwrap().iter().map(rate_0).collect();
+            Network::new(network.input_shape(), layers, network.weights()).unwrap()
         });
         for kind in available() {
             for samples in [1, 3, 7, 50] {

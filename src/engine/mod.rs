@@ -6,15 +6,15 @@ mod checked;
 pub mod cpu;
 #[cfg(test)]
 pub(crate) mod faulty;
+mod flops;
 pub mod gpu;
 pub mod reference;
 mod relay;
-mod tail;
 pub mod takeover;
-mod work;
+mod thinning;
 
+pub use flops::{Work, work};
 pub use relay::Relay;
-pub use work::{Work, work};
 
 use crate::error::{Error, Result};
 use crate::nets::{Ensemble, Network};

@@ -199,7 +199,7 @@ mod tests {
         for (name, tensor) in &mut weights {
             change(name, &mut tensor.values);
         }
-        members[0].network = Network::new(members[0].network.input_shape(), members[0].network.layers().to_vec(), &weights).unwrap();
+        members[0].network = Network::of(members[0].network.graph().clone(), &weights).unwrap();
         Arc::new(Models { ensemble: Ensemble::new(members).unwrap(), ..models.clone() })
     }
 

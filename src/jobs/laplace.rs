@@ -6,8 +6,8 @@ use crate::autodiff::train::{CHECKPOINT, Trainer};
 use crate::autodiff::{ImageObserver, Structure, last_layer_laplace};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::nets::Layer;
-use crate::nets::folder::{DESCRIPTION, Description, Model, Precision, build, describe, save};
+use crate::nets::folder::{DESCRIPTION, Model, Precision, build, describe, save};
+use crate::nets::{Description, Op};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -87,8 +87,7 @@ pub(super) fn laplace_in_place(folder: &Path, data: &Dataset, observe: ImageObse
 
 /// Whether the weights of a model's layer are drawn.
 pub(super) fn is_drawn(folder: &Path) -> bool {
-    let gaussian = |layer: &Layer| matches!(layer, Layer::GaussianLinear { .. });
-    describe(folder).is_ok_and(|description| description.layers().into_iter().any(gaussian))
+    describe(folder).is_ok_and(|description| description.nodes().any(|node| matches!(node.op, Op::GaussianLinear { .. })))
 }
 
 /// Fits a classifier and writes it into a model folder.
@@ -100,7 +99,7 @@ fn write(
     into: &Path,
     observe: ImageObserver<'_>,
 ) -> Result<LaplaceModel> {
-    let (Description::Classifier { classes, input_shape, mut training, name: of, .. }, Model::Classifier(classifier)) =
+    let (Description::Classifier { classes, input_shape, mut training, name: of, ending, .. }, Model::Classifier(classifier)) =
         (description, model)
     else {
         return Err(Error::file(into, "holds no classifier", "name the folder of one"));
@@ -114,8 +113,8 @@ fn write(
         "prior_precision": fitted.prior_precision, "log_evidence": fitted.log_evidence,
     });
     let name = into.file_name().map_or(of, |name| name.to_string_lossy().into_owned());
-    let layers = fitted.network.layers().to_vec();
-    let description = Description::Classifier { name: name.clone(), input_shape, classes, layers, training };
+    let graph = fitted.network.graph().clone();
+    let description = Description::Classifier { name: name.clone(), input_shape, classes, ending, graph, training };
     save(into, &description, fitted.network.weights(), Precision::F32)?;
     let (structure, prior_precision, log_evidence) = (fitted.structure, fitted.prior_precision, fitted.log_evidence);
     Ok(LaplaceModel { name, folder: into.to_owned(), structure, prior_precision, log_evidence })
@@ -159,7 +158,13 @@ mod tests {
         let weights = |name: &str| fs::read(desk.path().join(name).join(WEIGHTS)).unwrap();
         let drawn = |name: &str| {
             let (description, Model::Classifier(model)) = load(&desk.path().join(name)).unwrap() else { panic!("no classifier") };
-            let draws: Vec<String> = model.network.layers().iter().filter(|layer| layer.is_stochastic()).map(Layer::label).collect();
+            let draws: Vec<String> = model
+                .network
+                .nodes()
+                .iter()
+                .filter(|node| node.op.draws())
+                .map(|node| format!("{} '{}'", node.op.label(), node.name))
+                .collect();
             (draws, description.training()["laplace"]["images"].clone())
         };
         let says = |news: &[News]| news.iter().any(|one| matches!(one, News::Note(text) if text.contains("prior precision")));

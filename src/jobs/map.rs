@@ -6,6 +6,7 @@ use crate::engine::{Block, Draws, Engine, Input, Masks};
 use crate::error::{Error, Result};
 use crate::latent::View;
 use crate::uncertainty::{CellStatistics, Measure, Passes, StatisticsGrid, mutual_information_standard_error, sums_len};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// The groups of draws that the standard error is estimated from.
@@ -88,10 +89,12 @@ pub fn map(set: &ModelSet, engine: &mut dyn Engine, settings: &MapSettings, obse
             for row in 0..members * groups {
                 map.add_sampled(number as usize, row / groups, sampled.sums(at, row));
             }
+        }
+        standard_error.par_extend((0..numbers.len()).into_par_iter().map(|at| {
             let of_group = |group| sampled.cell(at, (0..members).map(|member| member * groups + group));
             let groups: Vec<CellStatistics> = (0..groups).map(of_group).collect();
-            standard_error.push(mutual_information_standard_error(&groups, members) as f32);
-        }
+            mutual_information_standard_error(&groups, members) as f32
+        }));
         if settings.deterministic {
             let deterministic = engine.statistics(&Block { draws: Draws::Deterministic, groups: 1, ..block })?;
             map.by.note(engine);

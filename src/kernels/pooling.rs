@@ -19,6 +19,11 @@ pub struct Pooling {
     pub maximum: bool,
 }
 
+#[expect(clippy::eq_op, reason = "NaN alone differs from itself")]
+fn is_nan<T: Real>(x: T) -> bool {
+    x != x
+}
+
 impl Pooling {
     fn plane(&self) -> usize {
         self.input[1] * self.input[2]
@@ -57,7 +62,8 @@ impl Pooling {
                 let candidates = &image[corner + offset..][..=((width - 1) * stride)];
                 for x in 0..width {
                     let (candidate, best) = (candidates[x * stride], output[x]);
-                    let better = number == 0 || candidate > best;
+                    // NaN stays: it is above all, and nothing is above it.
+                    let better = number == 0 || candidate > best || (is_nan(candidate) && !is_nan(best));
                     // Which of a window is the largest cannot be foreseen: a branch costs more than the comparison.
                     output[x] = select_unpredictable(better, candidate, best);
                     chosen[x] = select_unpredictable(better, number as u16, chosen[x]);
@@ -86,7 +92,7 @@ impl Pooling {
             for (at, value) in output.iter_mut().enumerate() {
                 let window = &plane[self.corner(at)..];
                 *value = if self.maximum {
-                    offsets.iter().map(|&offset| window[offset]).reduce(|a, b| if b > a { b } else { a }).unwrap_or(T::ZERO)
+                    offsets.iter().map(|&offset| window[offset]).reduce(|a, b| if b > a || is_nan(b) { b } else { a }).unwrap_or(T::ZERO)
                 } else {
                     offsets.iter().map(|&offset| window[offset]).sum::<T>() * share
                 };
@@ -117,5 +123,28 @@ impl Pooling {
             },
         );
         of_images
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_number_is_the_maximum_of_its_window() {
+        let pooling = Pooling { input: [1, 2, 4], output: [1, 1, 2], kernel: [2, 2], stride: [2, 2], maximum: true };
+        for place in 0..8 {
+            let mut image = [0.5, 3.0, 1.0, -2.0, 2.0, 0.0, 7.0, 4.0f32];
+            let (mut maxima, mut chosen) = ([0.0; 2], [0; 2]);
+            pooling.maxima(&image, &mut maxima, &mut chosen);
+            assert_eq!((maxima, chosen), ([3.0, 7.0], [1, 2]), "the negative control");
+            image[place] = f32::NAN;
+            pooling.maxima(&image, &mut maxima, &mut chosen);
+            let window = place % 4 / 2;
+            assert!(maxima[window].is_nan() && !maxima[1 - window].is_nan(), "{maxima:?} with NaN at {place}");
+            assert_eq!(usize::from(chosen[window]), place / 4 * 2 + place % 2);
+            let alone = pooling.forward(&image);
+            assert!(alone[window].is_nan() && !alone[1 - window].is_nan());
+        }
     }
 }

@@ -1,10 +1,9 @@
 //! The model folder: `model.json` (what it is) and `weights.safetensors` (PyTorch's names and layout, f16, f32 or f64).
 
-use super::{Classifier, Layer, Network, Tensor, Vae, VaeLayers, Weights};
+use super::{Classifier, Description, Network, Tensor, Vae, Weights};
 use crate::error::{Error, Result};
 use crate::files;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -13,56 +12,9 @@ pub const DESCRIPTION: &str = "model.json";
 /// The name of the weights in a model folder.
 pub const WEIGHTS: &str = "weights.safetensors";
 
-/// What `model.json` holds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Description {
-    /// A variational autoencoder.
-    Vae { name: String, input_shape: [usize; 3], layers: VaeLayers, training: serde_json::Value },
-    /// A classifier.
-    Classifier { name: String, input_shape: [usize; 3], classes: Vec<String>, layers: Vec<Layer>, training: serde_json::Value },
-}
-
-impl Description {
-    /// What the folder's model is called.
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Vae { name, .. } | Self::Classifier { name, .. } => name,
-        }
-    }
-
-    /// Calls the model by another name.
-    pub fn rename(&mut self, new: String) {
-        match self {
-            Self::Vae { name, .. } | Self::Classifier { name, .. } => *name = new,
-        }
-    }
-
-    /// [channels, height, width] of the images.
-    pub fn input_shape(&self) -> [usize; 3] {
-        match self {
-            Self::Vae { input_shape, .. } | Self::Classifier { input_shape, .. } => *input_shape,
-        }
-    }
-
-    /// The layers, those of all parts of a VAE.
-    pub fn layers(&self) -> Vec<&Layer> {
-        match self {
-            Self::Vae { layers, .. } => layers.all().collect(),
-            Self::Classifier { layers, .. } => layers.iter().collect(),
-        }
-    }
-
-    /// How it was trained; `null` where nobody said.
-    pub fn training(&self) -> &serde_json::Value {
-        match self {
-            Self::Vae { training, .. } | Self::Classifier { training, .. } => training,
-        }
-    }
-}
-
 /// A model as it stands in a folder.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a handful of them are held at once")]
 pub enum Model {
     Vae(Vae),
     Classifier(Classifier),
@@ -106,9 +58,13 @@ pub fn describe(folder: &Path) -> Result<Description> {
 }
 
 fn parse_description(folder: &Path, bytes: &[u8]) -> Result<Description> {
-    serde_json::from_slice(bytes).map_err(|error| {
+    Description::parse(bytes).map_err(|error| {
+        let problem = match error {
+            Error::Network(text) => text,
+            other => other.to_string(),
+        };
         let mend = "compare it with models/classifier-0/model.json, or get the model again";
-        Error::file(&folder.join(DESCRIPTION), format!("not a model description: {error}"), mend)
+        Error::file(&folder.join(DESCRIPTION), format!("not a model description: {problem}"), mend)
     })
 }
 
@@ -117,16 +73,16 @@ fn parse_description(folder: &Path, bytes: &[u8]) -> Result<Description> {
 /// # Errors
 /// When a layer, a name, a shape or a value does not fit.
 pub fn build(description: &Description, weights: &Weights) -> Result<Model> {
-    let (model, names): (_, Vec<&Layer>) = match description {
-        Description::Vae { input_shape, layers, .. } => (Model::Vae(Vae::new(*input_shape, layers, weights)?), layers.all().collect()),
-        Description::Classifier { name, input_shape, classes, layers, .. } => {
-            let network = Network::new(input_shape, layers.clone(), weights)?;
-            (Model::Classifier(Classifier::new(name.clone(), classes.clone(), network)?), layers.iter().collect())
+    let model = match description {
+        Description::Vae { graphs, .. } => Model::Vae(Vae::of(graphs, weights)?),
+        Description::Classifier { name, classes, ending, graph, .. } => {
+            let network = Network::of(graph.clone(), weights)?;
+            Model::Classifier(Classifier::new(name.clone(), classes.clone(), network)?.ending_in(*ending))
         }
     };
-    let known: Vec<String> = names.iter().flat_map(|layer| layer.weights()).map(|(name, _)| name).collect();
+    let known: Vec<String> = description.weights().map(|(name, _)| name).collect();
     match weights.keys().find(|name| !known.contains(name)) {
-        Some(name) => Err(Error::Network(format!("no layer takes the weight '{name}'; the layers take {}", known.join(", ")))),
+        Some(name) => Err(Error::Network(format!("no node takes the weight '{name}'; the nodes take {}", known.join(", ")))),
         None => Ok(model),
     }
 }

@@ -1,12 +1,12 @@
-//! The Gaussian over the weights of a [`Layer::GaussianLinear`], prepared for draws.
+//! The Gaussian over the weights of an [`Op::GaussianLinear`], prepared for draws.
 
-use super::{Covariance, Layer, Network};
+use super::{Covariance, Network, Op};
 
 /// A Gaussian layer of a network. Matrices have the bias as their last column and are row-major.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gaussian {
-    /// The layer's index in the network.
-    pub layer: usize,
+    /// The stream of its random numbers.
+    pub stream: u32,
     /// The length of its input.
     pub inputs: usize,
     /// The length of its output.
@@ -27,11 +27,12 @@ pub enum Spread {
 }
 
 impl Gaussian {
-    /// That of a layer, if it is a Gaussian one.
-    pub fn of(network: &Network, layer: usize) -> Option<Self> {
-        let Layer::GaussianLinear { name, inputs, outputs, covariance } = &network.layers()[layer] else { return None };
-        let values = |part: &str| network.weight(name, part).values.clone();
-        let rows = network.weight(name, "weight").values.chunks_exact(*inputs).zip(values("bias"));
+    /// That of a node, if it is a Gaussian one.
+    pub fn of(network: &Network, node: usize) -> Option<Self> {
+        let node = &network.nodes()[node];
+        let Op::GaussianLinear { inputs, outputs, covariance, stream } = &node.op else { return None };
+        let values = |part: &str| network.weight(&node.name, part).values.clone();
+        let rows = network.weight(&node.name, "weight").values.chunks_exact(*inputs).zip(values("bias"));
         let mean = rows.flat_map(|(row, bias)| row.iter().copied().chain([bias])).collect();
         let spread = match covariance {
             Covariance::Kronecker => {
@@ -39,7 +40,7 @@ impl Gaussian {
             }
             Covariance::Full => Spread::Full { factor: values("factor") },
         };
-        Some(Self { layer, inputs: *inputs, outputs: *outputs, mean, spread })
+        Some(Self { stream: *stream, inputs: *inputs, outputs: *outputs, mean, spread })
     }
 
     /// How many standard normal numbers a draw takes.

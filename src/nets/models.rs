@@ -1,10 +1,11 @@
 //! The models of this program: a VAE, a classifier, an ensemble of classifiers; and the paper's two as constructors.
 
-use super::layer::Layer;
-use super::network::{Network, Weights};
+use super::lowering::{Program, lower};
+use super::{Function, Graph, Layer, Network, Op, Weights};
 use crate::error::{Error, Result};
 use crate::uncertainty::Measure;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// The layers of a VAE, without weights: `encoder` makes features of an image, the linear heads `mean` and
 /// `log_variance` make the moments of q(z|x) of them, `decoder` makes an image of z and ends with the sigmoid.
@@ -15,6 +16,70 @@ pub struct VaeLayers {
     pub mean: Vec<Layer>,
     pub log_variance: Vec<Layer>,
     pub decoder: Vec<Layer>,
+}
+
+/// The graphs of a VAE, without weights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VaeGraphs {
+    /// Image → features.
+    pub encoder: Graph,
+    /// Features → μ of q(z|x).
+    pub mean: Graph,
+    /// Features → ln σ² of q(z|x).
+    pub log_variance: Graph,
+    /// z → image in 0..=1; it ends with the sigmoid.
+    pub decoder: Graph,
+}
+
+impl VaeGraphs {
+    /// Makes each graph of the shape of its input, and checks that they fit each other.
+    ///
+    /// # Errors
+    /// When a graph cannot be made, the parts do not fit, or the decoder does not end with the sigmoid and the encoder's input shape.
+    pub fn new(image_shape: [usize; 3], part: impl Fn(VaePart, &[usize]) -> Result<Graph>) -> Result<Self> {
+        let encoder = part(VaePart::Encoder, &image_shape)?;
+        let [mean, log_variance] = [VaePart::Mean, VaePart::LogVariance].map(|moment| part(moment, encoder.output_shape()));
+        let (mean, log_variance) = (mean?, log_variance?);
+        if mean.output_shape() != log_variance.output_shape() || mean.output_shape().len() != 1 {
+            return Err(Error::Network(format!(
+                "the VAE's mean has the shape {:?} and its log-variance {:?}: both should be one vector of the latent size",
+                mean.output_shape(),
+                log_variance.output_shape()
+            )));
+        }
+        let decoder = part(VaePart::Decoder, mean.output_shape())?;
+        let last = decoder.last().map(|node| &node.op);
+        if last != Some(&Op::Apply(Function::Sigmoid {})) || decoder.output_shape() != image_shape {
+            return Err(Error::Network(format!(
+                "the VAE's decoder should end with a sigmoid of the shape {image_shape:?} but ends with {} of {:?}",
+                last.map_or_else(|| "nothing".to_owned(), Op::label),
+                decoder.output_shape()
+            )));
+        }
+        Ok(Self { encoder, mean, log_variance, decoder })
+    }
+
+    /// The graphs of chains of layers.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn of_layers(image_shape: [usize; 3], layers: &VaeLayers) -> Result<Self> {
+        Self::new(image_shape, |part, shape| Graph::chain(shape, layers.part(part)))
+    }
+
+    /// All four.
+    pub fn all(&self) -> [&Graph; 4] {
+        [&self.encoder, &self.mean, &self.log_variance, &self.decoder]
+    }
+}
+
+/// The parts of a VAE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VaePart {
+    Encoder,
+    Mean,
+    LogVariance,
+    Decoder,
 }
 
 /// A variational autoencoder with a Bernoulli likelihood (Kingma & Welling 2014).
@@ -31,40 +96,33 @@ pub struct Vae {
 }
 
 impl Vae {
-    /// Puts the layers and the weights together.
+    /// Puts chains of layers and their weights together.
     ///
     /// # Errors
-    /// When the parts do not fit each other, or the decoder does not end with the sigmoid and the encoder's input shape.
+    /// As [`VaeGraphs::new`] and [`of`](Self::of).
     pub fn new(image_shape: [usize; 3], layers: &VaeLayers, weights: &Weights) -> Result<Self> {
-        let encoder = Network::new(&image_shape, layers.encoder.clone(), weights)?;
-        let mean = Network::new(encoder.output_shape(), layers.mean.clone(), weights)?;
-        let log_variance = Network::new(encoder.output_shape(), layers.log_variance.clone(), weights)?;
-        if mean.output_shape() != log_variance.output_shape() || mean.output_shape().len() != 1 {
-            return Err(Error::Network(format!(
-                "the VAE's mean has the shape {:?} and its log-variance {:?}: both should be one vector of the latent size",
-                mean.output_shape(),
-                log_variance.output_shape()
-            )));
-        }
-        let decoder = Network::new(mean.output_shape(), layers.decoder.clone(), weights)?;
-        if decoder.layers().last() != Some(&Layer::Sigmoid) || decoder.output_shape() != image_shape {
-            return Err(Error::Network(format!(
-                "the VAE's decoder should end with a sigmoid of the shape {image_shape:?} but ends with {} of {:?}",
-                decoder.layers().last().map_or_else(|| "nothing".to_owned(), Layer::label),
-                decoder.output_shape()
-            )));
-        }
-        Ok(Self { encoder, mean, log_variance, decoder })
+        Self::of(&VaeGraphs::of_layers(image_shape, layers)?, weights)
     }
 
-    /// The layers without their weights.
-    pub fn layers(&self) -> VaeLayers {
-        VaeLayers {
-            encoder: self.encoder.layers().to_vec(),
-            mean: self.mean.layers().to_vec(),
-            log_variance: self.log_variance.layers().to_vec(),
-            decoder: self.decoder.layers().to_vec(),
+    /// Puts graphs and their weights together.
+    ///
+    /// # Errors
+    /// As [`Network::of`], and when two parts name the same weight.
+    pub fn of(graphs: &VaeGraphs, weights: &Weights) -> Result<Self> {
+        let mut names = BTreeSet::new();
+        if let Some((name, _)) = graphs.all().into_iter().flat_map(Graph::weights).find(|(name, _)| !names.insert(name.clone())) {
+            return Err(Error::Network(format!("two parts of the VAE name the weight '{name}': give their nodes different names")));
         }
+        let network = |graph: &Graph| Network::of(graph.clone(), weights);
+        let VaeGraphs { encoder, mean, log_variance, decoder } = graphs;
+        Ok(Self { encoder: network(encoder)?, mean: network(mean)?, log_variance: network(log_variance)?, decoder: network(decoder)? })
+    }
+
+    /// The graphs without their weights.
+    pub fn graphs(&self) -> VaeGraphs {
+        let graph = |network: &Network| network.graph().clone();
+        let Self { encoder, mean, log_variance, decoder } = self;
+        VaeGraphs { encoder: graph(encoder), mean: graph(mean), log_variance: graph(log_variance), decoder: graph(decoder) }
     }
 
     /// All weights by name.
@@ -90,8 +148,23 @@ pub struct Classifier {
     pub name: String,
     /// Class names, in the order of the logits.
     pub classes: Vec<String>,
-    /// Image → logits [classes].
+    /// Image → [classes], as `ending` says.
     pub network: Network,
+    /// What the network's output is.
+    pub ending: Ending,
+}
+
+/// What a classifier's output is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// Logits: any numbers, whose softmax is the probabilities.
+    #[default]
+    Logits,
+    /// The logarithms of probabilities.
+    LogProbabilities,
+    /// Probabilities.
+    Probabilities,
 }
 
 impl Classifier {
@@ -113,18 +186,25 @@ impl Classifier {
                 network.input_shape()
             )));
         }
-        Ok(Self { name: name.into(), classes, network })
+        Ok(Self { name: name.into(), classes, network, ending: Ending::Logits })
+    }
+
+    /// The same for a network that ends in something else than logits.
+    #[must_use]
+    pub fn ending_in(self, ending: Ending) -> Self {
+        Self { ending, ..self }
+    }
+
+    /// The lowered network; its output is logits.
+    pub fn program(&self) -> Program {
+        lower(&self.network, self.ending)
     }
 }
 
 impl Classifier {
     /// Whether two draws of it can differ: it has a layer that draws, at a rate above 0.
     pub fn has_draws(&self) -> bool {
-        let draws = |layer: &Layer| match layer {
-            Layer::Dropout { rate } | Layer::Dropout2d { rate } => *rate > 0.0,
-            other => other.is_stochastic(),
-        };
-        self.network.layers().iter().any(draws)
+        self.network.graph().draws()
     }
 }
 
@@ -226,6 +306,16 @@ impl VaeLayers {
     /// The paper's: 784-400-256-2-256-400-784 with ELU.
     pub fn paper() -> Self {
         Self::dense([1, 28, 28], &[400, 256], 2)
+    }
+
+    /// The layers of one part.
+    pub fn part(&self, part: VaePart) -> &[Layer] {
+        match part {
+            VaePart::Encoder => &self.encoder,
+            VaePart::Mean => &self.mean,
+            VaePart::LogVariance => &self.log_variance,
+            VaePart::Decoder => &self.decoder,
+        }
     }
 
     /// All layers, for their weights.

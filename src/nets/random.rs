@@ -1,14 +1,23 @@
 //! Random weights, for trials of what computes.
 
-use super::{Layer, Tensor, Weights};
+use super::{Graph, Layer, Tensor, Weights};
 use crate::random::{Purpose, Stream};
 
 /// Weights for some layers, uniform and of such a size that activations neither die out nor grow from layer to layer; determined by the
 /// seed. Biases are as large as weights, and running variances lie around 1. Training starts from other ones.
 pub fn random_weights<'a>(layers: impl IntoIterator<Item = &'a Layer>, seed: u32) -> Weights {
+    of_shapes(layers.into_iter().flat_map(Layer::weights), seed)
+}
+
+/// The same for a graph.
+pub fn random_graph_weights(graph: &Graph, seed: u32) -> Weights {
+    of_shapes(graph.weights(), seed)
+}
+
+fn of_shapes(shapes: impl Iterator<Item = (String, Vec<usize>)>, seed: u32) -> Weights {
     let stream = Stream::new(seed, Purpose::Weights);
-    let weights = layers.into_iter().flat_map(Layer::weights).enumerate();
-    weights
+    shapes
+        .enumerate()
         .map(|(number, (name, shape))| {
             let fan_in: usize = shape[1..].iter().product();
             let bound = (6.0 / fan_in.max(1) as f64).sqrt().min(1.0);

@@ -3,7 +3,7 @@
 use super::{CLASSES, IMAGE_SHAPE};
 use crate::program::{Desk, write_classifier, write_vae};
 use epistemap::jobs::{Additions, Classifiers, ModelSet};
-use epistemap::nets::folder::Description;
+use epistemap::nets::Description;
 use serde_json::Value;
 
 const MAP: &str = "map --models models --grid 4 --samples 3 --seed 3";

@@ -126,7 +126,7 @@ fn broken_models_are_named() {
         ("fc1.weight", |models| {
             change(&models.join("classifier-0/model.json"), |bytes| {
                 let mut text: serde_json::Value = serde_json::from_slice(bytes).unwrap();
-                (text["layers"][7]["outputs"], text["layers"][10]["inputs"]) = (6.into(), 6.into());
+                (text["nodes"][7]["out_features"], text["nodes"][10]["in_features"]) = (6.into(), 6.into());
                 *bytes = serde_json::to_vec(&text).unwrap();
             });
         }),

@@ -2,7 +2,6 @@
 
 use super::read_npz;
 use crate::program::{Desk, write_classifier, write_vae};
-use epistemap::nets::Layer;
 use epistemap::nets::folder::{Model, load};
 use serde_json::Value;
 
@@ -24,7 +23,7 @@ fn a_laplace_model_is_a_model_as_any_other() {
     let made: Value = serde_json::from_str(&printed).unwrap();
     assert!(made[0]["name"] == "one" && made[0]["prior_precision"].as_f64().unwrap() > 0.0, "{printed}");
     let (description, Model::Classifier(classifier)) = load(&desk.path("one")).unwrap() else { panic!("no classifier") };
-    let kinds: Vec<bool> = classifier.network.layers().iter().map(Layer::is_stochastic).collect();
+    let kinds: Vec<bool> = classifier.network.nodes().iter().map(|node| node.op.draws()).collect();
     assert!(kinds.iter().filter(|drawn| **drawn).count() == 1 && kinds.last() == Some(&true));
     assert!(description.training()["laplace"]["of"] == "classifier-1" && description.training()["laplace"]["images"] == 120);
 
@@ -35,9 +34,9 @@ fn a_laplace_model_is_a_model_as_any_other() {
     assert!(information("one") > 1e-4);
     // Without draws there is nothing to disagree about.
     let mut sure: Value = serde_json::from_slice(&desk.read("one/model.json")).unwrap();
-    let last = sure["layers"].as_array_mut().unwrap().last_mut().unwrap();
-    last["kind"] = "linear".into();
-    last.as_object_mut().unwrap().remove("covariance");
+    let last = sure["nodes"].as_array_mut().unwrap().last_mut().unwrap();
+    last["op"] = "linear".into();
+    last.as_object_mut().unwrap().retain(|key, _| !["covariance", "stream"].contains(&key.as_str()));
     std::fs::create_dir(desk.path("sure")).unwrap();
     std::fs::write(desk.path("sure/model.json"), sure.to_string()).unwrap();
     let source = load(&desk.path("classifiers/classifier-1")).unwrap().1;
@@ -65,8 +64,7 @@ fn structures_are_different_posteriors_of_the_same_weights() {
         desk.succeeds(&format!("map --models {out} --vae vae --grid 3 --samples 50 --engine cpu --out {out}.npz"));
         let information = read_npz(&desk.read(&format!("{out}.npz"))).remove("mutual_information").unwrap().values;
         assert!(information.iter().sum::<f64>() > 1e-4, "draws differ");
-        let name = classifier.network.layers().last().unwrap().label();
-        let name = name.split('\'').nth(1).unwrap();
+        let name = &classifier.network.nodes().last().unwrap().name;
         (made[0].clone(), classifier.network.weight(name, "weight").values.iter().map(|weight| *weight as f32).collect())
     };
     let (default, mean) = make("", "default");

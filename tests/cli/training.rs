@@ -125,12 +125,7 @@ fn a_training_that_is_killed_again_and_again_ends_with_the_same_weights_and_a_wh
     let (description, model) = load(&desk.path("killed/model")).unwrap();
     let Model::Classifier(classifier) = model else { panic!("no classifier") };
     assert_eq!(classifier.classes, ["3", "1", "8"]);
-    let rates: Vec<f64> = classifier
-        .network
-        .layers()
-        .iter()
-        .filter_map(|layer| if let epistemap::nets::Layer::Dropout { rate } = layer { Some(*rate) } else { None })
-        .collect();
+    let rates: Vec<f64> = classifier.network.nodes().iter().filter_map(|node| node.op.dropout()).map(|(_, rate)| rate).collect();
     assert!(rates.len() == 2 && rates[0] != 0.25 && rates[1] != 0.5 && rates.iter().all(|rate| (0.0..1.0).contains(rate)), "{rates:?}");
     assert!(description.training()["label_noise"] == 0.2 && description.training()["concrete_dropout"]["temperature"] == 0.1);
 }
@@ -176,7 +171,7 @@ fn one_trains_on_folders_of_ones_own() {
     assert!(err.contains("a fifth of its images is kept for testing"), "{err}");
     let Model::Classifier(classifier) = load(&desk.path("pet")).unwrap().1 else { panic!("no classifier") };
     assert_eq!((classifier.network.input_shape(), classifier.classes.join(" ")), (&[3, 10, 12][..], "cat dog".to_owned()));
-    assert!(!classifier.network.layers().iter().any(epistemap::nets::Layer::is_dropout));
+    assert!(!classifier.has_draws());
     desk.succeeds(&format!("train set --dataset pets --shape 1,8,8 {small} --members 1 --vae-hidden 6 --out set"));
     desk.succeeds("map --models set --grid 3 --samples 2 --out map.npz");
     desk.succeeds("holes --models set --grid 8 --samples 2 --json");

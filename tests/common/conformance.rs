@@ -4,7 +4,7 @@
 use crate::networks::{Dice, random_images};
 use epistemap::engine::{Block, Draws, Engine, Input, Masks, Models, reference};
 use epistemap::error::Result;
-use epistemap::nets::{Ensemble, Layer, Network};
+use epistemap::nets::{Ensemble, Network, Node, Op};
 use epistemap::uncertainty::{Measure, StatisticsGrid, add_draw};
 use std::ops::Range;
 use std::sync::Arc;
@@ -72,8 +72,8 @@ impl Case {
 
     /// Whether a member that is asked draws its weights, which shaders do not.
     pub fn draws_weights(&self) -> bool {
-        let drawn = |layer: &Layer| matches!(layer, Layer::GaussianLinear { .. });
-        self.models.ensemble.members().iter().any(|member| member.network.layers().iter().any(drawn))
+        let drawn = |node: &Node| matches!(node.op, Op::GaussianLinear { .. });
+        self.models.ensemble.members().iter().any(|member| member.network.nodes().iter().any(drawn))
     }
 
     pub fn whole(&self) -> Block<'_> {
@@ -110,11 +110,7 @@ impl Case {
             twins.push(("another weight of the decoder".to_owned(), Models { decoder, ..self.models.clone() }));
         }
         let mut twins: Vec<_> = twins.into_iter().map(|(what, models)| (what, Self { models, ..self.clone() })).collect();
-        let masked = |layer: &Layer| match layer {
-            Layer::Dropout { rate } | Layer::Dropout2d { rate } => *rate > 0.0,
-            other => other.is_stochastic(),
-        };
-        let random = self.members.iter().any(|&member| self.models.ensemble.members()[member].network.layers().iter().any(masked));
+        let random = self.members.iter().any(|&member| self.models.ensemble.members()[member].has_draws());
         if random && self.draws != Draws::Deterministic {
             twins.push(("another seed".to_owned(), Self { seed: self.seed + 1, ..self.clone() }));
             let masks = if self.masks == Masks::Shared { Masks::PerPoint } else { Masks::Shared };
@@ -127,7 +123,7 @@ impl Case {
 /// The network with one weight changed, the first bias of its last layer with weights: no dead unit hides it, and it is
 /// changed by so much that a saturated softmax does not either.
 fn with_last_bias_changed(network: &Network) -> Network {
-    let (bias, _) = network.layers().iter().flat_map(Layer::weights).rfind(|(_, shape)| shape.len() == 1).unwrap();
+    let (bias, _) = network.graph().weights().filter(|(_, shape)| shape.len() == 1).last().unwrap();
     with_weights(network, |name, values| values[0] += if name == bias { 5.0 } else { 0.0 })
 }
 
@@ -254,7 +250,7 @@ pub fn with_weights(network: &Network, change: impl Fn(&str, &mut [f64])) -> Net
     for (name, tensor) in &mut weights {
         change(name, &mut tensor.values);
     }
-    Network::new(network.input_shape(), network.layers().to_vec(), &weights).unwrap()
+    Network::of(network.graph().clone(), &weights).unwrap()
 }
 
 #[test]

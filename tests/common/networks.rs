@@ -1,6 +1,6 @@
 //! Networks with random weights, and random networks of every kind of layer, each determined by a seed.
 
-use epistemap::nets::{Classifier, Covariance, Layer, Network, Tensor, Weights, shapes};
+use epistemap::nets::{Classifier, Covariance, Graph, Layer, Network, Tensor, Weights};
 use epistemap::random::{Purpose, Stream};
 
 /// Random numbers one after the other.
@@ -63,10 +63,10 @@ pub fn random_layers(seed: u32) -> ([usize; 3], Vec<Layer>) {
     let mut dice = Dice::new(seed);
     let input_shape = [dice.whole(1, 3), dice.whole(5, 13), dice.whole(5, 13)];
     let mut layers = Vec::new();
-    let shape_after = |layers: &[Layer]| shapes(&input_shape, layers).unwrap().pop().unwrap();
+    let shape_after = |layers: &[Layer]| Graph::chain(&input_shape, layers).unwrap().output_shape().to_vec();
     for _ in 0..dice.whole(1, 7) {
         let layer = random_layer(&mut dice, &shape_after(&layers), layers.len());
-        if layer.output_shape(&shape_after(&layers)).is_ok() {
+        if layer.op(layers.len()).output_shape(&[&shape_after(&layers)]).is_ok() {
             layers.push(layer);
         }
     }

@@ -2,8 +2,8 @@
 
 use crate::networks::random_weights;
 use epistemap::latent::{Encodings, ShippedEncodings};
-use epistemap::nets::folder::{Description, Precision, save};
-use epistemap::nets::{Layer, VaeLayers, cnn};
+use epistemap::nets::folder::{Precision, save};
+use epistemap::nets::{Description, Ending, Graph, VaeGraphs, VaeLayers, cnn};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -129,8 +129,13 @@ pub fn write_models(folder: &Path, image_shape: [usize; 3], classes: usize) {
 
 pub fn write_vae(folder: &Path, image_shape: [usize; 3], latent: usize) {
     let layers = VaeLayers::dense(image_shape, &[6], latent);
-    let weights = random_weights(&layers.all().cloned().collect::<Vec<Layer>>(), 20);
-    let description = Description::Vae { name: name(folder), input_shape: image_shape, layers, training: serde_json::Value::Null };
+    let weights = random_weights(&layers.all().cloned().collect::<Vec<_>>(), 20);
+    let description = Description::Vae {
+        name: name(folder),
+        input_shape: image_shape,
+        graphs: VaeGraphs::of_layers(image_shape, &layers).unwrap(),
+        training: serde_json::Value::Null,
+    };
     save(folder, &description, &weights, Precision::F32).unwrap();
 }
 
@@ -138,7 +143,8 @@ pub fn write_classifier(folder: &Path, image_shape: [usize; 3], classes: usize, 
     let layers = cnn(image_shape, classes, [2, 3], 5, [0.25, 0.5]);
     let weights = random_weights(&layers, seed);
     let (name, classes, training) = (name(folder), names(classes), serde_json::Value::Null);
-    let description = Description::Classifier { name, input_shape: image_shape, classes, layers, training };
+    let (graph, ending) = (Graph::chain(&image_shape, &layers).unwrap(), Ending::Logits);
+    let description = Description::Classifier { name, input_shape: image_shape, classes, ending, graph, training };
     save(folder, &description, &weights, Precision::F32).unwrap();
 }
 

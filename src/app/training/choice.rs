@@ -1,8 +1,7 @@
 //! What is trained: the tab's part of the session.
 
 use crate::jobs::training::{ClassifierPlan, TrainingPlan, What};
-use crate::nets::Layer;
-use crate::nets::folder::Description;
+use crate::nets::{Description, Layer};
 use serde::{Deserialize, Serialize};
 
 /// The settings of the tab.
@@ -45,11 +44,11 @@ impl TrainingChoice {
 /// another kind than can be trained here.
 pub fn one_more(plan: &TrainingPlan, members: &[Description]) -> Option<TrainingPlan> {
     let seed = |member: &Description| member.training()["seed"].as_u64();
-    let Description::Classifier { layers, training, .. } = members.last()? else { return None };
+    let Description::Classifier { graph, training, .. } = members.last()? else { return None };
     let count = |key: &str| training[key].as_u64().map(|count| count as usize);
     Some(TrainingPlan {
         what: What::Classifier,
-        classifier: like(layers, &plan.classifier)?,
+        classifier: like(&graph.layers().ok()?, &plan.classifier)?,
         epochs: count("epochs"),
         batch: count("batch").unwrap_or(plan.batch),
         anneal: training["anneal"].as_bool().unwrap_or(plan.anneal),

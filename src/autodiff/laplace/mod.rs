@@ -11,15 +11,17 @@
 mod tests;
 
 use super::operations::Element;
-use super::plan::{forward, steps};
+use super::steps::Part;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::nets::{Covariance, Layer, Network, Tensor, Weights};
+use crate::nets::lowering::lower;
+use crate::nets::{Covariance, Ending, Graph, INPUT, Network, Node, Op, Tensor, Weights};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par, Side};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// Images per forward pass.
 const BATCH: usize = 500;
@@ -73,17 +75,16 @@ pub fn last_layer_laplace(network: &Network, data: &Dataset, structure: Option<S
 }
 
 fn fit<T: Element>(network: &Network, data: &Dataset, structure: Option<Structure>, observe: ImageObserver<'_>) -> Result<Laplace> {
-    let layers: Vec<Layer> = network.layers().iter().filter(|layer| !layer.is_dropout()).cloned().collect();
-    if let Some(layer) = layers.iter().find(|layer| layer.is_stochastic()) {
-        return Err(Error::Network(format!(
-            "the weights of layer {} are drawn already: name the network that it was made of",
-            layer.label()
-        )));
+    let mut nodes = without_dropout(network.graph());
+    let called = |node: &Node| format!("{} '{}'", node.op.label(), node.name);
+    if let Some(node) = nodes.iter().find(|node| node.op.draws()) {
+        return Err(Error::Network(format!("the weights of {} are drawn already: name the network that it was made of", called(node))));
     }
-    let Some(Layer::Linear { name, inputs, outputs }) = layers.last().cloned() else {
-        let last = layers.last().map_or_else(|| "nothing".to_owned(), Layer::label);
+    let Some(Node { name, inputs: sources, op: Op::Linear { inputs, outputs, bias } }) = nodes.last().cloned() else {
+        let last = nodes.last().map_or_else(|| "nothing".to_owned(), called);
         return Err(Error::Network(format!("a last-layer Laplace approximation needs a linear layer at the end, but there is {last}")));
     };
+    nodes.pop();
     if inputs > MOST_INPUTS {
         return Err(Error::Network(format!("the last layer has {inputs} inputs, more than the {MOST_INPUTS} that are fitted here")));
     }
@@ -104,17 +105,20 @@ fn fit<T: Element>(network: &Network, data: &Dataset, structure: Option<Structur
             data.classes.len()
         )));
     }
-    let sure = Network::new(network.input_shape(), layers.clone(), network.weights())?;
-    let last = Last { name, inputs, outputs };
-    let curvature = Curvature::of::<T>(&sure, &last, data, structure, observe)?;
+    let features = Network::of(Graph::new(network.input_shape(), nodes.clone())?, network.weights())?;
+    let mut weights: Weights = network.weights().clone();
+    if !bias {
+        weights.insert(format!("{name}.bias"), Tensor::new([outputs], vec![0.0; outputs]));
+    }
+    let last = Last::of(&name, &weights, [inputs, outputs]);
+    let curvature = Curvature::of::<T>(&features, &last, data, structure, observe)?;
     let spectrum = Spectrum::of(&curvature)?;
-    let squares: f64 = last.weights(&sure).iter().map(|weight| weight * weight).sum();
+    let squares: f64 = last.weights.iter().map(|weight| weight * weight).sum();
     let (prior_precision, log_evidence) = spectrum.best_precision(squares, curvature.log_likelihood);
 
     let deviation: Vec<f64> = spectrum.precisions(prior_precision).map(|precision| precision.sqrt().recip()).collect();
-    let mut weights: Weights = sure.weights().clone();
     let width = inputs + 1;
-    let mut insert = |part: &str, shape: [usize; 2], values| weights.insert(format!("{}.{part}", last.name), Tensor::new(shape, values));
+    let mut insert = |part: &str, shape: [usize; 2], values| weights.insert(format!("{name}.{part}"), Tensor::new(shape, values));
     let covariance = match &spectrum.basis {
         Basis::Kronecker { of_inputs, of_outputs } => {
             insert("basis_in", [width, width], row_major(of_inputs));
@@ -128,24 +132,44 @@ fn fit<T: Element>(network: &Network, data: &Dataset, structure: Option<Structur
             Covariance::Full
         }
     };
-    let mut layers = layers;
-    layers.pop();
-    layers.push(Layer::GaussianLinear { name: last.name, inputs, outputs, covariance });
-    Ok(Laplace { network: Network::new(network.input_shape(), layers, &weights)?, structure, prior_precision, log_evidence })
+    // The number of the node: no other draws.
+    let op = Op::GaussianLinear { inputs, outputs, covariance, stream: nodes.len() as u32 };
+    nodes.push(Node { name, inputs: sources, op });
+    let network = Network::of(Graph::new(network.input_shape(), nodes)?, &weights)?;
+    Ok(Laplace { network, structure, prior_precision, log_evidence })
+}
+
+/// The nodes of a graph without its dropouts, their inputs by name.
+fn without_dropout(graph: &Graph) -> Vec<Node> {
+    // What takes a dropout's output takes its input.
+    let mut names = vec![INPUT.to_owned()];
+    let mut nodes = Vec::new();
+    for (index, node) in graph.nodes().iter().enumerate() {
+        let inputs: Vec<String> = graph.sources(index).iter().map(|&value| names[value].clone()).collect();
+        if node.op.dropout().is_some() {
+            names.push(inputs[0].clone());
+        } else {
+            names.push(node.name.clone());
+            nodes.push(Node { inputs, ..node.clone() });
+        }
+    }
+    nodes
 }
 
 /// The last layer.
 struct Last {
-    name: String,
     inputs: usize,
     outputs: usize,
+    /// Its weights with the bias as the last column, \[outputs, inputs + 1\].
+    weights: Vec<f64>,
 }
 
 impl Last {
-    /// Its weights with the bias as the last column, \[outputs, inputs + 1\].
-    fn weights(&self, network: &Network) -> Vec<f64> {
-        let rows = network.weight(&self.name, "weight").values.chunks_exact(self.inputs).zip(&network.weight(&self.name, "bias").values);
-        rows.flat_map(|(row, bias)| row.iter().chain([bias])).copied().collect()
+    fn of(name: &str, weights: &Weights, [inputs, outputs]: [usize; 2]) -> Self {
+        let [weight, bias] = ["weight", "bias"].map(|part| &weights[&format!("{name}.{part}")].values);
+        let rows = weight.chunks_exact(inputs).zip(bias);
+        let weights = rows.flat_map(|(row, bias)| row.iter().chain([bias])).copied().collect();
+        Self { inputs, outputs, weights }
     }
 }
 
@@ -162,18 +186,18 @@ struct Curvature {
 }
 
 impl Curvature {
-    fn of<T: Element>(network: &Network, last: &Last, data: &Dataset, structure: Structure, observe: ImageObserver<'_>) -> Result<Self> {
-        let features = steps::<T>(network, 0..network.layers().len() - 1);
-        let (weights, width) = (last.weights(network), last.inputs + 1);
-        let weights = MatRef::from_row_major_slice(&weights, last.outputs, width);
+    /// That of the layer behind a network that makes its features.
+    fn of<T: Element>(features: &Network, last: &Last, data: &Dataset, structure: Structure, observe: ImageObserver<'_>) -> Result<Self> {
+        let (features, width) = (Part::<T>::whole(&lower(features, Ending::Logits)), last.inputs + 1);
+        let weights = MatRef::from_row_major_slice(&last.weights, last.outputs, width);
         let (mut of_inputs, mut of_outputs) = (Mat::<f64>::zeros(width, width), Mat::<f64>::zeros(last.outputs, last.outputs));
         let mut blocks = if structure == Structure::Full { Blocks::new(last.outputs, width) } else { Blocks::default() };
         let mut log_likelihood = 0.0;
         for (number, labels) in data.labels.chunks(BATCH).enumerate() {
             let images = &data.images[number * BATCH * data.pixels()..][..labels.len() * data.pixels()];
             let images = images.iter().map(|&pixel| T::from_f64(f64::from(pixel))).collect();
-            let (x, _) = forward(&features, images, labels.len(), None, false);
-            let x: Vec<f64> = x.chunks_exact(last.inputs).flat_map(|x| x.iter().map(|x| x.to_f64()).chain([1.0])).collect();
+            let (x, _) = features.forward(0, [(0, Arc::new(images))], labels.len(), None, false);
+            let x: Vec<f64> = x[0].chunks_exact(last.inputs).flat_map(|x| x.iter().map(|x| x.to_f64()).chain([1.0])).collect();
             let x = MatRef::from_row_major_slice(&x, labels.len(), width);
             matmul(of_inputs.as_mut(), Accum::Add, x.transpose(), x, 1.0, Par::Seq);
             let logits = x * weights.transpose();

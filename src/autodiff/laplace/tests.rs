@@ -4,7 +4,7 @@ use faer::linalg::solvers::Solve;
 
 use super::*;
 use crate::engine::reference::softmax;
-use crate::nets::{Gaussian, random_weights};
+use crate::nets::{Gaussian, Layer, random_weights};
 use crate::random::{Purpose, Stream};
 
 const FEATURES: usize = 4;
@@ -42,7 +42,7 @@ fn data(images: usize) -> Dataset {
 }
 
 fn last() -> Last {
-    Last { name: "b".into(), inputs: FEATURES, outputs: CLASSES }
+    Last::of("b", network().weights(), [FEATURES, CLASSES])
 }
 
 /// The features of each image with a 1 behind them.
@@ -99,13 +99,15 @@ fn curvature(images: usize) -> Curvature {
 }
 
 fn curvature_in(images: usize, structure: Structure) -> Curvature {
-    let sure = Network::new(&[1, 2, 3], layers().into_iter().filter(|layer| !layer.is_dropout()).collect(), network().weights()).unwrap();
-    Curvature::of::<f64>(&sure, &last(), &data(images), structure, &mut |_| ControlFlow::Continue(())).unwrap()
+    let mut layers = layers();
+    layers.pop();
+    let features = Network::new(&[1, 2, 3], layers, network().weights()).unwrap();
+    Curvature::of::<f64>(&features, &last(), &data(images), structure, &mut |_| ControlFlow::Continue(())).unwrap()
 }
 
 #[test]
 fn the_curvature_of_one_image_is_the_hessian_and_that_of_many_has_its_factors() {
-    let (network, weights) = (network(), last().weights(&network()));
+    let (network, weights) = (network(), last().weights);
     let brute = |images: usize| hessian(&features(&network, &data(images)), &data(images).labels, &weights);
     assert!(apart(&kronecker(&curvature(1)), &brute(1)) <= 1e-5, "{}", apart(&kronecker(&curvature(1)), &brute(1)));
     let images = 1203;
@@ -128,10 +130,10 @@ fn the_curvature_of_one_image_is_the_hessian_and_that_of_many_has_its_factors() 
 fn draws_have_the_covariance_of_the_posterior() {
     let (curvature, fitted) =
         (curvature(40), fit::<f64>(&network(), &data(40), Some(Structure::Kronecker), &mut |_| ControlFlow::Continue(())).unwrap());
-    let kinds: Vec<&Layer> = fitted.network.layers().iter().collect();
-    assert!(kinds.iter().all(|layer| !layer.is_dropout()) && kinds.len() == 4);
+    let nodes = fitted.network.nodes();
+    assert!(nodes.iter().all(|node| node.op.dropout().is_none()) && nodes.len() == 4);
     let gaussian = Gaussian::of(&fitted.network, 3).unwrap();
-    assert_eq!(gaussian.mean, last().weights(&network()));
+    assert_eq!(gaussian.mean, last().weights);
     let covariance = covariance_of(&fitted);
     let identity = Mat::<f64>::identity(PARAMETERS, PARAMETERS);
     let product = |prior: f64| &covariance * (kronecker(&curvature) + &identity * prior);
@@ -141,7 +143,7 @@ fn draws_have_the_covariance_of_the_posterior() {
 
 /// What each number of the noise moves a fitted layer's weights by: a square root of their covariance, column by column.
 fn root_of(fitted: &Laplace) -> Vec<Vec<f64>> {
-    let gaussian = Gaussian::of(&fitted.network, fitted.network.layers().len() - 1).unwrap();
+    let gaussian = Gaussian::of(&fitted.network, fitted.network.nodes().len() - 1).unwrap();
     let count = gaussian.mean.len();
     let moved = |unit: usize| -> Vec<f64> {
         let noise: Vec<f64> = (0..count).map(|at| f64::from(u8::from(at == unit))).collect();
@@ -163,7 +165,7 @@ fn fitted(images: usize, structure: Option<Structure>) -> Laplace {
 #[test]
 fn the_full_curvature_is_the_hessian_and_draws_invert_it() {
     let images = 1203;
-    let (network, weights) = (network(), last().weights(&network()));
+    let (network, weights) = (network(), last().weights);
     let brute = hessian(&features(&network, &data(images)), &data(images).labels, &weights);
     let full = curvature_in(images, Structure::Full).full;
     assert!(apart(&full, &brute) <= 1e-5, "{}", apart(&full, &brute));
@@ -203,7 +205,7 @@ fn a_bias_apart_does_not_depend_on_the_weights() {
 fn the_prior_precision_has_the_largest_evidence() {
     let (curvature, fitted) =
         (curvature(40), fit::<f64>(&network(), &data(40), Some(Structure::Kronecker), &mut |_| ControlFlow::Continue(())).unwrap());
-    let squares: f64 = last().weights(&network()).iter().map(|weight| weight * weight).sum();
+    let squares: f64 = last().weights.iter().map(|weight| weight * weight).sum();
     let evidence = |prior: f64| {
         let precision = kronecker(&curvature) + Mat::<f64>::identity(PARAMETERS, PARAMETERS) * prior;
         let log_determinant: f64 = precision.self_adjoint_eigenvalues(Side::Lower).unwrap().iter().map(|value| value.ln()).sum();
@@ -249,8 +251,9 @@ fn what_cannot_be_fitted_is_refused() {
 /// The mean over images and classes of a logit's variance under a fitted last layer.
 fn logit_variance(fitted: &Laplace, data: &Dataset) -> f64 {
     let images = data.images.iter().map(|&pixel| f64::from(pixel)).collect();
-    let layers = steps::<f64>(&fitted.network, 0..fitted.network.layers().len() - 1);
-    let (features, _) = forward(&layers, images, data.len(), None, false);
+    let features = Network::of(fitted.network.graph().without_last().unwrap(), fitted.network.weights()).unwrap();
+    let (features, _) = Part::<f64>::whole(&lower(&features, Ending::Logits)).forward(0, [(0, Arc::new(images))], data.len(), None, false);
+    let features = &features[0];
     let (root, inputs) = (root_of(fitted), features.len() / data.len());
     let of_image = |features: &[f64]| -> f64 {
         let logits = |moved: &Vec<f64>| -> f64 {
@@ -277,4 +280,35 @@ fn kronecker_factors_narrow_the_posterior_of_a_shipped_network() {
     let ratio = variance(Structure::Kronecker) / variance(Structure::Full);
     // 0.208, where the prior precision of each is that of its largest evidence.
     assert!((0.15..0.27).contains(&ratio), "{ratio}");
+}
+
+/// A residual network, whose last layer has no bias and reads what a dropout made.
+fn residual() -> Network {
+    let nodes = serde_json::json!([
+        {"name": "vector", "op": "flatten"},
+        {"name": "drop", "op": "dropout", "rate": 0.2, "stream": 3},
+        {"name": "a", "op": "linear", "in_features": 6, "out_features": 6},
+        {"name": "tanh", "op": "apply", "function": "tanh"},
+        {"name": "sum", "inputs": ["tanh", "drop"], "op": "add"},
+        {"name": "last_drop", "op": "dropout", "rate": 0.5, "stream": 9},
+        {"name": "b", "op": "linear", "in_features": 6, "out_features": CLASSES, "bias": false},
+    ]);
+    let graph = Graph::new(&[1, 2, 3], serde_json::from_value(nodes).unwrap()).unwrap();
+    let weights = crate::nets::random_graph_weights(&graph, 7);
+    Network::of(graph, &weights).unwrap()
+}
+
+#[test]
+fn any_graph_that_ends_with_a_linear_layer_can_be_fitted() {
+    let fitted = fit::<f64>(&residual(), &data(40), None, &mut |_| ControlFlow::Continue(())).unwrap().network;
+    let names: Vec<&str> = fitted.nodes().iter().map(|node| node.name.as_str()).collect();
+    assert_eq!(names, ["vector", "a", "tanh", "sum", "b"]);
+    assert_eq!(fitted.nodes().iter().filter(|node| node.op.draws()).count(), 1);
+    // Without a draw it answers as before.
+    let answer = |network: &Network| crate::engine::reference::forward(network, &[0.1, -0.4, 0.3, 0.8, 0.2, -0.6], None);
+    let apart = |of: &Network| answer(of).iter().zip(answer(&residual())).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    assert!(apart(&fitted) <= 1e-12);
+    let mut weights = fitted.weights().clone();
+    weights.get_mut("a.weight").unwrap().values[0] += 1e-3;
+    assert!(apart(&Network::of(fitted.graph().clone(), &weights).unwrap()) > 1e-7, "the negative control");
 }

@@ -2,7 +2,7 @@
 
 use crate::autodiff::forward::Parameters;
 use crate::autodiff::operations::Activation;
-use crate::nets::{Layer, shapes};
+use crate::nets::{Graph, Layer};
 use crate::random::Stream;
 use candle_core::{Result, Tensor, Var};
 use rayon::prelude::*;
@@ -87,7 +87,8 @@ pub(super) fn regulariser(
     settings: ConcreteDropout,
     images: usize,
 ) -> Result<Option<Tensor>> {
-    let shapes = shapes(input_shape, layers).map_err(candle_core::Error::wrap)?;
+    let graph = Graph::chain(input_shape, layers).map_err(candle_core::Error::wrap)?;
+    let shapes = graph.shapes();
     let mut total: Option<Tensor> = None;
     for (index, _) in dropouts(layers) {
         let units = match layers[index] {

@@ -10,7 +10,8 @@ mod settings;
 mod tests;
 
 pub use concrete::ConcreteDropout;
-pub use objective::{Scores, elbo, elbo_of, encode, negative_log_likelihood, reconstruct};
+pub use objective::{Scores, elbo, negative_log_likelihood};
+pub(super) use objective::{TEST_BATCH, test_noise};
 pub use optimiser::Optimiser;
 pub use run::{CHECKPOINT, Epoch, Event, EventObserver, LOG, run};
 pub use settings::{Goal, Settings};
@@ -18,8 +19,8 @@ pub use settings::{Goal, Settings};
 use crate::autodiff::device::device;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::nets::folder::{self, Description, Model};
-use crate::nets::{Layer, Tensor as Weight, Weights};
+use crate::nets::folder::{self, Model};
+use crate::nets::{Description, Layer, Tensor as Weight, Weights};
 use crate::random::{Purpose, Stream};
 use candle_core::{Tensor, Var};
 use std::collections::BTreeMap;
@@ -111,7 +112,7 @@ impl Trainer {
     /// # Errors
     /// When candle refuses.
     pub fn description(&self, facts: &serde_json::Value) -> Result<Description> {
-        Ok(self.settings.describe(&self.goal()?, facts))
+        self.settings.describe(&self.goal()?, facts)
     }
 
     /// A copy of the model as it is.

@@ -7,15 +7,15 @@ use crate::autodiff::forward::{Parameters, forward};
 use crate::autodiff::operations::Activation;
 use crate::data::Dataset;
 use crate::error::Result;
-use crate::nets::{Layer, Vae, VaeLayers};
+use crate::nets::{Layer, VaeLayers};
 use crate::random::{Purpose, Stream, drop_threshold};
-use candle_core::{D, DType, Tensor};
+use candle_core::{D, Tensor};
 use candle_nn::{loss, ops};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// Images per forward pass when testing.
-const TEST_BATCH: usize = 500;
+pub(in crate::autodiff) const TEST_BATCH: usize = 500;
 /// Units of a mask per piece of work: a multiple of the hash's four words.
 const PIECE: usize = 1 << 14;
 /// The address of the latent noise of test images; training steps are numbered below it.
@@ -125,47 +125,6 @@ fn mean_elbo(layers: &VaeLayers, parameters: &Parameters, data: &Dataset, seed: 
     })
 }
 
-/// The mean reconstruction and KL of a VAE on a data set in nats, with one sample of z per image by `seed`.
-///
-/// # Errors
-/// When the images are not of the VAE's shape.
-pub fn elbo_of(vae: &Vae, data: &Dataset, seed: u32) -> Result<[f64; 2]> {
-    mean_elbo(&vae.layers(), &Parameters::on(&vae.weights(), DType::F32, device())?, data, seed)
-}
-
-/// The means μ of q(z|x) of a data set's images, \[N, latent size\].
-///
-/// # Errors
-/// When the images are not of the VAE's shape.
-pub fn encode(vae: &Vae, data: &Dataset) -> Result<Vec<f32>> {
-    let (layers, parameters) = (vae.layers(), Parameters::on(&vae.weights(), DType::F32, device())?);
-    let mut means = Vec::with_capacity(data.len() * vae.latent_size());
-    mean_over_batches(data, |images, _, _| {
-        let features = forward(&layers.encoder, &parameters, images, None)?;
-        means.extend(forward(&layers.mean, &parameters, &features, None)?.flatten_all()?.to_vec1::<f32>()?);
-        Ok([0.0; 2])
-    })?;
-    Ok(means)
-}
-
-/// The means μ of q(z|x) of a data set's images, \[N, latent size\], and each image's reconstruction error −ln p(x|μ) in nats, with the
-/// Bernoulli likelihood that the VAE is trained on.
-///
-/// # Errors
-/// When the images are not of the VAE's shape.
-pub fn reconstruct(vae: &Vae, data: &Dataset) -> Result<(Vec<f32>, Vec<f32>)> {
-    let (layers, parameters) = (vae.layers(), Parameters::on(&vae.weights(), DType::F32, device())?);
-    let (mut means, mut errors) = (Vec::with_capacity(data.len() * vae.latent_size()), Vec::with_capacity(data.len()));
-    mean_over_batches(data, |images, _, _| {
-        let features = forward(&layers.encoder, &parameters, images, None)?;
-        let mean = forward(&layers.mean, &parameters, &features, None)?;
-        errors.extend(reconstruction(&layers, &parameters, images, &mean)?.to_vec1::<f32>()?);
-        means.extend(mean.flatten_all()?.to_vec1::<f32>()?);
-        Ok([0.0; 2])
-    })?;
-    Ok((means, errors))
-}
-
 /// −ln p(x|z) of each image \[N\] in nats. It takes the decoder's logits: the sigmoid at its end would lose them.
 fn reconstruction(layers: &VaeLayers, parameters: &Parameters, images: &Tensor, z: &Tensor) -> candle_core::Result<Tensor> {
     let decoder = layers.decoder.strip_suffix(&[Layer::Sigmoid]).unwrap_or(&layers.decoder);
@@ -179,9 +138,18 @@ fn latent_noise(seed: u32, layers: &VaeLayers, address: [u32; 2], count: usize) 
         Some(Layer::Linear { outputs, .. }) => *outputs,
         _ => candle_core::bail!("the VAE's mean does not end with a linear layer"),
     };
-    let stream = Stream::new(seed, Purpose::LatentNoise);
-    let noise: Vec<f32> = (0..count * size).map(|index| stream.normal([address[0], address[1], 0], index as u32) as f32).collect();
+    let noise: Vec<f32> = normal_noise(seed, address, count * size).map(|number| number as f32).collect();
     Tensor::from_vec(noise, (count, size), device())
+}
+
+fn normal_noise(seed: u32, [first, second]: [u32; 2], count: usize) -> impl Iterator<Item = f64> {
+    let stream = Stream::new(seed, Purpose::LatentNoise);
+    (0..count as u32).map(move |index| stream.normal([first, second, 0], index))
+}
+
+/// The noise of the latent vectors of a batch of test images: batches of [`TEST_BATCH`], by their numbers.
+pub(in crate::autodiff) fn test_noise(seed: u32, number: usize, count: usize) -> impl Iterator<Item = f64> {
+    normal_noise(seed, [TEST_NOISE, number as u32], count)
 }
 
 /// Reconstruction and KL of each image \[N\], with one sample z = μ + σ ε for the given ε (Kingma & Welling 2014, eq. 10).

@@ -3,8 +3,7 @@
 use super::concrete::{ConcreteDropout, dropouts, logit_name};
 use super::optimiser::Optimiser;
 use crate::error::{Error, Result};
-use crate::nets::folder::Description;
-use crate::nets::{Layer, VaeLayers, shapes};
+use crate::nets::{Description, Ending, Graph, Layer, VaeGraphs, VaeLayers};
 use serde::{Deserialize, Serialize};
 
 /// The most weights; with their gradients and the optimiser's memory they take sixteen bytes each.
@@ -91,9 +90,15 @@ impl Settings {
         self.check_layers()
     }
 
-    /// Checks that the layers fit each other and the images, and that their weights fit into memory.
+    /// Checks that the layers can be trained, fit each other and the images, and that their weights fit into memory.
     fn check_layers(&self) -> Result<()> {
-        let after = |input: &[usize], layers: &[Layer]| shapes(input, layers).map(|mut shapes| shapes.pop().unwrap_or_default());
+        if let Some(layer) = self.layers().into_iter().find(|layer| matches!(layer, Layer::BatchNorm { .. })) {
+            return Err(Error::Network(format!(
+                "layer {} cannot be trained: its running statistics would be trained as weights, so leave it out",
+                layer.label()
+            )));
+        }
+        let after = |input: &[usize], layers: &[Layer]| Graph::chain(input, layers).map(|graph| graph.output_shape().to_vec());
         match &self.goal {
             Goal::Classifier { layers, .. } => {
                 after(&self.image_shape, layers)?;
@@ -145,7 +150,7 @@ impl Settings {
 
     /// The description of the model's folder, with the layers as they are trained so far. `facts` goes beside the settings under
     /// `training`.
-    pub(super) fn describe(&self, goal: &Goal, facts: &serde_json::Value) -> Description {
+    pub(super) fn describe(&self, goal: &Goal, facts: &serde_json::Value) -> Result<Description> {
         let (name, input_shape) = (self.name.clone(), self.image_shape);
         let mut training = serde_json::json!({
             "dataset": self.dataset, "images": self.images, "epochs": self.epochs, "batch": self.batch,
@@ -163,11 +168,12 @@ impl Settings {
         }
         match goal {
             Goal::Classifier { layers, classes } => {
-                Description::Classifier { name, input_shape, classes: classes.clone(), layers: layers.clone(), training }
+                let (classes, ending, graph) = (classes.clone(), Ending::Logits, Graph::chain(&input_shape, layers)?);
+                Ok(Description::Classifier { name, input_shape, classes, ending, graph, training })
             }
             Goal::Vae { layers, as_published } => {
                 training["as_published"] = (*as_published).into();
-                Description::Vae { name, input_shape, layers: layers.clone(), training }
+                Ok(Description::Vae { name, input_shape, graphs: VaeGraphs::of_layers(input_shape, layers)?, training })
             }
         }
     }

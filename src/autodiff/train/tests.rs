@@ -109,7 +109,7 @@ fn data() -> Dataset {
 fn rates_are_learned_stand_in_the_model_and_survive_a_checkpoint() {
     let rates = |trainer: &Trainer| {
         let Model::Classifier(classifier) = trainer.model().unwrap() else { panic!("no classifier") };
-        super::concrete::dropouts(classifier.network.layers()).map(|(_, rate)| rate).collect::<Vec<_>>()
+        classifier.network.nodes().iter().filter_map(|node| Some(node.op.dropout()?.1)).collect::<Vec<_>>()
     };
     let epoch = |trainer: &mut Trainer| trainer.epoch(&data(), &mut |_, _| std::ops::ControlFlow::Continue(())).unwrap();
     let mut trainer = Trainer::new(settings(Some(ConcreteDropout::default()))).unwrap();
@@ -144,4 +144,14 @@ fn a_rate_that_cannot_be_learned_is_refused_and_old_settings_are_read() {
     let old = serde_json::to_value(settings(None)).unwrap();
     assert!(["kept_classes", "label_noise", "concrete_dropout"].iter().all(|key| old.get(key).is_none()));
     assert_eq!(serde_json::from_value::<Settings>(old).unwrap(), settings(None));
+}
+
+#[test]
+fn batch_norm_is_refused_by_its_name() {
+    let mut wrong = settings(None);
+    assert!(wrong.check().is_ok());
+    let Goal::Classifier { layers, .. } = &mut wrong.goal else { panic!("no classifier") };
+    layers.insert(0, Layer::BatchNorm { name: "norm".to_owned(), channels: 2, epsilon: 1e-3 });
+    let told = wrong.check().unwrap_err().to_string();
+    assert!(told.contains("batch_norm 'norm' cannot be trained") && !told.contains('\n'), "{told}");
 }

@@ -31,7 +31,7 @@ impl Drawn {
 
     /// Adds it to `sums`, the product of the mean weights with `x`.
     pub fn add(&self, address: &Address, x: &[Row], sums: &mut [Row]) {
-        let layer = self.gaussian.layer as u32;
+        let layer = self.gaussian.stream;
         let noise = |point: u32| normal_noise(address.seed, address.member, address.draw, layer, point, self.gaussian.count());
         let noise: Vec<Vec<f64>> = match address.masks {
             Masks::Shared => vec![noise(0)],

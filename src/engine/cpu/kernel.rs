@@ -139,3 +139,28 @@ fn kernel<S: Simd, const ADD: bool, const OUTPUTS: usize>(simd: S, x: &[Row], ro
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Products as a processor with AVX2 alone computes them, on one that has more.
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn products_with_avx2_are_those_of_the_widest_vectors() {
+        let Some(avx2) = pulp::x86::V3::try_new() else { return };
+        let value = |at: usize| ((at * 37 % 101) as f32 - 50.0) / 25.0;
+        for (inputs, outputs) in [(1, 1), (7, 3), (300, 17), (513, 29)] {
+            let x: Vec<Row> = (0..inputs).map(|input| Row(std::array::from_fn(|lane| value(input * LANES + lane)))).collect();
+            let rows: Vec<u32> = (0..inputs as u32).rev().collect();
+            let weights = Packed::new(outputs, inputs, |input| move |output| value(output * inputs + input + 5));
+            let [mut widest, mut narrow] = [(); 2].map(|()| vec![Row::splat(0.5); outputs]);
+            add_products(std::iter::once(x.as_slice()), &rows, &weights, &mut widest);
+            let product = AddProducts { xs: std::iter::once(x.as_slice()), rows: &rows, weights: &weights, out: &mut narrow };
+            Simd::vectorize(avx2, product);
+            let sizes = (0..inputs * outputs).map(|at| value(at + 5).abs()).fold(0.0, f32::max) * 2.0 * inputs as f32;
+            let differ = widest.iter().zip(&narrow).flat_map(|(a, b)| a.0.iter().zip(&b.0)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(differ <= 1e-6 * sizes && narrow[0] != Row::splat(0.5), "{inputs} × {outputs}: {differ}");
+        }
+    }
+}

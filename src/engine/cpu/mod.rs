@@ -1,15 +1,17 @@
-//! The fast engine: rayon over panels of points, one matrix product for every kind of layer, the layers before the first
-//! dropout once per point, and draws as thinned networks. All sums run in an order that neither the number of threads nor
+//! The fast engine: rayon over panels of points, one matrix product for every kind of layer, the trunk once per point, and draws as
+//! thinned networks. All sums run in an order that neither the number of threads nor
 //! the place of a point in its block changes, so results are equal to the bit.
 
 #![allow(clippy::inline_always, reason = "code uses the wide registers only where it is inlined into what pulp dispatches")]
 #![allow(clippy::needless_range_loop, reason = "loops over the points of a panel go through several arrays in step")]
 
-mod activation;
 pub mod bench;
+mod convolution;
+mod functions;
 mod gaussian;
 mod kernel;
 mod masks;
+mod prepare;
 mod steps;
 mod tally;
 mod thinned;
@@ -17,7 +19,8 @@ mod winograd;
 
 use super::{Block, Draws, Engine, Input, Masks, Models, Profile};
 use crate::error::{Error, Result};
-use crate::nets::Network;
+use crate::nets::lowering::lower;
+use crate::nets::{Classifier, Ending};
 use crate::uncertainty::{StatisticsGrid, sums_len};
 use kernel::{LANES, Row};
 use masks::Address;
@@ -25,7 +28,7 @@ use rayon::prelude::*;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use steps::{Scratch, Step, run, steps};
+use steps::{Scratch, Steps, run};
 use tally::{Tally, softmax};
 use thinned::{Thinnable, Thinned};
 
@@ -40,9 +43,9 @@ const MOST_PANELS: usize = 2;
 /// Opens the engine. The weights of a member are packed, and what is fused is decided, when it is first asked.
 ///
 /// # Errors
-/// None so far: every network that the layers can express runs.
+/// None so far: every network runs.
 pub fn open(models: Arc<Models>) -> Result<Box<dyn Engine>> {
-    let decoder = models.decoder.as_ref().map_or_else(Vec::new, |network| steps(network, 0..network.layers().len()));
+    let decoder = models.decoder.as_ref().map(|network| Steps::new(&lower(network, Ending::Logits)));
     let members = models.ensemble.members().iter().map(|_| OnceLock::new()).collect();
     Ok(Box::new(Cpu { models, decoder, members, seed: 0, thinned: HashMap::new(), scratches: Mutex::default() }))
 }
@@ -54,8 +57,7 @@ pub fn devices() -> Vec<String> {
 
 struct Cpu {
     models: Arc<Models>,
-    /// Empty where there is no decoder.
-    decoder: Vec<Step>,
+    decoder: Option<Steps>,
     members: Vec<OnceLock<Member>>,
     /// The seed of the thinned draws.
     seed: u32,
@@ -67,29 +69,26 @@ struct Cpu {
 
 /// A classifier, prepared.
 struct Member {
-    /// The layers before the first that draws.
-    trunk: Vec<Step>,
-    /// The others.
-    tail: Vec<Step>,
+    steps: Steps,
     thinnable: Option<Thinnable>,
 }
 
 impl Member {
-    fn new(network: &Network) -> Self {
-        let (trunk, all) = (network.trunk_length(), network.layers().len());
-        Self { trunk: steps(network, 0..trunk), tail: steps(network, trunk..all), thinnable: Thinnable::new(network) }
+    fn new(classifier: &Classifier) -> Self {
+        let program = classifier.program();
+        Self { steps: Steps::new(&program), thinnable: Thinnable::new(&program) }
     }
 }
 
 impl Cpu {
-    fn decoder(&self) -> Result<&Network> {
-        self.models.decoder.as_ref().ok_or_else(|| {
+    fn decoder(&self) -> Result<&Steps> {
+        self.decoder.as_ref().ok_or_else(|| {
             Error::Network("these models have no decoder, so latent points have no images: choose models with a VAE".to_owned())
         })
     }
 
     fn member(&self, number: usize) -> &Member {
-        self.members[number].get_or_init(|| Member::new(&self.models.ensemble.members()[number].network))
+        self.members[number].get_or_init(|| Member::new(&self.models.ensemble.members()[number]))
     }
 
     fn classes(&self) -> usize {
@@ -162,15 +161,19 @@ impl Cpu {
     ) -> Vec<Vec<T>> {
         let numbers = block.point_numbers;
         let image = |panel| {
-            self.with_scratch(|scratch| {
-                match block.input {
-                    Input::Latent(z) => {
-                        load(z, |z| z as f32, numbers.len(), panel, &mut scratch.x);
-                        run(&self.decoder, None, scratch);
-                    }
-                    Input::Images(images) => load(images, |pixel| pixel, numbers.len(), panel, &mut scratch.x),
+            self.with_scratch(|scratch| match (block.input, &self.decoder) {
+                (Input::Latent(z), Some(decoder)) => {
+                    decoder.reserve(scratch);
+                    load(z, |z| z as f32, numbers.len(), panel, &mut scratch.buffers[decoder.input]);
+                    run(&decoder.all, None, scratch);
+                    scratch.buffers[decoder.output].clone()
                 }
-                scratch.x.clone()
+                (Input::Images(images), _) => {
+                    let mut rows = Vec::new();
+                    load(images, |pixel| pixel, numbers.len(), panel, &mut rows);
+                    rows
+                }
+                (Input::Latent(_), None) => unreachable!("the block was checked"),
             })
         };
         let images: Vec<_> = panels.clone().map(image).collect();
@@ -199,25 +202,26 @@ impl Cpu {
         mut add: impl FnMut(usize, Range<u32>, &[Row]),
     ) {
         let Address { member: number, masks, .. } = addresses[0];
-        let member = self.member(number as usize);
+        let Member { steps, thinnable } = self.member(number as usize);
+        steps.reserve(scratch);
         scratch.trunks.resize_with(images.len(), Vec::new);
         for (panel, image) in images.iter().enumerate() {
-            scratch.x.clone_from(image);
-            run(&member.trunk, None, scratch);
+            scratch.buffers[steps.input].clone_from(image);
+            run(steps.trunk(), None, scratch);
             match draws {
                 Draws::Deterministic => {
-                    run(&member.tail, None, scratch);
-                    add(panel, 0..1, &scratch.x);
+                    run(steps.head(), None, scratch);
+                    add(panel, 0..1, &scratch.buffers[steps.output]);
                 }
-                Draws::Sampled(draws) if member.tail.is_empty() => add(panel, draws.clone(), &scratch.x),
-                Draws::Sampled(_) => std::mem::swap(&mut scratch.x, &mut scratch.trunks[panel]),
+                Draws::Sampled(draws) if steps.head().is_empty() => add(panel, draws.clone(), &scratch.buffers[steps.output]),
+                Draws::Sampled(_) => scratch.swap_trunk(panel, &steps.crossing),
             }
         }
         let Draws::Sampled(draws) = draws else { return };
-        if member.tail.is_empty() {
+        if steps.head().is_empty() {
             return;
         }
-        if let (Some(thinnable), Masks::Shared) = (&member.thinnable, masks) {
+        if let (Some(thinnable), Masks::Shared) = (thinnable, masks) {
             thinnable.prepare(scratch);
             for draw in draws.clone() {
                 thinnable.run(&self.thinned[&(number as usize, draw)], scratch);
@@ -226,11 +230,10 @@ impl Cpu {
             return;
         }
         for (panel, address) in addresses.iter().enumerate() {
+            scratch.swap_trunk(panel, &steps.crossing);
             for draw in draws.clone() {
-                let Scratch { x, trunks, .. } = scratch;
-                x.clone_from(&trunks[panel]);
-                run(&member.tail, Some(&Address { draw, ..*address }), scratch);
-                add(panel, draw..draw + 1, &scratch.x);
+                run(steps.head(), Some(&Address { draw, ..*address }), scratch);
+                add(panel, draw..draw + 1, &scratch.buffers[steps.output]);
             }
         }
     }
@@ -275,15 +278,16 @@ impl Engine for Cpu {
 
     fn decode(&mut self, z: &[f64]) -> Result<Vec<f32>> {
         let decoder = self.decoder()?;
-        let points = z.len() / decoder.input_shape().iter().product::<usize>();
-        let pixels = decoder.output_shape().iter().product();
+        let latent_size = self.models.decoder.as_ref().map_or(1, |network| network.input_shape().iter().product());
+        let (points, pixels) = (z.len() / latent_size, self.models.ensemble.image_shape().iter().product());
         let mut images = vec![0.0; points * pixels];
         images.par_chunks_mut(LANES * pixels).enumerate().for_each(|(panel, images)| {
             self.with_scratch(|scratch| {
-                load(z, |z| z as f32, points, panel, &mut scratch.x);
-                run(&self.decoder, None, scratch);
+                decoder.reserve(scratch);
+                load(z, |z| z as f32, points, panel, &mut scratch.buffers[decoder.input]);
+                run(&decoder.all, None, scratch);
                 for (lane, image) in images.chunks_mut(pixels).enumerate() {
-                    image.iter_mut().zip(&scratch.x).for_each(|(pixel, row)| *pixel = row.0[lane]);
+                    image.iter_mut().zip(&scratch.buffers[decoder.output]).for_each(|(pixel, row)| *pixel = row.0[lane]);
                 }
             });
         });

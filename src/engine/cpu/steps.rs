@@ -1,249 +1,311 @@
-//! A network as steps on panels of points. What can be fused is decided here, once, when the engine is opened.
+//! A lowered network as steps on panels of points.
 
+use super::convolution::Convolution;
+use super::functions;
 use super::gaussian::Drawn;
-use super::kernel::{Packed, Row, add_products};
+use super::kernel::{LANES, Row};
 use super::masks::Address;
+use super::tally;
 use super::winograd::Winograd;
-use crate::engine::tail::{Activation, affine, places};
-use crate::nets::{Gaussian, Layer, Network};
-use std::ops::Range;
+use crate::nets::Function;
+use crate::nets::lowering::Taps;
 
-/// Places of a convolution's output that are computed at once: few enough for the innermost cache.
-const POSITIONS: usize = 8;
+/// A program, prepared: as many steps as instructions. Buffers are numbered.
+#[derive(Debug, Default)]
+pub struct Steps {
+    pub all: Vec<Step>,
+    /// The number of steps that do not depend on a draw.
+    pub head: usize,
+    /// The buffer of the input.
+    pub input: usize,
+    /// The buffer of the output.
+    pub output: usize,
+    /// How many buffers there are.
+    pub buffers: usize,
+    /// The buffers that draws read and none writes.
+    pub crossing: Vec<usize>,
+}
 
-/// One step: from one activation to the next.
+/// One step: from buffers to a buffer.
 #[derive(Debug)]
-pub enum Step {
-    /// A linear layer or a convolution.
-    Product(Product),
+pub struct Step {
+    pub kind: StepKind,
+    pub inputs: Vec<usize>,
+    pub output: usize,
+    /// Functions of the result that the kind itself has not applied.
+    pub then: Vec<Function>,
+    /// A pool after them that the kind itself has not taken.
+    pub pool: Option<Plane>,
+}
+
+#[derive(Debug)]
+pub enum StepKind {
+    Product(Convolution),
     /// A 3×3 convolution of stride 1 in the fast way; with the convolution before it, whose output is then made line by line
     /// just before it is used, for as a whole it would not fit into the cache.
-    Winograd { before: Option<Product>, winograd: Winograd },
+    Winograd {
+        before: Option<Convolution>,
+        winograd: Winograd,
+    },
     /// An image \[channels, h, w\] into the middle of a larger one of zeros.
-    Pad { from: [usize; 3], to: [usize; 2], at: [usize; 2] },
-    /// The maximum or the mean over `window` (places relative to a position) in every channel of `size` rows.
-    Pool { size: usize, window: Vec<u32>, positions: Vec<u32>, mean: bool },
-    /// An elementwise function.
-    Apply(Activation),
-    /// x · scale + offset per channel: batch normalisation.
-    Affine { scale: Vec<f32>, offset: Vec<f32> },
-    /// Dropout by layer `layer` of the network, of units of `size` rows; nothing in a deterministic pass.
-    Mask { layer: u32, rate: f64, size: usize },
+    Pad {
+        from: [usize; 2],
+        to: [usize; 2],
+        at: [usize; 2],
+    },
+    Plane(Plane),
+    Identity,
+    Affine {
+        scale: Vec<f32>,
+        offset: Vec<f32>,
+    },
+    Normalise {
+        groups: usize,
+        epsilon: f64,
+        scale: Vec<f32>,
+        offset: Vec<f32>,
+    },
+    Add,
+    Multiply,
+    Concatenate,
+    Softmax {
+        size: usize,
+    },
+    /// Dropout; nothing in a deterministic pass.
+    Mask {
+        stream: u32,
+        rate: f64,
+        size: usize,
+    },
     /// A linear layer whose weights are drawn; in a deterministic pass only the product with their means.
-    Gaussian { mean: Product, drawn: Drawn },
+    Gaussian {
+        mean: Convolution,
+        drawn: Drawn,
+    },
 }
 
-/// A linear layer (one position), or a convolution of any stride (one position for every place of the output).
+/// A linear map or maxima, the same of every channel of `size` rows.
 #[derive(Debug)]
-pub struct Product {
-    weights: Packed,
-    bias: Vec<f32>,
-    /// The places of the inputs relative to a position.
-    rows: Vec<u32>,
-    positions: Vec<u32>,
-    then: Option<Activation>,
-}
-
-impl Product {
-    /// The outputs at some of the positions. In `out` a channel has `plane` rows, which start over when they are full.
-    fn run(&self, x: &[Row], positions: Range<usize>, plane: usize, work: &mut Vec<Row>, out: &mut Vec<Row>) {
-        out.resize(self.bias.len() * plane, Row::splat(0.0));
-        let mut place = positions.start;
-        for some in self.positions[positions].chunks(POSITIONS) {
-            work.clear();
-            work.extend(some.iter().flat_map(|_| &self.bias).map(|&bias| Row::splat(bias)));
-            add_products(some.iter().map(|&position| &x[position as usize..]), &self.rows, &self.weights, work);
-            if let Some(activation) = self.then {
-                activation.apply(work);
-            }
-            for outputs in work.chunks(self.bias.len()) {
-                out.iter_mut().skip(place % plane).step_by(plane).zip(outputs).for_each(|(to, from)| *to = *from);
-                place += 1;
-            }
-        }
-    }
+pub struct Plane {
+    pub size: usize,
+    pub taps: Taps,
 }
 
 /// Buffers of one task, kept from one to the next.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    /// The activation.
-    pub x: Vec<Row>,
-    pub next: Vec<Row>,
+    pub buffers: Vec<Vec<Row>>,
     work: Vec<Row>,
     lines: Vec<Row>,
-    /// The activation of each panel at the first dropout layer, while the draws run.
-    pub trunks: Vec<Vec<Row>>,
+    /// The values of each panel that cross from trunk to head, while the draws run.
+    pub trunks: Vec<Vec<Vec<Row>>>,
     /// The part of the first thinned layer that all draws share, panel by panel.
     pub base: Vec<Row>,
+    /// The activations of thinned draws.
+    pub x: Vec<Row>,
+    pub next: Vec<Row>,
 }
 
-/// The steps of the layers of `range`.
-pub fn steps(network: &Network, range: Range<usize>) -> Vec<Step> {
-    let layers = &network.layers()[..range.end];
-    let mut steps = Vec::new();
-    let mut index = range.start;
-    while let Some(layer) = layers.get(index) {
-        let (input, output) = (network.shape_at(index), network.shape_at(index + 1));
-        index += 1;
-        let then = layers.get(index).and_then(Activation::of);
-        match layer {
-            Layer::Linear { name, inputs, outputs } => {
-                steps.push(Step::Product(linear(network, name, [*inputs, *outputs], then)));
-                index += usize::from(then.is_some());
-            }
-            Layer::GaussianLinear { name, inputs, outputs, .. } => steps.extend(
-                Gaussian::of(network, index - 1)
-                    .map(|gaussian| Step::Gaussian { mean: linear(network, name, [*inputs, *outputs], None), drawn: Drawn::new(gaussian) }),
-            ),
-            Layer::Conv2d { name, kernel, stride, padding, .. } => {
-                let (weight, bias) = (network.weight(name, "weight"), network.weight(name, "bias").to_f32());
-                if Winograd::takes(&weight.shape, *stride) {
-                    let relu = layers.get(index) == Some(&Layer::Relu);
-                    index += usize::from(relu);
-                    let pool = layers.get(index) == Some(&Layer::MaxPool2d { kernel: [2, 2], stride: [2, 2] });
-                    let winograd = Winograd::new(&weight.values, bias, input, output, relu, pool);
-                    index += usize::from(pool);
-                    steps.extend(pad(input, winograd.input_size(), *padding));
-                    let before =
-                        steps.pop_if(|step| matches!(step, Step::Product(product) if product.positions.len() == input[1] * input[2]));
-                    let before = before.and_then(|step| if let Step::Product(product) = step { Some(product) } else { None });
-                    steps.push(Step::Winograd { before, winograd });
-                } else {
-                    let size = [0, 1].map(|axis| input[1 + axis] + 2 * padding[axis]);
-                    let inputs = input[0] * kernel[0] * kernel[1];
-                    steps.extend(pad(input, size, *padding));
-                    steps.push(Step::Product(Product {
-                        weights: Packed::new(output[0], inputs, |i| move |o| weight.values[o * inputs + i] as f32),
-                        bias,
-                        rows: (0..input[0])
-                            .flat_map(|c| places(*kernel, [1, 1], size[1]).map(move |at| (c * size[0] * size[1]) as u32 + at))
-                            .collect(),
-                        positions: places([output[1], output[2]], *stride, size[1]).collect(),
-                        then,
-                    }));
-                    index += usize::from(then.is_some());
-                }
-            }
-            Layer::MaxPool2d { kernel, stride } | Layer::AveragePool2d { kernel, stride } => steps.push(Step::Pool {
-                size: input[1] * input[2],
-                window: places(*kernel, [1, 1], input[2]).collect(),
-                positions: places([output[1], output[2]], *stride, input[2]).collect(),
-                mean: matches!(layer, Layer::AveragePool2d { .. }),
-            }),
-            Layer::Flatten | Layer::Reshape { .. } => {}
-            Layer::Relu => steps.push(Step::Apply(Activation::Relu)),
-            Layer::Elu => steps.push(Step::Apply(Activation::Elu)),
-            Layer::Tanh => steps.push(Step::Apply(Activation::Tanh)),
-            Layer::Sigmoid => steps.push(Step::Apply(Activation::Sigmoid)),
-            Layer::Softplus => steps.push(Step::Apply(Activation::Softplus)),
-            Layer::Dropout { rate } => steps.push(Step::Mask { layer: index as u32 - 1, rate: *rate, size: 1 }),
-            Layer::Dropout2d { rate } => steps.push(Step::Mask { layer: index as u32 - 1, rate: *rate, size: input[1] * input[2] }),
-            Layer::BatchNorm { name, epsilon, .. } => {
-                let (scale, offset) = affine(network, name, *epsilon).into_iter().map(|[scale, offset]| (scale, offset)).unzip();
-                steps.push(Step::Affine { scale, offset });
-            }
+impl Steps {
+    /// Sees to it that the buffers are there.
+    pub fn reserve(&self, scratch: &mut Scratch) {
+        if scratch.buffers.len() < self.buffers {
+            scratch.buffers.resize_with(self.buffers, Vec::new);
         }
     }
-    steps
-}
 
-/// A linear layer, or the means of one whose weights are drawn.
-fn linear(network: &Network, name: &str, [inputs, outputs]: [usize; 2], then: Option<Activation>) -> Product {
-    let weight = &network.weight(name, "weight").values;
-    Product {
-        weights: Packed::new(outputs, inputs, |i| move |o| weight[o * inputs + i] as f32),
-        bias: network.weight(name, "bias").to_f32(),
-        rows: (0..inputs as u32).collect(),
-        positions: vec![0],
-        then,
+    pub fn trunk(&self) -> &[Step] {
+        &self.all[..self.head]
+    }
+
+    pub fn head(&self) -> &[Step] {
+        &self.all[self.head..]
     }
 }
 
-fn pad(from: &[usize], to: [usize; 2], at: [usize; 2]) -> Option<Step> {
-    (from[1..] != to).then(|| Step::Pad { from: [from[0], from[1], from[2]], to, at })
+impl Scratch {
+    /// Puts the values of a panel that cross from trunk to head away, or takes them back.
+    pub fn swap_trunk(&mut self, panel: usize, crossing: &[usize]) {
+        self.trunks[panel].resize_with(crossing.len(), Vec::new);
+        for (value, &buffer) in self.trunks[panel].iter_mut().zip(crossing) {
+            std::mem::swap(value, &mut self.buffers[buffer]);
+        }
+    }
 }
 
-/// Runs steps on `scratch.x`; without an address dropout is off.
+/// Runs steps on the scratch's buffers; without an address dropout is off.
 pub fn run(steps: &[Step], address: Option<&Address>, scratch: &mut Scratch) {
     for step in steps {
-        step.run(address, scratch);
+        // A step that was joined from two may find its input in the buffer of its own output.
+        let overlaps = matches!(step.kind, StepKind::Winograd { .. } | StepKind::Product(_)) && step.inputs[0] == step.output;
+        let mut out = std::mem::take(if overlaps { &mut scratch.next } else { &mut scratch.buffers[step.output] });
+        let Scratch { buffers, work, lines, .. } = scratch;
+        step.run(address, buffers, [work, lines], &mut out);
+        functions::apply(&step.then, &mut out);
+        if let Some(pool) = &step.pool {
+            std::mem::swap(lines, &mut out);
+            pool.run(lines, &mut out);
+        }
+        let before = std::mem::replace(&mut scratch.buffers[step.output], out);
+        if overlaps {
+            scratch.next = before;
+        }
     }
 }
 
 impl Step {
-    fn run(&self, address: Option<&Address>, Scratch { x, next, work, lines, .. }: &mut Scratch) {
-        match self {
-            Self::Product(product) => {
-                let positions = product.positions.len();
-                product.run(x, 0..positions, positions, work, next);
+    /// The kind's result into `out`, which holds the first input where a step works in place.
+    fn run(&self, address: Option<&Address>, buffers: &[Vec<Row>], [work, lines]: [&mut Vec<Row>; 2], out: &mut Vec<Row>) {
+        let x = &buffers[self.inputs[0]];
+        let in_place = |out: &mut Vec<Row>| {
+            if self.inputs[0] != self.output {
+                out.clone_from(x);
             }
-            Self::Gaussian { mean, drawn } => {
-                mean.run(x, 0..1, 1, work, next);
+        };
+        match &self.kind {
+            StepKind::Product(product) => product.run(x, work, out),
+            StepKind::Gaussian { mean, drawn } => {
+                mean.run(x, work, out);
                 if let Some(address) = address {
-                    drawn.add(address, x, next);
+                    drawn.add(address, x, out);
                 }
             }
-            Self::Winograd { before, winograd } => {
+            StepKind::Winograd { before, winograd } => {
                 let [height, width] = winograd.input_size();
                 for tile_row in 0..winograd.tile_rows() {
                     if let Some(before) = before {
                         let missing = if tile_row == 0 { 0..4 } else { 2 * tile_row + 2..2 * tile_row + 4 };
-                        before.run(x, missing.start * width..missing.end * width, 4 * width, work, lines);
-                        winograd.run(tile_row, lines, 4 * width, work, next);
+                        before.run_lines(missing.start * width..missing.end * width, x, 4 * width, work, lines);
+                        winograd.run(tile_row, lines, 4 * width, work, out);
                     } else {
-                        winograd.run(tile_row, x, height * width, work, next);
+                        winograd.run(tile_row, x, height * width, work, out);
                     }
                 }
             }
-            Self::Pad { from: [_, h, w], to, at } => {
-                next.clear();
-                next.resize(x.len() / (h * w) * to[0] * to[1], Row::splat(0.0));
-                for (to_channel, channel) in next.chunks_mut(to[0] * to[1]).zip(x.chunks(h * w)) {
+            StepKind::Pad { from: [h, w], to, at } => {
+                out.clear();
+                out.resize(x.len() / (h * w) * to[0] * to[1], Row::splat(0.0));
+                for (to_channel, channel) in out.chunks_mut(to[0] * to[1]).zip(x.chunks(h * w)) {
                     for (y, line) in channel.chunks(*w).enumerate() {
                         to_channel[(at[0] + y) * to[1] + at[1]..][..*w].copy_from_slice(line);
                     }
                 }
             }
-            Self::Pool { size, window, positions, mean } => {
-                next.clear();
-                for channel in x.chunks(*size) {
-                    next.extend(positions.iter().map(|&position| pool(&channel[position as usize..], window, *mean)));
+            StepKind::Plane(plane) => plane.run(x, out),
+            StepKind::Identity => in_place(out),
+            StepKind::Affine { scale, offset } => {
+                in_place(out);
+                let unit = out.len() / scale.len();
+                for ((unit, scale), offset) in out.chunks_mut(unit).zip(scale).zip(offset) {
+                    unit.iter_mut().flat_map(|row| &mut row.0).for_each(|value| *value = *value * scale + offset);
                 }
             }
-            Self::Apply(activation) => return activation.apply(x),
-            Self::Affine { scale, offset } => {
-                let size = x.len() / scale.len();
-                for ((channel, scale), offset) in x.chunks_mut(size).zip(scale).zip(offset) {
-                    channel.iter_mut().flat_map(|row| &mut row.0).for_each(|value| *value = *value * scale + offset);
-                }
-                return;
+            StepKind::Normalise { groups, epsilon, scale, offset } => {
+                out.clone_from(x);
+                normalise(out, *groups, *epsilon, scale, offset);
             }
-            Self::Mask { layer, rate, size } => {
+            StepKind::Add => {
+                in_place(out);
+                self.combine(buffers, out, |sum, x| sum + x);
+            }
+            StepKind::Multiply => {
+                in_place(out);
+                self.combine(buffers, out, |product, x| product * x);
+            }
+            StepKind::Concatenate => {
+                out.clear();
+                self.inputs.iter().for_each(|&input| out.extend_from_slice(&buffers[input]));
+            }
+            StepKind::Softmax { size } => {
+                out.clone_from(x);
+                for place in 0..*size {
+                    let of_place: Vec<Row> = x.iter().skip(place).step_by(*size).copied().collect();
+                    for (to, p) in out.iter_mut().skip(place).step_by(*size).zip(tally::softmax(&of_place)) {
+                        *to = Row(p.map(|p| p as f32));
+                    }
+                }
+            }
+            StepKind::Mask { stream, rate, size } => {
+                in_place(out);
                 if let Some(address) = address {
-                    address.apply(*layer, *rate, *size, x);
+                    address.apply(*stream, *rate, *size, out);
                 }
-                return;
             }
         }
-        std::mem::swap(x, next);
+    }
+
+    /// Combines the other inputs with the first, which `out` holds. A shorter one has a row per unit.
+    fn combine(&self, buffers: &[Vec<Row>], out: &mut [Row], combine: impl Fn(f32, f32) -> f32) {
+        for &other in &self.inputs[1..] {
+            let other = &buffers[other];
+            let unit = out.len() / other.len();
+            for (rows, other) in out.chunks_mut(unit).zip(other) {
+                for row in rows {
+                    row.0.iter_mut().zip(&other.0).for_each(|(value, &other)| *value = combine(*value, other));
+                }
+            }
+        }
     }
 }
 
-fn pool(channel: &[Row], window: &[u32], mean: bool) -> Row {
-    let mut pooled = channel[window[0] as usize];
-    for &at in &window[1..] {
-        for (pooled, &value) in pooled.0.iter_mut().zip(&channel[at as usize].0) {
-            // Not `max`, which would hide NaN.
-            *pooled = match mean {
-                true => *pooled + value,
-                false if *pooled < value || value.is_nan() => value,
-                false => *pooled,
-            };
+impl Plane {
+    fn run(&self, x: &[Row], out: &mut Vec<Row>) {
+        out.clear();
+        for channel in x.chunks(self.size) {
+            out.extend(self.taps.starts.windows(2).map(|window| {
+                let window = window[0] as usize..window[1] as usize;
+                let (places, shares) = (&self.taps.places[window.clone()], &self.taps.shares[window]);
+                if self.taps.maximum { maximum(channel, places) } else { weighted_sum(channel, places, shares) }
+            }));
         }
     }
-    if mean {
-        pooled.0.iter_mut().for_each(|value| *value /= window.len() as f32);
+}
+
+fn maximum(channel: &[Row], places: &[u32]) -> Row {
+    let Some((&first, others)) = places.split_first() else { return Row::splat(0.0) };
+    let mut largest = channel[first as usize];
+    for &place in others {
+        for (largest, &value) in largest.0.iter_mut().zip(&channel[place as usize].0) {
+            // Not `max`, which would hide NaN.
+            if *largest < value || value.is_nan() {
+                *largest = value;
+            }
+        }
     }
-    pooled
+    largest
+}
+
+fn weighted_sum(channel: &[Row], places: &[u32], shares: &[f64]) -> Row {
+    if let ([place], [1.0]) = (places, shares) {
+        return channel[*place as usize];
+    }
+    let mut sum = Row::splat(0.0);
+    for (&place, &share) in places.iter().zip(shares) {
+        sum.0.iter_mut().zip(&channel[place as usize].0).for_each(|(sum, &value)| *sum += share as f32 * value);
+    }
+    sum
+}
+
+fn normalise(rows: &mut [Row], groups: usize, epsilon: f64, scale: &[f32], offset: &[f32]) {
+    let (unit, length) = (rows.len() / scale.len(), rows.len() / groups);
+    for (number, group) in rows.chunks_mut(length).enumerate() {
+        let mut mean = [0.0; LANES];
+        let mut variance = [0.0; LANES];
+        for row in &*group {
+            mean.iter_mut().zip(&row.0).for_each(|(mean, &x)| *mean += f64::from(x) / length as f64);
+        }
+        for row in &*group {
+            for lane in 0..LANES {
+                variance[lane] += (f64::from(row.0[lane]) - mean[lane]).powi(2) / length as f64;
+            }
+        }
+        let deviation = variance.map(|variance| (variance + epsilon).sqrt());
+        for (at, row) in group.iter_mut().enumerate() {
+            let unit = (number * length + at) / unit;
+            for lane in 0..LANES {
+                let normalised = (f64::from(row.0[lane]) - mean[lane]) / deviation[lane];
+                row.0[lane] = normalised as f32 * scale[unit] + offset[unit];
+            }
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! From logits to probabilities and sums over draws, in f64, for all points of a panel at once.
 
-use super::activation::exp;
+use super::functions::exp;
 use super::kernel::{LANES, Row};
 use pulp::Arch;
 

@@ -1,5 +1,6 @@
 use super::*;
-use crate::nets::{Classifier, Ensemble, Layer, Tensor, Weights};
+use crate::engine::reference::{Draw, forward};
+use crate::nets::{Classifier, Ensemble, Layer, Network, Tensor, Weights};
 use crate::random::{Purpose, Stream, keep_mask};
 
 const POINTS: usize = 37;
@@ -79,71 +80,6 @@ fn thinnable(rate: f64) -> Vec<Layer> {
     ]
 }
 
-/// One pass in f64 by the definitions; `keep` gives the dropout mask of a layer.
-fn forward(network: &Network, image: &[f64], keep: &dyn Fn(u32, f64, usize) -> Vec<bool>) -> Vec<f64> {
-    let mut x = image.to_vec();
-    for (index, layer) in network.layers().iter().enumerate() {
-        let (input, output) = (network.shape_at(index), network.shape_at(index + 1));
-        let plane = |shape: &[usize]| shape[1..].iter().product::<usize>();
-        let tensor = |name: &str, part| &network.weight(name, part).values;
-        let at = |x: &[f64], c: usize, y: usize, x_: usize| {
-            if y < input[1] && x_ < input[2] { x[(c * input[1] + y) * input[2] + x_] } else { 0.0 }
-        };
-        let map = |f: fn(f64) -> f64| x.iter().map(|&v| f(v)).collect();
-        x = match layer {
-            Layer::Linear { name, inputs, outputs } => {
-                let (weight, bias) = (tensor(name, "weight"), tensor(name, "bias"));
-                (0..*outputs).map(|o| bias[o] + weight[o * inputs..].iter().zip(&x).map(|(w, v)| w * v).sum::<f64>()).collect()
-            }
-            Layer::GaussianLinear { .. } => unreachable!("none of these networks has one; tests/engines.rs holds them to the reference"),
-            Layer::Conv2d { name, kernel: [kh, kw], stride, padding, .. } => {
-                let (weight, bias, inputs) = (tensor(name, "weight"), tensor(name, "bias"), input[0] * kh * kw);
-                let sum = |place: usize| {
-                    let (o, oy, ox) = (place / plane(output), place % plane(output) / output[2], place % output[2]);
-                    let product = |k: usize| {
-                        let (c, ky, kx) = (k / (kh * kw), k / kw % kh, k % kw);
-                        let (y, x_) = ((oy * stride[0] + ky).wrapping_sub(padding[0]), (ox * stride[1] + kx).wrapping_sub(padding[1]));
-                        weight[o * inputs + k] * at(&x, c, y, x_)
-                    };
-                    bias[o] + (0..inputs).map(product).sum::<f64>()
-                };
-                (0..output.iter().product()).map(sum).collect()
-            }
-            Layer::MaxPool2d { kernel: [kh, kw], stride } | Layer::AveragePool2d { kernel: [kh, kw], stride } => {
-                (0..output.iter().product())
-                    .map(|place: usize| {
-                        let (c, oy, ox) = (place / plane(output), place % plane(output) / output[2], place % output[2]);
-                        let window: Vec<f64> = (0..kh * kw).map(|k| at(&x, c, oy * stride[0] + k / kw, ox * stride[1] + k % kw)).collect();
-                        match layer {
-                            Layer::MaxPool2d { .. } => window.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-                            _ => window.iter().sum::<f64>() / window.len() as f64,
-                        }
-                    })
-                    .collect()
-            }
-            Layer::Flatten | Layer::Reshape { .. } => x,
-            Layer::Relu => map(|v| v.max(0.0)),
-            Layer::Elu => map(|v| if v > 0.0 { v } else { v.exp_m1() }),
-            Layer::Tanh => map(f64::tanh),
-            Layer::Sigmoid => map(|v| 1.0 / (1.0 + (-v).exp())),
-            Layer::Softplus => map(|v| v.exp().ln_1p()),
-            Layer::Dropout { rate } | Layer::Dropout2d { rate } => {
-                let size = if matches!(layer, Layer::Dropout { .. }) { 1 } else { plane(input) };
-                let mask = keep(index as u32, *rate, x.len() / size);
-                (0..x.len()).map(|i| if mask[i / size] { x[i] / (1.0 - rate) } else { 0.0 }).collect()
-            }
-            Layer::BatchNorm { name, epsilon, .. } => (0..x.len())
-                .map(|i| {
-                    let c = i / plane(input);
-                    let part = |part| tensor(name, part)[c];
-                    (x[i] - part("running_mean")) / (part("running_var") + epsilon).sqrt() * part("weight") + part("bias")
-                })
-                .collect(),
-        };
-    }
-    x
-}
-
 fn softmax64(logits: &[f64]) -> Vec<f64> {
     let total: f64 = logits.iter().map(|l| l.exp()).sum();
     logits.iter().map(|l| l.exp() / total).collect()
@@ -164,20 +100,16 @@ fn latent() -> Vec<f64> {
 fn expected(models: &Models, z: &[f64], numbers: &[u32], draws: &Draws, masks: Masks) -> Vec<f64> {
     let mut all = Vec::new();
     for (z, number) in z.chunks(3).zip(numbers) {
-        let image = forward(models.decoder.as_ref().unwrap(), z, &|_, _, units| vec![true; units]);
+        let image = forward(models.decoder.as_ref().unwrap(), z, None);
         for member in [1, 0] {
             let network = &models.ensemble.members()[member].network;
             let point = if masks == Masks::Shared { 0 } else { 1 + number };
             match draws {
-                Draws::Deterministic => {
-                    // Dropout off: a rate of 0 in place of each.
-                    let layers = network.layers().iter().filter(|layer| !layer.is_dropout()).cloned().collect();
-                    let without = Network::new(network.input_shape(), layers, network.weights()).unwrap();
-                    all.extend(softmax64(&forward(&without, &image, &|_, _, _| Vec::new())));
-                }
+                Draws::Deterministic => all.extend(softmax64(&forward(network, &image, None))),
                 Draws::Sampled(draws) => draws.clone().for_each(|draw| {
-                    let keep = |layer, rate, units| keep_mask(5, member as u32, draw, layer, point, rate, units);
-                    all.extend(softmax64(&forward(network, &image, &keep)));
+                    let keep = |stream, rate, units| keep_mask(5, member as u32, draw, stream as u32, point, rate, units);
+                    let draw = Draw { keep: &keep, noise: &|_, _| unreachable!("no weights are drawn") };
+                    all.extend(softmax64(&forward(network, &image, Some(draw))));
                 }),
             }
         }
@@ -277,8 +209,8 @@ fn what_cannot_be_asked_is_said() {
 #[test]
 fn the_exponential_is_that_of_the_standard_library() {
     for x in (0..=70_000).map(|i| -f64::from(i) * 0.0101) {
-        let (got, expected) = (activation::exp(x), x.exp());
+        let (got, expected) = (functions::exp(x), x.exp());
         assert!((got - expected).abs() <= 4e-16 * expected, "exp({x}) is {expected}, not {got}");
     }
-    assert_eq!((activation::exp(0.0), activation::exp(-1e9)), (1.0, 0.0));
+    assert_eq!((functions::exp(0.0), functions::exp(-1e9)), (1.0, 0.0));
 }

@@ -2,17 +2,19 @@
 //! weights, and of the first layer, whose input all draws share, the dropped inputs are subtracted from the full product,
 //! or only the kept ones are multiplied, whichever are fewer. A layer whose weights are drawn has those of its draw. This is exact.
 
+use super::functions;
 use super::kernel::{Packed, Row, add_products};
 use super::steps::Scratch;
-use crate::engine::tail::{self, TailLayer};
-use crate::nets::Network;
+use crate::engine::thinning::{self, ThinLayer};
+use crate::nets::lowering::Program;
+
 use crate::random::keep_mask;
 use std::borrow::Cow;
 
 /// The layers from the first dropout on, where they are linear layers with dropout or elementwise functions between them.
 #[derive(Debug)]
 pub struct Thinnable {
-    layers: Vec<TailLayer>,
+    layers: Vec<ThinLayer>,
     /// The full product of the first layer, if the dropped inputs are subtracted from it.
     full: Option<Packed>,
 }
@@ -34,12 +36,12 @@ struct ThinnedLayer {
 }
 
 impl Thinnable {
-    /// The part of the network from its first dropout layer on, if it has that form.
-    pub fn new(network: &Network) -> Option<Self> {
-        let layers = tail::thinnable(network)?;
+    /// The head of a program, if it has that form.
+    pub fn new(program: &Program) -> Option<Self> {
+        let layers = thinning::thinnable(program)?;
         let first = &layers[0];
-        let full =
-            tail::subtracts(&layers).then(|| Packed::new(first.outputs, first.inputs, |i| move |o| first.weights[i * first.outputs + o]));
+        let full = thinning::subtracts(&layers)
+            .then(|| Packed::new(first.outputs, first.inputs, |i| move |o| first.weights[i * first.outputs + o]));
         Some(Self { layers, full })
     }
 
@@ -56,8 +58,8 @@ impl Thinnable {
 
     /// The thinned network of one draw.
     pub fn thin(&self, seed: u32, member: u32, draw: u32) -> Thinned {
-        let kept = |layer: &TailLayer| match layer.dropout {
-            Some((index, rate)) => keep_mask(seed, member, draw, index, 0, rate, layer.inputs),
+        let kept = |layer: &ThinLayer| match layer.dropout {
+            Some((stream, rate)) => keep_mask(seed, member, draw, stream, 0, rate, layer.inputs),
             None => vec![true; layer.inputs],
         };
         let mut inputs = kept(&self.layers[0]);
@@ -96,7 +98,7 @@ impl Thinnable {
         if let Some(full) = &self.full {
             base.resize(trunks.len() * full.outputs(), Row::splat(0.0));
             let rows: Vec<u32> = (0..self.layers[0].inputs as u32).collect();
-            add_products(trunks.iter().map(Vec::as_slice), &rows, full, base);
+            add_products(trunks.iter().map(|crossing| crossing[0].as_slice()), &rows, full, base);
         }
     }
 
@@ -114,12 +116,12 @@ impl Thinnable {
                         sum.0.iter_mut().zip(&base[output as usize].0).for_each(|(sum, base)| *sum += base);
                     }
                 }
-                add_products(trunks.iter().map(Vec::as_slice), &layer.rows, &layer.weights, next);
+                add_products(trunks.iter().map(|crossing| crossing[0].as_slice()), &layer.rows, &layer.weights, next);
             } else {
                 let length = layer.rows.len();
                 add_products((0..trunks.len()).map(|panel| &x[panel * length..]), &layer.rows, &layer.weights, next);
             }
-            plan.then.iter().for_each(|activation| activation.apply(next));
+            functions::apply(&plan.then, next);
             std::mem::swap(x, next);
         }
     }

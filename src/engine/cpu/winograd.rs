@@ -3,6 +3,7 @@
 //! outputs of a tile are one window of the usual 2×2 max pool, which is taken while they are in registers.
 
 use super::kernel::{LANES, Row, block_product, even_parts, most_outputs};
+use crate::nets::lowering::Product;
 use pulp::{Arch, Simd, WithSimd};
 use std::ops::Range;
 
@@ -34,14 +35,11 @@ struct Group {
 const G: [[f64; 3]; 4] = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]];
 
 impl Winograd {
-    /// Whether a convolution is worth the transforms; `weight` is the shape \[out, in, kh, kw\].
-    pub fn takes(weight: &[usize], stride: [usize; 2]) -> bool {
-        weight[2..] == [3, 3] && stride == [1, 1] && weight[1] >= 8 && weight[0] >= 8
-    }
-
-    /// `weight` \[out, in, 3, 3\]; `input` and `output` are the shapes before and after the convolution.
-    pub fn new(weight: &[f64], bias: Vec<f32>, input: &[usize], output: &[usize], relu: bool, pool: bool) -> Self {
-        let channels = input[0];
+    /// Of a dense 3×3 convolution.
+    pub fn new(product: &Product, relu: bool, pool: bool) -> Self {
+        let (weight, output) = (&product.phases[0].weight, product.output);
+        let channels = product.input[0];
+        let bias = product.bias.iter().map(|&bias| bias as f32).collect();
         let transformed = |at: usize, i: usize, o: usize| {
             let g = &weight[(o * channels + i) * 9..][..9];
             let (left, right) = (G[at / 4], G[at % 4]);
@@ -193,5 +191,37 @@ impl Winograd {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nets::lowering::Phase;
+
+    /// The tiles as a processor with AVX2 alone computes them, on one that has more.
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn tiles_with_avx2_are_those_of_the_widest_vectors() {
+        let Some(avx2) = pulp::x86::V3::try_new() else { return };
+        let value = |at: usize| ((at * 37 % 101) as f32 - 50.0) / 50.0;
+        let (input, output) = ([9, 8, 10], [17, 6, 8]);
+        let weight = (0..17 * 9 * 9).map(|at| f64::from(value(at))).collect();
+        let (kernel, one, none) = ([3, 3], [1, 1], [0, 0]);
+        let phase = Phase { weight, kernel, dilation: one, grid: [6, 8], corner: none, stride: one, place: none, step: one };
+        let product = Product { input, output, groups: 1, bias: vec![0.25; 17], phases: vec![phase] };
+        let winograd = Winograd::new(&product, true, true);
+        assert_eq!(winograd.input_size(), [8, 10]);
+        let x: Vec<Row> = (0..9 * 80).map(|row| Row(std::array::from_fn(|lane| value(row * LANES + lane)))).collect();
+        let [mut widest, mut narrow] = [(); 2].map(|()| Vec::new());
+        let mut work = Vec::new();
+        for tile_row in 0..winograd.tile_rows() {
+            winograd.run(tile_row, &x, 80, &mut work, &mut widest);
+            narrow.resize(widest.len(), Row::splat(0.0));
+            Simd::vectorize(avx2, Run { winograd: &winograd, tile_row, x: &x, plane: 80, work: &mut work, out: &mut narrow });
+        }
+        let differences = widest.iter().zip(&narrow).flat_map(|(a, b)| a.0.iter().zip(&b.0)).map(|(a, b)| (a - b).abs());
+        let largest = narrow.iter().flat_map(|row| row.0).fold(0.0, f32::max);
+        assert!(largest > 1.0 && differences.fold(0.0, f32::max) <= 1e-5 * largest);
     }
 }

@@ -7,6 +7,7 @@ use super::recorder::{Recorder, Slot, Slots, Times, read};
 use crate::engine::{Block, Engine as _, KernelTime};
 use crate::error::Result;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Threads that measure the peak: enough to fill any adapter several times.
@@ -29,7 +30,7 @@ pub fn peak_gflops(device: &Device) -> Result<f64> {
         let out = slots.take(device, Slot::Input, 16 * u64::from(threads)).map_err(no_room)?;
         let staging = slots.take(device, Slot::Staging(0), 16).map_err(no_room)?;
         let mut recorder = Recorder::new(device, f64::INFINITY);
-        recorder.lists(Kernel::Peak, &PeakParameters { rounds }, &[&out], threads / THREADS);
+        recorder.workgroups(Kernel::Peak, &PeakParameters { rounds }, &[&out], [threads / THREADS, 1, 1]);
         let start = Instant::now();
         let submission = recorder.submit(&mut slots, Some((&out, &staging, 16)), None).map_err(no_room)?;
         read::<f32>(device, &staging, 16, submission)?;
@@ -46,7 +47,7 @@ pub fn peak_gflops(device: &Device) -> Result<f64> {
     Ok(best)
 }
 
-/// What each kernel takes in the statistics of a block by the device's own clock, the longest first; nothing where it has none.
+/// What each kernel takes for each node in the statistics of a block by the device's own clock, the longest first; nothing where it has none.
 ///
 /// # Errors
 /// When the device fails.
@@ -60,8 +61,8 @@ pub fn kernel_times(engine: &mut Gpu, block: &Block<'_>) -> Result<Vec<KernelTim
     let answered = engine.statistics(block);
     let times = engine.times.take().unwrap_or_default();
     answered?;
-    let of_kernel = |(kernel, Times { calls, seconds, flops }): (Kernel, Times)| {
-        let name = kernel.name().to_owned();
+    let of_kernel = |((kernel, node), Times { calls, seconds, flops }): ((Kernel, Arc<str>), Times)| {
+        let name = format!("{} of {node}", kernel.name());
         KernelTime { name, calls, seconds, flops }
     };
     let mut times: Vec<KernelTime> = times.into_iter().map(of_kernel).collect();

@@ -28,7 +28,9 @@ pub struct Device {
     pub limits: Limits,
     pub features: Features,
     pub tile: Tile,
-    pipelines: Mutex<HashMap<Kernel, Arc<Pipeline>>>,
+    /// Products of fewer workgroups leave a part of the adapter idle.
+    pub workgroups_to_fill: u32,
+    pipelines: Mutex<HashMap<(Kernel, u32), Arc<Pipeline>>>,
     /// What the device said when it was lost.
     lost: Arc<OnceLock<String>>,
     /// What it said when something failed outside of a call.
@@ -100,8 +102,9 @@ impl Device {
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             let _ = uncaptured.set(one_line(&error.to_string()));
         }));
-        let (tile, pipelines) = (Tile::of(info.device_type), Mutex::default());
-        Ok(Self { name: info.name, kind: info.device_type, raw: device, queue, limits, features, tile, pipelines, lost, failure })
+        let (kind, pipelines) = (info.device_type, Mutex::default());
+        let (tile, workgroups_to_fill) = (Tile::of(kind), workgroups_to_fill(kind));
+        Ok(Self { name: info.name, kind, raw: device, queue, limits, features, tile, workgroups_to_fill, pipelines, lost, failure })
     }
 
     /// Whether the adapter has what a precision needs.
@@ -131,28 +134,29 @@ impl Device {
         self.failure.get().or(self.lost.get()).map_or(Ok(()), |text| Err(self.error(text)))
     }
 
-    /// A kernel's pipeline, compiled when it is first asked for.
+    /// A kernel's pipeline for the function of that number, compiled when it is first asked for.
     ///
     /// # Errors
     /// When the driver rejects the shader.
-    pub fn pipeline(&self, kernel: Kernel) -> Result<Arc<Pipeline>> {
+    pub fn pipeline(&self, kernel: Kernel, activation: u32) -> Result<Arc<Pipeline>> {
         let mut pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pipeline) = pipelines.get(&kernel) {
+        if let Some(pipeline) = pipelines.get(&(kernel, activation)) {
             return Ok(Arc::clone(pipeline));
         }
         let scope = self.raw.push_error_scope(ErrorFilter::Validation);
         let internal = self.raw.push_error_scope(ErrorFilter::Internal);
-        let pipeline = Arc::new(self.compile(kernel));
+        let pipeline = Arc::new(self.compile(kernel, activation));
         let problems = [pollster::block_on(internal.pop()), pollster::block_on(scope.pop())];
         if let Some(problem) = problems.into_iter().flatten().next() {
             return Err(self.error(format!("it rejects the shader '{}': {}", kernel.name(), one_line(&problem.to_string()))));
         }
-        pipelines.insert(kernel, Arc::clone(&pipeline));
+        pipelines.insert((kernel, activation), Arc::clone(&pipeline));
         Ok(pipeline)
     }
 
-    fn compile(&self, kernel: Kernel) -> Pipeline {
-        let source = ShaderModuleDescriptor { label: Some(kernel.name()), source: ShaderSource::Wgsl(kernel.source(self.tile).into()) };
+    fn compile(&self, kernel: Kernel, activation: u32) -> Pipeline {
+        let text = kernel.source(self.tile, activation);
+        let source = ShaderModuleDescriptor { label: Some(kernel.name()), source: ShaderSource::Wgsl(text.into()) };
         let module = trusted_module(&self.raw, source);
         let storage = |(number, access): (usize, &Access)| {
             entry(1 + number as u32, BufferBindingType::Storage { read_only: *access == Access::Read }, false)
@@ -234,6 +238,16 @@ impl Device {
             PollError::Timeout => self.error("it has not finished a piece of work for a minute"),
             PollError::WrongSubmissionIndex(..) => self.error("the device is lost"),
         })
+    }
+}
+
+/// By the kind of adapter: two workgroups on each of the multiprocessors of the largest (144), on those of an integrated one, and never on
+/// a software adapter, which is kept busy by any product.
+fn workgroups_to_fill(kind: DeviceType) -> u32 {
+    match kind {
+        DeviceType::DiscreteGpu => 288,
+        DeviceType::IntegratedGpu | DeviceType::VirtualGpu | DeviceType::Other => 64,
+        DeviceType::Cpu => 0,
     }
 }
 

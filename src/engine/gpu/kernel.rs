@@ -1,6 +1,6 @@
 //! The kernels: their WGSL, the constants and parameters that Rust puts in front of it, and what they bind.
 
-use crate::engine::tail::Activation;
+use super::function;
 use half::f16;
 use std::fmt::Write as _;
 use wgpu::DeviceType;
@@ -13,8 +13,16 @@ pub trait Parameters {
     /// The structure's declaration in WGSL.
     const WGSL: &'static str;
 
+    /// The fields' names in order.
+    const NAMES: &'static [&'static str];
+
     /// Its fields in order.
     fn words(&self) -> Vec<u32>;
+
+    /// The function that the kernel applies, by its number: pipelines are compiled for it, for a choice among all of them is long code.
+    fn activation(&self) -> u32 {
+        Self::NAMES.iter().position(|name| *name == "activation").map_or(0, |place| self.words()[place])
+    }
 }
 
 macro_rules! parameters {
@@ -25,6 +33,7 @@ macro_rules! parameters {
 
         impl Parameters for $name {
             const WGSL: &'static str = concat!("struct Parameters {\n", $("    ", stringify!($field), ": u32,\n"),*, "}\n");
+            const NAMES: &'static [&'static str] = &[$(stringify!($field)),*];
 
             fn words(&self) -> Vec<u32> {
                 vec![$(self.$field),*]
@@ -35,23 +44,37 @@ macro_rules! parameters {
 
 parameters! {
     /// Of `product.wgsl`. `quads`: vec4s of points; `columns`: positions · quads; `x_draw`, `out_draw`: vec4s from one draw to the next;
-    /// `input_stride`, `output_stride`: from one draw's list to the next; `first_group`, `first_draw`: where this part of it begins.
+    /// `input_stride`, `output_stride`: from one draw's list to the next; `first_group`, `first_draw`: where this part of it begins;
+    /// `out_start`: vec4s of the output before the first that is made; `scatter`: 1 where the positions have places in channels of
+    /// `out_plane` vec4s.
     ProductParameters {
-        quads, columns, outputs, weight_quads, x_draw, out_draw, input_stride, output_stride, gather_inputs, gather_outputs, subtract,
-        activation, first_group, first_draw,
+        quads, columns, outputs, weight_quads, x_draw, out_draw, out_start, out_plane, scatter, input_stride, output_stride, gather_inputs,
+        gather_outputs, subtract, activation, low, high, first_group, first_draw,
     }
-    /// Of `apply.wgsl`.
-    ApplyParameters { count, activation }
-    /// Of `affine.wgsl`. `channel_quads`: vec4s of a channel.
-    AffineParameters { count, channel_quads, channels }
-    /// Of `pad.wgsl`.
-    PadParameters { count, quads, width, height, to_width, to_height, left, top }
-    /// Of `pool.wgsl`. `size`: rows of a channel of the input.
-    PoolParameters { count, quads, size, mean }
+    /// Of `grouped.wgsl`. `group_rows`: rows of a group of the input; `out_plane`: vec4s of a channel of the output.
+    GroupedParameters {
+        count, quads, positions, outputs, taps, group_outputs, group_rows, x_draw, out_draw, out_plane, activation, low, high,
+    }
+    /// Of `apply.wgsl`. `part`: vec4s of a draw.
+    ApplyParameters { count, part, x_draw, out_draw, out_start, activation, low, high }
+    /// Of `affine.wgsl`. `unit_quads`: vec4s of a unit.
+    AffineParameters { count, unit_quads, units, activation, low, high }
+    /// Of `combine.wgsl`. `part`: vec4s of a draw; `unit`: rows of the first value to one of the second.
+    CombineParameters { count, quads, part, x_draw, y_draw, unit, multiply, activation, low, high }
+    /// Of `plane.wgsl`. `size`, `to`: rows of a channel of the input and of the output.
+    PlaneParameters { count, quads, size, to, maximum, activation, low, high }
+    /// Of `moments.wgsl`. `rows`: those of a run; `epsilon`: its bits.
+    MomentsParameters { quads, rows, epsilon }
+    /// Of `normalise.wgsl`. `rows`: those of a draw.
+    NormaliseParameters { count, quads, rows, run_rows, unit_rows, activation, low, high }
+    /// Of `channel_softmax.wgsl`.
+    ChannelSoftmaxParameters { count, quads, places, channels }
     /// Of `mask.wgsl`. `size`: rows of a unit; `scale`: the bits of 1 / (1 − rate).
-    MaskParameters { count, quads, units, size, x_draw, first_draw, layer, seed, member, threshold, scale, per_point }
+    MaskParameters { count, quads, units, size, x_draw, first_draw, stream, seed, member, threshold, scale, per_point }
     /// Of `kept.wgsl`. `stride`: from one list to the next; `dropped`: 1 to list the dropped units instead of the kept ones.
-    KeptParameters { units, stride, threshold, dropped, first_draw, layer, seed, member }
+    KeptParameters { units, stride, threshold, dropped, first_draw, stream, seed, member }
+    /// Of `total.wgsl`.
+    TotalParameters { count, parts }
     /// Of `softmax.wgsl`.
     SoftmaxParameters { count, quads, classes }
     /// Of `tally.wgsl`.
@@ -75,12 +98,17 @@ pub enum Precision {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kernel {
     Product(Precision),
+    Grouped,
     Apply,
     Affine,
-    Pad,
-    Pool,
+    Combine,
+    Plane,
+    Moments,
+    Normalise,
+    ChannelSoftmax,
     Mask,
     Kept,
+    Total,
     Softmax,
     Tally,
     Peak,
@@ -128,16 +156,21 @@ impl Tile {
 impl Kernel {
     /// Every kernel.
     #[cfg(test)]
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 17] = [
         Self::Product(Precision::Single),
         Self::Product(Precision::Half),
         Self::Product(Precision::Matrix),
+        Self::Grouped,
         Self::Apply,
         Self::Affine,
-        Self::Pad,
-        Self::Pool,
+        Self::Combine,
+        Self::Plane,
+        Self::Moments,
+        Self::Normalise,
+        Self::ChannelSoftmax,
         Self::Mask,
         Self::Kept,
+        Self::Total,
         Self::Softmax,
         Self::Tally,
         Self::Peak,
@@ -149,12 +182,17 @@ impl Kernel {
             Self::Product(Precision::Single) => "product",
             Self::Product(Precision::Half) => "product (f16)",
             Self::Product(Precision::Matrix) => "product (matrix units)",
+            Self::Grouped => "grouped",
             Self::Apply => "apply",
             Self::Affine => "affine",
-            Self::Pad => "pad",
-            Self::Pool => "pool",
+            Self::Combine => "combine",
+            Self::Plane => "plane",
+            Self::Moments => "moments",
+            Self::Normalise => "normalise",
+            Self::ChannelSoftmax => "channel softmax",
             Self::Mask => "mask",
             Self::Kept => "kept",
+            Self::Total => "total",
             Self::Softmax => "softmax",
             Self::Tally => "tally",
             Self::Peak => "peak",
@@ -166,15 +204,16 @@ impl Kernel {
         use Access::{Read, Write};
         match self {
             Self::Product(_) => &[Read, Read, Read, Read, Read, Read, Read, Write],
-            Self::Affine | Self::Mask => &[Read, Read, Write],
-            Self::Pool | Self::Tally => &[Read, Read, Read, Write],
-            Self::Apply | Self::Pad | Self::Softmax => &[Read, Write],
+            Self::Grouped => &[Read, Read, Read, Read, Read, Write],
+            Self::Plane | Self::Normalise | Self::Tally => &[Read, Read, Read, Write],
+            Self::Affine | Self::Combine | Self::Mask => &[Read, Read, Write],
+            Self::Apply | Self::Moments | Self::ChannelSoftmax | Self::Total | Self::Softmax => &[Read, Write],
             Self::Kept | Self::Peak => &[Write],
         }
     }
 
-    /// Its WGSL, complete.
-    pub fn source(self, tile: Tile) -> String {
+    /// Its WGSL, complete, for the function of that number.
+    pub fn source(self, tile: Tile, activation: u32) -> String {
         const ACTIVATION: &str = include_str!("../../../shaders/activation.wgsl");
         const PHILOX: &str = include_str!("../../../shaders/philox.wgsl");
         const PRODUCT: &str =
@@ -183,11 +222,16 @@ impl Kernel {
             Self::Product(Precision::Matrix) => (ProductParameters::WGSL, PRODUCT, include_str!("../../../shaders/product_matrix.wgsl")),
             Self::Product(_) => (ProductParameters::WGSL, PRODUCT, include_str!("../../../shaders/product.wgsl")),
             Self::Apply => (ApplyParameters::WGSL, ACTIVATION, include_str!("../../../shaders/apply.wgsl")),
-            Self::Affine => (AffineParameters::WGSL, "", include_str!("../../../shaders/affine.wgsl")),
-            Self::Pad => (PadParameters::WGSL, "", include_str!("../../../shaders/pad.wgsl")),
-            Self::Pool => (PoolParameters::WGSL, "", include_str!("../../../shaders/pool.wgsl")),
+            Self::Grouped => (GroupedParameters::WGSL, ACTIVATION, include_str!("../../../shaders/grouped.wgsl")),
+            Self::Affine => (AffineParameters::WGSL, ACTIVATION, include_str!("../../../shaders/affine.wgsl")),
+            Self::Combine => (CombineParameters::WGSL, ACTIVATION, include_str!("../../../shaders/combine.wgsl")),
+            Self::Plane => (PlaneParameters::WGSL, ACTIVATION, include_str!("../../../shaders/plane.wgsl")),
+            Self::Moments => (MomentsParameters::WGSL, "", include_str!("../../../shaders/moments.wgsl")),
+            Self::Normalise => (NormaliseParameters::WGSL, ACTIVATION, include_str!("../../../shaders/normalise.wgsl")),
+            Self::ChannelSoftmax => (ChannelSoftmaxParameters::WGSL, "", include_str!("../../../shaders/channel_softmax.wgsl")),
             Self::Mask => (MaskParameters::WGSL, PHILOX, include_str!("../../../shaders/mask.wgsl")),
             Self::Kept => (KeptParameters::WGSL, PHILOX, include_str!("../../../shaders/kept.wgsl")),
+            Self::Total => (TotalParameters::WGSL, "", include_str!("../../../shaders/total.wgsl")),
             Self::Softmax => (SoftmaxParameters::WGSL, "", include_str!("../../../shaders/softmax.wgsl")),
             Self::Tally => (TallyParameters::WGSL, "", include_str!("../../../shaders/tally.wgsl")),
             Self::Peak => (PeakParameters::WGSL, "", include_str!("../../../shaders/peak.wgsl")),
@@ -212,18 +256,7 @@ impl Kernel {
         } else {
             let _ = writeln!(source, "const THREADS: u32 = {THREADS}u;");
         }
-        for activation in Activation::ALL {
-            let _ = writeln!(source, "const {}: u32 = {}u;", format!("{activation:?}").to_uppercase(), activation.code());
-        }
+        function::declare(&mut source, activation);
         source + parameters + library + body
-    }
-}
-
-impl Activation {
-    const ALL: [Self; 5] = [Self::Relu, Self::Elu, Self::Tanh, Self::Sigmoid, Self::Softplus];
-
-    /// Its number in the shaders; 0 is no function.
-    pub fn code(self) -> u32 {
-        1 + self as u32
     }
 }

@@ -1,78 +1,72 @@
-//! A network as kernels on the device: its weights uploaded, its layers as steps.
+//! A lowered network as kernels on the device: its weights uploaded, its instructions as steps.
 
 use super::device::Device;
-use crate::engine::tail::{Activation, TailLayer, affine, places, subtracts, thinnable};
+use super::recorder::Slot;
+use super::weights::{Grouped, Product, Thinned, coefficients, grouped, has_small_groups, products, taps, thinned};
 use crate::error::Result;
-use crate::nets::{Layer, Network};
-use std::ops::Range;
+use crate::nets::lowering::{self, Instruction, Program};
+use crate::nets::{Classifier, Ending, Function, Network};
+use std::collections::HashMap;
+use std::sync::Arc;
 use wgpu::Buffer;
 
-/// Products of fewer inputs or outputs are always made in single precision: they take little time, and the last one makes the logits.
-const FEWEST_FACTORS: [usize; 2] = [64, 32];
+/// Where a value stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// None for the network's input.
+    pub slot: Option<Slot>,
+    /// Its elements, each a row of a number for every point.
+    pub rows: usize,
+    /// Whether every draw has its own.
+    pub drawn: bool,
+}
 
-/// One step: from one activation to the next.
+/// One step: a kernel, or some that make parts of the same output.
 pub struct Step {
+    /// The node that it comes from.
+    pub node: Arc<str>,
     pub kind: Kind,
-    /// The rows of its input and of its output, each a number for every point.
-    pub rows: [usize; 2],
+    pub inputs: Vec<Place>,
+    pub output: Place,
+    /// A function that the kernel applies to what it makes.
+    pub then: Option<Function>,
 }
 
 pub enum Kind {
-    /// A linear layer or a convolution.
-    Product(Product),
-    /// The maximum or the mean over `window` at `positions` (lists) of every channel of `size` rows.
-    Pool { window: Buffer, positions: Buffer, size: usize, mean: bool },
-    /// An image into the middle of a larger one of zeros: heights and widths, and the place.
-    Pad { from: [usize; 2], to: [usize; 2], at: [usize; 2] },
-    /// An elementwise function.
-    Apply(Activation),
-    /// Batch normalisation of channels of `size` rows.
-    Affine { coefficients: Buffer, channels: usize, size: usize },
-    /// Dropout by layer `layer` of the network, of units of `size` rows; nothing in a deterministic pass.
-    Mask { layer: u32, rate: f64, size: usize },
+    /// A linear layer or a convolution: the phases and groups in turn.
+    Products(Vec<Product>),
+    /// The same of many small groups: the phases.
+    Grouped(Vec<Grouped>),
+    /// A pool, padding or resampling of every channel: `size` rows of the input become `to`.
+    Plane { starts: Buffer, taps: Buffer, maximum: bool, size: usize, to: usize },
+    /// Nothing but the function: into the output from the row `first` on.
+    Apply { first: usize },
+    /// Scale and offset of each of `units`.
+    Affine { coefficients: Buffer, units: usize },
+    /// The moments of `runs`, then scale and offset of each of `units`.
+    Normalise { coefficients: Buffer, units: usize, runs: usize, epsilon: f64 },
+    /// The sum or the product of the two inputs.
+    Combine { multiply: bool },
+    /// Softmax over the channels of `size` rows.
+    Softmax { size: usize },
+    /// Dropout of units of `size` rows; a copy in a deterministic pass.
+    Mask { stream: u32, rate: f64, size: usize },
 }
 
-/// Weights and what they are multiplied with.
-pub struct Product {
-    /// \[inputs, outputs\], the outputs padded to vec4s.
-    pub weights: Buffer,
-    pub bias: Buffer,
-    /// The list of the rows that are multiplied at a position, and that of the positions.
-    pub rows: Buffer,
-    pub positions: Buffer,
-    pub inputs: usize,
-    pub outputs: usize,
-    pub places: usize,
-    pub then: Option<Activation>,
-    /// Whether it is always multiplied in single precision.
-    pub exact: bool,
+/// A network on the device.
+pub struct Plan {
+    /// What does not depend on a draw.
+    pub trunk: Vec<Step>,
+    /// The rest.
+    pub head: Vec<Step>,
+    pub output: Place,
 }
 
 /// A classifier on the device.
 pub struct Member {
-    /// The layers before the first that draws.
-    pub trunk: Vec<Step>,
-    pub tail: Tail,
-}
-
-/// The other layers.
-pub enum Tail {
-    /// There are none: every draw is the same.
-    None,
-    /// Linear layers, which a shared mask thins; and the same as steps, for masks per point and deterministic passes.
-    Thinnable(Vec<Thinned>, Vec<Step>),
-    Steps(Vec<Step>),
-}
-
-/// A linear layer of a thinnable tail.
-pub struct Thinned {
-    pub product: Product,
-    /// The dropout before it: its index in the network and its rate.
-    pub dropout: Option<(u32, f64)>,
-    /// Functions behind the first, which the product applies itself.
-    pub more: Vec<Activation>,
-    /// Of the first layer, if dropped inputs are subtracted: a bias of zeros for the full product.
-    pub zeros: Option<Buffer>,
+    pub plan: Plan,
+    /// The head as layers that a shared mask thins, if it is of that form.
+    pub thinned: Option<Vec<Thinned>>,
 }
 
 impl Member {
@@ -80,176 +74,204 @@ impl Member {
     ///
     /// # Errors
     /// When the device has no room for its weights.
-    pub fn new(device: &Device, network: &Network) -> Result<Self> {
-        let (trunk, all) = (network.trunk_length(), network.layers().len());
-        let rest = steps(device, network, trunk..all)?;
-        let tail = match thinnable(network) {
-            _ if trunk == all => Tail::None,
-            Some(layers) => Tail::Thinnable(thinned(device, layers)?, rest),
-            None => Tail::Steps(rest),
-        };
-        Ok(Self { trunk: steps(device, network, 0..trunk)?, tail })
+    pub fn new(device: &Device, classifier: &Classifier) -> Result<Self> {
+        let program = classifier.program();
+        Ok(Self { plan: Plan::new(device, &program, None)?, thinned: thinned(device, &program)? })
     }
 
-    /// The layers behind the trunk as steps.
-    pub fn rest(&self) -> &[Step] {
-        match &self.tail {
-            Tail::None => &[],
-            Tail::Thinnable(_, steps) | Tail::Steps(steps) => steps,
+    /// Whether draws differ.
+    pub fn has_draws(&self) -> bool {
+        !self.plan.head.is_empty()
+    }
+}
+
+impl Plan {
+    /// Uploads a network; with a slot for `output` that is where its output goes.
+    ///
+    /// # Errors
+    /// When the device has no room for its weights.
+    pub fn new(device: &Device, program: &Program, output: Option<Slot>) -> Result<Self> {
+        let mut places = places(program);
+        if output.is_some() && !program.instructions.is_empty() {
+            places[program.output].slot = output;
         }
-    }
-}
-
-/// A list for the kernels: with its length in front.
-fn list(device: &Device, label: &str, entries: impl IntoIterator<Item = u32>) -> Result<Buffer> {
-    let mut list = vec![0];
-    list.extend(entries);
-    list[0] = list.len() as u32 - 1;
-    device.upload(label, &list)
-}
-
-/// Weights \[inputs, outputs\] by `weight(input, output)`.
-fn product(
-    device: &Device,
-    [inputs, outputs]: [usize; 2],
-    weight: impl Fn(usize, usize) -> f32,
-    bias: &[f32],
-    rows: impl IntoIterator<Item = u32>,
-    positions: Vec<u32>,
-    then: Option<Activation>,
-) -> Result<Product> {
-    let padded = outputs.next_multiple_of(4);
-    let mut weights = vec![0.0f32; inputs * padded];
-    for (input, line) in weights.chunks_exact_mut(padded).enumerate() {
-        line[..outputs].iter_mut().enumerate().for_each(|(output, to)| *to = weight(input, output));
-    }
-    Ok(Product {
-        weights: device.upload("weights", &weights)?,
-        bias: device.upload("bias", bias)?,
-        rows: list(device, "rows", rows)?,
-        places: positions.len(),
-        positions: list(device, "positions", positions)?,
-        inputs,
-        outputs,
-        then,
-        exact: inputs < FEWEST_FACTORS[0] || outputs < FEWEST_FACTORS[1],
-    })
-}
-
-fn thinned(device: &Device, layers: Vec<TailLayer>) -> Result<Vec<Thinned>> {
-    let subtract = subtracts(&layers);
-    let upload = |(number, layer): (usize, TailLayer)| {
-        let TailLayer { inputs, outputs, dropout, weights, bias, then, .. } = layer;
-        let weight = |input: usize, output: usize| weights[input * outputs + output];
-        let product = product(device, [inputs, outputs], weight, &bias, 0..inputs as u32, vec![0], then.first().copied())?;
-        let zeros = if number == 0 && subtract { Some(device.upload("zeros", &vec![0.0f32; outputs])?) } else { None };
-        Ok(Thinned { product, dropout, more: then.into_iter().skip(1).collect(), zeros })
-    };
-    layers.into_iter().enumerate().map(upload).collect()
-}
-
-/// The steps of the layers of `range`, their weights uploaded.
-///
-/// # Errors
-/// When the device has no room for the weights.
-pub fn steps(device: &Device, network: &Network, range: Range<usize>) -> Result<Vec<Step>> {
-    let layers = &network.layers()[..range.end];
-    let mut steps: Vec<Step> = Vec::new();
-    let mut index = range.start;
-    while let Some(layer) = layers.get(index) {
-        let (input, output) = (network.shape_at(index), network.shape_at(index + 1));
-        let count = |shape: &[usize]| shape.iter().product::<usize>();
-        let mut rows = [count(input), count(output)];
-        index += 1;
-        let then = layers.get(index).and_then(Activation::of);
-        let kind = match layer {
-            // In a decoder: a member that draws weights is refused when the engine is opened.
-            Layer::Linear { name, inputs, outputs } | Layer::GaussianLinear { name, inputs, outputs, .. } => {
-                let weight = &network.weight(name, "weight").values;
-                let bias = network.weight(name, "bias").to_f32();
-                index += usize::from(then.is_some());
-                let weight = |i: usize, o: usize| weight[o * inputs + i] as f32;
-                Kind::Product(product(device, [*inputs, *outputs], weight, &bias, 0..*inputs as u32, vec![0], then)?)
+        let mut builder = Builder { device, steps: Vec::new(), scratch: 0 };
+        let mut trunk = Vec::new();
+        for (at, instruction) in program.instructions.iter().enumerate() {
+            if at == program.head {
+                trunk = std::mem::take(&mut builder.steps);
             }
-            Layer::Conv2d { name, kernel, stride, padding, .. } => {
-                let (weight, bias) = (&network.weight(name, "weight").values, network.weight(name, "bias").to_f32());
-                let size = [0, 1].map(|axis| input[1 + axis] + 2 * padding[axis]);
-                if size != input[1..] {
-                    let kind = Kind::Pad { from: [input[1], input[2]], to: size, at: *padding };
-                    let padded = input[0] * size[0] * size[1];
-                    steps.push(Step { kind, rows: [rows[0], padded] });
-                    rows[0] = padded;
+            let inputs: Vec<Place> = instruction.inputs.iter().map(|&value| places[value]).collect();
+            builder.instruction(instruction, &inputs, places[instruction.output])?;
+        }
+        let mut head = builder.steps;
+        if program.head == program.instructions.len() {
+            trunk = std::mem::take(&mut head);
+        }
+        Ok(Self { trunk, head, output: places[program.output] })
+    }
+
+    /// A decoder, its images in [`Slot::Image`]: in single precision, for whatever an image is off all classifiers are.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn decoder(device: &Device, network: &Network) -> Result<Self> {
+        let mut plan = Self::new(device, &lowering::lower(network, Ending::Logits), Some(Slot::Image))?;
+        for step in plan.trunk.iter_mut().chain(&mut plan.head) {
+            if let Kind::Products(products) = &mut step.kind {
+                for product in products.iter_mut() {
+                    product.exact = true;
                 }
-                let inputs = input[0] * kernel[0] * kernel[1];
-                let plane = size[0] * size[1];
-                let of_channel = |c: usize| places(*kernel, [1, 1], size[1]).map(move |at| (c * plane) as u32 + at);
-                let positions = places([output[1], output[2]], *stride, size[1]).collect();
-                index += usize::from(then.is_some());
-                let weight = |i: usize, o: usize| weight[o * inputs + i] as f32;
-                Kind::Product(product(device, [inputs, output[0]], weight, &bias, (0..input[0]).flat_map(of_channel), positions, then)?)
             }
-            Layer::MaxPool2d { kernel, stride } | Layer::AveragePool2d { kernel, stride } => Kind::Pool {
-                window: list(device, "window", places(*kernel, [1, 1], input[2]))?,
-                positions: list(device, "positions", places([output[1], output[2]], *stride, input[2]))?,
-                size: input[1] * input[2],
-                mean: matches!(layer, Layer::AveragePool2d { .. }),
-            },
-            Layer::Flatten | Layer::Reshape { .. } => continue,
-            Layer::Relu => Kind::Apply(Activation::Relu),
-            Layer::Elu => Kind::Apply(Activation::Elu),
-            Layer::Tanh => Kind::Apply(Activation::Tanh),
-            Layer::Sigmoid => Kind::Apply(Activation::Sigmoid),
-            Layer::Softplus => Kind::Apply(Activation::Softplus),
-            Layer::Dropout { rate } => Kind::Mask { layer: index as u32 - 1, rate: *rate, size: 1 },
-            Layer::Dropout2d { rate } => Kind::Mask { layer: index as u32 - 1, rate: *rate, size: input[1] * input[2] },
-            Layer::BatchNorm { name, channels, epsilon } => Kind::Affine {
-                coefficients: device.upload("batch normalisation", &affine(network, name, *epsilon))?,
-                channels: *channels,
-                size: rows[0] / channels,
-            },
-        };
-        steps.push(Step { kind, rows });
+        }
+        Ok(plan)
     }
-    Ok(steps)
+
+    /// How many rows the buffers have where so many draws run together: those of the largest, but at least a quarter of all.
+    pub fn rows(&self, draws: usize) -> usize {
+        rows(self.trunk.iter().chain(&self.head), draws)
+    }
+
+    /// The same of the trunk alone.
+    pub fn trunk_rows(&self) -> usize {
+        rows(self.trunk.iter(), 1)
+    }
 }
 
-/// The steps of a decoder: in single precision, for whatever an image is off all classifiers are.
-///
-/// # Errors
-/// As [`steps`].
-pub fn decoder(device: &Device, network: &Network) -> Result<Vec<Step>> {
-    let mut steps = steps(device, network, 0..network.layers().len())?;
-    for step in &mut steps {
-        if let Kind::Product(product) = &mut step.kind {
-            product.exact = true;
+fn rows<'a>(steps: impl Iterator<Item = &'a Step>, draws: usize) -> usize {
+    let mut rows: HashMap<Slot, usize> = HashMap::new();
+    for place in steps.map(|step| step.output) {
+        if let Some(slot) = place.slot {
+            let most = rows.entry(slot).or_default();
+            *most = (*most).max(place.rows * if place.drawn { draws } else { 1 });
         }
     }
-    Ok(steps)
+    rows.values().copied().max().unwrap_or(0).max(rows.values().sum::<usize>().div_ceil(4))
+}
+
+/// Where the values of a program stand. No kernel writes the slot that it reads.
+fn places(program: &Program) -> Vec<Place> {
+    let place = |value: &lowering::Value| Place { slot: None, rows: value.length, drawn: false };
+    let mut places: Vec<Place> = program.values.iter().map(place).collect();
+    for (at, instruction) in program.instructions.iter().enumerate() {
+        let buffer = program.values[instruction.output].buffer as u32;
+        let first = Some(Slot::Value(buffer, false));
+        let read = instruction.inputs.iter().any(|&value| places[value].slot == first);
+        places[instruction.output] =
+            Place { slot: Some(Slot::Value(buffer, read)), drawn: at >= program.head, ..places[instruction.output] };
+    }
+    places
+}
+
+/// Turns instructions into steps.
+struct Builder<'a> {
+    device: &'a Device,
+    steps: Vec<Step>,
+    scratch: u8,
+}
+
+impl Builder<'_> {
+    /// Somewhere for what the next step takes.
+    fn scratch(&mut self, rows: usize, drawn: bool) -> Place {
+        self.scratch = 1 - self.scratch;
+        Place { slot: Some(Slot::Scratch(self.scratch)), rows, drawn }
+    }
+
+    fn instruction(&mut self, instruction: &Instruction, inputs: &[Place], output: Place) -> Result<()> {
+        let node: Arc<str> = instruction.node.as_str().into();
+        let fuses = !matches!(instruction.kind, lowering::Kind::Mask { .. } | lowering::Kind::Softmax { .. });
+        let (fused, rest) = instruction.then.split_at(usize::from(fuses).min(instruction.then.len()));
+        let then = fused.first().copied();
+        // What comes after the first step, and the rows that it makes.
+        let pool = instruction.pool.as_ref();
+        let rows = pool.map_or(output.rows, |pool| output.rows / (pool.to[0] * pool.to[1]) * (pool.from[0] * pool.from[1]));
+        let mut left = rest.len() + usize::from(pool.is_some());
+        let mut to = if left == 0 { output } else { self.scratch(rows, output.drawn) };
+        self.first(&node, instruction, inputs, to, then)?;
+        for function in rest {
+            left -= 1;
+            let from = to;
+            to = if left == 0 { output } else { self.scratch(rows, output.drawn) };
+            self.push(&node, Kind::Apply { first: 0 }, &[from], to, Some(*function));
+        }
+        if let Some(pool) = pool {
+            let kind = self.plane(pool)?;
+            self.push(&node, kind, &[to], output, None);
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, node: &Arc<str>, kind: Kind, inputs: &[Place], output: Place, then: Option<Function>) {
+        self.steps.push(Step { node: Arc::clone(node), kind, inputs: inputs.to_vec(), output, then });
+    }
+
+    fn plane(&self, plane: &lowering::Plane) -> Result<Kind> {
+        let (starts, taps, maximum) = taps(self.device, plane)?;
+        let [size, to] = [plane.from, plane.to].map(|size| size[0] * size[1]);
+        Ok(Kind::Plane { starts, taps, maximum, size, to })
+    }
+
+    /// The instruction without what follows in it.
+    fn first(&mut self, node: &Arc<str>, instruction: &Instruction, inputs: &[Place], output: Place, then: Option<Function>) -> Result<()> {
+        let device = self.device;
+        let combine = |multiply| Kind::Combine { multiply };
+        let kind = match &instruction.kind {
+            lowering::Kind::Product(product) if has_small_groups(product) => Kind::Grouped(grouped(device, product)?),
+            lowering::Kind::Product(product) => Kind::Products(products(device, product, then)?),
+            // In a decoder, which is never drawn: a member that draws weights is refused when the engine is opened.
+            lowering::Kind::Gaussian(gaussian) => {
+                let rows = || gaussian.mean.chunks_exact(gaussian.inputs + 1);
+                let weight: Vec<f64> = rows().flat_map(|row| &row[..gaussian.inputs]).copied().collect();
+                let bias = rows().map(|row| row[gaussian.inputs]).collect();
+                Kind::Products(products(device, &lowering::Product::linear(gaussian.inputs, gaussian.outputs, &weight, bias), then)?)
+            }
+            lowering::Kind::Plane(plane) => self.plane(plane)?,
+            lowering::Kind::Identity => Kind::Apply { first: 0 },
+            lowering::Kind::Affine { scale, offset } => {
+                Kind::Affine { coefficients: coefficients(device, scale, offset)?, units: scale.len() }
+            }
+            lowering::Kind::Normalise { groups, epsilon, scale, offset } => {
+                Kind::Normalise { coefficients: coefficients(device, scale, offset)?, units: scale.len(), runs: *groups, epsilon: *epsilon }
+            }
+            lowering::Kind::Add | lowering::Kind::Multiply => {
+                let multiply = instruction.kind == lowering::Kind::Multiply;
+                let (mut sum, last) = (inputs[0], inputs.len() - 1);
+                for (number, other) in inputs[1..last].iter().enumerate() {
+                    // Apart from what comes after this instruction.
+                    let to = Place { slot: Some(Slot::Scratch(2 + number as u8 % 2)), ..output };
+                    self.push(node, combine(multiply), &[sum, *other], to, None);
+                    sum = to;
+                }
+                self.push(node, combine(multiply), &[sum, inputs[last]], output, then);
+                return Ok(());
+            }
+            lowering::Kind::Concatenate => {
+                let mut first = 0;
+                for input in inputs {
+                    self.push(node, Kind::Apply { first }, &[*input], output, then);
+                    first += input.rows;
+                }
+                return Ok(());
+            }
+            lowering::Kind::Softmax { size } => Kind::Softmax { size: *size },
+            lowering::Kind::Mask { stream, rate, size } => Kind::Mask { stream: *stream, rate: *rate, size: *size },
+        };
+        self.push(node, kind, inputs, output, then);
+        Ok(())
+    }
 }
 
 /// Multiply-adds of steps, times two: what a pass of one point takes.
 pub fn flops(steps: &[Step]) -> f64 {
     let of = |step: &Step| match &step.kind {
-        Kind::Product(product) => 2.0 * (product.inputs * product.outputs * product.places) as f64,
+        Kind::Products(products) => products.iter().map(Product::flops).sum(),
+        Kind::Grouped(phases) => phases.iter().map(Grouped::flops).sum(),
         _ => 0.0,
     };
     steps.iter().map(of).sum()
 }
 
-/// Those of a thinned draw, on average; and of what all draws share.
-pub fn thinned_flops(layers: &[Thinned]) -> [f64; 2] {
-    let kept = |dropout: Option<(u32, f64)>| dropout.map_or(1.0, |(_, rate)| 1.0 - rate);
-    let of_draw = layers.iter().enumerate().map(|(number, layer)| {
-        let outputs = kept(layers.get(number + 1).and_then(|next| next.dropout)) * layer.product.outputs as f64;
-        let share = if layer.zeros.is_some() { 1.0 - kept(layer.dropout) } else { kept(layer.dropout) };
-        2.0 * share * layer.product.inputs as f64 * outputs
-    });
-    let Product { inputs, outputs, .. } = layers[0].product;
-    let shared = if layers[0].zeros.is_some() { 2.0 * (inputs * outputs) as f64 } else { 0.0 };
-    [of_draw.sum(), shared]
-}
-
-/// The most rows of any activation of steps.
+/// The most rows of any output of steps.
 pub fn most_rows(steps: &[Step]) -> usize {
-    steps.iter().flat_map(|step| step.rows).max().unwrap_or(0)
+    steps.iter().map(|step| step.output.rows).max().unwrap_or(0)
 }

@@ -2,10 +2,10 @@
 
 use super::device::{Device, NoBuffer, PARAMETERS_STRIDE, PATIENCE};
 use super::kernel::{Access, Kernel, Parameters, ProductParameters, THREADS};
-use super::network::Product;
-use crate::engine::tail::Activation;
+use super::weights::Product;
 use crate::error::Result;
 use std::collections::HashMap;
+use std::sync::Arc;
 use wgpu::{
     BindGroup, BindGroupDescriptor, BindGroupEntry, BindingResource, Buffer, BufferBinding, BufferUsages, CommandEncoder,
     CommandEncoderDescriptor, ComputePassDescriptor, ComputePassTimestampWrites, QuerySet, QuerySetDescriptor, QueryType, SubmissionIndex,
@@ -27,10 +27,16 @@ pub enum Slot {
     Input,
     /// The decoded images.
     Image,
-    /// Activations in turn.
+    /// A value of a network, by the number of its buffer there; two slots a number, for no kernel writes what it reads.
+    Value(u32, bool),
+    /// What one instruction hands from kernel to kernel, in turn.
     Scratch(u8),
+    /// The moments of a normalisation.
+    Moments,
     /// The product that thinned draws are subtracted from.
     Base,
+    /// Its parts.
+    Parts,
     /// The listed inputs of each draw of a thinned layer.
     List(u8),
     /// What `softmax` leaves.
@@ -84,6 +90,9 @@ impl Slots {
     }
 }
 
+/// The device times of kernels, by the node that they work for.
+pub type TimesByNode = HashMap<(Kernel, Arc<str>), Times>;
+
 /// The device time of a kernel's calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Times {
@@ -94,6 +103,8 @@ pub struct Times {
 
 struct Call {
     kernel: Kernel,
+    activation: u32,
+    node: Arc<str>,
     bindings: Vec<Buffer>,
     groups: [u32; 3],
     flops: f64,
@@ -104,13 +115,20 @@ pub struct Recorder<'a> {
     device: &'a Device,
     calls: Vec<Call>,
     parameters: Vec<u32>,
+    /// What the next calls work for, in reports.
+    node: Arc<str>,
     /// Operations that a single call should not exceed, so that the window's own painting gets its turn.
     most_flops: f64,
 }
 
 impl<'a> Recorder<'a> {
     pub fn new(device: &'a Device, most_flops: f64) -> Self {
-        Self { device, calls: Vec::new(), parameters: Vec::new(), most_flops }
+        Self { device, calls: Vec::new(), parameters: Vec::new(), node: "".into(), most_flops }
+    }
+
+    /// Names the node that the next calls work for.
+    pub fn works_for(&mut self, node: &Arc<str>) {
+        self.node = Arc::clone(node);
     }
 
     /// The operations recorded so far.
@@ -118,24 +136,31 @@ impl<'a> Recorder<'a> {
         self.calls.iter().map(|call| call.flops).sum()
     }
 
+    /// The kernels recorded so far.
+    #[cfg(test)]
+    pub fn kernels(&self) -> Vec<Kernel> {
+        self.calls.iter().map(|call| call.kernel).collect()
+    }
+
     fn call(&mut self, kernel: Kernel, parameters: &impl Parameters, bindings: &[&Buffer], groups: [u32; 3], flops: f64) {
         debug_assert_eq!(bindings.len(), kernel.bindings().len(), "{}", kernel.name());
         self.parameters.extend(parameters.words());
         self.parameters.resize((self.calls.len() + 1) * (PARAMETERS_STRIDE / 4) as usize, 0);
-        self.calls.push(Call { kernel, bindings: bindings.iter().map(|&buffer| buffer.clone()).collect(), groups, flops });
+        let bindings = bindings.iter().map(|&buffer| buffer.clone()).collect();
+        self.calls.push(Call { kernel, activation: parameters.activation(), node: Arc::clone(&self.node), bindings, groups, flops });
     }
 
-    /// A kernel of one thread for each of `count` places.
-    pub fn each(&mut self, kernel: Kernel, parameters: &impl Parameters, bindings: &[&Buffer], count: u32) {
+    /// A kernel of one thread for each of `count` places, of `flops` operations in all.
+    pub fn each(&mut self, kernel: Kernel, parameters: &impl Parameters, bindings: &[&Buffer], count: u32, flops: f64) {
         let most = self.device.limits.max_compute_workgroups_per_dimension;
         let groups = count.div_ceil(THREADS);
         let lines = groups.div_ceil(most);
-        self.call(kernel, parameters, bindings, [groups.div_ceil(lines.max(1)), lines, 1], 0.0);
+        self.call(kernel, parameters, bindings, [groups.div_ceil(lines.max(1)), lines, 1], flops);
     }
 
-    /// A kernel of one workgroup for each of `count` lists.
-    pub fn lists(&mut self, kernel: Kernel, parameters: &impl Parameters, bindings: &[&Buffer], count: u32) {
-        self.call(kernel, parameters, bindings, [count, 1, 1], 0.0);
+    /// A kernel of so many workgroups.
+    pub fn workgroups(&mut self, kernel: Kernel, parameters: &impl Parameters, bindings: &[&Buffer], groups: [u32; 3]) {
+        self.call(kernel, parameters, bindings, groups, 0.0);
     }
 
     /// A product for `draws` draws of `flops` operations in all. `inputs` and `outputs` are lists, as `parameters` says.
@@ -168,7 +193,7 @@ impl<'a> Recorder<'a> {
         self,
         slots: &mut Slots,
         copy: Option<(&Buffer, &Buffer, u64)>,
-        times: Option<&mut HashMap<Kernel, Times>>,
+        times: Option<&mut TimesByNode>,
     ) -> std::result::Result<SubmissionIndex, NoBuffer> {
         let Self { device, calls, parameters, .. } = self;
         let buffer = slots.take(device, Slot::Parameters, 4 * parameters.len() as u64)?;
@@ -204,7 +229,7 @@ pub struct ProductBuffers<'a> {
 fn encode(device: &Device, encoder: &mut CommandEncoder, calls: &[Call], parameters: &Buffer, queries: Option<&QuerySet>) -> Result<()> {
     let mut groups = Vec::with_capacity(calls.len());
     for call in calls {
-        let pipeline = device.pipeline(call.kernel)?;
+        let pipeline = device.pipeline(call.kernel, call.activation)?;
         groups.push((bind(device, call, &pipeline.layout, parameters), pipeline));
     }
     let numbered: Vec<_> = calls.iter().zip(&groups).enumerate().collect();
@@ -247,7 +272,7 @@ fn bind(device: &Device, call: &Call, layout: &wgpu::BindGroupLayout, parameters
 }
 
 /// Runs kernels, waits for them and adds up their times.
-fn timed(device: &Device, calls: &[Call], parameters: &Buffer, times: &mut HashMap<Kernel, Times>) -> Result<()> {
+fn timed(device: &Device, calls: &[Call], parameters: &Buffer, times: &mut TimesByNode) -> Result<()> {
     let mut encoder = device.raw.create_command_encoder(&CommandEncoderDescriptor::default());
     let count = 2 * calls.len() as u32;
     let queries = device.raw.create_query_set(&QuerySetDescriptor { label: None, ty: QueryType::Timestamp, count });
@@ -261,7 +286,7 @@ fn timed(device: &Device, calls: &[Call], parameters: &Buffer, times: &mut HashM
     let submission = device.queue.submit([encoder.finish()]);
     let stamps: Vec<u64> = read(device, &staging, bytes, submission)?;
     for (call, stamps) in calls.iter().zip(stamps.chunks_exact(2)) {
-        let of_kernel = times.entry(call.kernel).or_default();
+        let of_kernel = times.entry((call.kernel, Arc::clone(&call.node))).or_default();
         of_kernel.calls += 1;
         of_kernel.flops += call.flops;
         of_kernel.seconds += stamps[1].saturating_sub(stamps[0]) as f64 * f64::from(device.queue.get_timestamp_period()) / 1e9;
@@ -286,9 +311,4 @@ pub fn read<T: bytemuck::Pod>(device: &Device, staging: &Buffer, bytes: u64, sub
     drop(range);
     staging.unmap();
     Ok(values)
-}
-
-/// The code of a function that may be absent.
-pub fn code(activation: Option<Activation>) -> u32 {
-    activation.map_or(0, Activation::code)
 }

@@ -1,15 +1,16 @@
 use super::device::Device;
+use super::function::{Code, NAMES};
 use super::kernel::{
-    Access, AffineParameters, ApplyParameters, KeptParameters, Kernel, MaskParameters, PadParameters, PeakParameters, PoolParameters,
-    Precision, ProductParameters, SoftmaxParameters, THREADS, TallyParameters, Tile,
+    Access, KeptParameters, Kernel, MaskParameters, PeakParameters, Precision, ProductParameters, SoftmaxParameters, THREADS,
+    TallyParameters, Tile,
 };
-use super::network::Product;
 use super::recorder::{ProductBuffers, Recorder, Slot, Slots, read};
 use super::twins::{self, Quad};
+use super::weights::Product;
 use super::{Engine as _, Gpu};
 use crate::engine::faulty::small_models;
-use crate::engine::tail::places;
 use crate::engine::{Block, Draws, Input, Masks, cpu, takeover};
+use crate::nets::Function;
 use crate::random::{Purpose, Stream, drop_threshold, keep_mask};
 use crate::uncertainty::StatisticsGrid;
 use std::sync::Arc;
@@ -40,14 +41,15 @@ fn validate(source: &str) -> Result<Vec<(u32, Option<Access>)>, String> {
 #[test]
 fn every_kernel_is_valid_for_every_kind_of_adapter() {
     for kernel in Kernel::ALL {
-        for kind in [DeviceType::Cpu, DeviceType::DiscreteGpu] {
-            let bindings = validate(&kernel.source(Tile::of(kind))).unwrap_or_else(|text| panic!("{}: {text}", kernel.name()));
+        let kinds = [DeviceType::Cpu, DeviceType::DiscreteGpu];
+        for (kind, activation) in kinds.into_iter().flat_map(|kind| (0..=NAMES.len() as u32).map(move |activation| (kind, activation))) {
+            let bindings = validate(&kernel.source(Tile::of(kind), activation)).unwrap_or_else(|text| panic!("{}: {text}", kernel.name()));
             let storage = kernel.bindings().iter().enumerate().map(|(number, access)| (1 + number as u32, Some(*access)));
             let declared: Vec<_> = std::iter::once((0, None)).chain(storage).collect();
             assert_eq!(bindings, declared, "{}: Rust binds something else than the shader declares", kernel.name());
         }
     }
-    let broken = Kernel::Apply.source(Tile::of(DeviceType::Cpu)).replace("parameters.count", "parameters.other");
+    let broken = Kernel::Apply.source(Tile::of(DeviceType::Cpu), 0).replace("parameters.count", "parameters.other");
     assert!(validate(&broken).is_err(), "a broken shader is noticed");
 }
 
@@ -88,70 +90,12 @@ fn alike(what: &str, got: &[Quad], expected: &[Quad], other: &[Quad], tolerance:
     assert!(!close(other), "{what}: another twin passes");
 }
 
-fn device() -> Option<Arc<Device>> {
+pub(super) fn device() -> Option<Arc<Device>> {
     let required = std::env::var_os("EPISTEMAP_REQUIRE_GPU").is_some_and(|value| value == "1");
     match Device::shared() {
         Ok(device) => Some(device),
         Err(error) if required => panic!("EPISTEMAP_REQUIRE_GPU is set: {error}"),
         Err(_) => None,
-    }
-}
-
-#[test]
-fn elementwise_kernels_are_their_twins() {
-    let Some(device) = device() else { return };
-    let mut x = quads(1, 6 * 35);
-    (x[0], x[1]) = ([-100.0, 100.0, -20.0, 20.0], [0.0, -0.0, 1e-4, -1e-4]);
-    let (count, mut expected, mut other) = (x.len() as u32, x.clone(), x.clone());
-    let on_device = upload(&device, &x);
-    let result = out::<Quad>(&device, x.len());
-    for activation in 0..=5 {
-        let parameters = ApplyParameters { count, activation };
-        twins::apply(parameters, &x, &mut expected);
-        twins::apply(ApplyParameters { activation: (activation + 1) % 6, ..parameters }, &x, &mut other);
-        let got = run(&device, &result, x.len(), |recorder| recorder.each(Kernel::Apply, &parameters, &[&on_device, &result], count));
-        alike(&format!("apply {activation}"), &got, &expected, &other, 1e-6);
-    }
-
-    let parameters = AffineParameters { count, channel_quads: 7 * 5, channels: 3 };
-    let coefficients = [[2.0f32, 0.5], [-1.0, 3.0], [0.25, -1.0]];
-    twins::affine(&parameters, &coefficients, &x, &mut expected);
-    twins::affine(&AffineParameters { channels: 2, ..parameters }, &coefficients, &x, &mut other);
-    let table = upload(&device, &coefficients);
-    let got = run(&device, &result, x.len(), |recorder| recorder.each(Kernel::Affine, &parameters, &[&table, &on_device, &result], count));
-    alike("affine", &got, &expected, &other, 1e-6);
-}
-
-#[test]
-fn pad_and_pool_are_their_twins() {
-    let Some(device) = device() else { return };
-    // Two channels of 5 × 7, three vec4s of points.
-    let x = quads(2, 2 * 5 * 7 * 3);
-    let on_device = upload(&device, &x);
-    let count = 2 * 8 * 9 * 3;
-    let parameters = PadParameters { count, quads: 3, width: 7, height: 5, to_width: 9, to_height: 8, left: 1, top: 2 };
-    let mut expected = vec![[0.0; 4]; count as usize];
-    let mut other = expected.clone();
-    twins::pad(&parameters, &x, &mut expected);
-    twins::pad(&PadParameters { left: 2, top: 1, ..parameters }, &x, &mut other);
-    let result = out::<Quad>(&device, count as usize);
-    let got = run(&device, &result, count as usize, |recorder| recorder.each(Kernel::Pad, &parameters, &[&on_device, &result], count));
-    alike("pad", &got, &expected, &other, 0.0);
-
-    let window: Vec<u32> = [6].into_iter().chain(places([2, 3], [1, 1], 7)).collect();
-    let positions: Vec<u32> = [6].into_iter().chain(places([3, 2], [1, 4], 7)).collect();
-    let tables = [upload(&device, &window), upload(&device, &positions)];
-    let count = 2 * 6 * 3;
-    expected.truncate(count as usize);
-    other.truncate(count as usize);
-    for mean in [0, 1] {
-        let parameters = PoolParameters { count, quads: 3, size: 35, mean };
-        twins::pool(&parameters, &window, &positions, &x, &mut expected);
-        twins::pool(&PoolParameters { mean: 1 - mean, ..parameters }, &window, &positions, &x, &mut other);
-        let got = run(&device, &result, count as usize, |recorder| {
-            recorder.each(Kernel::Pool, &parameters, &[&tables[0], &tables[1], &on_device, &result], count);
-        });
-        alike("pool", &got, &expected, &other, 1e-6);
     }
 }
 
@@ -170,7 +114,7 @@ fn masks_are_their_twin() {
             size,
             x_draw: own * rows * 2,
             first_draw: 7,
-            layer: 3,
+            stream: 3,
             seed: 11,
             member: 2,
             threshold: drop_threshold(0.4),
@@ -183,7 +127,7 @@ fn masks_are_their_twin() {
         twins::mask(&MaskParameters { per_point: 1 - per_point, ..parameters }, &numbers, &x, &mut other);
         let (numbers, x) = (upload(&device, &numbers), upload(&device, &x));
         let result = out::<Quad>(&device, expected.len());
-        let record = |recorder: &mut Recorder<'_>| recorder.each(Kernel::Mask, &parameters, &[&numbers, &x, &result], count);
+        let record = |recorder: &mut Recorder<'_>| recorder.each(Kernel::Mask, &parameters, &[&numbers, &x, &result], count, 0.0);
         alike("mask", &run(&device, &result, expected.len(), record), &expected, &other, 1e-6);
     }
 }
@@ -195,11 +139,12 @@ fn a_million_mask_bits_are_those_of_the_processor() {
     for (rate, dropped) in [(0.25, 1), (0.5, 0), (0.0, 0), (0.0, 1)] {
         let stride = units + 1;
         let draws = if rate == 0.25 { draws } else { 3 };
-        let (first_draw, layer, seed, member) = (u32::MAX - 200, 6, 0xdead_beef, 0x7fff_ffff);
-        let parameters = KeptParameters { units, stride, threshold: drop_threshold(rate), dropped, first_draw, layer, seed, member };
+        let (first_draw, stream, seed, member) = (u32::MAX - 200, 6, 0xdead_beef, 0x7fff_ffff);
+        let parameters = KeptParameters { units, stride, threshold: drop_threshold(rate), dropped, first_draw, stream, seed, member };
         let length = (draws * stride) as usize;
         let result = out::<u32>(&device, length);
-        let got: Vec<u32> = run(&device, &result, length, |recorder| recorder.lists(Kernel::Kept, &parameters, &[&result], draws));
+        let got: Vec<u32> =
+            run(&device, &result, length, |recorder| recorder.workgroups(Kernel::Kept, &parameters, &[&result], [draws, 1, 1]));
         let mut expected = vec![0; length];
         twins::kept(&parameters, draws, &mut expected);
         for draw in 0..draws {
@@ -208,11 +153,20 @@ fn a_million_mask_bits_are_those_of_the_processor() {
                 list[..=list[0] as usize].to_vec()
             };
             assert_eq!(list(&got), list(&expected), "rate {rate}, draw {draw}");
-            let mask = keep_mask(seed, member, first_draw + draw, layer, 0, rate, units as usize);
+            let mask = keep_mask(seed, member, first_draw + draw, stream, 0, rate, units as usize);
             let chosen: Vec<u32> = (0..units).filter(|&unit| mask[unit as usize] != (dropped != 0)).collect();
             assert_eq!(list(&got)[1..], chosen, "rate {rate}, draw {draw}");
         }
     }
+}
+
+/// A list of every `step`-th number, its length in front, with room for `most`.
+fn sparse_list(start: u32, step: u32, most: u32) -> Vec<u32> {
+    let list: Vec<u32> = (start..most).step_by(step as usize).collect();
+    let mut padded = vec![list.len() as u32];
+    padded.extend(list);
+    padded.resize(most as usize + 1, 0);
+    padded
 }
 
 /// Rows and columns that fill no tile, two positions, three draws, lists of other lengths.
@@ -223,47 +177,56 @@ fn products_are_their_twin() {
     let weight_quads = outputs.div_ceil(4);
     let weights = quads(5, (inputs * weight_quads) as usize);
     let bias: Vec<f32> = quads(6, 20).as_flattened()[..outputs as usize].to_vec();
-    let sparse = |start: u32, step: u32, most: u32| -> Vec<u32> {
-        let lists = (0..draws).map(|draw| {
-            let list: Vec<u32> = (start..most).step_by((step + draw) as usize).collect();
-            let mut padded = vec![list.len() as u32];
-            padded.extend(list);
-            padded.resize(most as usize + 1, 0);
-            padded
-        });
-        lists.flatten().collect()
-    };
+    let sparse = |start: u32, step: u32, most: u32| (0..draws).flat_map(|draw| sparse_list(start, step + draw, most)).collect::<Vec<u32>>();
     let dense: Vec<u32> = std::iter::once(inputs).chain((0..inputs).map(|input| 2 * input)).collect();
-    for (gather_inputs, gather_outputs, subtract, activation) in [(0, 0, 0, 1), (1, 0, 0, 2), (0, 1, 0, 0), (1, 1, 1, 4)] {
+    let elu = Some(Function::Elu { alpha: 0.5 });
+    let cases = [
+        (0, 0, 0, 0, Some(Function::Relu {})),
+        (1, 0, 0, 0, elu),
+        (0, 1, 0, 0, None),
+        (1, 1, 1, 0, Some(Function::Sigmoid {})),
+        (0, 0, 0, 1, Some(Function::Clip { low: -0.5, high: 2.0 })),
+    ];
+    for (gather_inputs, gather_outputs, subtract, scatter, then) in cases {
         let (input_list, input_stride) = if gather_inputs == 1 { (sparse(1, 2, inputs), inputs + 1) } else { (dense.clone(), 0) };
-        let (output_list, output_stride) = if gather_outputs == 1 { (sparse(0, 1, outputs), outputs + 1) } else { (vec![2, 0, 1], 0) };
+        let (output_list, output_stride) =
+            if gather_outputs == 1 { (sparse(0, 1, outputs), outputs + 1) } else { (vec![2, 0, 1, 4, 2], 0) };
         let positions = if gather_outputs == 1 { 1 } else { 2 };
         let rows = 2 * inputs + 1;
+        let Code { activation, low, high } = Code::of(then);
+        // A channel of the output has five places, of which the positions take two.
+        let (places, out_start) = if scatter == 1 { (5, 3 * quads_of_points) } else { (positions, 0) };
+        let out_rows = outputs * places + 3 * scatter;
         let parameters = ProductParameters {
             quads: quads_of_points,
             columns: positions * quads_of_points,
             outputs,
             weight_quads,
             x_draw: rows * quads_of_points,
-            out_draw: outputs * positions * quads_of_points,
+            out_draw: out_rows * quads_of_points,
+            out_start,
+            out_plane: places * quads_of_points,
+            scatter,
             input_stride,
             output_stride,
             gather_inputs,
             gather_outputs,
             subtract,
             activation,
+            low,
+            high,
             first_group: 0,
             first_draw: 0,
         };
         let x = quads(7, (draws * rows * quads_of_points) as usize);
         let base = quads(8, (outputs * positions * quads_of_points) as usize);
-        let length = (draws * outputs * positions * quads_of_points) as usize;
-        let twin = |parameters: &ProductParameters| {
+        let length = (draws * out_rows * quads_of_points) as usize;
+        let twin = |then: Option<Function>| {
             let mut out = vec![[0.0; 4]; length];
-            twins::product(parameters, draws, &weights, &bias, &input_list, &output_list, &x, &base, &mut out);
+            twins::product(&parameters, draws, &weights, &bias, &input_list, &output_list, &x, &base, then, &mut out);
             out
         };
-        let (expected, other) = (twin(&parameters), twin(&ProductParameters { activation: (activation + 1) % 6, ..parameters }));
+        let (expected, other) = (twin(then), twin(Some(Function::Softplus {})));
         let product = Product {
             weights: upload(&device, &weights),
             bias: upload(&device, &bias),
@@ -272,6 +235,8 @@ fn products_are_their_twin() {
             inputs: inputs as usize,
             outputs: outputs as usize,
             places: positions as usize,
+            first: 0,
+            scatter: None,
             then: None,
             exact: false,
         };
@@ -293,7 +258,13 @@ fn products_are_their_twin() {
             };
             // So many operations that columns and draws are split over several calls.
             let got = run(&device, &out, length, |recorder| recorder.product(Kernel::Product(precision), parameters, &buffers, draws, 4e6));
-            alike(&format!("product {gather_inputs}{gather_outputs}{subtract}, {precision:?}"), &got, &expected, &other, tolerance);
+            alike(
+                &format!("product {gather_inputs}{gather_outputs}{subtract}{scatter}, {precision:?}"),
+                &got,
+                &expected,
+                &other,
+                tolerance,
+            );
         }
     }
 }
@@ -311,7 +282,7 @@ fn softmax_and_tally_are_their_twins() {
     let mut other = normal.clone();
     twins::softmax(&SoftmaxParameters { classes: classes - 1, ..parameters }, &logits, &mut other);
     let (x, result) = (upload(&device, &logits), out::<Quad>(&device, length));
-    let record = |recorder: &mut Recorder<'_>| recorder.each(Kernel::Softmax, &parameters, &[&x, &result], parameters.count);
+    let record = |recorder: &mut Recorder<'_>| recorder.each(Kernel::Softmax, &parameters, &[&x, &result], parameters.count, 0.0);
     alike("softmax", &run(&device, &result, length, record), &normal, &other, 2e-6);
 
     // The second group is empty.
@@ -323,7 +294,7 @@ fn softmax_and_tally_are_their_twins() {
     twins::tally(&parameters, &logits, &normal, &[0, 3, 4, 7], &mut other);
     let (normal, starts, result) = (upload(&device, &normal), upload(&device, &starts), out::<Quad>(&device, length));
     let record =
-        |recorder: &mut Recorder<'_>| recorder.each(Kernel::Tally, &parameters, &[&x, &normal, &starts, &result], parameters.count);
+        |recorder: &mut Recorder<'_>| recorder.each(Kernel::Tally, &parameters, &[&x, &normal, &starts, &result], parameters.count, 0.0);
     alike("tally", &run(&device, &result, length, record), &sums, &other, 2e-6);
 }
 
@@ -335,7 +306,9 @@ fn the_yardstick_computes_what_it_says() {
     twins::peak(PeakParameters { rounds: 3 }, &mut expected);
     twins::peak(PeakParameters { rounds: 4 }, &mut other);
     let result = out::<Quad>(&device, expected.len());
-    let got = run(&device, &result, expected.len(), |recorder| recorder.lists(Kernel::Peak, &PeakParameters { rounds: 3 }, &[&result], 1));
+    let got = run(&device, &result, expected.len(), |recorder| {
+        recorder.workgroups(Kernel::Peak, &PeakParameters { rounds: 3 }, &[&result], [1; 3]);
+    });
     alike("peak", &got, &expected, &other, 1e-5);
 }
 
@@ -450,4 +423,13 @@ fn thousands_of_requests_are_right_and_leave_no_memory() {
     }
     assert_eq!(engine.slots.bytes(), bytes, "buffers grow");
     engine.device.check().unwrap();
+}
+
+#[test]
+fn speed_is_learned_from_long_turns_and_from_full_ones() {
+    let turn = super::TURN_SECONDS;
+    assert_eq!(super::chunks::learned(1e12, 1.5e12 * 0.01, 0.01), 1.5e12);
+    assert_eq!(super::chunks::learned(1e12, 9e12 * 0.01, 0.01), 2e12);
+    assert_eq!(super::chunks::learned(1e12, 0.9e12 * turn, 1e-4), 2e12, "a full turn that was short");
+    assert_eq!(super::chunks::learned(1e12, 0.1e12 * turn, 1e-4), 1e12, "a small one says nothing");
 }

@@ -1,33 +1,11 @@
-//! The kernels once more, as plain loops: same names, same parameters, same buffers. What the shaders are held against.
+//! Kernels once more, as plain loops: same names, same parameters, same buffers. What the shaders of products, masks and statistics are
+//! held against; the others are held against the reference engine.
 
-use super::kernel::{
-    AffineParameters, ApplyParameters, KeptParameters, MaskParameters, PadParameters, PeakParameters, PoolParameters, ProductParameters,
-    SoftmaxParameters, TallyParameters,
-};
-use crate::engine::tail::Activation;
+use super::kernel::{KeptParameters, MaskParameters, PeakParameters, ProductParameters, SoftmaxParameters, TallyParameters};
+use crate::nets::Function;
 use crate::random::philox;
 
 pub type Quad = [f32; 4];
-
-fn activate(code: u32, x: f32) -> f32 {
-    let x = f64::from(x);
-    let all = [Activation::Relu, Activation::Elu, Activation::Tanh, Activation::Sigmoid, Activation::Softplus];
-    let y = match all.iter().find(|activation| activation.code() == code) {
-        None => x,
-        Some(Activation::Relu) => x.max(0.0),
-        Some(Activation::Elu) => {
-            if x > 0.0 {
-                x
-            } else {
-                x.exp_m1()
-            }
-        }
-        Some(Activation::Tanh) => x.tanh(),
-        Some(Activation::Sigmoid) => 1.0 / (1.0 + (-x).exp()),
-        Some(Activation::Softplus) => x.max(0.0) + (-x.abs()).exp().ln_1p(),
-    };
-    y as f32
-}
 
 /// Those outputs that the kernel writes; the others stay as they are in `out`.
 #[allow(clippy::too_many_arguments, reason = "one argument a binding")]
@@ -40,6 +18,7 @@ pub fn product(
     output_list: &[u32],
     x: &[Quad],
     base: &[Quad],
+    then: Option<Function>,
     out: &mut [Quad],
 ) {
     let p = parameters;
@@ -56,7 +35,13 @@ pub fn product(
             for column in 0..p.columns {
                 let position = if p.gather_outputs == 0 { output_list[1 + (column / p.quads) as usize] } else { 0 };
                 let at = output * p.columns + column;
-                out[(draw * p.out_draw + at) as usize] = std::array::from_fn(|lane| {
+                let to = if p.scatter == 0 {
+                    at
+                } else {
+                    let place = output_list[(1 + output_list[0] + column / p.quads) as usize];
+                    output * p.out_plane + place * p.quads + column % p.quads
+                };
+                out[(draw * p.out_draw + p.out_start + to) as usize] = std::array::from_fn(|lane| {
                     let mut sum = 0.0;
                     for (k, &input) in inputs.iter().enumerate() {
                         let row = if p.gather_inputs == 0 { k as u32 } else { input };
@@ -65,50 +50,11 @@ pub fn product(
                         sum += f64::from(weight) * f64::from(x[place as usize][lane]);
                     }
                     let value = if p.subtract == 0 { sum } else { f64::from(base[at as usize][lane]) - sum };
-                    activate(p.activation, (value + f64::from(bias[output as usize])) as f32)
+                    let value = value + f64::from(bias[output as usize]);
+                    then.map_or(value, |function| function.value(value)) as f32
                 });
             }
         }
-    }
-}
-
-pub fn apply(parameters: ApplyParameters, x: &[Quad], out: &mut [Quad]) {
-    for place in 0..parameters.count as usize {
-        out[place] = x[place].map(|value| activate(parameters.activation, value));
-    }
-}
-
-pub fn affine(parameters: &AffineParameters, coefficients: &[[f32; 2]], x: &[Quad], out: &mut [Quad]) {
-    for place in 0..parameters.count {
-        let [scale, offset] = coefficients[(place / parameters.channel_quads % parameters.channels) as usize];
-        out[place as usize] = x[place as usize].map(|value| value * scale + offset);
-    }
-}
-
-pub fn pad(parameters: &PadParameters, x: &[Quad], out: &mut [Quad]) {
-    let p = parameters;
-    let channels = p.count / (p.quads * p.to_height * p.to_width);
-    out.fill([0.0; 4]);
-    for channel in 0..channels {
-        for (row, column, quad) in
-            (0..p.height).flat_map(|row| (0..p.width).flat_map(move |column| (0..p.quads).map(move |q| (row, column, q))))
-        {
-            let to = ((channel * p.to_height + row + p.top) * p.to_width + column + p.left) * p.quads + quad;
-            out[to as usize] = x[(((channel * p.height + row) * p.width + column) * p.quads + quad) as usize];
-        }
-    }
-}
-
-pub fn pool(parameters: &PoolParameters, window: &[u32], positions: &[u32], x: &[Quad], out: &mut [Quad]) {
-    let p = parameters;
-    let (window, positions) = (&window[1..], &positions[1..]);
-    for place in 0..p.count {
-        let (quad, row) = (place % p.quads, (place / p.quads) as usize);
-        let start = (row / positions.len()) as u32 * p.size + positions[row % positions.len()];
-        let values = |lane: usize| window.iter().map(move |at| x[((start + at) * p.quads + quad) as usize][lane]);
-        out[place as usize] = std::array::from_fn(|lane| {
-            if p.mean == 0 { values(lane).fold(f32::NEG_INFINITY, f32::max) } else { values(lane).sum::<f32>() / window.len() as f32 }
-        });
     }
 }
 
@@ -120,7 +66,7 @@ pub fn mask(parameters: &MaskParameters, numbers: &[[u32; 4]], x: &[Quad], out: 
         let (unit, quad) = (in_draw / p.quads / p.size, in_draw % p.quads);
         out[place as usize] = std::array::from_fn(|lane| {
             let point = if p.per_point == 0 { 0 } else { 1 + numbers[quad as usize][lane] };
-            let words = philox([unit / 4, p.first_draw + draw, p.layer, point], [p.seed, p.member]);
+            let words = philox([unit / 4, p.first_draw + draw, p.stream, point], [p.seed, p.member]);
             let value = x[(draw * p.x_draw + in_draw) as usize][lane];
             if words[unit as usize % 4] >= p.threshold { value * f32::from_bits(p.scale) } else { 0.0 }
         });
@@ -133,7 +79,7 @@ pub fn kept(parameters: &KeptParameters, draws: u32, lists: &mut [u32]) {
         let list = &mut lists[(draw * p.stride) as usize..];
         let mut length = 0;
         for unit in 0..p.units {
-            let words = philox([unit / 4, p.first_draw + draw, p.layer, 0], [p.seed, p.member]);
+            let words = philox([unit / 4, p.first_draw + draw, p.stream, 0], [p.seed, p.member]);
             if (words[unit as usize % 4] >= p.threshold) != (p.dropped != 0) {
                 length += 1;
                 list[length] = unit;

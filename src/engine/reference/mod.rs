@@ -1,19 +1,20 @@
 //! The reference engine: plain f64 loops, one draw at a time, nothing clever. It is what the fast engines are held against,
-//! and it runs every network that the layers can express.
+//! and it runs every network.
 
-mod layers;
+mod instructions;
 
 use super::{Block, Draws, Engine, Input, Masks, Models};
 use crate::error::{Error, Result};
-use crate::nets::Network;
+use crate::nets::lowering::{Program, lower};
+use crate::nets::{Classifier, Ending, Network};
 use crate::random::{keep_mask, normal_noise};
 use crate::uncertainty::{StatisticsGrid, add_draw};
 use std::sync::Arc;
 
-/// Which units a dropout layer keeps, of (the layer's index in the network, its rate, its number of units).
+/// Which units a dropout layer keeps, of (its mask stream, its rate, its number of units).
 pub type Keep<'a> = &'a dyn Fn(usize, f64, usize) -> Vec<bool>;
 
-/// As many standard normal numbers as are asked for, of (the index of a Gaussian layer in the network, their number).
+/// As many standard normal numbers as are asked for, of (the stream of a Gaussian layer, their number).
 pub type Noise<'a> = &'a dyn Fn(usize, usize) -> Vec<f64>;
 
 /// All that is random in one pass.
@@ -28,8 +29,19 @@ pub struct Draw<'a> {
 /// What the network makes of one input in one draw; without one, dropout is off and Gaussian layers have their mean weights. Input and
 /// output are row-major, of the network's shapes.
 pub fn forward(network: &Network, input: &[f64], draw: Option<Draw<'_>>) -> Vec<f64> {
-    assert_eq!(input.len(), network.input_shape().iter().product::<usize>(), "an input of {:?}", network.input_shape());
-    (0..network.layers().len()).fold(input.to_vec(), |activation, index| layers::apply(network, index, activation, draw))
+    run(&lower(network, Ending::Logits), input, draw)
+}
+
+/// The same of a lowered network.
+pub fn run(program: &Program, input: &[f64], draw: Option<Draw<'_>>) -> Vec<f64> {
+    assert_eq!(input.len(), program.values[0].length, "an input of {:?}", program.input_shape);
+    let mut values = vec![Vec::new(); program.values.len()];
+    values[0] = input.to_vec();
+    for instruction in &program.instructions {
+        let inputs: Vec<&[f64]> = instruction.inputs.iter().map(|&value| values[value].as_slice()).collect();
+        values[instruction.output] = instructions::apply(instruction, &inputs, draw);
+    }
+    values.swap_remove(program.output)
 }
 
 /// `exp(l_c) / Σ exp(l)`: probabilities of logits. NaN where a logit is NaN or +∞.
@@ -47,6 +59,8 @@ fn in_single_precision(logit: f64) -> f64 {
 
 /// The engine of this module.
 pub struct Reference {
+    decoder: Option<Program>,
+    members: Vec<Program>,
     models: Arc<Models>,
 }
 
@@ -55,21 +69,18 @@ pub struct Reference {
 /// # Errors
 /// Never: it needs nothing but the models.
 pub fn open(models: Arc<Models>) -> Result<Box<dyn Engine>> {
-    Ok(Box::new(Reference { models }))
+    let decoder = models.decoder.as_ref().map(|network| lower(network, Ending::Logits));
+    let members = models.ensemble.members().iter().map(Classifier::program).collect();
+    Ok(Box::new(Reference { decoder, members, models }))
 }
 
 impl Reference {
-    fn decoder(&self) -> Result<&Network> {
-        self.models.decoder.as_ref().ok_or_else(|| {
-            Error::Network("latent points were given, but there is no decoder to make images of them: load a VAE as well".to_owned())
-        })
-    }
-
     /// The decoded images of latent points, in f64 all the way.
     fn decoded(&self, z: &[f64]) -> Result<Vec<Vec<f64>>> {
-        let decoder = self.decoder()?;
-        let latent_size = decoder.input_shape().iter().product();
-        Ok(z.chunks_exact(latent_size).map(|z| forward(decoder, z, None)).collect())
+        let decoder = self.decoder.as_ref().ok_or_else(|| {
+            Error::Network("latent points were given, but there is no decoder to make images of them: load a VAE as well".to_owned())
+        })?;
+        Ok(z.chunks_exact(decoder.values[0].length).map(|z| run(decoder, z, None)).collect())
     }
 
     /// Calls `visit(point, place of the member in the block, place of the pass, probabilities)` for every pass of the block in
@@ -85,20 +96,20 @@ impl Reference {
         assert_eq!(images.len(), block.point_numbers.len(), "as many points as numbers");
         for (point, (image, number)) in images.iter().zip(block.point_numbers).enumerate() {
             for (place, &member) in block.members.iter().enumerate() {
-                let network = &self.models.ensemble.members()[member].network;
-                let mut run = |pass: usize, draw: Option<Draw<'_>>| {
-                    let logits = forward(network, image, draw).into_iter().map(in_single_precision).collect::<Vec<_>>();
+                let program = &self.members[member];
+                let mut visit_pass = |pass: usize, draw: Option<Draw<'_>>| {
+                    let logits = run(program, image, draw).into_iter().map(in_single_precision).collect::<Vec<_>>();
                     visit(point, place, pass, &softmax(&logits));
                 };
                 match &block.draws {
-                    Draws::Deterministic => run(0, None),
+                    Draws::Deterministic => visit_pass(0, None),
                     Draws::Sampled(draws) => draws.clone().enumerate().for_each(|(pass, draw)| {
                         let point = match block.masks {
                             Masks::Shared => 0,
                             Masks::PerPoint => 1 + number,
                         };
                         let (seed, member) = (block.seed, member as u32);
-                        run(
+                        visit_pass(
                             pass,
                             Some(Draw {
                                 keep: &|layer, rate, units| keep_mask(seed, member, draw, layer as u32, point, rate, units),
@@ -141,7 +152,7 @@ impl Engine for Reference {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nets::{Classifier, Ensemble, Layer, Weights};
+    use crate::nets::{Ensemble, Layer, Weights};
 
     const UNITS: usize = 7;
 

@@ -25,7 +25,6 @@ use crate::attack::{Iterate, Settings, named};
 use crate::data::Dataset;
 use crate::engine::{Engine, Masks};
 use crate::error::{Error, Result};
-use crate::nets::{Layer, Network};
 use crate::uncertainty::Measure;
 use cache::Cache;
 use cells::{Cells, cells};
@@ -329,25 +328,11 @@ fn undefined(classifiers: &Classifiers, members: &[usize], samples: u32) -> Unde
 /// Is told how far a detection is, in millions of multiplications; may stop it.
 pub type DetectObserver<'a> = &'a mut dyn FnMut(Progress) -> ControlFlow<()>;
 
-/// Multiplications for one image: before the first dropout, and after it.
-fn work(network: &Network) -> [f64; 2] {
-    let mut work = [0.0; 2];
-    for (index, layer) in network.layers().iter().enumerate() {
-        let outputs = network.shape_at(index + 1).iter().product::<usize>() as f64;
-        let of_layer = match layer {
-            Layer::Linear { inputs, .. } => outputs * *inputs as f64,
-            Layer::Conv2d { in_channels, kernel, .. } => outputs * (in_channels * kernel[0] * kernel[1]) as f64,
-            _ => outputs,
-        };
-        work[usize::from(index >= network.trunk_length())] += of_layer;
-    }
-    work
-}
-
 /// Millions of multiplications for one image: of one step of an attack, and of measuring.
 fn costs(classifiers: &Classifiers, settings: &AttackSettings) -> [f64; 2] {
     let of = |member: &usize| {
-        let [trunk, head] = work(&classifiers.ensemble().members()[*member].network);
+        let program = classifiers.ensemble().members()[*member].program();
+        let [trunk, head] = [0..program.head, program.head..program.instructions.len()].map(|part| program.flops(part) / 2.0);
         let passes = if settings.on == On::Deterministic { 1.0 } else { f64::from(settings.samples) };
         [2.0 * (trunk + passes * head) / 1e6, (trunk + f64::from(settings.samples) * head) / 1e6]
     };

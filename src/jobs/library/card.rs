@@ -1,7 +1,6 @@
 //! What a model's description says of it, for a person.
 
-use crate::nets::folder::Description;
-use crate::nets::{Layer, VaeLayers};
+use crate::nets::{Description, Graph, Op};
 use serde_json::Value;
 
 type Card = Vec<(String, String)>;
@@ -21,13 +20,13 @@ pub(super) fn of(description: &Description) -> Card {
     line("seed", text(&training["seed"]));
     line("label noise", training["label_noise"].as_f64().map(|share| format!("{} %", rounded(100.0 * share))));
     let (shape, draws) = match description {
-        Description::Vae { input_shape, layers, .. } => {
-            line("latent dimensions", latent_size(layers).map(|size| size.to_string()));
+        Description::Vae { input_shape, graphs, .. } => {
+            line("latent dimensions", graphs.mean.output_shape().first().map(ToString::to_string));
             (input_shape, None)
         }
-        Description::Classifier { input_shape, classes, layers, .. } => {
+        Description::Classifier { input_shape, classes, graph, .. } => {
             line("classes", Some(format!("{} ({})", classes.len(), classes.join(", "))));
-            (input_shape, Some(draws(layers, training)))
+            (input_shape, Some(draws(graph, training)))
         }
     };
     line("image shape", Some(shape.map(|axis| axis.to_string()).join(" × ")));
@@ -38,7 +37,7 @@ pub(super) fn of(description: &Description) -> Card {
     }
     line("draws", draws);
     let count = |(_, shape): (String, Vec<usize>)| shape.into_iter().fold(1usize, usize::saturating_mul);
-    let parameters = description.layers().into_iter().flat_map(Layer::weights).map(count).fold(0, usize::saturating_add);
+    let parameters = description.weights().map(count).fold(0, usize::saturating_add);
     line("parameters", Some(parameters.to_string()));
     card
 }
@@ -95,18 +94,10 @@ fn optimiser(training: &Value) -> Option<String> {
     text(&optimiser["kind"]).map(|kind| format!("{kind}{rate}{anneal}"))
 }
 
-fn latent_size(layers: &VaeLayers) -> Option<usize> {
-    layers.mean.iter().rev().find_map(|layer| if let Layer::Linear { outputs, .. } = layer { Some(*outputs) } else { None })
-}
-
 /// What a draw of the classifier is.
-fn draws(layers: &[Layer], training: &Value) -> String {
-    let rate = |layer: &Layer| match layer {
-        Layer::Dropout { rate } | Layer::Dropout2d { rate } => Some(rounded(*rate)),
-        _ => None,
-    };
-    let rates: Vec<String> = layers.iter().filter_map(rate).collect();
-    if layers.iter().any(|layer| matches!(layer, Layer::GaussianLinear { .. })) {
+fn draws(graph: &Graph, training: &Value) -> String {
+    let rates: Vec<String> = graph.nodes().iter().filter_map(|node| node.op.dropout()).map(|(_, rate)| rounded(rate)).collect();
+    if graph.nodes().iter().any(|node| matches!(node.op, Op::GaussianLinear { .. })) {
         let precision = training["laplace"]["prior_precision"].as_f64();
         let precision = precision.map(|precision| format!(", prior precision {}", rounded(precision))).unwrap_or_default();
         return format!("last-layer Laplace{precision}");

@@ -11,7 +11,8 @@ use super::training::{FILM, PLAN};
 use crate::autodiff::train::{CHECKPOINT, LOG};
 use crate::error::{Error, Result};
 use crate::files::{self, TEMPORARY};
-use crate::nets::folder::{DESCRIPTION, Description, WEIGHTS, describe};
+use crate::nets::Description;
+use crate::nets::folder::{DESCRIPTION, WEIGHTS, describe};
 use serde_json::Value;
 use std::path::{Component, Path, PathBuf};
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::files::write_atomically;
 use crate::nets::folder::{Precision, save};
-use crate::nets::{VaeLayers, cnn, random_weights};
+use crate::nets::{Ending, Graph, VaeGraphs, VaeLayers, cnn, random_weights};
 use serde_json::json;
 
 fn write_classifier(folder: &Path, seed: u32) {
@@ -11,15 +11,19 @@ fn write_classifier(folder: &Path, seed: u32) {
         "seed": seed, "label_noise": 0.2, "result": {"epoch": 3, "test": {"accuracy": 0.9926, "nll": 0.023_566}},
     });
     let classes = ["a", "b", "c"].map(String::from).to_vec();
+    let input_shape = [1, 8, 9];
+    let graph = Graph::chain(&input_shape, &layers).unwrap();
     let (name, weights) = (format!("classifier-{seed}"), random_weights(&layers, seed));
-    let description = Description::Classifier { name, input_shape: [1, 8, 9], classes, layers, training };
+    let description = Description::Classifier { name, input_shape, classes, ending: Ending::Logits, graph, training };
     save(folder, &description, &weights, Precision::F32).unwrap();
 }
 
 fn write_vae(folder: &Path) {
     let layers = VaeLayers::dense([1, 8, 9], &[6], 2);
+    let input_shape = [1, 8, 9];
+    let graphs = VaeGraphs::of_layers(input_shape, &layers).unwrap();
     let weights = random_weights(layers.all(), 20);
-    let description = Description::Vae { name: "vae".into(), input_shape: [1, 8, 9], layers, training: Value::Null };
+    let description = Description::Vae { name: "vae".into(), input_shape, graphs, training: Value::Null };
     save(folder, &description, &weights, Precision::F32).unwrap();
 }
 

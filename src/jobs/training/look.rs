@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::jobs::passes::next_block;
 use crate::latent::View;
 use crate::nets::folder::Model;
-use crate::nets::{Classifier, Ensemble, Layer, Vae};
+use crate::nets::{Classifier, Ensemble, Vae};
 use crate::uncertainty::Measure;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -213,7 +213,7 @@ impl<'a> Watch<'a> {
         let Some(vae) = &self.vae else { return Ok(Look::Nothing) };
         let axis = |points: usize| ((points as f64 * SHARES[size]).round() as usize).clamp(COARSEST.min(points), points);
         let view = View { columns: axis(self.view.columns), rows: axis(self.view.rows), ..self.view };
-        let draws = if classifier.network.layers().iter().any(Layer::is_dropout) { Draws::Sampled(0..DRAWS) } else { Draws::Deterministic };
+        let draws = if classifier.has_draws() { Draws::Sampled(0..DRAWS) } else { Draws::Deterministic };
         let models = Models::new(Some(vae.decoder.clone()), Ensemble::new(vec![classifier])?)?;
         let mut engine = engine::open("cpu", Arc::new(models))?;
         let images = match self.images.entry(size) {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::jobs::ModelSet;
 use crate::latent::View;
-use crate::nets::Layer;
+use crate::nets::Op;
 use crate::nets::folder::WEIGHTS;
 use std::fs;
 
@@ -260,7 +260,7 @@ fn a_last_layer_that_is_drawn_is_fitted_after_the_last_epoch_and_only_then_is_th
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("drawn");
     let drawn = || match load(&folder).unwrap() {
-        (_, Model::Classifier(classifier)) => classifier.network.layers().iter().any(|layer| matches!(layer, Layer::GaussianLinear { .. })),
+        (_, Model::Classifier(classifier)) => classifier.network.nodes().iter().any(|node| matches!(node.op, Op::GaussianLinear { .. })),
         _ => panic!("a VAE"),
     };
     let mut stop = |news| if matches!(news, News::Fitting(_)) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };

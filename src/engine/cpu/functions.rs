@@ -2,25 +2,51 @@
 //! `min` are not.
 
 use super::kernel::Row;
-use crate::engine::tail::Activation;
+use crate::nets::Function;
 use pulp::Arch;
 
-impl Activation {
-    /// Applies the function to every value.
-    pub fn apply(self, rows: &mut [Row]) {
-        match self {
-            Self::Relu => each(rows, |x| if x < 0.0 { 0.0 } else { x }),
-            Self::Elu => each(rows, |x| if x > 0.0 { x } else { (exp(f64::from(if x > 0.0 { 0.0 } else { x })) - 1.0) as f32 }),
-            Self::Tanh => each(rows, f32::tanh),
-            Self::Sigmoid => each(rows, |x| {
-                let power = exp(-f64::from(x.abs()));
-                ((if x >= 0.0 { 1.0 } else { power }) / (1.0 + power)) as f32
-            }),
-            Self::Softplus => each(rows, |x| x.max(0.0) + (-x.abs()).exp().ln_1p()),
-        }
+/// Applies functions to every value, in turn.
+pub fn apply(functions: &[Function], rows: &mut [Row]) {
+    for &function in functions {
+        apply_one(function, rows);
     }
 }
 
+fn apply_one(function: Function, rows: &mut [Row]) {
+    match function {
+        Function::Relu {} => each(rows, |x| if x < 0.0 { 0.0 } else { x }),
+        Function::LeakyRelu { slope } => {
+            let slope = slope as f32;
+            each(rows, |x| if x < 0.0 { slope * x } else { x });
+        }
+        Function::Elu { alpha } => {
+            each(rows, |x| if x > 0.0 { x } else { (alpha * (exp(f64::from(if x > 0.0 { 0.0 } else { x })) - 1.0)) as f32 });
+        }
+        Function::Sigmoid {} => each(rows, sigmoid),
+        Function::Silu {} => each(rows, |x| x * sigmoid(x)),
+        Function::Clip { low, high } => {
+            let (low, high) = (low as f32, high as f32);
+            each(rows, |x| clip(x, low, high));
+        }
+        Function::HardSigmoid {} => each(rows, |x| clip(x + 3.0, 0.0, 6.0) / 6.0),
+        Function::HardSwish {} => each(rows, |x| x * clip(x + 3.0, 0.0, 6.0) / 6.0),
+        Function::Tanh {} => each(rows, f32::tanh),
+        Function::Softplus {} => each(rows, |x| x.max(0.0) + (-x.abs()).exp().ln_1p()),
+        Function::Gelu { .. } | Function::Exp {} | Function::Ln {} => each(rows, |x| function.value(f64::from(x)) as f32),
+    }
+}
+
+#[inline(always)]
+fn sigmoid(x: f32) -> f32 {
+    let power = exp(-f64::from(x.abs()));
+    ((if x >= 0.0 { 1.0 } else { power }) / (1.0 + power)) as f32
+}
+
+#[inline(always)]
+fn clip(x: f32, low: f32, high: f32) -> f32 {
+    let above = if x < low { low } else { x };
+    if above > high { high } else { above }
+}
 #[inline(always)]
 fn each(rows: &mut [Row], function: impl Fn(f32) -> f32) {
     Arch::new().dispatch(

@@ -1,18 +1,18 @@
-//! How much arithmetic a map needs, counted from the layers, whatever engine does it and however.
+//! How much arithmetic a map needs, counted from the lowered networks, whatever engine does it and however.
 
-use super::tail::{TailLayer, subtracts, thinnable};
+use super::thinning::{ThinLayer, subtracts, thinnable};
 use super::{Masks, Models};
-use crate::nets::{Layer, Network};
-use std::ops::Range;
+use crate::nets::Ending;
+use crate::nets::lowering::lower;
 
 /// Floating-point operations per latent point, the decoder's and those of all members and draws. Products and convolutions are counted,
 /// a multiplication and an addition as two, the zeros of a padding included; functions, pools, masks, the drawing of weights and statistics
 /// are not. An engine may need fewer (Winograd's convolution) or more (zeros that fill its tiles).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Work {
-    /// What is needed: decoder and trunk (the layers before the first that draws) once, and of each draw of [`Masks::Shared`] only the
+    /// What is needed: decoder and trunk (what does not depend on a draw) once, and of each draw of [`Masks::Shared`] only the
     /// units that it keeps, on average; of the first layer after the trunk the full product once and of each draw the dropped units,
-    /// where these are fewer. Other draws run the layers after the trunk as a whole.
+    /// where these are fewer. Other draws run the head as a whole.
     pub arithmetic: f64,
     /// The decoder once and every draw as a whole pass through its network: what is done where nothing is shared, as in the paper's code.
     pub effective: f64,
@@ -21,23 +21,27 @@ pub struct Work {
 /// Counts the work of so many draws of the members of these numbers.
 pub fn work(models: &Models, members: &[usize], draws: u32, masks: Masks) -> Work {
     let draws = f64::from(draws);
-    let decoder = models.decoder.as_ref().map_or(0.0, |network| flops(network, 0..network.layers().len()));
+    let decoder = models.decoder.as_ref().map_or(0.0, |network| {
+        let program = lower(network, Ending::Logits);
+        program.flops(0..program.instructions.len())
+    });
     let mut work = Work { arithmetic: decoder, effective: decoder };
     for &member in members {
-        let network = &models.ensemble.members()[member].network;
-        let (cut, end) = (network.trunk_length(), network.layers().len());
-        let (trunk, tail) = (flops(network, 0..cut), flops(network, cut..end));
-        let thinned = if masks == Masks::Shared { thinnable(network) } else { None };
-        work.arithmetic += trunk + thinned.map_or(draws * tail, |layers| of_thinned(&layers, draws));
-        work.effective += draws * (trunk + tail);
+        let program = models.ensemble.members()[member].program();
+        let (trunk, head) = (program.flops(0..program.head), program.flops(program.head..program.instructions.len()));
+        let thinned = if masks == Masks::Shared { thinnable(&program) } else { None };
+        // A network without a head has one pass, whatever is asked for.
+        let of_draws = if program.head().is_empty() { 0.0 } else { draws * head };
+        work.arithmetic += trunk + thinned.map_or(of_draws, |layers| of_thinned(&layers, draws));
+        work.effective += draws * (trunk + head);
     }
     work
 }
 
-/// Of all draws of a tail as thinned networks.
-fn of_thinned(layers: &[TailLayer], draws: f64) -> f64 {
-    let kept = |layer: &TailLayer| layer.dropout.map_or(1.0, |(_, rate)| 1.0 - rate);
-    let full = |layer: &TailLayer| 2.0 * layer.inputs as f64 * layer.outputs as f64;
+/// Of all draws of a head as thinned networks.
+fn of_thinned(layers: &[ThinLayer], draws: f64) -> f64 {
+    let kept = |layer: &ThinLayer| layer.dropout.map_or(1.0, |(_, rate)| 1.0 - rate);
+    let full = |layer: &ThinLayer| 2.0 * layer.inputs as f64 * layer.outputs as f64;
     let mut flops = 0.0;
     for (index, layer) in layers.iter().enumerate() {
         let outputs = layers.get(index + 1).map_or(1.0, kept);
@@ -50,38 +54,14 @@ fn of_thinned(layers: &[TailLayer], draws: f64) -> f64 {
     flops
 }
 
-/// Of one pass through some of the layers.
-fn flops(network: &Network, layers: Range<usize>) -> f64 {
-    let of_layer = |index: usize| match &network.layers()[index] {
-        Layer::Linear { inputs, outputs, .. } | Layer::GaussianLinear { inputs, outputs, .. } => 2.0 * *inputs as f64 * *outputs as f64,
-        Layer::Conv2d { in_channels, kernel, .. } => {
-            let outputs: usize = network.shape_at(index + 1).iter().product();
-            2.0 * outputs as f64 * (in_channels * kernel[0] * kernel[1]) as f64
-        }
-        Layer::MaxPool2d { .. }
-        | Layer::AveragePool2d { .. }
-        | Layer::Flatten
-        | Layer::Reshape { .. }
-        | Layer::Relu
-        | Layer::Elu
-        | Layer::Tanh
-        | Layer::Sigmoid
-        | Layer::Softplus
-        | Layer::Dropout { .. }
-        | Layer::Dropout2d { .. }
-        | Layer::BatchNorm { .. } => 0.0,
-    };
-    layers.map(of_layer).sum()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nets::{Classifier, Ensemble, VaeLayers, cnn, paper_cnn, random_weights};
+    use crate::nets::{Classifier, Ensemble, Layer, Network, VaeLayers, cnn, paper_cnn, random_weights};
 
     fn models(input_shape: [usize; 3], decoder: Option<Vec<Layer>>, layers: &[Layer]) -> Models {
         let decoder = decoder.map(|layers| Network::new(&[2], layers.clone(), &random_weights(&layers, 0)).unwrap());
-        let network = Network::new(&input_shape, layers.to_vec(), &random_weights(layers, 1)).unwrap();
+        let network = Network::new(&input_shape, layers, &random_weights(layers, 1)).unwrap();
         let classes: Vec<String> = (0..network.output_shape()[0]).map(|class| class.to_string()).collect();
         let member = |name: &str| Classifier::new(name, classes.clone(), network.clone()).unwrap();
         Models::new(decoder, Ensemble::new(vec![member("a"), member("b")]).unwrap()).unwrap()
