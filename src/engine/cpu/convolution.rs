@@ -4,7 +4,7 @@ use super::functions;
 use super::kernel::{LANES, Packed, Row, add_products};
 use crate::nets::Function;
 use crate::nets::lowering::{Phase, Product};
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 use std::ops::Range;
 
 /// Places of a convolution's output that are computed at once: few enough for the innermost cache.
@@ -131,11 +131,12 @@ impl Convolution {
                         work.extend(corners.iter().flat_map(|_| bias).map(|&bias| Row::splat(bias)));
                         add_products(corners.iter().map(|&corner| &x[corner as usize..]), &phase.taps, weights, work);
                         functions::apply(&self.then, work);
+                        let place = |at: usize| phase.places.as_ref().map_or(at, |places| places[at] as usize) % plane;
+                        let places: [usize; POSITIONS] = std::array::from_fn(|number| place((at + number).min(positions.end - 1)));
                         // Channel by channel: neighbours lie on one page of memory.
-                        for (output, channel) in out.chunks_mut(plane).take(of_group).enumerate() {
-                            for number in 0..corners.len() {
-                                let place = phase.places.as_ref().map_or(at + number, |places| places[at + number] as usize) % plane;
-                                channel[place] = work[number * of_group + output];
+                        for (output, channel) in out.chunks_exact_mut(plane).take(of_group).enumerate() {
+                            for (&place, row) in places.iter().zip(work[output..].iter().step_by(of_group)) {
+                                channel[place] = *row;
                             }
                         }
                         at += corners.len();
@@ -153,27 +154,41 @@ impl Convolution {
             let bias = self.bias[channel];
             let mut at = 0;
             for corners in phase.corners.chunks(LINE) {
-                Arch::new().dispatch(
-                    #[inline(always)]
-                    || {
-                        for (out, &corner) in line.iter_mut().zip(corners) {
-                            let x = &x[corner as usize..];
-                            let mut sums = [bias; LANES];
-                            for (&tap, &weight) in phase.taps.iter().zip(weights) {
-                                let x = &x[tap as usize].0;
-                                for lane in 0..LANES {
-                                    sums[lane] = weight.mul_add(x[lane], sums[lane]);
-                                }
-                            }
-                            *out = Row(sums);
-                        }
-                    },
-                );
+                Arch::new().dispatch(DepthwiseLine { x, corners, taps: &phase.taps, weights, bias, out: &mut line });
                 functions::apply(&self.then, &mut line[..corners.len()]);
                 for row in &line[..corners.len()] {
                     plane[phase.places.as_ref().map_or(at, |places| places[at] as usize)] = *row;
                     at += 1;
                 }
+            }
+        }
+    }
+}
+
+/// Some outputs of one channel of a depthwise convolution.
+struct DepthwiseLine<'a> {
+    x: &'a [Row],
+    corners: &'a [u32],
+    taps: &'a [u32],
+    weights: &'a [f32],
+    bias: f32,
+    out: &'a mut [Row],
+}
+
+impl WithSimd for DepthwiseLine<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        for (out, &corner) in self.out.iter_mut().zip(self.corners) {
+            let x = &self.x[corner as usize..];
+            for part in (0..LANES / S::F32_LANES).step_by(2) {
+                let mut sums = [simd.splat_f32s(self.bias); 2];
+                for (&tap, &weight) in self.taps.iter().zip(self.weights) {
+                    let (weight, x) = (simd.splat_f32s(weight), S::as_simd_f32s(&x[tap as usize].0).0);
+                    sums = [simd.mul_add_e_f32s(weight, x[part], sums[0]), simd.mul_add_e_f32s(weight, x[part + 1], sums[1])];
+                }
+                S::as_mut_simd_f32s(&mut out.0).0[part..part + 2].copy_from_slice(&sums);
             }
         }
     }
