@@ -9,6 +9,7 @@ use crate::jobs::attack::success_rate;
 use crate::jobs::figures::classifier_provenance;
 use crate::jobs::passes::ComputedBy;
 use crate::jobs::{Classifiers, On};
+use crate::numbers::fixed;
 use crate::uncertainty::Measure;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -349,8 +350,8 @@ fn estimate(estimate: Estimate) -> String {
 }
 
 fn with_interval(estimate: Estimate) -> String {
-    let interval = estimate.interval().map_or_else(|| "[–]".to_owned(), |[low, high]| format!("[{low:.3}, {high:.3}]"));
-    format!("{:.3} {interval}", estimate.value)
+    let interval = estimate.interval().map_or_else(|| "[–]".to_owned(), |[low, high]| format!("[{}, {}]", fixed(low, 3), fixed(high, 3)));
+    format!("{} {interval}", fixed(estimate.value, 3))
 }
 
 /// The share of the images that the attack could succeed on where it did; none where there was no such image.
