@@ -147,10 +147,8 @@ impl<T: Element> Networks<T> {
             let (stream, count) = (gaussian.stream, gaussian.count());
             let noise = (self.random.noise)(NoiseOf { member, draw, stream, count });
             assert_eq!(noise.len(), count, "the noise of stream {stream}");
-            let drawn = gaussian.draw(&noise);
-            let rows = || drawn.chunks_exact(gaussian.inputs + 1);
-            let of_inputs = rows().flat_map(|row| &row[..gaussian.inputs]);
-            of_inputs.chain(rows().map(|row| &row[gaussian.inputs])).map(|&weight| T::from_f64(weight)).collect()
+            let (weight, bias) = gaussian.weight_and_bias(&gaussian.draw(&noise));
+            weight.into_iter().chain(bias).map(T::from_f64).collect()
         };
         let of_draw = |draw: u32| -> DrawMasks<T> {
             let of_step = |step: &Step<T>| match &step.kind {

@@ -30,7 +30,7 @@ pub fn work(models: &Models, members: &[usize], draws: u32, masks: Masks) -> Wor
         let program = models.ensemble.members()[member].program();
         let (trunk, head) = (program.flops(0..program.head), program.flops(program.head..program.instructions.len()));
         let thinned = if masks == Masks::Shared { thinnable(&program) } else { None };
-        // A network without a head has one pass, whatever is asked for.
+        // Without a head all draws are equal, and one pass is enough.
         let of_draws = if program.head().is_empty() { 0.0 } else { draws * head };
         work.arithmetic += trunk + thinned.map_or(of_draws, |layers| of_thinned(&layers, draws));
         work.effective += draws * (trunk + head);

@@ -29,12 +29,10 @@ impl ThinLayer {
         Self { inputs, outputs, dropout, weights, bias, gaussian: None, then: Vec::new() }
     }
 
-    /// Of weights \[outputs, inputs + 1\] with the bias as the last column.
-    fn of_rows([inputs, outputs]: [usize; 2], dropout: Option<(u32, f64)>, rows: &[f64]) -> Self {
-        let rows = || rows.chunks_exact(inputs + 1);
-        let weight: Vec<f64> = rows().flat_map(|row| &row[..inputs]).copied().collect();
-        let bias: Vec<f64> = rows().map(|row| row[inputs]).collect();
-        Self::new([inputs, outputs], dropout, &weight, &bias)
+    /// A Gaussian layer with weights \[outputs, inputs + 1\], the bias as the last column.
+    fn of_rows(gaussian: &Gaussian, dropout: Option<(u32, f64)>, rows: &[f64]) -> Self {
+        let (weight, bias) = gaussian.weight_and_bias(rows);
+        Self::new([gaussian.inputs, gaussian.outputs], dropout, &weight, &bias)
     }
 
     /// The layer that an instruction is, after that dropout.
@@ -44,7 +42,7 @@ impl ThinLayer {
                 Self::new([product.input[0], product.output[0]], dropout, &product.phases[0].weight, &product.bias)
             }
             Kind::Gaussian(gaussian) => {
-                let layer = Self::of_rows([gaussian.inputs, gaussian.outputs], dropout, &gaussian.mean);
+                let layer = Self::of_rows(gaussian, dropout, &gaussian.mean);
                 Self { gaussian: Some(gaussian.clone()), ..layer }
             }
             _ => return None,
@@ -56,7 +54,7 @@ impl ThinLayer {
     pub fn drawn(&self, seed: u32, member: u32, draw: u32) -> Option<Self> {
         let gaussian = self.gaussian.as_ref()?;
         let drawn = gaussian.draw(&normal_noise(seed, member, draw, gaussian.stream, 0, gaussian.count()));
-        Some(Self::of_rows([self.inputs, self.outputs], self.dropout, &drawn))
+        Some(Self::of_rows(gaussian, self.dropout, &drawn))
     }
 }
 

@@ -7,7 +7,7 @@ use crate::error::Result;
 const RELU: Op = Op::Apply(Function::Relu {});
 const RELU6: Op = Op::Apply(Function::Clip { low: 0.0, high: 6.0 });
 
-/// A list of nodes under way. A node takes the one before it unless its inputs are given.
+/// Builds a graph node by node. A node takes the output of the node before it unless its inputs are given.
 #[derive(Debug, Default)]
 pub struct Builder {
     nodes: Vec<Node>,

@@ -43,6 +43,12 @@ impl Gaussian {
         Some(Self { stream: *stream, inputs: *inputs, outputs: *outputs, mean, spread })
     }
 
+    /// The weight \[outputs, inputs\] and the bias \[outputs\] of rows \[outputs, inputs + 1\], such as the mean or a draw.
+    pub fn weight_and_bias(&self, rows: &[f64]) -> (Vec<f64>, Vec<f64>) {
+        let rows = || rows.chunks_exact(self.inputs + 1);
+        (rows().flat_map(|row| &row[..self.inputs]).copied().collect(), rows().map(|row| row[self.inputs]).collect())
+    }
+
     /// How many standard normal numbers a draw takes.
     pub fn count(&self) -> usize {
         self.mean.len()

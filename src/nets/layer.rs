@@ -1,6 +1,7 @@
 //! Layers of a chain, as version 1 of `model.json` lists them and as networks are written down in this program.
 
 use super::graph::{Graph, Node};
+use super::op::ones;
 use super::{Covariance, Function, Op};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -55,10 +56,6 @@ pub enum Layer {
     Dropout2d { rate: f64 },
     /// [`Op::BatchNorm`].
     BatchNorm { name: String, channels: usize, epsilon: f64 },
-}
-
-fn ones() -> [usize; 2] {
-    [1, 1]
 }
 
 impl Layer {

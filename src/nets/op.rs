@@ -184,7 +184,7 @@ fn one() -> usize {
     1
 }
 
-fn ones() -> [usize; 2] {
+pub(super) fn ones() -> [usize; 2] {
     [1, 1]
 }
 

@@ -4,16 +4,17 @@ use super::sums::Values;
 use crate::app::images::{Texture, pixels};
 use crate::app::scope::Scope;
 use crate::app::style;
-use crate::engine::reference::forward;
+use crate::engine::{Models, reference};
 use crate::error::Result;
 use crate::jobs::{Wake, Worker};
-use crate::nets::Network;
+use crate::nets::Ending;
+use crate::nets::lowering::{Program, lower};
 use crate::numbers::fixed;
 use eframe::egui::{Context, Image, PopupAnchor, TextWrapMode, Tooltip, Ui, vec2};
 use std::sync::Arc;
 
 /// A latent point and the decoder for it.
-type Request = (Arc<crate::engine::Models>, [f64; 2]);
+type Request = (Arc<Models>, [f64; 2]);
 
 /// Decodes what the pointer is on.
 pub struct Hover {
@@ -25,8 +26,14 @@ pub struct Hover {
 impl Hover {
     /// Starts the worker. It has a decoder of its own, since the engine may be busy for longer than a pointer waits.
     pub fn new(wake: &Wake) -> Result<Self> {
-        let worker = Worker::spawn("hover", Arc::clone(wake), |(models, z): Request, desk| {
-            if let Some(decoder) = &models.decoder {
+        // The decoder of the models of the last request, lowered.
+        let mut lowered: Option<(Arc<Models>, Program)> = None;
+        let worker = Worker::spawn("hover", Arc::clone(wake), move |(models, z): Request, desk| {
+            if lowered.as_ref().is_none_or(|(of, _)| !Arc::ptr_eq(of, &models)) {
+                let program = models.decoder.as_ref().map(|decoder| lower(decoder, Ending::Logits));
+                lowered = program.map(|program| (models, program));
+            }
+            if let Some((_, decoder)) = &lowered {
                 desk.publish((z, decode(decoder, z)));
             }
             Ok(())
@@ -87,7 +94,7 @@ pub fn prediction(scope: &Scope, values: &Values, point: usize) -> Option<(usize
     mean.into_iter().enumerate().filter(|(_, p)| p.is_finite()).max_by(|a, b| a.1.total_cmp(&b.1))
 }
 
-/// A latent point's image, by the plain network: half a millisecond for the paper's decoder.
-fn decode(decoder: &Network, z: [f64; 2]) -> Vec<f32> {
-    forward(decoder, &z, None).into_iter().map(|pixel| pixel as f32).collect()
+/// A latent point's image, by the reference engine: half a millisecond for the paper's decoder.
+fn decode(decoder: &Program, z: [f64; 2]) -> Vec<f32> {
+    reference::run(decoder, &z, None).into_iter().map(|pixel| pixel as f32).collect()
 }

@@ -122,10 +122,8 @@ impl<'a> Building<'a> {
             }
             Computes::Product(product) => Some(Kind::Phased(Phased::new(product))),
             Computes::Gaussian(gaussian) => {
-                let rows = || gaussian.mean.chunks_exact(gaussian.inputs + 1);
-                let weight = rows().flat_map(|row| values(&row[..gaussian.inputs])).collect();
-                let bias = rows().map(|row| T::from_f64(row[gaussian.inputs])).collect();
-                Some(Kind::Drawn { slot: self.slot(), weight, bias, gaussian: gaussian.clone() })
+                let (weight, bias) = gaussian.weight_and_bias(&gaussian.mean);
+                Some(Kind::Drawn { slot: self.slot(), weight: values(&weight), bias: values(&bias), gaussian: gaussian.clone() })
             }
             Computes::Plane(plane) => Some(Kind::Plane(Map::new(plane))),
             Computes::Identity => None,

@@ -4,8 +4,8 @@ use super::convolution::Convolution;
 use super::gaussian::Drawn;
 use super::steps::{Plane, Step, StepKind, Steps};
 use super::winograd::Winograd;
+use crate::nets::Function;
 use crate::nets::lowering::{self, Instruction, Kind, PlaneMap, Product, Program};
-use crate::nets::{Function, Gaussian};
 
 impl Steps {
     pub fn new(program: &Program) -> Self {
@@ -62,7 +62,7 @@ impl Preparation<'_> {
                 return self.steps.push(Step { kind, inputs, output, then: Vec::new(), pool });
             }
             Kind::Gaussian(gaussian) => {
-                StepKind::Gaussian { mean: Convolution::new(&mean(gaussian), &[]), drawn: Drawn::new(gaussian.clone()) }
+                StepKind::Gaussian { mean: Convolution::new(&Product::of_mean(gaussian), &[]), drawn: Drawn::new(gaussian.clone()) }
             }
             Kind::Plane(lowering::Plane { from, to, map: PlaneMap::Pad { at } }) => StepKind::Pad { from: *from, to: *to, at: *at },
             Kind::Plane(map) => StepKind::Plane(plane(map)),
@@ -127,13 +127,6 @@ fn makes(step: &Step, buffer: usize, size: [usize; 2]) -> bool {
 /// Whether a product is a convolution that is worth Winograd's transforms.
 fn takes_winograd(product: &Product) -> bool {
     product.is_dense_convolution([3, 3]) && product.input[0] >= 8 && product.output[0] >= 8
-}
-
-/// The linear layer of the mean weights.
-fn mean(gaussian: &Gaussian) -> Product {
-    let rows = || gaussian.mean.chunks_exact(gaussian.inputs + 1);
-    let weight: Vec<f64> = rows().flat_map(|row| &row[..gaussian.inputs]).copied().collect();
-    Product::linear(gaussian.inputs, gaussian.outputs, &weight, rows().map(|row| row[gaussian.inputs]).collect())
 }
 
 fn plane(map: &lowering::Plane) -> Plane {

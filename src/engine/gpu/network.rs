@@ -219,12 +219,7 @@ impl Builder<'_> {
             lowering::Kind::Product(product) if has_small_groups(product) => Kind::Grouped(grouped(device, product)?),
             lowering::Kind::Product(product) => Kind::Products(products(device, product, then)?),
             // In a decoder, which is never drawn: a member that draws weights is refused when the engine is opened.
-            lowering::Kind::Gaussian(gaussian) => {
-                let rows = || gaussian.mean.chunks_exact(gaussian.inputs + 1);
-                let weight: Vec<f64> = rows().flat_map(|row| &row[..gaussian.inputs]).copied().collect();
-                let bias = rows().map(|row| row[gaussian.inputs]).collect();
-                Kind::Products(products(device, &lowering::Product::linear(gaussian.inputs, gaussian.outputs, &weight, bias), then)?)
-            }
+            lowering::Kind::Gaussian(gaussian) => Kind::Products(products(device, &lowering::Product::of_mean(gaussian), then)?),
             lowering::Kind::Plane(plane) => self.plane(plane)?,
             lowering::Kind::Identity => Kind::Apply { first: 0 },
             lowering::Kind::Affine { scale, offset } => {

@@ -26,7 +26,10 @@ pub(super) fn apply(instruction: &Instruction, inputs: &[&[f64]], draw: Option<D
     for value in &mut output {
         *value = instruction.then.iter().fold(*value, |value, function| function.value(value));
     }
-    instruction.pool.as_ref().map_or_else(|| output.clone(), |pool| mapped(pool, &output))
+    match &instruction.pool {
+        Some(pool) => mapped(pool, &output),
+        None => output,
+    }
 }
 
 fn multiplied(product: &Product, input: &[f64]) -> Vec<f64> {

@@ -25,6 +25,7 @@ use crate::attack::{Iterate, Settings, named};
 use crate::data::Dataset;
 use crate::engine::{Engine, Masks};
 use crate::error::{Error, Result};
+use crate::nets::Classifier;
 use crate::uncertainty::Measure;
 use cache::Cache;
 use cells::{Cells, cells};
@@ -328,11 +329,19 @@ fn undefined(classifiers: &Classifiers, members: &[usize], samples: u32) -> Unde
 /// Is told how far a detection is, in millions of multiplications; may stop it.
 pub type DetectObserver<'a> = &'a mut dyn FnMut(Progress) -> ControlFlow<()>;
 
-/// Millions of multiplications for one image: of one step of an attack, and of measuring.
-fn costs(classifiers: &Classifiers, settings: &AttackSettings) -> [f64; 2] {
+/// Multiplications for one image of the trunk and of the head, of each member of the ensemble.
+fn work(classifiers: &Classifiers) -> Vec<[f64; 2]> {
+    let of = |member: &Classifier| {
+        let program = member.program();
+        [0..program.head, program.head..program.instructions.len()].map(|part| program.flops(part) / 2.0)
+    };
+    classifiers.ensemble().members().iter().map(of).collect()
+}
+
+/// Millions of multiplications for one image: of one step of an attack, and of measuring; `work` is that of each member.
+fn costs(work: &[[f64; 2]], settings: &AttackSettings) -> [f64; 2] {
     let of = |member: &usize| {
-        let program = classifiers.ensemble().members()[*member].program();
-        let [trunk, head] = [0..program.head, program.head..program.instructions.len()].map(|part| program.flops(part) / 2.0);
+        let [trunk, head] = work[*member];
         let passes = if settings.on == On::Deterministic { 1.0 } else { f64::from(settings.samples) };
         [2.0 * (trunk + passes * head) / 1e6, (trunk + f64::from(settings.samples) * head) / 1e6]
     };
@@ -341,6 +350,8 @@ fn costs(classifiers: &Classifiers, settings: &AttackSettings) -> [f64; 2] {
 
 /// Counts work.
 struct Meter<'a> {
+    /// That of each member.
+    work: Vec<[f64; 2]>,
     done: f64,
     total: f64,
     observe: DetectObserver<'a>,
@@ -376,9 +387,10 @@ pub fn detect(
     observe: DetectObserver<'_>,
 ) -> Result<Detection> {
     check(classifiers, data, settings)?;
+    let work = work(classifiers);
     let (count, others) = (data.len() as f64, f64::from(settings.seeds.saturating_sub(1)));
     let work_of = |attack: &AttackSettings| -> Result<f64> {
-        let ([step, measure], steps) = (costs(classifiers, attack), f64::from(named(&attack.attack.method)?.steps(&attack.attack)));
+        let ([step, measure], steps) = (costs(&work, attack), f64::from(named(&attack.attack.method)?.steps(&attack.attack)));
         Ok(count * (step * steps + 2.0 * (1.0 + others) * measure))
     };
     let mut total = 0.0;
@@ -388,9 +400,9 @@ pub fn detect(
     let kinds = |at: usize| settings.attacks[..at].iter().position(|other| same_eyes(other, &settings.attacks[at]));
     total += (0..settings.attacks.len())
         .filter(|&at| kinds(at).is_none())
-        .map(|at| count * (1.0 + others) * costs(classifiers, &settings.attacks[at])[1])
+        .map(|at| count * (1.0 + others) * costs(&work, &settings.attacks[at])[1])
         .sum::<f64>();
-    let mut meter = Meter { done: 0.0, total, observe };
+    let mut meter = Meter { work, done: 0.0, total, observe };
     meter.tell(0.0)?;
     let cache = settings.cache.as_ref().map(|folder| Cache::new(folder)).transpose()?;
     let labels: Vec<usize> = data.labels.iter().map(|&label| usize::from(label)).collect();
@@ -473,7 +485,7 @@ fn measure(
     images: &[f32],
     meter: &mut Meter<'_>,
 ) -> Result<Said> {
-    let cost = costs(classifiers, settings)[1];
+    let cost = costs(&meter.work, settings)[1];
     let start = meter.done;
     let said = Said::of(classifiers, engine, (settings.asked(), settings.on), images, &mut |done| meter.tell(start + cost * done as f64))?;
     meter.add(cost * (images.len() / pixels(classifiers)) as f64)?;
@@ -490,7 +502,7 @@ fn attacked_images(
     meter: &mut Meter<'_>,
 ) -> Result<Vec<f32>> {
     let steps = f64::from(named(&settings.attack.method)?.steps(&settings.attack));
-    let (cost, pixels) = (costs(classifiers, settings)[0], data.pixels());
+    let (cost, pixels) = (costs(&meter.work, settings)[0], data.pixels());
     let mut networks = None;
     let mut all = Vec::with_capacity(data.images.len());
     for first in (0..data.len()).step_by(BATCH) {
@@ -535,7 +547,7 @@ pub fn unfamiliar(
     }
     let all = familiar.len() + other.len();
     let total = on.iter().map(|(_, members)| (members.len() * all) as f64).sum();
-    let mut meter = Meter { done: 0.0, total, observe };
+    let mut meter = Meter { work: Vec::new(), done: 0.0, total, observe };
     let mut found = Vec::new();
     let distances: Option<[Distances; 2]> = match manifold {
         Some(manifold) => {

@@ -1,5 +1,7 @@
 //! Linear layers, convolutions and transposed convolutions as one kind of product.
 
+use crate::nets::Gaussian;
+
 /// out\[o, place(p)\] = bias\[o\] + Σ weight\[o, (c, ky, kx)\] · x\[c, corner(p) + (ky, kx) · dilation\] over the input channels c of o's group
 /// and the kernel, for every position p of every phase. No tap lies outside of the input. A linear layer is a 1×1 image of many channels.
 /// A transposed convolution of stride s has up to s² phases, each an ordinary convolution that writes every s-th pixel.
@@ -43,6 +45,12 @@ impl Product {
     pub fn linear(inputs: usize, outputs: usize, weight: &[f64], bias: Vec<f64>) -> Self {
         let (input, output, one) = ([inputs, 1, 1], [outputs, 1, 1], [1, 1]);
         Convolution { input, output, groups: 1, kernel: one, stride: one, dilation: one, weight, bias }.product()
+    }
+
+    /// The linear layer of a Gaussian one's mean weights.
+    pub fn of_mean(gaussian: &Gaussian) -> Self {
+        let (weight, bias) = gaussian.weight_and_bias(&gaussian.mean);
+        Self::linear(gaussian.inputs, gaussian.outputs, &weight, bias)
     }
 
     /// Whether it is a linear layer: one position, one group.

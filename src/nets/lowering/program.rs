@@ -30,7 +30,8 @@ pub struct Program {
 pub struct Value {
     /// The number of its elements.
     pub length: usize,
-    /// Its buffer. Values of one buffer are never alive together, and an instruction never writes the buffer of one of its inputs.
+    /// Its buffer. Values of one buffer are never alive together. Only an elementwise instruction may write the buffer of an
+    /// input, of its first.
     pub buffer: usize,
     /// Whether it is made by the trunk, or is the input, and the head reads it, or it is the output of a network without a head: it crosses
     /// the cut.
@@ -103,11 +104,6 @@ impl Program {
     /// The head; empty where nothing is drawn.
     pub fn head(&self) -> &[Instruction] {
         &self.instructions[self.head..]
-    }
-
-    /// The lengths of an instruction's inputs.
-    pub fn input_lengths<'a>(&'a self, instruction: &'a Instruction) -> impl Iterator<Item = usize> + 'a {
-        instruction.inputs.iter().map(|&value| self.values[value].length)
     }
 }
 

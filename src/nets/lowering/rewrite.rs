@@ -11,11 +11,14 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// The place of the instruction that makes the output, if one does and it is of this form.
-    fn last(&self, form: impl Fn(&Instruction) -> bool) -> Option<usize> {
-        let last = self.instructions.len().checked_sub(1)?;
-        let instruction = &self.instructions[last];
-        (instruction.output == self.output && form(instruction)).then_some(last)
+    /// Whether the last instructions, from the output back, have these forms and each reads the one before it.
+    fn ends_with(&self, forms: &[fn(&Instruction) -> bool]) -> bool {
+        let (mut value, mut last) = (self.output, self.instructions.iter().rev());
+        forms.iter().all(|form| {
+            let fitting = last.next().filter(|instruction| instruction.output == value && form(instruction));
+            value = fitting.map_or(value, |instruction| instruction.inputs[0]);
+            fitting.is_some()
+        })
     }
 
     /// Removes the last instruction: its input becomes the output.
@@ -28,23 +31,20 @@ impl Draft {
     pub fn end_in_logits(&mut self, ending: Ending) {
         let is_ln = |instruction: &Instruction| instruction.kind == Kind::Identity && instruction.then == [Function::Ln {}];
         let is_softmax = |instruction: &Instruction| instruction.kind == Kind::Softmax { size: 1 };
-        if ending == Ending::Probabilities && self.last(is_softmax).is_none() {
-            let output = self.lengths.len();
-            self.lengths.push(self.lengths[self.output]);
-            let (inputs, then) = (vec![self.output], vec![Function::Ln {}]);
-            self.instructions.push(Instruction { node: "ln".to_owned(), kind: Kind::Identity, inputs, output, then, pool: None });
-            self.output = output;
-        } else if ending == Ending::Probabilities {
-            self.drop_last();
-        } else if ending == Ending::LogProbabilities && self.last(is_ln).is_some() {
-            let ln = self.instructions.pop();
-            self.output = ln.as_ref().map_or(self.output, |ln| ln.inputs[0]);
-            if self.last(is_softmax).is_some() {
-                self.drop_last();
-            } else if let Some(ln) = ln {
-                self.output = ln.output;
-                self.instructions.push(ln);
+        match ending {
+            Ending::Probabilities if self.ends_with(&[is_softmax]) => self.drop_last(),
+            Ending::Probabilities => {
+                let output = self.lengths.len();
+                self.lengths.push(self.lengths[self.output]);
+                let (inputs, then) = (vec![self.output], vec![Function::Ln {}]);
+                self.instructions.push(Instruction { node: "ln".to_owned(), kind: Kind::Identity, inputs, output, then, pool: None });
+                self.output = output;
             }
+            Ending::LogProbabilities if self.ends_with(&[is_ln, is_softmax]) => {
+                self.drop_last();
+                self.drop_last();
+            }
+            Ending::LogProbabilities | Ending::Logits => {}
         }
     }
 
@@ -59,9 +59,11 @@ impl Draft {
                 [value] if uses[value] == 1 => fused.iter_mut().rev().find(|before| before.output == value),
                 _ => None,
             };
-            if let Some(instruction) = before.map_or(Some(instruction.clone()), |before| joined(before, instruction)) {
-                fused.push(instruction);
-            }
+            let left = match before {
+                Some(before) => joined(before, instruction),
+                None => Some(instruction),
+            };
+            fused.extend(left);
         }
         self.instructions = fused;
     }
@@ -84,8 +86,10 @@ impl Draft {
                 last[value] = at;
             }
         }
-        let read_by_head = |value: usize| ordered[trunk..].iter().any(|instruction| instruction.inputs.contains(&value));
-        let crosses: Vec<bool> = (0..lengths.len()).map(|value| !drawn[value] && (value == output || read_by_head(value))).collect();
+        let mut crosses = vec![false; lengths.len()];
+        for &value in ordered[trunk..].iter().flat_map(|instruction| &instruction.inputs).chain([&output]) {
+            crosses[value] = !drawn[value];
+        }
         (0..lengths.len()).filter(|&value| crosses[value] || value == output).for_each(|value| last[value] = end);
         let (mut buffers, mut free, mut count) = (vec![0; lengths.len()], Vec::new(), 1);
         for (at, instruction) in ordered.iter().enumerate() {
