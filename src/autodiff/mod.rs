@@ -18,7 +18,7 @@ mod vae;
 
 pub use decoder::{Decoded, DecoderGradients};
 pub use device::{device, device_name};
-pub use forward::{Masks, Parameters, forward};
+pub use forward::{Forward, Masks, Moments, Parameters, Pass};
 pub use input::{Answer, InputGradients, Passes, Precision, input_gradients};
 pub use laplace::{ImageObserver, Laplace, Structure, last_layer_laplace};
 pub use objective::{Loss, Objective};

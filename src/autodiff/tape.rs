@@ -1,12 +1,11 @@
-//! Gradients in images over candle's tape, for networks on a graphics processor. On the CPU [`steps`](super::steps) are faster, and know
-//! every graph; this one knows chains of layers.
+//! Gradients in images over candle's tape, for networks on a graphics processor. On the CPU [`steps`](super::steps) are faster.
 
-use super::forward::{Parameters, forward};
+use super::forward::{Forward, Parameters, Pass};
 use super::input::{Answer, InputGradients, Passes};
 use super::objective::{Objective, judge};
 use super::randomness::{MaskOf, NoiseOf, Randomness};
 use crate::error::Result;
-use crate::nets::{Ending, Ensemble, Gaussian, Layer};
+use crate::nets::{Ending, Ensemble, Gaussian, Node};
 use candle_core::{DType, Device, Tensor, Var};
 
 /// The members of an ensemble on a device.
@@ -19,32 +18,26 @@ pub(super) struct Tape {
     dtype: DType,
 }
 
-/// A classifier, cut at its first layer that draws.
+/// A classifier.
 struct Member {
-    layers: Vec<Layer>,
-    trunk: usize,
+    forward: Forward,
     parameters: Parameters,
-    gaussians: Vec<Gaussian>,
+    gaussians: Vec<(String, Gaussian)>,
 }
 
 impl Member {
-    /// The layers behind the trunk and their weights in a draw: a layer whose weights are drawn is a linear one of these.
-    fn drawn(&self, number: usize, draw: u32, tape: &Tape) -> candle_core::Result<(Vec<Layer>, Parameters)> {
-        let (mut layers, mut parameters) = (self.layers[self.trunk..].to_vec(), self.parameters.clone());
-        for gaussian in &self.gaussians {
+    /// The weights in a draw.
+    fn drawn(&self, number: usize, draw: u32, tape: &Tape) -> candle_core::Result<Parameters> {
+        let mut parameters = self.parameters.clone();
+        for (node, gaussian) in &self.gaussians {
             let (stream, count) = (gaussian.stream, gaussian.count());
             let weights = gaussian.draw(&(tape.random.noise)(NoiseOf { member: number, draw, stream, count }));
             let weights = Tensor::from_vec(weights, (gaussian.outputs, gaussian.inputs + 1), &Device::Cpu)?;
             let weights = weights.to_dtype(tape.dtype)?.to_device(&tape.device)?;
-            // In a chain the stream is the layer's index.
-            let place = &mut layers[stream as usize - self.trunk];
-            if let Layer::GaussianLinear { name, inputs, outputs, .. } = place.clone() {
-                parameters.set(format!("{name}.weight"), weights.narrow(1, 0, inputs)?.contiguous()?);
-                parameters.set(format!("{name}.bias"), weights.narrow(1, inputs, 1)?.flatten_all()?);
-                *place = Layer::Linear { name, inputs, outputs };
-            }
+            parameters.set(format!("{node}.weight"), weights.narrow(1, 0, gaussian.inputs)?.contiguous()?);
+            parameters.set(format!("{node}.bias"), weights.narrow(1, gaussian.inputs, 1)?.flatten_all()?);
         }
-        Ok((layers, parameters))
+        Ok(parameters)
     }
 }
 
@@ -52,18 +45,20 @@ impl Tape {
     /// Uploads the members.
     ///
     /// # Errors
-    /// When a member is no chain of layers that ends in logits, or the device has no room for them: gives back what was given.
+    /// When a member ends in probabilities, or the device has no room for them: gives back what was given.
     pub fn new(ensemble: &Ensemble, random: Randomness, device: &Device, dtype: DType) -> std::result::Result<Self, Randomness> {
         let members = ensemble.members().iter().map(|member| {
             let network = &member.network;
-            let layers = network.graph().layers().map_err(candle_core::Error::wrap)?;
-            if member.ending != Ending::Logits {
+            // The logarithms of probabilities are logits.
+            if member.ending == Ending::Probabilities {
                 candle_core::bail!("the tape takes logits");
             }
-            let parameters = Parameters::on(network.weights(), dtype, device)?;
-            let gaussians = (0..layers.len()).filter_map(|layer| Gaussian::of(network, layer)).collect();
-            let trunk = network.nodes().iter().position(|node| node.op.stream().is_some()).unwrap_or(layers.len());
-            Ok(Member { layers, trunk, parameters, gaussians })
+            let named = |(index, node): (usize, &Node)| Some((node.name.clone(), Gaussian::of(network, index)?));
+            Ok(Member {
+                forward: Forward::new(network.graph().clone()),
+                parameters: Parameters::on(network.weights(), dtype, device)?,
+                gaussians: network.nodes().iter().enumerate().filter_map(named).collect(),
+            })
         });
         let Ok(members) = members.collect::<candle_core::Result<Vec<_>>>() else { return Err(random) };
         let shape = ensemble.image_shape();
@@ -73,20 +68,19 @@ impl Tape {
 
     /// The logits of each pass of a member \[N, classes\].
     fn passes(&self, number: usize, images: &Tensor, passes: &Passes) -> candle_core::Result<Vec<Tensor>> {
-        let member = &self.members[number];
-        let (trunk, head) = member.layers.split_at(member.trunk);
-        let features = forward(trunk, &member.parameters, images, None)?;
-        let Some(draws) = &passes.draws else { return Ok(vec![forward(head, &member.parameters, &features, None)?]) };
+        let Member { forward, parameters, .. } = &self.members[number];
+        let Some(draws) = &passes.draws else { return Ok(vec![forward.run(parameters, images, Pass::default())?]) };
+        let trunk = forward.trunk(parameters, images)?;
         let of_draw = |draw: u32| {
-            let (head, parameters) = member.drawn(number, draw, self)?;
-            let mut masks = |layer: usize, rate: f64, shape: &[usize]| {
-                let (stream, units) = ((member.trunk + layer) as u32, shape[1..].iter().product());
+            let parameters = self.members[number].drawn(number, draw, self)?;
+            let mut masks = |stream: u32, rate: f64, shape: &[usize]| {
+                let units = shape[1..].iter().product();
                 let keep = (self.random.keep)(MaskOf { member: number, draw, stream, rate, units });
                 let mask: Vec<f64> = keep.into_iter().map(|keep| if keep { 1.0 / (1.0 - rate) } else { 0.0 }).collect();
                 let mask = Tensor::from_vec(mask, [&[1], &shape[1..]].concat(), &Device::Cpu)?.to_dtype(self.dtype)?;
                 mask.to_device(&self.device)?.broadcast_as(shape)?.contiguous()
             };
-            forward(&head, &parameters, &features, Some(&mut masks))
+            forward.head(&parameters, &trunk, Pass { masks: Some(&mut masks), moments: None })
         };
         draws.clone().map(of_draw).collect()
     }

@@ -4,9 +4,11 @@ use super::composed;
 use super::input::Networks;
 use super::operations::Activation;
 use super::tape::Tape;
-use super::train::{elbo, negative_log_likelihood};
-use super::{Answer, InputGradients, Loss, Objective, Parameters, Passes, Randomness, forward};
-use crate::nets::{Classifier, Covariance, Ensemble, Layer, Network, Tensor as Weight, VaeLayers, Weights, random_weights};
+use super::train::{VaeNetworks, elbo, negative_log_likelihood};
+use super::{Answer, Forward, InputGradients, Loss, Masks, Objective, Parameters, Pass, Passes, Randomness};
+use crate::nets::{
+    Classifier, Covariance, Ensemble, Graph, Layer, Network, Op, Tensor as Weight, VaeGraphs, VaeLayers, Weights, random_weights,
+};
 use crate::random::{Purpose, Stream};
 use candle_core::{D, DType, Device, Result, Tensor, Var};
 use serde_json::Value;
@@ -77,6 +79,12 @@ fn odd_classifier() -> Vec<Layer> {
     ]
 }
 
+/// The output of a chain of layers for a batch.
+fn forward(layers: &[Layer], parameters: &Parameters, input: &Tensor, masks: Option<Masks<'_>>) -> Result<Tensor> {
+    let graph = Graph::chain(&input.dims()[1..], layers).unwrap();
+    Forward::new(graph).run(parameters, input, Pass { masks, moments: None })
+}
+
 #[test]
 fn input_gradients_equal_the_reference() -> Result<()> {
     let data = reference("classifier");
@@ -101,7 +109,7 @@ fn input_gradients_equal_the_reference() -> Result<()> {
     for (number, member) in members.iter().enumerate() {
         let parameters = Parameters::fixed(member, DType::F64)?;
         for draw in 0..4 {
-            let mut masks = |layer: usize, rate: f64, _: &[usize]| -> Result<Tensor> {
+            let mut masks = |layer: u32, rate: f64, _: &[usize]| -> Result<Tensor> {
                 let (key, shape) = if layer == 5 { ("keep_after_pool", vec![1, 6, 3, 2]) } else { ("keep_after_fc1", vec![1, 11]) };
                 let keep = tensor(&weight(&data[key][number][draw])).reshape(shape)?;
                 let scaled = (keep / (1.0 - rate))?;
@@ -130,7 +138,8 @@ fn the_elbo_equals_the_reference() -> Result<()> {
     };
     let (images, noise) = (tensor(&weight(&data["images"])), tensor(&weight(&data["noise"])));
     let of = |weights: &Weights| -> Result<f64> {
-        let [reconstruction, kl] = elbo(&layers, &Parameters::fixed(weights, DType::F64)?, &images, &noise)?;
+        let networks = VaeNetworks::of(&VaeGraphs::of_layers([3, 9, 7], &layers).unwrap()).unwrap();
+        let [reconstruction, kl] = elbo(&networks, &Parameters::fixed(weights, DType::F64)?, &images, &noise, Pass::default())?;
         let parts = [(&reconstruction, "reconstruction_nll"), (&kl, "kl"), (&(&reconstruction + &kl)?, "negative_elbo")];
         Ok(parts.map(|(got, key)| difference(&values(got), &weight(&data[key]).values)).into_iter().fold(0.0, f64::max))
     };
@@ -182,9 +191,9 @@ fn gradients_equal_finite_differences() -> Result<()> {
         let loss = |at: &BTreeMap<String, Weight>| -> Result<(f64, BTreeMap<String, Vec<f64>>)> {
             let variables: BTreeMap<String, Var> =
                 at.iter().map(|(name, weight)| (name.clone(), Var::from_tensor(&tensor(weight)).unwrap())).collect();
-            let mut masks = |layer: usize, rate: f64, shape: &[usize]| {
+            let mut masks = |layer: u32, rate: f64, shape: &[usize]| {
                 let keep = (0..shape.iter().product())
-                    .map(|i| f64::from(u8::from(stream.uniform([9, layer as u32, 0], i as u32) >= rate)) / (1.0 - rate));
+                    .map(|i| f64::from(u8::from(stream.uniform([9, layer, 0], i as u32) >= rate)) / (1.0 - rate));
                 Tensor::from_vec(keep.collect::<Vec<_>>(), shape, &Device::Cpu)
             };
             let output = forward(&layers, &Parameters::trained(&variables), &variables["input"], Some(&mut masks))?;
@@ -192,7 +201,8 @@ fn gradients_equal_finite_differences() -> Result<()> {
             let weights = tensor(&random(99, output.dims()));
             let loss = (output.sqr()? * weights)?.sum_all()?;
             let gradients = loss.backward()?;
-            let gradients = variables.iter().map(|(name, variable)| (name.clone(), values(gradients.get(variable).unwrap()))).collect();
+            let trained = variables.iter().filter(|(name, _)| !Op::is_statistic(name));
+            let gradients = trained.map(|(name, variable)| (name.clone(), values(gradients.get(variable).unwrap()))).collect();
             Ok((loss.to_scalar()?, gradients))
         };
         let (_, gradients) = loss(&start)?;
@@ -245,14 +255,15 @@ fn fused_from_composed(number: usize, altered: f64) -> Result<f64> {
             at.iter().map(|(name, weight)| (name.clone(), Var::from_tensor(&tensor(weight)).unwrap())).collect();
         let parameters = Parameters::trained(&variables);
         let parameters = if composed { parameters.composed() } else { parameters };
-        let mut masks = |layer: usize, rate: f64, shape: &[usize]| {
+        let mut masks = |layer: u32, rate: f64, shape: &[usize]| {
             let count = shape.iter().product::<usize>() as u32;
-            let keep = (0..count).map(|i| f64::from(u8::from(stream.uniform([9, layer as u32, 0], i) >= rate)) / (1.0 - rate));
+            let keep = (0..count).map(|i| f64::from(u8::from(stream.uniform([9, layer, 0], i) >= rate)) / (1.0 - rate));
             Tensor::from_vec(keep.collect::<Vec<_>>(), shape, &Device::Cpu)
         };
         let output = forward(&layers, &parameters, &variables["input"], Some(&mut masks))?;
         let gradients = (output.sqr()? * tensor(&random(99, output.dims())))?.sum_all()?.backward()?;
-        let of_variables = variables.values().flat_map(|variable| values(gradients.get(variable).unwrap()));
+        let trained = variables.iter().filter(|(name, _)| !Op::is_statistic(name));
+        let of_variables = trained.flat_map(|(_, variable)| values(gradients.get(variable).unwrap()));
         Ok(values(&output).into_iter().chain(of_variables).collect())
     };
     Ok(difference(&run(true)?, &run(false)?))

@@ -91,7 +91,7 @@ mod tests {
     use super::*;
     use crate::engine::faulty::small_models;
     use crate::engine::{Draws, Masks, available};
-    use crate::nets::{Classifier, Ensemble, Layer, Network};
+    use crate::nets::{Classifier, Ensemble, Network};
     use crate::uncertainty::Measure;
 
     fn block<'a>(z: &'a [f64], members: &'a [usize], samples: u32) -> Block<'a> {
@@ -144,11 +144,7 @@ mod tests {
 
     #[test]
     fn a_member_that_does_not_draw_has_exactly_no_information() {
-        let models = changed(|_, network| {
-            let rate_0 = |layer: &Layer| if layer.is_dropout() { Layer::Dropout { rate: 0.0 } } else { layer.clone() };
-            let layers: Vec<Layer> = network.graph().layers().unwrap().iter().map(rate_0).collect();
-            Network::new(network.input_shape(), layers, network.weights()).unwrap()
-        });
+        let models = changed(|_, network| Network::of(network.graph().with_rates(|_, _| Ok(0.0)).unwrap(), network.weights()).unwrap());
         for kind in available() {
             for samples in [1, 3, 7, 50] {
                 let z = [0.5, -1.0, 2.0, 0.25];

@@ -1,11 +1,12 @@
 //! `model.json`: what a model is, without its weights. `docs/model-format.md` describes it.
 
-use super::{Ending, Graph, Layer, Node, VaeGraphs, VaeLayers, VaePart};
+use super::{Ending, Graph, Layer, Likelihood, Node, VaeGraphs, VaeLayers, VaePart};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize, Serializer};
 
 /// What `model.json` holds.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "there are only a few of them at a time")]
 pub enum Description {
     /// A variational autoencoder.
     Vae { name: String, input_shape: [usize; 3], graphs: VaeGraphs, training: serde_json::Value },
@@ -46,6 +47,8 @@ enum Version2<N> {
         mean: N,
         log_variance: N,
         decoder: N,
+        #[serde(default, skip_serializing_if = "Likelihood::is_bernoulli")]
+        likelihood: Likelihood,
         #[serde(default)]
         training: serde_json::Value,
     },
@@ -66,8 +69,8 @@ impl Serialize for Description {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         let (version, description) = (VERSION, self.clone());
         match description {
-            Self::Vae { name, input_shape, graphs: VaeGraphs { encoder, mean, log_variance, decoder }, training } => {
-                Version2::Vae { version, name, input_shape, encoder, mean, log_variance, decoder, training }
+            Self::Vae { name, input_shape, graphs: VaeGraphs { encoder, mean, log_variance, decoder, likelihood }, training } => {
+                Version2::Vae { version, name, input_shape, encoder, mean, log_variance, decoder, likelihood, training }
             }
             Self::Classifier { name, input_shape, classes, ending: output, graph: nodes, training } => {
                 Version2::Classifier { version, name, input_shape, classes, output, nodes, training }
@@ -95,7 +98,7 @@ impl Description {
                 }
             },
             VERSION => match serde_json::from_slice::<Version2<Vec<Node>>>(text).map_err(not_json)? {
-                Version2::Vae { name, input_shape, encoder, mean, log_variance, decoder, training, .. } => {
+                Version2::Vae { name, input_shape, encoder, mean, log_variance, decoder, likelihood, training, .. } => {
                     let nodes = |part: VaePart| match part {
                         VaePart::Encoder => &encoder,
                         VaePart::Mean => &mean,
@@ -103,6 +106,7 @@ impl Description {
                         VaePart::Decoder => &decoder,
                     };
                     let graphs = VaeGraphs::new(input_shape, |part, shape| Graph::new(shape, nodes(part).clone()))?;
+                    let graphs = graphs.with_likelihood(likelihood)?;
                     Ok(Self::Vae { name, input_shape, graphs, training })
                 }
                 Version2::Classifier { name, input_shape, classes, output: ending, nodes, training, .. } => {

@@ -122,6 +122,20 @@ impl Graph {
         Self::new(self.input_shape(), nodes)
     }
 
+    /// The same graph with other dropout rates: `rate(stream, the rate so far)`.
+    ///
+    /// # Errors
+    /// When `rate` fails, or gives no rate.
+    pub fn with_rates(&self, mut new_rate: impl FnMut(u32, f64) -> Result<f64>) -> Result<Self> {
+        let mut nodes = self.named_nodes();
+        for node in &mut nodes {
+            if let Op::Dropout { rate, stream } | Op::Dropout2d { rate, stream } = &mut node.op {
+                *rate = new_rate(*stream, *rate)?;
+            }
+        }
+        Self::new(self.input_shape(), nodes)
+    }
+
     /// The nodes with their inputs by name.
     fn named_nodes(&self) -> Vec<Node> {
         let name = |value: &usize| if *value == 0 { INPUT.to_owned() } else { self.nodes[value - 1].name.clone() };

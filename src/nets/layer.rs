@@ -1,9 +1,8 @@
 //! Layers of a chain, as version 1 of `model.json` lists them and as networks are written down in this program.
 
-use super::graph::{Graph, Node};
+use super::graph::Node;
 use super::op::ones;
 use super::{Covariance, Function, Op};
-use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -96,33 +95,6 @@ impl Layer {
         }
     }
 
-    /// The layer that a node of a chain is, if version 1 knows it.
-    fn of(name: &str, op: &Op, index: usize) -> Option<Self> {
-        let name = name.to_owned();
-        let layer = match *op {
-            Op::Linear { inputs, outputs, bias: true } => Self::Linear { name, inputs, outputs },
-            Op::GaussianLinear { inputs, outputs, covariance, .. } => Self::GaussianLinear { name, inputs, outputs, covariance },
-            Op::Conv2d { in_channels, out_channels, kernel, stride, padding, .. } => {
-                Self::Conv2d { name, in_channels, out_channels, kernel, stride, padding }
-            }
-            Op::MaxPool2d { kernel, stride, .. } => Self::MaxPool2d { kernel, stride },
-            Op::AveragePool2d { kernel, stride, .. } => Self::AveragePool2d { kernel, stride },
-            Op::Flatten {} => Self::Flatten,
-            Op::Reshape { ref shape } => Self::Reshape { shape: shape.clone() },
-            Op::Apply(Function::Relu {}) => Self::Relu,
-            Op::Apply(Function::Elu { .. }) => Self::Elu,
-            Op::Apply(Function::Tanh {}) => Self::Tanh,
-            Op::Apply(Function::Sigmoid {}) => Self::Sigmoid,
-            Op::Apply(Function::Softplus {}) => Self::Softplus,
-            Op::Dropout { rate, .. } => Self::Dropout { rate },
-            Op::Dropout2d { rate, .. } => Self::Dropout2d { rate },
-            Op::BatchNorm { channels, epsilon } => Self::BatchNorm { name, channels, epsilon },
-            _ => return None,
-        };
-        // Equal only if no constant was lost.
-        (layer.op(index) == *op).then_some(layer)
-    }
-
     /// Whether it draws a dropout mask.
     pub fn is_dropout(&self) -> bool {
         matches!(self, Self::Dropout { .. } | Self::Dropout2d { .. })
@@ -158,20 +130,4 @@ pub(super) fn nodes(layers: &[Layer]) -> Vec<Node> {
         Node { name, inputs: Vec::new(), op }
     };
     layers.iter().enumerate().map(node).collect()
-}
-
-impl Graph {
-    /// The layers of a graph that is a chain of those that version 1 knows: what is trained so far.
-    ///
-    /// # Errors
-    /// Names the node that stands in the way.
-    pub fn layers(&self) -> Result<Vec<Layer>> {
-        let layer = |(index, node): (usize, &Node)| {
-            Layer::of(&node.name, &node.op, index).filter(|_| self.sources(index) == [index]).ok_or_else(|| {
-                let label = node.op.label();
-                Error::Network(format!("node '{}' ({label}) cannot be trained: so far only chains of simple layers can", node.name))
-            })
-        };
-        self.nodes().iter().enumerate().map(layer).collect()
-    }
 }

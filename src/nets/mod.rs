@@ -26,7 +26,7 @@ pub use function::{FUNCTIONS, Function};
 pub use gaussian::{Gaussian, Spread};
 pub use graph::{Graph, INPUT, Node};
 pub use layer::Layer;
-pub use models::{Classifier, Ending, Ensemble, Vae, VaeGraphs, VaeLayers, VaePart, cnn, paper_cnn};
+pub use models::{Classifier, Ending, Ensemble, Likelihood, Vae, VaeGraphs, VaeLayers, VaePart, cnn, paper_cnn};
 pub use network::{Network, Weights};
 pub use op::{Covariance, Interpolation, Op};
 pub use random::{random_graph_weights, random_weights};

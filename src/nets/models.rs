@@ -18,6 +18,23 @@ pub struct VaeLayers {
     pub decoder: Vec<Layer>,
 }
 
+/// p(x|z) of a VAE whose decoder makes the image m of z: every pixel by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Likelihood {
+    /// Bernoulli with the mean m.
+    #[default]
+    Bernoulli,
+    /// Gaussian with the mean m and this variance.
+    Gaussian { variance: f64 },
+}
+
+impl Likelihood {
+    pub(super) fn is_bernoulli(&self) -> bool {
+        *self == Self::Bernoulli
+    }
+}
+
 /// The graphs of a VAE, without weights.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VaeGraphs {
@@ -29,6 +46,8 @@ pub struct VaeGraphs {
     pub log_variance: Graph,
     /// z → image in 0..=1; it ends with the sigmoid.
     pub decoder: Graph,
+    /// p(x|z).
+    pub likelihood: Likelihood,
 }
 
 impl VaeGraphs {
@@ -56,7 +75,7 @@ impl VaeGraphs {
                 decoder.output_shape()
             )));
         }
-        Ok(Self { encoder, mean, log_variance, decoder })
+        Ok(Self { encoder, mean, log_variance, decoder, likelihood: Likelihood::Bernoulli })
     }
 
     /// The graphs of chains of layers.
@@ -65,6 +84,19 @@ impl VaeGraphs {
     /// As [`new`](Self::new).
     pub fn of_layers(image_shape: [usize; 3], layers: &VaeLayers) -> Result<Self> {
         Self::new(image_shape, |part, shape| Graph::chain(shape, layers.part(part)))
+    }
+
+    /// The same with another likelihood.
+    ///
+    /// # Errors
+    /// When its variance is not a positive number.
+    pub fn with_likelihood(self, likelihood: Likelihood) -> Result<Self> {
+        match likelihood {
+            Likelihood::Gaussian { variance } if !(variance > 0.0 && variance.is_finite()) => {
+                Err(Error::Network(format!("the variance of the VAE's likelihood is {variance}: it should be a number above 0")))
+            }
+            _ => Ok(Self { likelihood, ..self }),
+        }
     }
 
     /// All four.
@@ -82,7 +114,7 @@ pub enum VaePart {
     Decoder,
 }
 
-/// A variational autoencoder with a Bernoulli likelihood (Kingma & Welling 2014).
+/// A variational autoencoder (Kingma & Welling 2014).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Vae {
     /// Image → features.
@@ -93,6 +125,8 @@ pub struct Vae {
     pub log_variance: Network,
     /// z → image in 0..=1; its last layer is the sigmoid.
     pub decoder: Network,
+    /// p(x|z).
+    pub likelihood: Likelihood,
 }
 
 impl Vae {
@@ -114,15 +148,16 @@ impl Vae {
             return Err(Error::Network(format!("two parts of the VAE name the weight '{name}': give their nodes different names")));
         }
         let network = |graph: &Graph| Network::of(graph.clone(), weights);
-        let VaeGraphs { encoder, mean, log_variance, decoder } = graphs;
-        Ok(Self { encoder: network(encoder)?, mean: network(mean)?, log_variance: network(log_variance)?, decoder: network(decoder)? })
+        let VaeGraphs { encoder, mean, log_variance, decoder, likelihood } = graphs;
+        let [encoder, mean, log_variance, decoder] = [network(encoder)?, network(mean)?, network(log_variance)?, network(decoder)?];
+        Ok(Self { encoder, mean, log_variance, decoder, likelihood: *likelihood })
     }
 
     /// The graphs without their weights.
     pub fn graphs(&self) -> VaeGraphs {
         let graph = |network: &Network| network.graph().clone();
-        let Self { encoder, mean, log_variance, decoder } = self;
-        VaeGraphs { encoder: graph(encoder), mean: graph(mean), log_variance: graph(log_variance), decoder: graph(decoder) }
+        let [encoder, mean, log_variance, decoder] = [&self.encoder, &self.mean, &self.log_variance, &self.decoder].map(graph);
+        VaeGraphs { encoder, mean, log_variance, decoder, likelihood: self.likelihood }
     }
 
     /// All weights by name.

@@ -220,6 +220,14 @@ impl Op {
         self.stream().is_some() && self.dropout().is_none_or(|(_, rate)| rate > 0.0)
     }
 
+    /// The weights of a batch normalisation that training estimates rather than differentiates: mean and variance.
+    pub const RUNNING: [&str; 2] = ["running_mean", "running_var"];
+
+    /// Whether a weight of this name is a running statistic.
+    pub fn is_statistic(weight: &str) -> bool {
+        Self::RUNNING.iter().any(|part| weight.strip_suffix(part).is_some_and(|node| node.ends_with('.')))
+    }
+
     /// The names and shapes of its weights, in a node of that name.
     pub fn weights(&self, node: &str) -> Vec<(String, Vec<usize>)> {
         let with_bias = |weight: Vec<usize>, outputs: usize, bias: bool| {
@@ -249,7 +257,7 @@ impl Op {
                 with_bias(vec![*in_channels, out_channels / (*groups).max(1), *h, *w], *out_channels, *bias)
             }
             Self::BatchNorm { channels, .. } => {
-                ["weight", "bias", "running_mean", "running_var"].map(|part| (part, vec![*channels])).to_vec()
+                ["weight", "bias", Self::RUNNING[0], Self::RUNNING[1]].map(|part| (part, vec![*channels])).to_vec()
             }
             Self::GroupNorm { channels, .. } => ["weight", "bias"].map(|part| (part, vec![*channels])).to_vec(),
             Self::LayerNorm { shape, .. } => ["weight", "bias"].map(|part| (part, shape.clone())).to_vec(),

@@ -1,7 +1,7 @@
 //! What is trained: the tab's part of the session.
 
 use crate::jobs::training::{ClassifierPlan, TrainingPlan, What};
-use crate::nets::{Description, Layer};
+use crate::nets::{Description, Graph, Op, cnn};
 use serde::{Deserialize, Serialize};
 
 /// The settings of the tab.
@@ -48,7 +48,7 @@ pub fn one_more(plan: &TrainingPlan, members: &[Description]) -> Option<Training
     let count = |key: &str| training[key].as_u64().map(|count| count as usize);
     Some(TrainingPlan {
         what: What::Classifier,
-        classifier: like(&graph.layers().ok()?, &plan.classifier)?,
+        classifier: like(graph, &plan.classifier)?,
         epochs: count("epochs"),
         batch: count("batch").unwrap_or(plan.batch),
         anneal: training["anneal"].as_bool().unwrap_or(plan.anneal),
@@ -58,18 +58,21 @@ pub fn one_more(plan: &TrainingPlan, members: &[Description]) -> Option<Training
 }
 
 /// The sizes of a network of two convolutions and two linear layers.
-fn like(layers: &[Layer], usual: &ClassifierPlan) -> Option<ClassifierPlan> {
+fn like(graph: &Graph, usual: &ClassifierPlan) -> Option<ClassifierPlan> {
     let (mut channels, mut widths, mut rates) = (Vec::new(), Vec::new(), Vec::new());
-    for layer in layers {
-        match layer {
-            Layer::Conv2d { out_channels, .. } => channels.push(*out_channels),
-            Layer::Linear { outputs, .. } => widths.push(*outputs),
-            Layer::Dropout { rate } => rates.push(*rate),
+    for node in graph.nodes() {
+        match node.op {
+            Op::Conv2d { out_channels, .. } => channels.push(out_channels),
+            Op::Linear { outputs, .. } => widths.push(outputs),
+            Op::Dropout { rate, .. } => rates.push(rate),
             _ => {}
         }
     }
     let (&[first, second], &[hidden, _], &[after_pool, after_hidden]) = (&channels[..], &widths[..], &rates[..]) else { return None };
-    Some(ClassifierPlan { channels: [first, second], hidden, dropout: [after_pool, after_hidden], ..usual.clone() })
+    let plan = ClassifierPlan { channels: [first, second], hidden, dropout: [after_pool, after_hidden], ..usual.clone() };
+    let shape = <[usize; 3]>::try_from(graph.input_shape()).ok()?;
+    let same = Graph::chain(&shape, &cnn(shape, graph.output_shape()[0], plan.channels, hidden, plan.dropout)).ok()?;
+    (same == *graph).then_some(plan)
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! A training at rest: one safetensors file with the weights, the optimiser's memory and the settings, so that it is
 //! whole or not there.
 
+use super::goal::modernised;
+use super::objective::Networks;
 use super::{Settings, Trainer, optimiser};
 use crate::autodiff::device::device;
 use crate::error::{Error, Result};
 use crate::files;
-use candle_core::Var;
+use candle_core::{Tensor, Var};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -35,6 +37,10 @@ impl Trainer {
                 ));
             }
         }
+        for (name, tensor) in &self.statistics {
+            let values = tensor.to_vec1::<f32>()?;
+            entries.push((format!("weight/{name}"), tensor.dims().to_vec(), values.iter().flat_map(|value| value.to_le_bytes()).collect()));
+        }
         let mut views = Vec::new();
         for (name, shape, bytes) in &entries {
             views.push((name, TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(|error| refused(error.to_string()))?));
@@ -61,24 +67,28 @@ impl Trainer {
             let value = header.metadata().as_ref().and_then(|metadata| metadata.get(key));
             value.ok_or_else(|| damaged(format!("it holds no '{key}'")))
         };
-        let settings: Settings = serde_json::from_str(fact(SETTINGS)?).map_err(|error| damaged(error.to_string()))?;
+        let settings = serde_json::from_str(fact(SETTINGS)?).map(modernised).and_then(serde_json::from_value);
+        let settings: Settings = settings.map_err(|error| damaged(error.to_string()))?;
         settings.check()?;
         let count = |key| fact(key)?.parse::<u64>().map_err(|error| damaged(format!("'{key}': {error}")));
         let (epochs_done, steps) = (count(EPOCHS)? as usize, count(STEPS)?);
-        let (mut variables, mut slots) = (BTreeMap::new(), BTreeMap::new());
-        for (name, shape) in settings.trained() {
-            let mut read = Vec::new();
-            for part in PARTS {
-                let view = tensors.tensor(&format!("{part}/{name}")).map_err(|error| damaged(error.to_string()))?;
-                if view.shape() != shape || view.dtype() != Dtype::F32 {
-                    return Err(damaged(format!("'{part}/{name}' should be f32 {shape:?} but is {:?} {:?}", view.dtype(), view.shape())));
-                }
-                read.push(view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect::<Vec<_>>());
+        let read = |part: &str, name: &str, shape: &[usize]| {
+            let view = tensors.tensor(&format!("{part}/{name}")).map_err(|error| damaged(error.to_string()))?;
+            if view.shape() != shape || view.dtype() != Dtype::F32 {
+                return Err(damaged(format!("'{part}/{name}' should be f32 {shape:?} but is {:?} {:?}", view.dtype(), view.shape())));
             }
-            let [weight, first, second] = <[Vec<f32>; 3]>::try_from(read).map_err(|_| damaged(format!("'{name}' is incomplete")))?;
-            variables.insert(name.clone(), Var::from_vec(weight, shape, device())?);
-            slots.insert(name, [first, second]);
+            Ok(view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect::<Vec<_>>())
+        };
+        let (mut variables, mut slots, mut statistics) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        for (name, shape) in settings.trained() {
+            let [weight, first, second] = PARTS.map(|part| read(part, &name, &shape));
+            variables.insert(name.clone(), Var::from_vec(weight?, shape, device())?);
+            slots.insert(name, [first?, second?]);
         }
-        Ok(Self { settings, variables, optimiser: optimiser::State { steps, slots }, epochs_done })
+        for (name, shape) in settings.statistics() {
+            statistics.insert(name.clone(), Tensor::from_vec(read(PARTS[0], &name, &shape)?, shape, device())?);
+        }
+        let networks = Networks::of(&settings.goal)?;
+        Ok(Self { settings, networks, variables, statistics, optimiser: optimiser::State { steps, slots }, epochs_done })
     }
 }

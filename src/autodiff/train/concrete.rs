@@ -2,7 +2,7 @@
 
 use crate::autodiff::forward::Parameters;
 use crate::autodiff::operations::Activation;
-use crate::nets::{Graph, Layer};
+use crate::nets::{Function, Graph, Op};
 use crate::random::Stream;
 use candle_core::{Result, Tensor, Var};
 use rayon::prelude::*;
@@ -29,31 +29,24 @@ impl Default for ConcreteDropout {
     }
 }
 
-/// The name of the trained logit ln(p / (1 − p)) of the dropout layer at an index.
-pub(super) fn logit_name(layer: usize) -> String {
-    format!("dropout.{layer}.logit")
+/// The name of the trained logit ln(p / (1 − p)) of the dropout node with that stream.
+pub(super) fn logit_name(stream: u32) -> String {
+    format!("dropout.{stream}.logit")
 }
 
-/// The dropout layers: index and rate.
-pub(super) fn dropouts(layers: &[Layer]) -> impl Iterator<Item = (usize, f64)> + '_ {
-    layers.iter().enumerate().filter_map(|(index, layer)| match layer {
-        Layer::Dropout { rate } | Layer::Dropout2d { rate } => Some((index, *rate)),
-        _ => None,
+/// The dropout nodes: stream and rate.
+pub(super) fn dropouts(graph: &Graph) -> impl Iterator<Item = (u32, f64)> + '_ {
+    graph.nodes().iter().filter_map(|node| node.op.dropout())
+}
+
+/// The graph with the rates that the logits say.
+pub(super) fn with_rates(graph: &Graph, variables: &BTreeMap<String, Var>) -> crate::error::Result<Graph> {
+    graph.with_rates(|stream, rate| {
+        let Some(variable) = variables.get(&logit_name(stream)) else { return Ok(rate) };
+        let logit = f64::from(variable.to_vec1::<f32>()?[0]);
+        // A rate is below 1, whatever a training that went wrong makes of it.
+        Ok(Function::Sigmoid {}.value(logit).min(1.0 - f64::EPSILON))
     })
-}
-
-/// The layers with the rates that the logits say.
-pub(super) fn with_rates(layers: &[Layer], variables: &BTreeMap<String, Var>) -> Result<Vec<Layer>> {
-    let mut learned = layers.to_vec();
-    for (index, layer) in learned.iter_mut().enumerate() {
-        let (Layer::Dropout { rate } | Layer::Dropout2d { rate }) = layer else { continue };
-        if let Some(logit) = variables.get(&logit_name(index)) {
-            let logit = f64::from(logit.to_vec1::<f32>()?[0]);
-            // A layer's rate is below 1, whatever a training that went wrong makes of it.
-            *rate = Activation::Sigmoid.value(logit).min(1.0 - f64::EPSILON);
-        }
-    }
-    Ok(learned)
 }
 
 /// A relaxed mask for units of that shape: (1 − z̃) / (1 − p) with z̃ = sigmoid((ln p/(1−p) + ln u/(1−u)) / t), eq. 5 of the paper, and u
@@ -80,25 +73,15 @@ fn logistic(word: u32) -> f32 {
 
 /// KL(q‖p) / N of the weights behind each dropout layer (eq. 3–4 of the paper): l² ‖w‖² / (2 (1 − p)) − K H(p) for K units and weights w
 /// that act on kept units scaled by 1 / (1 − p), so that the paper's M is w / (1 − p). In nats per image.
-pub(super) fn regulariser(
-    layers: &[Layer],
-    input_shape: &[usize],
-    parameters: &Parameters,
-    settings: ConcreteDropout,
-    images: usize,
-) -> Result<Option<Tensor>> {
-    let graph = Graph::chain(input_shape, layers).map_err(candle_core::Error::wrap)?;
-    let shapes = graph.shapes();
+pub(super) fn regulariser(graph: &Graph, parameters: &Parameters, settings: ConcreteDropout, images: usize) -> Result<Option<Tensor>> {
     let mut total: Option<Tensor> = None;
-    for (index, _) in dropouts(layers) {
-        let units = match layers[index] {
-            Layer::Dropout2d { .. } => shapes[index][0],
-            _ => shapes[index].iter().product(),
-        };
-        let logit = parameters.named(&logit_name(index))?;
-        let next = layers[index..].iter().find_map(|layer| layer.weights().into_iter().next());
-        let squares = match next {
-            Some((name, _)) => parameters.named(&name)?.sqr()?.sum_all()?.reshape(1)?,
+    for (index, node) in graph.nodes().iter().enumerate() {
+        let Some((stream, _)) = node.op.dropout() else { continue };
+        let shape = graph.shape(index + 1);
+        let units: usize = if matches!(node.op, Op::Dropout2d { .. }) { shape[0] } else { shape.iter().product() };
+        let logit = parameters.named(&logit_name(stream))?;
+        let squares = match weights_behind(graph, index) {
+            Some(name) => parameters.named(&name)?.sqr()?.sum_all()?.reshape(1)?,
             None => Tensor::zeros(1, logit.dtype(), logit.device())?,
         };
         let of_weights = ((logit.exp()? + 1.0)?.mul(&squares)? * (settings.length_scale.powi(2) / 2.0))?;
@@ -110,6 +93,20 @@ pub(super) fn regulariser(
         });
     }
     total.map(|total| total.squeeze(0)).transpose()
+}
+
+/// The name of the first weights that a node leads to.
+fn weights_behind(graph: &Graph, node: usize) -> Option<String> {
+    let mut follows = vec![false; graph.nodes().len() + 1];
+    follows[node + 1] = true;
+    for (index, later) in graph.nodes().iter().enumerate().skip(node + 1) {
+        follows[index + 1] = graph.sources(index).iter().any(|&value| follows[value]);
+        let first = later.op.weights(&later.name).into_iter().next().filter(|_| follows[index + 1]);
+        if let Some((name, _)) = first {
+            return Some(name);
+        }
+    }
+    None
 }
 
 /// H of a Bernoulli variable with that logit, in nats: p softplus(−a) + (1 − p) softplus(a).

@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod concrete;
+mod goal;
 mod objective;
 mod optimiser;
 mod run;
@@ -10,26 +11,36 @@ mod settings;
 mod tests;
 
 pub use concrete::ConcreteDropout;
-pub use objective::{Scores, elbo, negative_log_likelihood};
+pub use goal::Goal;
+use objective::Networks;
+pub use objective::{Scores, VaeNetworks, elbo, negative_log_likelihood};
 pub(super) use objective::{TEST_BATCH, test_noise};
 pub use optimiser::Optimiser;
 pub use run::{CHECKPOINT, Epoch, Event, EventObserver, LOG, run};
-pub use settings::{Goal, Settings};
+use settings::LOG_VARIANCE;
+pub use settings::Settings;
 
 use crate::autodiff::device::device;
+use crate::autodiff::forward::{Moments, Parameters};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::nets::folder::{self, Model};
-use crate::nets::{Description, Layer, Tensor as Weight, Weights};
+use crate::nets::{Description, Graph, Likelihood, Op, Tensor as Weight, Weights};
 use crate::random::{Purpose, Stream};
 use candle_core::{Tensor, Var};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
+/// The share of a batch's moments in the running statistics of batch normalisation: PyTorch's default.
+const MOMENTUM: f64 = 0.1;
+
 /// A training under way: the settings, the weights, the optimiser's memory, and how many epochs are done.
 pub struct Trainer {
     settings: Settings,
+    networks: Networks,
     variables: BTreeMap<String, Var>,
+    /// The running statistics of batch normalisation.
+    statistics: BTreeMap<String, Tensor>,
     optimiser: optimiser::State,
     epochs_done: usize,
 }
@@ -55,15 +66,22 @@ impl Trainer {
     pub fn new(settings: Settings) -> Result<Self> {
         settings.check()?;
         let stream = Stream::new(settings.seed, Purpose::Weights);
-        let mut variables = BTreeMap::new();
-        for (number, (name, shape)) in settings.layers().into_iter().flat_map(Layer::weights).enumerate() {
-            let values = initial(&name, &shape, |index| stream.uniform([number as u32, 0, 0], index));
-            variables.insert(name, Var::from_vec(values, shape, device())?);
+        let (mut variables, mut statistics) = (BTreeMap::new(), BTreeMap::new());
+        let nodes = settings.goal.graphs().into_iter().flat_map(Graph::nodes);
+        let weights = nodes.flat_map(|node| node.op.weights(&node.name).into_iter().map(move |weight| (&node.op, weight)));
+        for (number, (op, (name, shape))) in weights.enumerate() {
+            let values = initial(op, &name, &shape, |index| stream.uniform([number as u32, 0, 0], index));
+            if Op::is_statistic(&name) {
+                statistics.insert(name, Tensor::from_vec(values, shape, device())?);
+            } else {
+                variables.insert(name, Var::from_vec(values, shape, device())?);
+            }
         }
-        for (name, rate) in settings.learned_rates() {
-            variables.insert(name, Var::from_vec(vec![(rate / (1.0 - rate)).ln() as f32], 1, device())?);
+        for (name, start) in settings.learned_numbers() {
+            variables.insert(name, Var::from_vec(vec![start as f32], 1, device())?);
         }
-        Ok(Self { settings, variables, optimiser: optimiser::State::default(), epochs_done: 0 })
+        let networks = Networks::of(&settings.goal)?;
+        Ok(Self { settings, networks, variables, statistics, optimiser: optimiser::State::default(), epochs_done: 0 })
     }
 
     /// The settings.
@@ -81,29 +99,41 @@ impl Trainer {
         self.optimiser.steps
     }
 
-    /// The layers' weights as they are.
+    /// The networks' weights as they are, running statistics included.
     ///
     /// # Errors
     /// When candle refuses.
     pub fn weights(&self) -> Result<Weights> {
-        let weight = |name: String| {
-            let variable = &self.variables[&name];
-            let values = variable.flatten_all()?.to_vec1::<f32>()?.into_iter().map(f64::from).collect();
-            Ok((name, Weight::new(variable.dims(), values)))
+        let parameters = self.parameters();
+        let weight = |(name, shape): (String, Vec<usize>)| {
+            let values = parameters.named(&name)?.flatten_all()?.to_vec1::<f32>()?.into_iter().map(f64::from).collect();
+            Ok((name, Weight::new(shape, values)))
         };
-        self.settings.layers().into_iter().flat_map(Layer::weights).map(|(name, _)| weight(name)).collect()
+        self.settings.goal.graphs().into_iter().flat_map(Graph::weights).map(weight).collect()
     }
 
-    /// What is trained with the layers as they are: where dropout rates are learned, these.
+    /// All tensors by name.
+    fn parameters(&self) -> Parameters {
+        let mut parameters = Parameters::trained(&self.variables);
+        self.statistics.iter().for_each(|(name, tensor)| parameters.set(name.clone(), tensor.clone()));
+        parameters
+    }
+
+    /// What is trained with what is learned beside the weights as it is: dropout rates, the variance of a likelihood.
     ///
     /// # Errors
-    /// When candle refuses.
+    /// When candle refuses, or a variance is no longer a positive number.
     pub fn goal(&self) -> Result<Goal> {
-        Ok(match &self.settings.goal {
-            Goal::Classifier { layers, classes } if self.settings.concrete_dropout.is_some() => {
-                Goal::Classifier { layers: concrete::with_rates(layers, &self.variables)?, classes: classes.clone() }
+        Ok(match self.settings.goal.clone() {
+            Goal::Classifier { graph, ending, classes } if self.settings.concrete_dropout.is_some() => {
+                Goal::Classifier { graph: concrete::with_rates(&graph, &self.variables)?, ending, classes }
             }
-            goal => goal.clone(),
+            Goal::Vae { graphs, learns_variance: true, as_published } => {
+                let logarithm = self.variables[LOG_VARIANCE].to_vec1::<f32>()?[0];
+                let graphs = graphs.with_likelihood(Likelihood::Gaussian { variance: f64::from(logarithm).exp() })?;
+                Goal::Vae { graphs, learns_variance: true, as_published }
+            }
+            goal => goal,
         })
     }
 
@@ -112,7 +142,7 @@ impl Trainer {
     /// # Errors
     /// When candle refuses.
     pub fn description(&self, facts: &serde_json::Value) -> Result<Description> {
-        self.settings.describe(&self.goal()?, facts)
+        Ok(self.settings.describe(&self.goal()?, facts))
     }
 
     /// A copy of the model as it is.
@@ -153,7 +183,8 @@ impl Trainer {
         let [c, h, w] = data.image_shape;
         let images = Tensor::from_vec(images, (batch.len(), c, h, w), device())?;
         let labels = batch.iter().map(|&index| data.labels[index]).collect::<Vec<_>>();
-        let loss = self.loss(&images, &labels)?;
+        let mut moments = Moments::new();
+        let loss = self.loss(&images, &labels, &mut moments)?;
         let value = f64::from(loss.to_scalar::<f32>()?);
         let regulariser = self.regulariser()?;
         let whole = regulariser.map_or_else(|| Ok(loss.clone()), |regulariser| &loss + regulariser)?;
@@ -162,7 +193,20 @@ impl Trainer {
         }
         let factor = self.settings.learning_rate_factor(self.optimiser.steps);
         self.optimiser.step(self.settings.optimiser, factor, &self.variables, &whole.backward()?)?;
+        self.update_statistics(moments)?;
         Ok(value)
+    }
+
+    /// Moves the running statistics towards the moments of a batch.
+    fn update_statistics(&mut self, moments: Moments) -> Result<()> {
+        for (node, moments) in moments {
+            for (part, of_batch) in Op::RUNNING.iter().zip(moments) {
+                if let Some(running) = self.statistics.get_mut(&format!("{node}.{part}")) {
+                    *running = ((&*running * (1.0 - MOMENTUM))? + (of_batch * MOMENTUM)?)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Checks that every weight is a finite number: a ReLU hides one that is not from the loss.
@@ -184,15 +228,16 @@ impl Trainer {
     }
 }
 
-/// Glorot's uniform weights for `….weight` of two axes or more, 0 for biases, 1 for the scale and variance of a batch norm.
-fn initial(name: &str, shape: &[usize], uniform: impl Fn(u32) -> f64) -> Vec<f32> {
+/// Glorot's uniform weights for products, 1 for the scale of a normalisation and a running variance, 0 for all others.
+fn initial(op: &Op, name: &str, shape: &[usize], uniform: impl Fn(u32) -> f64) -> Vec<f32> {
     let count: usize = shape.iter().product();
+    let is_product = matches!(op, Op::Linear { .. } | Op::Conv2d { .. } | Op::ConvTranspose2d { .. });
     match shape {
-        [outputs, inputs, kernel @ ..] => {
+        [outputs, inputs, kernel @ ..] if is_product => {
             let taps: usize = kernel.iter().product();
             let limit = (6.0 / ((inputs + outputs) * taps) as f64).sqrt();
             (0..count).map(|index| ((2.0 * uniform(index as u32) - 1.0) * limit) as f32).collect()
         }
-        _ => vec![f32::from(u8::from(name.ends_with(".weight") || name.ends_with(".running_var"))); count],
+        _ => vec![f32::from(u8::from(!is_product && (name.ends_with(".weight") || name.ends_with(Op::RUNNING[1])))); count],
     }
 }

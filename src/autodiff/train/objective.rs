@@ -1,18 +1,20 @@
 //! The losses, and the scores on test data.
 
 use super::concrete::{logit_name, regulariser, relaxed_mask};
+use super::settings::LOG_VARIANCE;
 use super::{Goal, Trainer};
 use crate::autodiff::device::device;
-use crate::autodiff::forward::{Parameters, forward};
+use crate::autodiff::forward::{Forward, Moments, Parameters, Pass};
 use crate::autodiff::operations::Activation;
 use crate::data::Dataset;
-use crate::error::Result;
-use crate::nets::{Layer, VaeLayers};
+use crate::error::{Error, Result};
+use crate::nets::{Ending, Graph, Likelihood, Op, VaeGraphs};
 use crate::random::{Purpose, Stream, drop_threshold};
 use candle_core::{D, Tensor};
 use candle_nn::{loss, ops};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use std::f64::consts::PI;
 
 /// Images per forward pass when testing.
 pub(in crate::autodiff) const TEST_BATCH: usize = 500;
@@ -41,28 +43,85 @@ impl Scores {
     }
 }
 
+/// The networks that are trained.
+#[expect(clippy::large_enum_variant, reason = "there are only a few of them at a time")]
+pub(super) enum Networks {
+    /// It makes logits.
+    Classifier(Forward),
+    Vae(VaeNetworks),
+}
+
+/// The networks of a VAE; the decoder ends before its sigmoid, which would lose what the likelihood needs.
+pub struct VaeNetworks {
+    encoder: Forward,
+    mean: Forward,
+    log_variance: Forward,
+    logits: Forward,
+    likelihood: Likelihood,
+}
+
+impl VaeNetworks {
+    /// Gets the graphs ready.
+    ///
+    /// # Errors
+    /// When the decoder does not end with a sigmoid.
+    pub fn of(graphs: &VaeGraphs) -> Result<Self> {
+        let forward = |graph: &Graph| Forward::new(graph.clone());
+        Ok(Self {
+            encoder: forward(&graphs.encoder),
+            mean: forward(&graphs.mean),
+            log_variance: forward(&graphs.log_variance),
+            logits: Forward::new(graphs.decoder.without_last()?),
+            likelihood: graphs.likelihood,
+        })
+    }
+
+    /// The number of latent dimensions.
+    fn latent_size(&self) -> usize {
+        self.mean.graph().output_shape()[0]
+    }
+}
+
+impl Networks {
+    pub fn of(goal: &Goal) -> Result<Self> {
+        Ok(match goal {
+            Goal::Classifier { graph, ending: Ending::Probabilities, .. } => {
+                if graph.last().is_none_or(|node| node.op != Op::Softmax {}) {
+                    let problem = "a classifier whose output is probabilities is trained only where its last node is a softmax";
+                    return Err(Error::Network(format!("{problem}: end it in one, or in logits")));
+                }
+                Self::Classifier(Forward::new(graph.without_last()?))
+            }
+            // The logarithms of probabilities are logits.
+            Goal::Classifier { graph, .. } => Self::Classifier(Forward::new(graph.clone())),
+            Goal::Vae { graphs, .. } => Self::Vae(VaeNetworks::of(graphs)?),
+        })
+    }
+}
+
 impl Trainer {
-    /// The mean loss of a batch with fresh masks and noise for the step to come.
-    pub(super) fn loss(&self, images: &Tensor, labels: &[u8]) -> candle_core::Result<Tensor> {
-        let parameters = Parameters::trained(&self.variables);
+    /// The mean loss of a batch with fresh masks and noise for the step to come. Leaves the moments of batch normalisation.
+    pub(super) fn loss(&self, images: &Tensor, labels: &[u8], moments: &mut Moments) -> candle_core::Result<Tensor> {
+        let parameters = self.parameters();
         let step = self.optimiser.steps as u32;
-        match &self.settings.goal {
-            Goal::Classifier { layers, .. } => {
-                let stream = Stream::new(self.settings.seed, Purpose::TrainingMask);
-                let mut masks = |layer: usize, rate: f64, shape: &[usize]| {
-                    let address = [step, layer as u32, 0];
-                    match self.settings.concrete_dropout {
-                        None => dropout_mask(stream, address, rate, shape),
-                        Some(concrete) => relaxed_mask(stream, address, parameters.named(&logit_name(layer))?, concrete.temperature, shape),
-                    }
-                };
-                let logits = forward(layers, &parameters, images, Some(&mut masks))?;
+        let stream = Stream::new(self.settings.seed, Purpose::TrainingMask);
+        let mut masks = |node: u32, rate: f64, shape: &[usize]| {
+            let address = [step, node, 0];
+            match self.settings.concrete_dropout {
+                None => dropout_mask(stream, address, rate, shape),
+                Some(concrete) => relaxed_mask(stream, address, parameters.named(&logit_name(node))?, concrete.temperature, shape),
+            }
+        };
+        let pass = Pass { masks: Some(&mut masks), moments: Some(moments) };
+        match (&self.networks, &self.settings.goal) {
+            (Networks::Classifier(network), _) => {
+                let logits = network.run(&parameters, images, pass)?;
                 loss::cross_entropy(&logits, &targets(&logits, labels)?)
             }
-            Goal::Vae { layers, as_published } => {
-                let noise = latent_noise(self.settings.seed, layers, [step, 0], labels.len())?;
-                let noise = if *as_published { (noise * 0.5)? } else { noise };
-                let [reconstruction, kl] = elbo(layers, &parameters, images, &noise)?;
+            (Networks::Vae(networks), goal) => {
+                let noise = latent_noise(self.settings.seed, networks, [step, 0], labels.len())?;
+                let noise = if matches!(goal, Goal::Vae { as_published: true, .. }) { (noise * 0.5)? } else { noise };
+                let [reconstruction, kl] = elbo(networks, &parameters, images, &noise, pass)?;
                 (reconstruction + kl)?.mean_all()
             }
         }
@@ -71,9 +130,8 @@ impl Trainer {
     /// What learned dropout rates add to the loss; `None` where none is learned.
     pub(super) fn regulariser(&self) -> candle_core::Result<Option<Tensor>> {
         match (&self.settings.goal, self.settings.concrete_dropout) {
-            (Goal::Classifier { layers, .. }, Some(concrete)) => {
-                let parameters = Parameters::trained(&self.variables);
-                regulariser(layers, &self.settings.image_shape, &parameters, concrete, self.settings.images)
+            (Goal::Classifier { graph, .. }, Some(concrete)) => {
+                regulariser(graph, &Parameters::trained(&self.variables), concrete, self.settings.images)
             }
             _ => Ok(None),
         }
@@ -84,19 +142,23 @@ impl Trainer {
     /// # Errors
     /// When candle refuses.
     pub fn scores(&self, data: &Dataset) -> Result<Scores> {
-        let parameters = Parameters::trained(&self.variables);
-        match &self.settings.goal {
-            Goal::Classifier { layers, .. } => {
+        let parameters = self.parameters().detached();
+        match &self.networks {
+            Networks::Classifier(network) => {
                 let [accuracy, nll] = mean_over_batches(data, |images, labels, _| {
-                    let logits = forward(layers, &parameters, images, None)?;
+                    let logits = network.run(&parameters, images, Pass::default())?;
                     let classes = logits.argmax(D::Minus1)?.to_vec1::<u32>()?;
                     let right = classes.iter().zip(labels).filter(|(class, label)| **class == u32::from(**label)).count();
                     Ok([right as f64, sum(&negative_log_likelihood(&logits, labels)?)?])
                 })?;
                 Ok(Scores::Classifier { accuracy, nll })
             }
-            Goal::Vae { layers, .. } => {
-                let [reconstruction, kl] = mean_elbo(layers, &parameters, data, self.settings.seed)?;
+            Networks::Vae(networks) => {
+                let [reconstruction, kl] = mean_over_batches(data, |images, labels, number| {
+                    let noise = latent_noise(self.settings.seed, networks, [TEST_NOISE, number], labels.len())?;
+                    let [reconstruction, kl] = elbo(networks, &parameters, images, &noise, Pass::default())?;
+                    Ok([sum(&reconstruction)?, sum(&kl)?])
+                })?;
                 Ok(Scores::Vae { negative_elbo: reconstruction + kl, reconstruction, kl })
             }
         }
@@ -116,28 +178,26 @@ fn mean_over_batches(data: &Dataset, mut sums: impl FnMut(&Tensor, &[u8], u32) -
     Ok(totals.map(|total| total / data.len() as f64))
 }
 
-/// The mean reconstruction and KL of a data set, with one sample of z per image.
-fn mean_elbo(layers: &VaeLayers, parameters: &Parameters, data: &Dataset, seed: u32) -> Result<[f64; 2]> {
-    mean_over_batches(data, |images, labels, number| {
-        let noise = latent_noise(seed, layers, [TEST_NOISE, number], labels.len())?;
-        let [reconstruction, kl] = elbo(layers, parameters, images, &noise)?;
-        Ok([sum(&reconstruction)?, sum(&kl)?])
-    })
-}
-
-/// −ln p(x|z) of each image \[N\] in nats. It takes the decoder's logits: the sigmoid at its end would lose them.
-fn reconstruction(layers: &VaeLayers, parameters: &Parameters, images: &Tensor, z: &Tensor) -> candle_core::Result<Tensor> {
-    let decoder = layers.decoder.strip_suffix(&[Layer::Sigmoid]).unwrap_or(&layers.decoder);
-    let logits = forward(decoder, parameters, z, None)?.flatten_from(1)?;
-    (Activation::Softplus.of(&logits)? - (&logits * images.flatten_from(1)?)?)?.sum(1)
+/// −ln p(x|z) of each image \[N\] in nats, for the decoder's logits \[N, …\].
+fn reconstruction(likelihood: Likelihood, parameters: &Parameters, images: &Tensor, logits: &Tensor) -> candle_core::Result<Tensor> {
+    let (logits, images) = (logits.flatten_from(1)?, images.flatten_from(1)?);
+    match likelihood {
+        Likelihood::Bernoulli => (Activation::Softplus.of(&logits)? - (&logits * images)?)?.sum(1),
+        Likelihood::Gaussian { variance } => {
+            let squares = (ops::sigmoid(&logits)? - &images)?.sqr()?.sum(1)?;
+            let log_variance = match parameters.named(LOG_VARIANCE) {
+                Ok(learned) => learned.clone(),
+                Err(_) => Tensor::new(&[variance.ln()], logits.device())?.to_dtype(logits.dtype())?,
+            };
+            let constant = ((&log_variance + (2.0 * PI).ln())? * images.dims()[1] as f64)?;
+            squares.broadcast_div(&log_variance.exp()?)?.broadcast_add(&constant)? * 0.5
+        }
+    }
 }
 
 /// Standard normal noise for the latent vectors of `count` images, by its address.
-fn latent_noise(seed: u32, layers: &VaeLayers, address: [u32; 2], count: usize) -> candle_core::Result<Tensor> {
-    let size = match layers.mean.last() {
-        Some(Layer::Linear { outputs, .. }) => *outputs,
-        _ => candle_core::bail!("the VAE's mean does not end with a linear layer"),
-    };
+fn latent_noise(seed: u32, networks: &VaeNetworks, address: [u32; 2], count: usize) -> candle_core::Result<Tensor> {
+    let size = networks.latent_size();
     let noise: Vec<f32> = normal_noise(seed, address, count * size).map(|number| number as f32).collect();
     Tensor::from_vec(noise, (count, size), device())
 }
@@ -156,12 +216,19 @@ pub(in crate::autodiff) fn test_noise(seed: u32, number: usize, count: usize) ->
 ///
 /// # Errors
 /// When candle refuses.
-pub fn elbo(layers: &VaeLayers, parameters: &Parameters, images: &Tensor, epsilon: &Tensor) -> candle_core::Result<[Tensor; 2]> {
-    let features = forward(&layers.encoder, parameters, images, None)?;
-    let mean = forward(&layers.mean, parameters, &features, None)?;
-    let log_variance = forward(&layers.log_variance, parameters, &features, None)?;
+pub fn elbo(
+    networks: &VaeNetworks,
+    parameters: &Parameters,
+    images: &Tensor,
+    epsilon: &Tensor,
+    mut pass: Pass<'_>,
+) -> candle_core::Result<[Tensor; 2]> {
+    let features = networks.encoder.run(parameters, images, pass.again())?;
+    let mean = networks.mean.run(parameters, &features, pass.again())?;
+    let log_variance = networks.log_variance.run(parameters, &features, pass.again())?;
     let z = (&mean + ((&log_variance * 0.5)?.exp()? * epsilon)?)?;
-    let reconstruction = reconstruction(layers, parameters, images, &z)?;
+    let logits = networks.logits.run(parameters, &z, pass)?;
+    let reconstruction = reconstruction(networks.likelihood, parameters, images, &logits)?;
     let kl = (((log_variance.exp()? + mean.sqr()?)? - &log_variance)? - 1.0)?.sum(1)?;
     Ok([reconstruction, (kl * 0.5)?])
 }

@@ -1,23 +1,17 @@
 //! What to train, on what, and how: all that fixes the resulting weights.
 
 use super::concrete::{ConcreteDropout, dropouts, logit_name};
+use super::goal::Goal;
 use super::optimiser::Optimiser;
 use crate::error::{Error, Result};
-use crate::nets::{Description, Ending, Graph, Layer, VaeGraphs, VaeLayers};
+use crate::nets::{Description, Graph, Likelihood, Op, VaeGraphs};
 use serde::{Deserialize, Serialize};
 
 /// The most weights; with their gradients and the optimiser's memory they take sixteen bytes each.
 const MOST_WEIGHTS: f64 = 2.5e8;
 
-/// What is trained.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Goal {
-    /// A classifier of `classes`, by cross-entropy.
-    Classifier { layers: Vec<Layer>, classes: Vec<String> },
-    /// A VAE, by −ELBO; `as_published` samples z = μ + ½ σ ε as the paper's code did, which makes the loss no ELBO.
-    Vae { layers: VaeLayers, as_published: bool },
-}
+/// The name of the trained logarithm of a likelihood's variance.
+pub(super) const LOG_VARIANCE: &str = "likelihood.log_variance";
 
 /// Everything that fixes a training: the same settings and data give the same weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -73,7 +67,7 @@ impl Settings {
         if !(rate > 0.0 && rate.is_finite()) {
             return Err(Error::setting("--learning-rate", format!("{rate} is out of range"), "give a number above 0, such as 0.001"));
         }
-        if let (Some(concrete), Goal::Classifier { layers, .. }) = (self.concrete_dropout, &self.goal) {
+        if let (Some(concrete), Goal::Classifier { graph, .. }) = (self.concrete_dropout, &self.goal) {
             let positive = |number: f64| number > 0.0 && number.is_finite();
             if !(positive(concrete.temperature) && positive(concrete.length_scale)) {
                 return Err(Error::setting(
@@ -82,38 +76,51 @@ impl Settings {
                     "give positive ones",
                 ));
             }
-            if let Some((_, rate)) = dropouts(layers).find(|(_, rate)| !(*rate > 0.0 && *rate < 1.0)) {
+            if let Some((_, rate)) = dropouts(graph).find(|(_, rate)| !(*rate > 0.0 && *rate < 1.0)) {
                 let problem = format!("a rate that is learned cannot start at {rate}");
                 return Err(Error::setting("--dropout", problem, "give rates above 0 and below 1, such as 0.1,0.1"));
             }
         }
-        self.check_layers()
+        self.check_graphs()
     }
 
-    /// Checks that the layers can be trained, fit each other and the images, and that their weights fit into memory.
-    fn check_layers(&self) -> Result<()> {
-        if let Some(layer) = self.layers().into_iter().find(|layer| matches!(layer, Layer::BatchNorm { .. })) {
+    /// Checks that the graphs can be trained and fit the images, and that their weights fit into memory.
+    fn check_graphs(&self) -> Result<()> {
+        let graphs = self.goal.graphs();
+        if graphs[0].input_shape() != self.image_shape {
             return Err(Error::Network(format!(
-                "layer {} cannot be trained: its running statistics would be trained as weights, so leave it out",
-                layer.label()
+                "the network takes images of {:?}, but the data set's are of {:?}: give an architecture for these",
+                graphs[0].input_shape(),
+                self.image_shape
             )));
         }
-        let after = |input: &[usize], layers: &[Layer]| Graph::chain(input, layers).map(|graph| graph.output_shape().to_vec());
-        match &self.goal {
-            Goal::Classifier { layers, .. } => {
-                after(&self.image_shape, layers)?;
-            }
-            Goal::Vae { layers, .. } => {
-                let features = after(&self.image_shape, &layers.encoder)?;
-                after(&features, &layers.log_variance)?;
-                after(&after(&features, &layers.mean)?, &layers.decoder)?;
+        // The last step of an epoch, or every step, may have a single image.
+        let smallest = if self.images.is_multiple_of(self.batch) { self.batch } else { self.images % self.batch };
+        if let Goal::Vae { graphs: VaeGraphs { likelihood: Likelihood::Bernoulli, .. }, learns_variance: true, .. } = self.goal {
+            return Err(Error::Network("a Bernoulli likelihood has no variance to learn: take a Gaussian one".to_owned()));
+        }
+        for graph in &graphs {
+            for (index, node) in graph.nodes().iter().enumerate() {
+                let refused = |problem: &str| Err(Error::Network(format!("node '{}' ({}) {problem}", node.name, node.op.label())));
+                match node.op {
+                    Op::GaussianLinear { .. } => {
+                        return refused(
+                            "cannot be trained: its weights are fitted, so train a network of linear nodes and fit a Gaussian to it",
+                        );
+                    }
+                    Op::BatchNorm { .. } if smallest == 1 && graph.shape(index + 1).iter().skip(1).product::<usize>() == 1 => {
+                        return refused(
+                            "normalises by the moments of a batch, and one step of an epoch has a single image: choose another --batch",
+                        );
+                    }
+                    _ => {}
+                }
             }
         }
-        let size = |(_, shape): (String, Vec<usize>)| shape.into_iter().map(|axis| axis as f64).product::<f64>();
-        let weights: f64 = self.layers().into_iter().flat_map(Layer::weights).map(size).sum();
+        let weights: f64 = self.trained().into_iter().map(|(_, shape)| shape.into_iter().map(|axis| axis as f64).product::<f64>()).sum();
         if weights > MOST_WEIGHTS {
             return Err(Error::Network(format!(
-                "the layers have {weights:e} weights, more than the {MOST_WEIGHTS:e} that can be trained here"
+                "the network has {weights:e} weights, more than the {MOST_WEIGHTS:e} that can be trained here"
             )));
         }
         Ok(())
@@ -125,32 +132,37 @@ impl Settings {
         if self.anneal { 1.0 - steps_done as f64 / steps as f64 } else { 1.0 }
     }
 
-    /// The layers whose weights are trained.
-    pub fn layers(&self) -> Vec<&Layer> {
-        match &self.goal {
-            Goal::Classifier { layers, .. } => layers.iter().collect(),
-            Goal::Vae { layers, .. } => layers.all().collect(),
-        }
-    }
-
-    /// The names and shapes of everything that is trained: the layers' weights, then the logits of learned dropout rates.
+    /// The names and shapes of everything that is trained: the weights, then what else the goal learns.
     pub(super) fn trained(&self) -> Vec<(String, Vec<usize>)> {
-        let mut trained: Vec<_> = self.layers().into_iter().flat_map(Layer::weights).collect();
-        trained.extend(self.learned_rates().into_iter().map(|(name, _)| (name, vec![1])));
+        let weights = self.goal.graphs().into_iter().flat_map(Graph::weights);
+        let mut trained: Vec<_> = weights.filter(|(name, _)| !Op::is_statistic(name)).collect();
+        trained.extend(self.learned_numbers().into_iter().map(|(name, _)| (name, vec![1])));
         trained
     }
 
-    /// The names of the logits of learned dropout rates, and the rates that they start from.
-    pub(super) fn learned_rates(&self) -> Vec<(String, f64)> {
+    /// The names and shapes of the running statistics, which training estimates beside.
+    pub(super) fn statistics(&self) -> Vec<(String, Vec<usize>)> {
+        self.goal.graphs().into_iter().flat_map(Graph::weights).filter(|(name, _)| Op::is_statistic(name)).collect()
+    }
+
+    /// The names of the numbers that are learned beside the weights, and what they start from: the logits of dropout rates, the logarithm
+    /// of a likelihood's variance.
+    pub(super) fn learned_numbers(&self) -> Vec<(String, f64)> {
         match (&self.goal, self.concrete_dropout) {
-            (Goal::Classifier { layers, .. }, Some(_)) => dropouts(layers).map(|(layer, rate)| (logit_name(layer), rate)).collect(),
+            (Goal::Classifier { graph, .. }, Some(_)) => {
+                dropouts(graph).map(|(stream, rate)| (logit_name(stream), (rate / (1.0 - rate)).ln())).collect()
+            }
+            (Goal::Vae { graphs, learns_variance: true, .. }, _) => {
+                let Likelihood::Gaussian { variance } = graphs.likelihood else { return Vec::new() };
+                vec![(LOG_VARIANCE.to_owned(), variance.ln())]
+            }
             _ => Vec::new(),
         }
     }
 
-    /// The description of the model's folder, with the layers as they are trained so far. `facts` goes beside the settings under
+    /// The description of the model's folder, with the graphs as they are trained so far. `facts` goes beside the settings under
     /// `training`.
-    pub(super) fn describe(&self, goal: &Goal, facts: &serde_json::Value) -> Result<Description> {
+    pub(super) fn describe(&self, goal: &Goal, facts: &serde_json::Value) -> Description {
         let (name, input_shape) = (self.name.clone(), self.image_shape);
         let mut training = serde_json::json!({
             "dataset": self.dataset, "images": self.images, "epochs": self.epochs, "batch": self.batch,
@@ -166,15 +178,6 @@ impl Settings {
             training["concrete_dropout"] =
                 serde_json::json!({ "temperature": concrete.temperature, "length_scale": concrete.length_scale });
         }
-        match goal {
-            Goal::Classifier { layers, classes } => {
-                let (classes, ending, graph) = (classes.clone(), Ending::Logits, Graph::chain(&input_shape, layers)?);
-                Ok(Description::Classifier { name, input_shape, classes, ending, graph, training })
-            }
-            Goal::Vae { layers, as_published } => {
-                training["as_published"] = (*as_published).into();
-                Ok(Description::Vae { name, input_shape, graphs: VaeGraphs::of_layers(input_shape, layers)?, training })
-            }
-        }
+        goal.describe(name, input_shape, training)
     }
 }

@@ -1,11 +1,12 @@
 //! Learned dropout rates: their gradient, their masks, and what becomes of them in a model folder.
 
 use super::concrete::{ConcreteDropout, logit_name, regulariser, relaxed_mask};
+use super::goal::modernised;
 use super::{Goal, Optimiser, Settings, Trainer, negative_log_likelihood};
-use crate::autodiff::forward::{Parameters, forward};
+use crate::autodiff::forward::{Forward, Parameters, Pass};
 use crate::data::Dataset;
 use crate::nets::folder::Model;
-use crate::nets::{Layer, random_weights};
+use crate::nets::{Graph, Layer, random_weights};
 use crate::random::{Purpose, Stream};
 use candle_core::{Device, Tensor, Var};
 use std::collections::BTreeMap;
@@ -37,14 +38,16 @@ fn loss(moved: [f64; 2]) -> (f64, [f64; 2], f64) {
     }
     let parameters = Parameters::trained(&variables);
     let stream = Stream::new(4, Purpose::TrainingMask);
-    let mut masks = |layer: usize, _: f64, shape: &[usize]| {
-        relaxed_mask(stream, [0, layer as u32, 0], parameters.named(&logit_name(layer))?, concrete.temperature, shape)
+    let mut masks = |layer: u32, _: f64, shape: &[usize]| {
+        relaxed_mask(stream, [0, layer, 0], parameters.named(&logit_name(layer))?, concrete.temperature, shape)
     };
     let pixels = (0..6 * 18).map(|at| f64::from(at % 7) / 7.0).collect();
     let images = Tensor::from_vec(pixels, (6, 2, 3, 3), &Device::Cpu).unwrap();
-    let logits = forward(&layers, &parameters, &images, Some(&mut masks)).unwrap();
+    let graph = Graph::chain(&SHAPE, &layers).unwrap();
+    let pass = Pass { masks: Some(&mut masks), moments: None };
+    let logits = Forward::new(graph.clone()).run(&parameters, &images, pass).unwrap();
     let of_data = negative_log_likelihood(&logits, &[0, 1, 2, 2, 1, 0]).unwrap().mean_all().unwrap();
-    let whole = (&of_data + regulariser(&layers, &SHAPE, &parameters, concrete, 20).unwrap().unwrap()).unwrap();
+    let whole = (&of_data + regulariser(&graph, &parameters, concrete, 20).unwrap().unwrap()).unwrap();
     let slope = |loss: &Tensor, name: &str| loss.backward().unwrap().get(&variables[name]).unwrap().to_vec1::<f64>().unwrap()[0];
     (whole.to_scalar().unwrap(), [0, 1].map(|at| slope(&whole, &names[at])), slope(&of_data, &names[0]))
 }
@@ -81,10 +84,14 @@ fn relaxed_masks_drop_the_share_that_the_rate_says_and_keep_the_mean() {
     }
 }
 
+fn goal(layers: &[Layer]) -> Goal {
+    Goal::chain(SHAPE, layers, ["a", "b", "c"].map(str::to_owned).to_vec()).unwrap()
+}
+
 fn settings(concrete_dropout: Option<ConcreteDropout>) -> Settings {
     Settings {
         name: "learned".to_owned(),
-        goal: Goal::Classifier { layers: layers(), classes: ["a", "b", "c"].map(str::to_owned).to_vec() },
+        goal: goal(&layers()),
         image_shape: SHAPE,
         dataset: "numbers".to_owned(),
         images: 30,
@@ -138,8 +145,7 @@ fn rates_are_learned_stand_in_the_model_and_survive_a_checkpoint() {
 #[test]
 fn a_rate_that_cannot_be_learned_is_refused_and_old_settings_are_read() {
     let mut wrong = settings(Some(ConcreteDropout::default()));
-    let Goal::Classifier { layers, .. } = &mut wrong.goal else { panic!("no classifier") };
-    layers[0] = Layer::Dropout2d { rate: 0.0 };
+    wrong.goal = goal(&[&[Layer::Dropout2d { rate: 0.0 }], &layers()[1..]].concat());
     assert!(Trainer::new(wrong).err().unwrap().to_string().contains("cannot start at 0"));
     let old = serde_json::to_value(settings(None)).unwrap();
     assert!(["kept_classes", "label_noise", "concrete_dropout"].iter().all(|key| old.get(key).is_none()));
@@ -147,11 +153,10 @@ fn a_rate_that_cannot_be_learned_is_refused_and_old_settings_are_read() {
 }
 
 #[test]
-fn batch_norm_is_refused_by_its_name() {
-    let mut wrong = settings(None);
-    assert!(wrong.check().is_ok());
-    let Goal::Classifier { layers, .. } = &mut wrong.goal else { panic!("no classifier") };
-    layers.insert(0, Layer::BatchNorm { name: "norm".to_owned(), channels: 2, epsilon: 1e-3 });
-    let told = wrong.check().unwrap_err().to_string();
-    assert!(told.contains("batch_norm 'norm' cannot be trained") && !told.contains('\n'), "{told}");
+fn checkpoints_of_before_graphs_are_read() {
+    let now = settings(None);
+    let mut old = serde_json::to_value(&now).unwrap();
+    old["goal"] = serde_json::json!({ "kind": "classifier", "layers": layers(), "classes": ["a", "b", "c"] });
+    assert!(serde_json::from_value::<Settings>(old.clone()).is_err(), "layers alone do not know the shape of an image");
+    assert_eq!(serde_json::from_value::<Settings>(modernised(old)).unwrap(), now);
 }

@@ -19,7 +19,7 @@ pub fn step(batch: usize, steps: usize) -> Result<Value> {
     let data = Dataset::new("bench", [1, 28, 28], pixels, (0..batch).map(|image| (image % 10) as u8).collect(), classes.clone())?;
     let mut trainer = Trainer::new(Settings {
         name: "bench".to_owned(),
-        goal: Goal::Classifier { layers: paper_cnn(), classes },
+        goal: Goal::chain(data.image_shape, &paper_cnn(), classes)?,
         image_shape: data.image_shape,
         dataset: data.name.clone(),
         images: batch,

@@ -79,7 +79,7 @@ pub fn train(
             }
             Ok(())
         };
-        Job::new(plan, part, data, &into, looks.as_ref()).run([index + 1, parts.len()], resume, begun, observe)?;
+        Job::new(plan, part, data, &into, looks.as_ref())?.run([index + 1, parts.len()], resume, begun, observe)?;
         if !part.vae && plan.classifier.draw == Draw::LastLayerLaplace {
             fit_last_layer(&into, data.0, observe)?;
         }
@@ -114,7 +114,8 @@ pub fn cost_of_looks(plan: &TrainingPlan, data: (&Dataset, &Dataset), looks: &Lo
     for part in plan.parts()? {
         let name = part.folder.clone().unwrap_or_else(|| "model".to_owned());
         let into = folder.path().join(name);
-        let of_part = Job::new(plan, &part, data, &into, Some(looks)).run([1, 1], false, |_| Ok(()), &mut |_| ControlFlow::Continue(()))?;
+        let of_part =
+            Job::new(plan, &part, data, &into, Some(looks))?.run([1, 1], false, |_| Ok(()), &mut |_| ControlFlow::Continue(()))?;
         cost = Cost { training: cost.training + of_part.training, looks: cost.looks + of_part.looks };
     }
     Ok(cost)
@@ -142,17 +143,17 @@ struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    fn new(plan: &TrainingPlan, part: &Part, data: (&'a Dataset, &'a Dataset), folder: &'a Path, looks: Option<&Looks>) -> Self {
+    fn new(plan: &TrainingPlan, part: &Part, data: (&'a Dataset, &'a Dataset), folder: &'a Path, looks: Option<&Looks>) -> Result<Self> {
         let name = folder.file_name().map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned());
         let (watch, note) = looks.map(|looks| Watch::new(looks, part.vae, data.1)).unzip();
-        Self {
-            settings: plan.settings(part, name, data.0),
+        Ok(Self {
+            settings: plan.settings(part, name, data.0)?,
             data,
             folder,
             watch,
             notes: note.flatten().into_iter().collect(),
             warned: false,
-        }
+        })
     }
 
     /// Trains; `begun` is called once settings, data and folder are found to fit. Returns where the time went.

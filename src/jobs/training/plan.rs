@@ -5,7 +5,7 @@ use crate::autodiff::train::{ConcreteDropout, Goal, Optimiser, Settings};
 use crate::data::{Dataset, sources};
 use crate::error::{Error, Result};
 use crate::files;
-use crate::nets::{Layer, VaeLayers, cnn};
+use crate::nets::{Layer, VaeGraphs, VaeLayers, cnn};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -333,12 +333,12 @@ impl TrainingPlan {
     }
 
     /// The settings of one model, in a folder of that name.
-    pub(super) fn settings(&self, part: &Part, name: String, train: &Dataset) -> Settings {
+    pub(super) fn settings(&self, part: &Part, name: String, train: &Dataset) -> Result<Settings> {
         let (method, learning_rate) = self.method_of(part.vae);
         let concrete = !part.vae && self.classifier.draw == Draw::ConcreteDropout;
-        Settings {
+        Ok(Settings {
             name,
-            goal: if part.vae { self.vae_goal(train) } else { self.classifier_goal(train) },
+            goal: if part.vae { self.vae_goal(train)? } else { self.classifier_goal(train)? },
             image_shape: train.image_shape,
             dataset: train.name.clone(),
             images: train.len(),
@@ -354,20 +354,22 @@ impl TrainingPlan {
             kept_classes: self.data.classes.clone(),
             label_noise: self.data.label_noise,
             concrete_dropout: concrete.then(ConcreteDropout::default),
-        }
+        })
     }
 
-    fn vae_goal(&self, train: &Dataset) -> Goal {
-        Goal::Vae { layers: VaeLayers::dense(train.image_shape, &self.vae.hidden, self.vae.latent), as_published: self.vae.as_published }
+    fn vae_goal(&self, train: &Dataset) -> Result<Goal> {
+        let layers = VaeLayers::dense(train.image_shape, &self.vae.hidden, self.vae.latent);
+        let graphs = VaeGraphs::of_layers(train.image_shape, &layers)?;
+        Ok(Goal::Vae { graphs, learns_variance: false, as_published: self.vae.as_published })
     }
 
-    fn classifier_goal(&self, train: &Dataset) -> Goal {
+    fn classifier_goal(&self, train: &Dataset) -> Result<Goal> {
         let ClassifierPlan { channels, hidden, draw, dropout } = self.classifier;
         let mut layers = cnn(train.image_shape, train.classes.len(), channels, hidden, dropout);
         if draw == Draw::Deterministic {
             layers.retain(|layer| !Layer::is_dropout(layer));
         }
-        Goal::Classifier { layers, classes: train.classes.clone() }
+        Goal::chain(train.image_shape, &layers, train.classes.clone())
     }
 
     /// Writes the plan into the folder that it trains into.
