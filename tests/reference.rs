@@ -7,7 +7,7 @@ use crate::fixtures::{load, numbers, odd_classifier, weights};
 use epistemap::analysis::detection::Ranking;
 use epistemap::analysis::elbo::{Elbo, logit_decoder, sample};
 use epistemap::engine::reference::{Draw, forward, softmax};
-use epistemap::nets::{Layer, Vae, VaeLayers, Weights};
+use epistemap::nets::{Layer, Likelihood, Vae, VaeLayers, Weights};
 use epistemap::uncertainty::{CellStatistics, Measure, Passes};
 use serde_json::Value;
 
@@ -141,7 +141,7 @@ fn vae_answers(fixture: &Value, weights: &Weights) -> [Vec<f64>; 6] {
         let features = forward(&vae.encoder, &image, None);
         let [mean, log_variance] = [&vae.mean, &vae.log_variance].map(|head| forward(head, &features, None));
         let logits = forward(&logit_decoder, &sample(&mean, &log_variance, &noise), None);
-        let elbo = Elbo::new(&image, &mean, &log_variance, &logits);
+        let elbo = Elbo::new(Likelihood::Bernoulli, &image, &mean, &log_variance, &logits);
         let ours = [mean, log_variance, vec![elbo.reconstruction], vec![elbo.kl], vec![elbo.negative()]];
         answers.iter_mut().zip(ours).for_each(|(all, one)| all.extend(one));
     }

@@ -1,7 +1,8 @@
-//! The bound that a VAE with a Bernoulli likelihood is trained on (Kingma & Welling 2014), for single images in nats.
+//! The bound that a VAE is trained on (Kingma & Welling 2014), for single images in nats.
 
 use crate::error::Result;
-use crate::nets::{Network, Vae};
+use crate::nets::{Function, Likelihood, Network, Vae};
+use std::f64::consts::TAU;
 
 /// The two parts of −ELBO for one image.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -14,8 +15,8 @@ pub struct Elbo {
 
 impl Elbo {
     /// The parts for an image in 0..=1, its q(z|x), and the decoder's logits at a z drawn from it (see [`sample`]).
-    pub fn new(image: &[f64], mean: &[f64], log_variance: &[f64], logits: &[f64]) -> Self {
-        Self { reconstruction: bernoulli_nll(logits, image), kl: kl_to_standard_normal(mean, log_variance) }
+    pub fn new(likelihood: Likelihood, image: &[f64], mean: &[f64], log_variance: &[f64], logits: &[f64]) -> Self {
+        Self { reconstruction: negative_log_likelihood(likelihood, logits, image), kl: kl_to_standard_normal(mean, log_variance) }
     }
 
     /// −ELBO = reconstruction + KL.
@@ -28,6 +29,21 @@ impl Elbo {
 pub fn sample(mean: &[f64], log_variance: &[f64], noise: &[f64]) -> Vec<f64> {
     assert!(mean.len() == log_variance.len() && mean.len() == noise.len(), "one mean, log-variance and noise per dimension");
     mean.iter().zip(log_variance).zip(noise).map(|((mean, log_variance), noise)| mean + (log_variance / 2.0).exp() * noise).collect()
+}
+
+/// −ln p(x|z) for the decoder's logits at z and an image x in 0..=1.
+pub fn negative_log_likelihood(likelihood: Likelihood, logits: &[f64], image: &[f64]) -> f64 {
+    match likelihood {
+        Likelihood::Bernoulli => bernoulli_nll(logits, image),
+        Likelihood::Gaussian { variance } => gaussian_nll(logits, variance, image),
+    }
+}
+
+/// ½ Σ (x − sigmoid(l))² / σ² + ln 2πσ², for pixels x of independent Gaussians with the mean sigmoid(l) and the variance σ².
+fn gaussian_nll(logits: &[f64], variance: f64, image: &[f64]) -> f64 {
+    assert_eq!(logits.len(), image.len(), "one logit per pixel");
+    let squares: f64 = logits.iter().zip(image).map(|(&l, x)| (x - Function::Sigmoid {}.value(l)).powi(2)).sum();
+    0.5 * (squares / variance + image.len() as f64 * (TAU * variance).ln())
 }
 
 /// −ln p(x|l) = Σ softplus(l) − x l, the cross-entropy of pixels x in 0..=1 and Bernoulli logits l. From logits it stays
@@ -65,6 +81,16 @@ mod tests {
         assert_eq!(bernoulli_nll(&[800.0, -800.0], &[0.0, 1.0]), 1600.0);
         assert_eq!(bernoulli_nll(&[800.0, -800.0], &[1.0, 0.0]), 0.0);
         assert!(bernoulli_nll(&[f64::NAN], &[0.5]).is_nan());
+    }
+
+    #[test]
+    fn a_gaussian_likelihood_is_that_of_the_normal_density() {
+        let likelihood = Likelihood::Gaussian { variance: 0.04 };
+        let density = |x: f64, m: f64| (-(x - m).powi(2) / 0.08).exp() / (TAU * 0.04).sqrt();
+        let got = negative_log_likelihood(likelihood, &[0.0, 1.0], &[0.7, 0.2]);
+        let sigmoid_of_1 = 1.0 / (1.0 + (-1f64).exp());
+        assert!((got + density(0.7, 0.5).ln() + density(0.2, sigmoid_of_1).ln()).abs() <= 1e-12, "{got}");
+        assert_eq!(negative_log_likelihood(Likelihood::Bernoulli, &[1.5], &[0.3]), bernoulli_nll(&[1.5], &[0.3]));
     }
 
     #[test]

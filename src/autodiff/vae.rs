@@ -2,7 +2,7 @@
 
 use super::steps::Part;
 use super::train::{TEST_BATCH, test_noise};
-use crate::analysis::elbo::{Elbo, bernoulli_nll, logit_decoder, sample};
+use crate::analysis::elbo::{Elbo, logit_decoder, negative_log_likelihood, sample};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::nets::lowering::lower;
@@ -76,7 +76,7 @@ pub fn elbo_of(vae: &Vae, data: &Dataset, seed: u32) -> Result<[f64; 2]> {
         let of_image = |image: usize| {
             let [logits, pixels] = [&logits[..], images].map(|values| in_double(&values[image * pixels..][..pixels]));
             let moments = image * parts.latent_size..(image + 1) * parts.latent_size;
-            Elbo::new(&pixels, &mean[moments.clone()], &log_variance[moments], &logits)
+            Elbo::new(vae.likelihood, &pixels, &mean[moments.clone()], &log_variance[moments], &logits)
         };
         let each: Vec<Elbo> = (0..count).into_par_iter().map(of_image).collect();
         for elbo in each {
@@ -98,7 +98,7 @@ pub fn encode(vae: &Vae, data: &Dataset) -> Result<Vec<f32>> {
 }
 
 /// The means μ of q(z|x) of a data set's images, \[N, latent size\], and each image's reconstruction error −ln p(x|μ) in nats, with the
-/// Bernoulli likelihood that the VAE is trained on.
+/// likelihood that the VAE is trained on.
 ///
 /// # Errors
 /// When the images are not of the VAE's shape.
@@ -109,7 +109,8 @@ pub fn reconstruct(vae: &Vae, data: &Dataset) -> Result<(Vec<f32>, Vec<f32>)> {
         let logits = output(&parts.logits, &mean, count);
         let pixels = images.len() / count;
         let each = logits.par_chunks(pixels).zip(images.par_chunks(pixels));
-        let of_batch: Vec<f32> = each.map(|(logits, image)| bernoulli_nll(&in_double(logits), &in_double(image)) as f32).collect();
+        let of_batch: Vec<f32> =
+            each.map(|(logits, image)| negative_log_likelihood(vae.likelihood, &in_double(logits), &in_double(image)) as f32).collect();
         errors.extend(of_batch);
         means.extend_from_slice(&mean);
     })?;
@@ -164,9 +165,9 @@ mod tests {
                 let features = forward(&vae.encoder, &image, None);
                 let [mean, log_variance] = [&vae.mean, &vae.log_variance].map(|part| forward(part, &features, None));
                 let decoder = logit_decoder(vae).unwrap();
-                all.1.push(bernoulli_nll(&forward(&decoder, &mean, None), &image));
+                all.1.push(negative_log_likelihood(vae.likelihood, &forward(&decoder, &mean, None), &image));
                 let z = sample(&mean, &log_variance, noise);
-                let elbo = Elbo::new(&image, &mean, &log_variance, &forward(&decoder, &z, None));
+                let elbo = Elbo::new(vae.likelihood, &image, &mean, &log_variance, &forward(&decoder, &z, None));
                 all.2[0] += elbo.reconstruction / 7.0;
                 all.2[1] += elbo.kl / 7.0;
                 all.0.extend(mean);

@@ -5,7 +5,8 @@ use super::progress::Bar;
 use super::shared::{DataOptions, Seed, say};
 use crate::error::{Error, Result};
 use crate::jobs::training::{
-    self, ClassifierPlan, DataChoice, Draw, Method, News, Scores, TrainingData, TrainingPlan, VaePlan, What as Trained, plan_of,
+    self, ClassifierArchitecture, ClassifierPlan, DataChoice, Draw, LikelihoodPlan, Method, News, Scores, TrainingData, TrainingPlan,
+    VaeArchitecture, VaePlan, What as Trained, plan_of,
 };
 use clap::{Args, Subcommand, ValueEnum};
 use std::ops::ControlFlow;
@@ -20,29 +21,36 @@ pub struct Train {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// A variational autoencoder of fully connected layers with ELU (the paper's by default: 784-400-256-2).
+    /// A variational autoencoder (the paper's by default: linear layers 784-400-256-2 with ELU).
     Vae {
         #[command(flatten)]
         common: Common,
-        /// The widths of the encoder's hidden layers; the decoder mirrors them.
+        /// The VAE's architecture: mlp, conv-vae, or the file of a model whose graphs are taken without their weights (model.json or its folder).
+        #[arg(long, value_name = "NAME|FILE", default_value = "mlp")]
+        architecture: VaeArchitecture,
+        /// The widths of the encoder's hidden layers of mlp; the decoder mirrors them.
         #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "400,256")]
         hidden: Vec<usize>,
+        /// The channels of the convolutions of conv-vae, each of which halves the image; the decoder mirrors them [default: as many of
+        /// 32,64,128,128 as the images can be halved].
+        #[arg(long, value_name = "N,N,…", value_delimiter = ',')]
+        widths: Vec<usize>,
         #[command(flatten)]
-        latent: Latent,
+        latent: VaeOptions,
     },
-    /// One convolutional classifier with dropout (the paper's by default).
+    /// One classifier (the paper's convolutional network with dropout by default).
     Classifier {
         #[command(flatten)]
         common: Common,
         #[command(flatten)]
-        architecture: Architecture,
+        architecture: ClassifierOptions,
     },
     /// Several classifiers that differ in their seed: OUT/classifier-SEED for `--members` seeds from `--seed` on.
     Ensemble {
         #[command(flatten)]
         common: Common,
         #[command(flatten)]
-        architecture: Architecture,
+        architecture: ClassifierOptions,
         #[command(flatten)]
         members: Members,
     },
@@ -51,14 +59,20 @@ enum What {
         #[command(flatten)]
         common: Common,
         #[command(flatten)]
-        architecture: Architecture,
+        architecture: ClassifierOptions,
         #[command(flatten)]
         members: Members,
-        /// The widths of the VAE's hidden layers.
+        /// The VAE's architecture: mlp, conv-vae, or the file of a model.
+        #[arg(long, value_name = "NAME|FILE", default_value = "mlp")]
+        vae_architecture: VaeArchitecture,
+        /// The widths of the encoder's hidden layers of the VAE's mlp.
         #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "400,256")]
         vae_hidden: Vec<usize>,
+        /// The channels of the VAE's conv-vae [default: as many of 32,64,128,128 as the images can be halved].
+        #[arg(long, value_name = "N,N,…", value_delimiter = ',')]
+        vae_widths: Vec<usize>,
         #[command(flatten)]
-        latent: Latent,
+        latent: VaeOptions,
     },
     /// Go on with what was trained into a folder, as its plan says.
     Resume {
@@ -122,10 +136,16 @@ struct Common {
 }
 
 #[derive(Debug, Args)]
-struct Latent {
+struct VaeOptions {
     /// The number of latent dimensions; the map needs 2.
     #[arg(long, value_name = "N", default_value_t = 2)]
     latent: usize,
+    /// p(x|z) of the VAE; a file has its own.
+    #[arg(long, value_enum, default_value_t = LikelihoodChoice::Bernoulli)]
+    likelihood: LikelihoodChoice,
+    /// The variance of a Gaussian likelihood, of pixels in 0..=1.
+    #[arg(long, value_name = "V", default_value_t = 0.01)]
+    variance: f64,
     /// Sample z = μ + ½ σ ε, as the paper's code did; the loss is then no ELBO.
     #[arg(long)]
     as_published: bool,
@@ -159,19 +179,40 @@ enum DrawChoice {
 }
 
 #[derive(Debug, Args)]
-struct Architecture {
-    /// The channels of the two 3×3 convolutions.
+struct ClassifierOptions {
+    /// The classifier's architecture: mlp, paper-cnn, resnet, or the file of a model whose graph is taken without its weights (model.json
+    /// or its folder).
+    #[arg(long, value_name = "NAME|FILE", default_value = "paper-cnn")]
+    architecture: ClassifierArchitecture,
+    /// The channels of the two 3×3 convolutions of paper-cnn.
     #[arg(long, value_name = "N,N", value_parser = super::shared::pair::<usize>, default_value = "32,64")]
     channels: [usize; 2],
-    /// The width of the hidden dense layer.
+    /// The width of the hidden layer of paper-cnn.
     #[arg(long, value_name = "N", default_value_t = 128)]
     hidden: usize,
+    /// The widths of the hidden layers of mlp, or of the stages of resnet [default: 256,256 for mlp, 32,64,128 for resnet].
+    #[arg(long, value_name = "N,N,…", value_delimiter = ',')]
+    widths: Vec<usize>,
+    /// The blocks of each stage of resnet.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    blocks: usize,
     /// What a draw of the classifier is.
     #[arg(long, value_enum, default_value_t = DrawChoice::Dropout)]
     draw: DrawChoice,
-    /// The dropout rates after the pooling and after the hidden dense layer.
-    #[arg(long, value_name = "P,P", value_parser = super::shared::pair::<f64>, default_value = "0.25,0.5")]
-    dropout: [f64; 2],
+    /// The two dropout rates. paper-cnn: after the pooling and after the hidden layer; mlp: of the pixels and after each hidden layer;
+    /// resnet: of channels after each block, and before the last layer; 0 is none [default: 0.25,0.5 for paper-cnn, 0,0.5 for mlp, 0.1,0.5
+    /// for resnet; a file has its own].
+    #[arg(long, value_name = "P,P", value_parser = super::shared::pair::<f64>)]
+    dropout: Option<[f64; 2]>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LikelihoodChoice {
+    Bernoulli,
+    /// With the variance of --variance.
+    Gaussian,
+    /// With one variance for all pixels, which is learned and starts at --variance.
+    LearnedGaussian,
 }
 
 fn shape(text: &str) -> std::result::Result<[usize; 3], String> {
@@ -179,7 +220,7 @@ fn shape(text: &str) -> std::result::Result<[usize; 3], String> {
     parts.and_then(|parts| parts.try_into().ok()).ok_or_else(|| format!("'{text}' is no shape such as 1,28,28"))
 }
 
-impl Architecture {
+impl ClassifierOptions {
     fn plan(&self) -> ClassifierPlan {
         let draw = match self.draw {
             DrawChoice::Dropout => Draw::Dropout,
@@ -187,13 +228,28 @@ impl Architecture {
             DrawChoice::Laplace => Draw::LastLayerLaplace,
             DrawChoice::None => Draw::Deterministic,
         };
-        ClassifierPlan { channels: self.channels, hidden: self.hidden, draw, dropout: self.dropout }
+        let dropout = self.dropout.unwrap_or_else(|| self.architecture.usual_dropout());
+        ClassifierPlan {
+            architecture: self.architecture.clone(),
+            channels: self.channels,
+            hidden: self.hidden,
+            widths: self.widths.clone(),
+            blocks: self.blocks,
+            draw,
+            dropout,
+        }
     }
 }
 
-impl Latent {
-    fn plan(&self, hidden: Vec<usize>) -> VaePlan {
-        VaePlan { hidden, latent: self.latent, as_published: self.as_published }
+impl VaeOptions {
+    fn plan(&self, architecture: VaeArchitecture, hidden: Vec<usize>, widths: Vec<usize>) -> VaePlan {
+        let likelihood = match self.likelihood {
+            LikelihoodChoice::Bernoulli => LikelihoodPlan::Bernoulli,
+            LikelihoodChoice::Gaussian => LikelihoodPlan::Gaussian,
+            LikelihoodChoice::LearnedGaussian => LikelihoodPlan::LearnedGaussian,
+        };
+        let Self { latent, variance, as_published, .. } = *self;
+        VaePlan { architecture, hidden, widths, latent, likelihood, variance, as_published }
     }
 }
 
@@ -235,8 +291,8 @@ impl Train {
     /// When the data or the settings do not fit, or a file cannot be written.
     pub fn run(self) -> Result<()> {
         match self.what {
-            What::Vae { common, hidden, latent } => {
-                let plan = TrainingPlan { vae: latent.plan(hidden), ..common.plan(Trained::Vae) };
+            What::Vae { common, architecture, hidden, widths, latent } => {
+                let plan = TrainingPlan { vae: latent.plan(architecture, hidden, widths), ..common.plan(Trained::Vae) };
                 common.train(&plan)
             }
             What::Classifier { common, architecture } => {
@@ -247,8 +303,8 @@ impl Train {
                 let plan = TrainingPlan { classifier: architecture.plan(), members, ..common.plan(Trained::Ensemble) };
                 common.train(&plan)
             }
-            What::Set { common, architecture, members: Members { members }, vae_hidden, latent } => {
-                let (vae, classifier) = (latent.plan(vae_hidden), architecture.plan());
+            What::Set { common, architecture, members: Members { members }, vae_architecture, vae_hidden, vae_widths, latent } => {
+                let (vae, classifier) = (latent.plan(vae_architecture, vae_hidden, vae_widths), architecture.plan());
                 let plan = TrainingPlan { vae, classifier, members, ..common.plan(Trained::Set) };
                 common.train(&plan)
             }

@@ -1,8 +1,8 @@
-//! Architectures of the field as graphs: residual networks, inverted residuals, convolutional VAEs, U-shapes.
+//! Architectures of the field as graphs.
 
 use super::graph::{INPUT, Node};
-use super::{Function, Graph, Op};
-use crate::error::Result;
+use super::{Function, Graph, Op, VaeGraphs, VaePart};
+use crate::error::{Error, Result};
 
 const RELU: Op = Op::Apply(Function::Relu {});
 const RELU6: Op = Op::Apply(Function::Clip { low: 0.0, high: 6.0 });
@@ -59,6 +59,25 @@ fn convolution([in_channels, out_channels]: [usize; 2], kernel: usize, stride: u
     let padding = [kernel / 2; 2];
     let (kernel, stride, dilation) = ([kernel; 2], [stride; 2], [1, 1]);
     Op::Conv2d { in_channels, out_channels, kernel, stride, padding, dilation, groups, bias: false }
+}
+
+/// Linear layers of these widths with ReLU, and a last one. `rates` are the dropout rates of the pixels and after every hidden layer.
+///
+/// # Errors
+/// When a number makes no sense.
+pub fn mlp(input_shape: [usize; 3], classes: usize, widths: &[usize], rates: [f64; 2]) -> Result<Graph> {
+    let mut builder = Builder::default();
+    builder.then("flatten", Op::Flatten {});
+    builder.dropout("dropout0", rates[0], false);
+    let mut inputs = input_shape.iter().product();
+    for (number, &outputs) in (1..).zip(widths) {
+        builder.then(&format!("fc{number}"), Op::Linear { inputs, outputs, bias: true });
+        builder.then(&format!("relu{number}"), RELU);
+        builder.dropout(&format!("dropout{number}"), rates[1], false);
+        inputs = outputs;
+    }
+    builder.then(&format!("fc{}", widths.len() + 1), Op::Linear { inputs, outputs: classes, bias: true });
+    builder.graph(&input_shape)
 }
 
 /// A residual network of basic blocks (He et al. 2016): a 3×3 convolution, stages of `blocks` blocks with these channels, each but the
@@ -157,12 +176,55 @@ pub fn mobile_net(
     builder.graph(&input_shape)
 }
 
+/// A convolutional VAE: 4×4 convolutions of stride 2 with ReLU through `widths`, linear heads for the moments of `latent` numbers, and
+/// [`convolutional_decoder`].
+///
+/// # Errors
+/// As [`convolutional_decoder`].
+pub fn convolutional_vae(image_shape: [usize; 3], widths: &[usize], latent: usize) -> Result<VaeGraphs> {
+    VaeGraphs::new(image_shape, |part, shape| match part {
+        VaePart::Encoder => {
+            let mut builder = Builder::default();
+            let mut in_channels = image_shape[0];
+            for (number, &out_channels) in widths.iter().enumerate() {
+                let (kernel, stride, padding, dilation) = ([4, 4], [2, 2], [1, 1], [1, 1]);
+                let op = Op::Conv2d { in_channels, out_channels, kernel, stride, padding, dilation, groups: 1, bias: true };
+                builder.then(&format!("down{number}"), op);
+                builder.then(&format!("down{number}.relu"), RELU);
+                in_channels = out_channels;
+            }
+            builder.then("features", Op::Flatten {});
+            builder.graph(shape)
+        }
+        VaePart::Mean | VaePart::LogVariance => {
+            let mut builder = Builder::default();
+            let name = if part == VaePart::Mean { "mean" } else { "log_variance" };
+            builder.then(name, Op::Linear { inputs: shape[0], outputs: latent, bias: true });
+            builder.graph(shape)
+        }
+        VaePart::Decoder => convolutional_decoder(image_shape, widths, latent),
+    })
+}
+
+/// How often both sides of an image can be halved, at most so many times.
+pub fn halvings([_, height, width]: [usize; 3], most: usize) -> usize {
+    (height.trailing_zeros().min(width.trailing_zeros()) as usize).min(most)
+}
+
 /// The decoder of a convolutional VAE: a linear layer from `latent` numbers to the last of `widths` channels, then transposed 4×4
 /// convolutions of stride 2 with ReLU back through `widths` to the image, and a sigmoid.
 ///
 /// # Errors
 /// When the image is not 2ⁿ times as large as its smallest form for the n `widths`.
 pub fn convolutional_decoder(image_shape: [usize; 3], widths: &[usize], latent: usize) -> Result<Graph> {
+    let [_, height, width] = image_shape;
+    if widths.is_empty() || halvings(image_shape, widths.len()) < widths.len() {
+        return Err(Error::Network(format!(
+            "a convolutional VAE of {} widths halves images as often, but {height} × {width} pixels can be halved {} times: give as many widths",
+            widths.len(),
+            halvings(image_shape, usize::MAX)
+        )));
+    }
     let mut builder = Builder::default();
     let small = [1, 2].map(|axis| image_shape[axis] >> widths.len());
     let mut channels = widths.last().copied().unwrap_or(1);

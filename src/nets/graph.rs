@@ -136,6 +136,22 @@ impl Graph {
         Self::new(self.input_shape(), nodes)
     }
 
+    /// The nodes without the dropouts among them, their inputs by name: what takes a dropout's output takes its input.
+    pub fn without_dropout(&self) -> Vec<Node> {
+        let mut names = vec![INPUT.to_owned()];
+        let mut nodes = Vec::new();
+        for (index, node) in self.nodes.iter().enumerate() {
+            let inputs: Vec<String> = self.sources[index].iter().map(|&value| names[value].clone()).collect();
+            if node.op.dropout().is_some() {
+                names.push(inputs[0].clone());
+            } else {
+                names.push(node.name.clone());
+                nodes.push(Node { inputs, ..node.clone() });
+            }
+        }
+        nodes
+    }
+
     /// The nodes with their inputs by name.
     fn named_nodes(&self) -> Vec<Node> {
         let name = |value: &usize| if *value == 0 { INPUT.to_owned() } else { self.nodes[value - 1].name.clone() };

@@ -15,7 +15,7 @@ use super::steps::Part;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::nets::lowering::lower;
-use crate::nets::{Covariance, Ending, Graph, INPUT, Network, Node, Op, Tensor, Weights};
+use crate::nets::{Covariance, Ending, Graph, Network, Node, Op, Tensor, Weights};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatRef, Par, Side};
 use rayon::prelude::*;
@@ -75,7 +75,7 @@ pub fn last_layer_laplace(network: &Network, data: &Dataset, structure: Option<S
 }
 
 fn fit<T: Element>(network: &Network, data: &Dataset, structure: Option<Structure>, observe: ImageObserver<'_>) -> Result<Laplace> {
-    let mut nodes = without_dropout(network.graph());
+    let mut nodes = network.graph().without_dropout();
     let called = |node: &Node| format!("{} '{}'", node.op.label(), node.name);
     if let Some(node) = nodes.iter().find(|node| node.op.draws()) {
         return Err(Error::Network(format!("the weights of {} are drawn already: name the network that it was made of", called(node))));
@@ -137,23 +137,6 @@ fn fit<T: Element>(network: &Network, data: &Dataset, structure: Option<Structur
     nodes.push(Node { name, inputs: sources, op });
     let network = Network::of(Graph::new(network.input_shape(), nodes)?, &weights)?;
     Ok(Laplace { network, structure, prior_precision, log_evidence })
-}
-
-/// The nodes of a graph without its dropouts, their inputs by name.
-fn without_dropout(graph: &Graph) -> Vec<Node> {
-    // What takes a dropout's output takes its input.
-    let mut names = vec![INPUT.to_owned()];
-    let mut nodes = Vec::new();
-    for (index, node) in graph.nodes().iter().enumerate() {
-        let inputs: Vec<String> = graph.sources(index).iter().map(|&value| names[value].clone()).collect();
-        if node.op.dropout().is_some() {
-            names.push(inputs[0].clone());
-        } else {
-            names.push(node.name.clone());
-            nodes.push(Node { inputs, ..node.clone() });
-        }
-    }
-    nodes
 }
 
 /// The last layer.

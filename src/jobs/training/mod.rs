@@ -1,5 +1,6 @@
 //! Training: a plan, the jobs that it names, and what is seen of the models on the way.
 
+mod architecture;
 mod data;
 mod film;
 mod look;
@@ -10,12 +11,13 @@ mod plan;
 mod tests;
 
 pub use crate::autodiff::train::{Epoch, Scores, Step};
+pub use architecture::{ClassifierArchitecture, ClassifierPlan, Draw, LikelihoodPlan, VaeArchitecture, VaePlan};
 pub use data::{DECODED, SHIPPED, load_split};
 pub use film::{FILM, film};
 pub use look::{Cost, Frame, LOOKS_SHARE, Look, Looks};
 pub use past::{is_complete, past};
 pub use picture::{FilmMeasure, save_film};
-pub use plan::{ClassifierPlan, DataChoice, Draw, Method, PLAN, TrainingData, TrainingPlan, VaePlan, What, plan_of};
+pub use plan::{DataChoice, Method, PLAN, TrainingData, TrainingPlan, What, plan_of};
 
 use super::laplace::laplace_in_place;
 use super::{Progress, pack};

@@ -1,11 +1,11 @@
 //! What is to be trained, on what, and how: everything that a person chooses.
 
+use super::architecture::{ClassifierPlan, Draw, VaePlan};
 use super::data::{DECODED, SHIPPED};
-use crate::autodiff::train::{ConcreteDropout, Goal, Optimiser, Settings};
+use crate::autodiff::train::{ConcreteDropout, Optimiser, Settings};
 use crate::data::{Dataset, sources};
 use crate::error::{Error, Result};
 use crate::files;
-use crate::nets::{Layer, VaeGraphs, VaeLayers, cnn};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -70,60 +70,6 @@ pub struct TrainingData {
     pub label_noise: f64,
     /// [channels, height, width] that the images of an image folder are brought to; `None` leaves it to the folder.
     pub shape: Option<[usize; 3]>,
-}
-
-/// The architecture of a VAE: fully connected layers with ELU, the decoder mirrors the encoder.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", default, deny_unknown_fields)]
-pub struct VaePlan {
-    /// The widths of the encoder's hidden layers.
-    pub hidden: Vec<usize>,
-    /// The latent dimensions; a map needs 2.
-    pub latent: usize,
-    /// Sample z = μ + ½ σ ε, as the paper's code did.
-    pub as_published: bool,
-}
-
-impl Default for VaePlan {
-    fn default() -> Self {
-        Self { hidden: vec![400, 256], latent: 2, as_published: false }
-    }
-}
-
-/// What a draw of a trained classifier is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Draw {
-    /// A dropout mask at fixed rates (Gal & Ghahramani 2016).
-    #[default]
-    Dropout,
-    /// A dropout mask at learned rates (Gal, Hron & Kendall 2017); the plan's rates are where they start.
-    ConcreteDropout,
-    /// The last layer's weights from a Gaussian that is fitted when the training ends (Laplace; Daxberger et al. 2021). The plan's dropout is
-    /// then one of the training only.
-    LastLayerLaplace,
-    /// The network itself, without dropout: draws differ only between members (deep ensembles, Lakshminarayanan et al. 2017).
-    Deterministic,
-}
-
-/// The architecture of a classifier: two 3×3 convolutions, pooling, a dense hidden layer, dropout after both.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", default, deny_unknown_fields)]
-pub struct ClassifierPlan {
-    /// The channels of the convolutions.
-    pub channels: [usize; 2],
-    /// The width of the hidden dense layer.
-    pub hidden: usize,
-    /// What a draw is.
-    pub draw: Draw,
-    /// The dropout rates after the pooling and after the hidden layer.
-    pub dropout: [f64; 2],
-}
-
-impl Default for ClassifierPlan {
-    fn default() -> Self {
-        Self { channels: [32, 64], hidden: 128, draw: Draw::Dropout, dropout: [0.25, 0.5] }
-    }
 }
 
 /// An optimiser.
@@ -228,11 +174,11 @@ impl TrainingPlan {
         if self.members == 0 {
             return Err(Error::setting("--members", "0 is no number of classifiers", "give 1 or more"));
         }
-        let [first, second] = self.classifier.dropout;
-        let possible = |rate: f64| (0.0..1.0).contains(&rate);
-        if self.what != What::Vae && self.classifier.draw != Draw::Deterministic && !(possible(first) && possible(second)) {
-            let problem = format!("{first},{second} are not both rates");
-            return Err(Error::setting("--dropout", problem, "give numbers of at least 0 and below 1, such as 0.25,0.5"));
+        if self.what != What::Vae {
+            self.classifier.check()?;
+        }
+        if matches!(self.what, What::Vae | What::Set) {
+            self.vae.check()?;
         }
         self.parts().map(|_| ())
     }
@@ -258,14 +204,11 @@ impl TrainingPlan {
         Ok((train.with_label_noise(self.data.label_noise)?, test))
     }
 
-    /// Checks that the images are of classes, and of a size, that a classifier can be made for.
+    /// Checks that the images are of classes that a classifier can be made for.
     ///
     /// # Errors
-    /// When there is one class only, or the images are too small.
+    /// When there is one class only, or the architecture does not fit the images.
     pub(super) fn check_images(&self, train: &Dataset) -> Result<()> {
-        // Two 3×3 convolutions and pooling by 2 leave one place of it.
-        const SMALLEST: usize = 6;
-        let [_, height, width] = train.image_shape;
         if self.what == What::Vae {
             return Ok(());
         }
@@ -273,12 +216,7 @@ impl TrainingPlan {
             let problem = format!("a classifier needs two classes at least, and there is {}", train.classes.len());
             return Err(Error::setting("--classes", problem, "choose more of them, or data of several classes"));
         }
-        if height.min(width) < SMALLEST {
-            let problem = format!("images of {height} × {width} pixels are too small for a classifier's two convolutions and pooling");
-            let mend = format!("bring them to {SMALLEST} × {SMALLEST} at least (an image folder with --shape), or train a VAE");
-            return Err(Error::setting("the images", problem, mend));
-        }
-        Ok(())
+        self.classifier.goal(train).map(|_| ())
     }
 
     /// What a person should know before the training begins, a sentence each; `train` as it was prepared.
@@ -338,7 +276,7 @@ impl TrainingPlan {
         let concrete = !part.vae && self.classifier.draw == Draw::ConcreteDropout;
         Ok(Settings {
             name,
-            goal: if part.vae { self.vae_goal(train)? } else { self.classifier_goal(train)? },
+            goal: if part.vae { self.vae.goal(train)? } else { self.classifier.goal(train)? },
             image_shape: train.image_shape,
             dataset: train.name.clone(),
             images: train.len(),
@@ -355,21 +293,6 @@ impl TrainingPlan {
             label_noise: self.data.label_noise,
             concrete_dropout: concrete.then(ConcreteDropout::default),
         })
-    }
-
-    fn vae_goal(&self, train: &Dataset) -> Result<Goal> {
-        let layers = VaeLayers::dense(train.image_shape, &self.vae.hidden, self.vae.latent);
-        let graphs = VaeGraphs::of_layers(train.image_shape, &layers)?;
-        Ok(Goal::Vae { graphs, learns_variance: false, as_published: self.vae.as_published })
-    }
-
-    fn classifier_goal(&self, train: &Dataset) -> Result<Goal> {
-        let ClassifierPlan { channels, hidden, draw, dropout } = self.classifier;
-        let mut layers = cnn(train.image_shape, train.classes.len(), channels, hidden, dropout);
-        if draw == Draw::Deterministic {
-            layers.retain(|layer| !Layer::is_dropout(layer));
-        }
-        Goal::chain(train.image_shape, &layers, train.classes.clone())
     }
 
     /// Writes the plan into the folder that it trains into.
