@@ -81,7 +81,7 @@ fn any_stop_leads_to_the_same_weights(verb: &str, scores: &[&str], watched: &str
 fn a_training_that_is_killed_again_and_again_ends_with_the_same_weights_and_a_whole_film() {
     let desk = Desk::new();
     let verb = "train classifier --dataset decoded-digits --classes 3,1,8 --images 150 --batch 10 --channels 2,3 --hidden 8 --label-noise 0.2 \
-                --draw concrete --optimiser adam --epochs 12";
+                --draw concrete --optimiser adamw --schedule cosine --warm-up 0.5 --augment flip,shift=2,crop=1 --epochs 12";
     let start = Instant::now();
     desk.succeeds(&format!("{verb} --film whole.gif --out whole/model"));
     let whole = start.elapsed();

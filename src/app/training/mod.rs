@@ -3,6 +3,7 @@
 mod choice;
 mod controls;
 mod curves;
+mod optimisation;
 mod run;
 mod shown;
 #[cfg(test)]

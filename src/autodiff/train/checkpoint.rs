@@ -1,11 +1,13 @@
 //! A training at rest: one safetensors file with the weights, the optimiser's memory and the settings, so that it is
 //! whole or not there.
 
-use super::{Settings, Trainer, optimiser};
+use super::optimiser::StatefulOptimiser;
+use super::{Settings, Trainer};
 use crate::autodiff::device::device;
 use crate::error::{Error, Result};
 use crate::files;
 use candle_core::Var;
+use candle_nn::Optimizer as _;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -24,9 +26,8 @@ impl Trainer {
     pub fn save(&self, path: &Path) -> Result<()> {
         let refused = |problem: String| Error::file(path, problem, "report this defect");
         let mut entries: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
-        for (name, variable) in &self.variables {
+        for ((name, variable), [first, second]) in self.variables.iter().zip(self.optimiser.memory()?) {
             let weight = variable.flatten_all()?.to_vec1::<f32>()?;
-            let [first, second] = self.optimiser.slots.get(name).cloned().unwrap_or_else(|| [(); 2].map(|()| vec![0.0; weight.len()]));
             for (part, values) in PARTS.iter().zip([weight, first, second]) {
                 entries.push((
                     format!("{part}/{name}"),
@@ -65,7 +66,7 @@ impl Trainer {
         settings.check()?;
         let count = |key| fact(key)?.parse::<u64>().map_err(|error| damaged(format!("'{key}': {error}")));
         let (epochs_done, steps) = (count(EPOCHS)? as usize, count(STEPS)?);
-        let (mut variables, mut slots) = (BTreeMap::new(), BTreeMap::new());
+        let (mut variables, mut memory) = (BTreeMap::new(), BTreeMap::new());
         for (name, shape) in settings.trained() {
             let mut read = Vec::new();
             for part in PARTS {
@@ -77,8 +78,11 @@ impl Trainer {
             }
             let [weight, first, second] = <[Vec<f32>; 3]>::try_from(read).map_err(|_| damaged(format!("'{name}' is incomplete")))?;
             variables.insert(name.clone(), Var::from_vec(weight, shape, device())?);
-            slots.insert(name, [first, second]);
+            memory.insert(name, [first, second]);
         }
-        Ok(Self { settings, variables, optimiser: optimiser::State { steps, slots }, epochs_done })
+        // Both maps have the same names, and so the same order.
+        let mut optimiser = StatefulOptimiser::new(variables.values().cloned().collect(), settings.optimiser_config())?;
+        optimiser.restore(steps, memory.into_values().collect())?;
+        Ok(Self { settings, variables, optimiser, epochs_done })
     }
 }

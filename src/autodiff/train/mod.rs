@@ -1,20 +1,27 @@
 //! Training: seeded, resumable draw for draw, one checkpoint per epoch.
 
+mod augment;
 mod checkpoint;
 mod concrete;
+mod fused;
 mod objective;
 mod optimiser;
 mod run;
+mod schedule;
 mod settings;
+#[cfg(test)]
+mod step_tests;
 #[cfg(test)]
 mod tests;
 
+pub use augment::{Augmentation, Fill};
 pub use concrete::ConcreteDropout;
 pub use objective::{Scores, elbo, negative_log_likelihood};
 pub(super) use objective::{TEST_BATCH, test_noise};
 pub use optimiser::Optimiser;
 pub use run::{CHECKPOINT, Epoch, Event, EventObserver, LOG, run};
-pub use settings::{Goal, Settings};
+pub use schedule::{Decay, Schedule};
+pub use settings::{Goal, Settings, check_weight_decay};
 
 use crate::autodiff::device::device;
 use crate::data::Dataset;
@@ -23,6 +30,9 @@ use crate::nets::folder::{self, Model};
 use crate::nets::{Description, Layer, Tensor as Weight, Weights};
 use crate::random::{Purpose, Stream};
 use candle_core::{Tensor, Var};
+use candle_nn::Optimizer as _;
+use optimiser::StatefulOptimiser;
+use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
@@ -30,7 +40,7 @@ use std::ops::ControlFlow;
 pub struct Trainer {
     settings: Settings,
     variables: BTreeMap<String, Var>,
-    optimiser: optimiser::State,
+    optimiser: StatefulOptimiser,
     epochs_done: usize,
 }
 
@@ -63,7 +73,8 @@ impl Trainer {
         for (name, rate) in settings.learned_rates() {
             variables.insert(name, Var::from_vec(vec![(rate / (1.0 - rate)).ln() as f32], 1, device())?);
         }
-        Ok(Self { settings, variables, optimiser: optimiser::State::default(), epochs_done: 0 })
+        let optimiser = StatefulOptimiser::new(variables.values().cloned().collect(), settings.optimiser_config())?;
+        Ok(Self { settings, variables, optimiser, epochs_done: 0 })
     }
 
     /// The settings.
@@ -149,9 +160,8 @@ impl Trainer {
     /// # Errors
     /// When the loss is not finite.
     pub fn step(&mut self, data: &Dataset, batch: &[usize]) -> Result<f64> {
-        let images: Vec<f32> = batch.iter().flat_map(|&index| data.image(index)).copied().collect();
         let [c, h, w] = data.image_shape;
-        let images = Tensor::from_vec(images, (batch.len(), c, h, w), device())?;
+        let images = Tensor::from_vec(self.images(data, batch), (batch.len(), c, h, w), device())?;
         let labels = batch.iter().map(|&index| data.labels[index]).collect::<Vec<_>>();
         let loss = self.loss(&images, &labels)?;
         let value = f64::from(loss.to_scalar::<f32>()?);
@@ -160,9 +170,19 @@ impl Trainer {
         if !(value.is_finite() && whole.to_scalar::<f32>()?.is_finite()) {
             return Err(self.diverged(&format!("the loss became {value}")));
         }
-        let factor = self.settings.learning_rate_factor(self.optimiser.steps);
-        self.optimiser.step(self.settings.optimiser, factor, &self.variables, &whole.backward()?)?;
+        self.optimiser.set_learning_rate(self.settings.learning_rate(self.optimiser.steps));
+        self.optimiser.step(&whole.backward()?)?;
         Ok(value)
+    }
+
+    /// The images of the given numbers, \[N, C, H, W\], as this epoch's augmentation makes them.
+    fn images(&self, data: &Dataset, batch: &[usize]) -> Vec<f32> {
+        let Settings { augmentation, seed, .. } = &self.settings;
+        let mut images = vec![0.0; batch.len() * data.pixels()];
+        images.par_chunks_exact_mut(data.pixels()).zip(batch).for_each(|(image, &number)| {
+            augmentation.apply(*seed, [self.epochs_done as u32, number as u32], data.image(number), data.image_shape, image);
+        });
+        images
     }
 
     /// Checks that every weight is a finite number: a ReLU hides one that is not from the loss.

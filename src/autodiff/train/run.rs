@@ -61,9 +61,9 @@ pub fn run(settings: Settings, train: &Dataset, test: &Dataset, folder: &Path, r
     }
     let (mut trainer, mut epochs) = if resume && checkpoint.exists() {
         let trainer = Trainer::load(&checkpoint)?;
-        // More epochs than are done are the one change that leaves these as they are; not where the learning rate falls to 0
-        // over all of them.
-        let epochs = if settings.anneal { trainer.settings.epochs } else { settings.epochs.max(trainer.epochs_done) };
+        // More epochs than are done are the one change that leaves these as they are; not where the learning rate depends on the length of
+        // the training.
+        let epochs = if settings.schedule.depends_on_length() { trainer.settings.epochs } else { settings.epochs.max(trainer.epochs_done) };
         if (Settings { epochs, ..trainer.settings.clone() }) != settings {
             return Err(Error::file(
                 &checkpoint,

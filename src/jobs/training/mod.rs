@@ -3,19 +3,21 @@
 mod data;
 mod film;
 mod look;
+mod method;
 mod past;
 mod picture;
 mod plan;
 #[cfg(test)]
 mod tests;
 
-pub use crate::autodiff::train::{Epoch, Scores, Step};
+pub use crate::autodiff::train::{Augmentation, Decay, Epoch, Fill, Schedule, Scores, Step};
 pub use data::{DECODED, SHIPPED, load_split};
 pub use film::{FILM, film};
 pub use look::{Cost, Frame, LOOKS_SHARE, Look, Looks};
+pub use method::Method;
 pub use past::{is_complete, past};
 pub use picture::{FilmMeasure, save_film};
-pub use plan::{ClassifierPlan, DataChoice, Draw, Method, PLAN, TrainingData, TrainingPlan, VaePlan, What, plan_of};
+pub use plan::{ClassifierPlan, DataChoice, Draw, PLAN, TrainingData, TrainingPlan, VaePlan, What, plan_of};
 
 use super::laplace::laplace_in_place;
 use super::{Progress, pack};

@@ -59,6 +59,8 @@ fn a_stop_at_any_step_and_looks_at_the_model_leave_the_weights_as_they_are() {
     for what in [What::Classifier, What::Vae] {
         let mut plan = small(what);
         plan.classifier.draw = Draw::ConcreteDropout;
+        (plan.optimiser, plan.augmentation) = (Some(Method::AdamW), "flip,shift=1,crop=1".parse().unwrap());
+        plan.schedule = Schedule { decay: Decay::Cosine, warm_up_epochs: 0.5 };
         let [whole, stopped] = ["whole", "stopped"].map(|name| desk.path().join(format!("{what:?}/{name}")).join("model"));
         told(&plan, &data, &whole, None).unwrap();
         // 4 epochs of 5 steps; the observer stops at the 3rd, 8th and 14th step told, and takes its time at others.
@@ -178,17 +180,23 @@ fn a_plan_cuts_the_data_down_and_leaves_test_labels_true() {
     let text = fs::read(folder.path().join("m").join(PLAN)).unwrap();
     assert_eq!(serde_json::from_slice::<TrainingPlan>(&text).unwrap(), plan);
     assert_eq!(serde_json::from_str::<TrainingPlan>("{}").unwrap(), TrainingPlan::default());
+    let old: TrainingPlan = serde_json::from_str("{\"anneal\": true, \"optimiser\": \"adam\"}").unwrap();
+    let linear = Schedule { decay: Decay::Linear, warm_up_epochs: 0.0 };
+    assert_eq!(old, TrainingPlan { schedule: linear, optimiser: Some(Method::Adam), ..TrainingPlan::default() });
     assert!(serde_json::from_str::<TrainingPlan>("{\"epoch\": 3}").is_err(), "a word that means nothing");
 }
 
 #[test]
 fn what_makes_no_sense_is_said_in_one_sentence() {
     type Change = fn(&mut TrainingPlan);
-    let cases: [(Change, &str); 12] = [
+    let cases: [(Change, &str); 15] = [
         (|plan| plan.epochs = Some(0), "--epochs"),
         (|plan| plan.batch = 0, "--batch"),
         (|plan| plan.members = 0, "--members"),
         (|plan| plan.learning_rate = Some(f64::NAN), "--learning-rate"),
+        (|plan| plan.weight_decay = Some(-0.1), "--weight-decay"),
+        (|plan| plan.schedule.warm_up_epochs = 4.0, "--warm-up"),
+        (|plan| plan.schedule.decay = Decay::Step { every_epochs: 0, factor: 0.1 }, "--step-every"),
         (|plan| plan.classifier.dropout = [0.2, 1.0], "--dropout"),
         (|plan| plan.data.label_noise = 1.5, "--label-noise"),
         (|plan| plan.data.label_noise = f64::NAN, "--label-noise"),
@@ -208,6 +216,9 @@ fn what_makes_no_sense_is_said_in_one_sentence() {
     fs::write(desk.path().join("file"), "").unwrap();
     let refused =
         |data: &Dataset, folder: &str| told(&small(What::Classifier), data, &desk.path().join(folder), None).unwrap_err().to_string();
+    let large = TrainingPlan { augmentation: "shift=8".parse().unwrap(), ..small(What::Classifier) };
+    let error = told(&large, &bars(9, 2, 8), &desk.path().join("large"), None).unwrap_err().to_string();
+    assert!(error.contains("shift=8 is too much for images of 8 × 8 pixels"), "{error}");
     assert!(refused(&bars(9, 1, 8), "one").contains("two classes at least"));
     assert!(refused(&bars(9, 2, 1), "pixel").contains("1 × 1 pixels are too small"));
     assert!(refused(&bars(9, 2, 8), "file").contains("file"));
