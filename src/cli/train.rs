@@ -5,7 +5,7 @@ use super::progress::Bar;
 use super::shared::{DataOptions, Seed, say};
 use crate::error::{Error, Result};
 use crate::jobs::training::{
-    self, Augmentation, ClassifierPlan, DataChoice, Decay, Draw, Method, News, Schedule, Scores, TrainingData, TrainingPlan,
+    self, Augmentation, ClassifierPlan, DataChoice, Decay, Draw, Epoch, Method, News, Schedule, Scores, TrainingData, TrainingPlan,
     VaePlan, What as Trained, plan_of,
 };
 use clap::{Args, Subcommand, ValueEnum};
@@ -358,8 +358,10 @@ fn follow(plan: &TrainingPlan, data: &DataOptions, folder: &Path, resume: bool, 
                         format!("−ELBO {negative_elbo:.2} = {reconstruction:.2} + {kl:.2} nats")
                     }
                 };
-                let (number, loss, seconds) = (epoch.epoch, epoch.loss, epoch.seconds);
-                bar.say(&format!("{name}, epoch {number} of {all}: loss {loss:.4}, test {test} ({seconds:.0} s)"));
+                let Epoch { epoch: number, loss, seconds, test_seconds, preview_seconds, .. } = epoch;
+                let previews = if looks.is_some() { format!("; previews {preview_seconds:.1} s") } else { String::new() };
+                let time = format!("{seconds:.1} s with {test_seconds:.1} s of testing{previews}");
+                bar.say(&format!("{name}, epoch {number} of {all}: loss {loss:.4}, test {test} ({time})"));
             }
             News::Note(note) => bar.say(&note),
             News::Frame(_) | News::Fitting(_) => {}

@@ -14,7 +14,9 @@ fn log(desk: &Desk, folder: &str) -> Vec<Value> {
     let text = String::from_utf8(desk.read(&format!("{folder}/training.jsonl"))).unwrap();
     let line = |line: &str| {
         let mut epoch: Value = serde_json::from_str(line).unwrap();
-        assert!(epoch.as_object_mut().unwrap().remove("seconds").unwrap().as_f64().unwrap() > 0.0);
+        let mut time = |key: &str| epoch.as_object_mut().unwrap().remove(key).unwrap().as_f64().unwrap();
+        let [all, test, previews] = ["seconds", "test_seconds", "preview_seconds"].map(&mut time);
+        assert!(test > 0.0 && test < all && previews >= 0.0, "{all} {test} {previews}");
         epoch
     };
     text.lines().map(line).collect()

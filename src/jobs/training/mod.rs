@@ -31,6 +31,7 @@ use plan::Part;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// What a training tells as it goes.
 #[derive(Clone, Debug)]
@@ -171,7 +172,11 @@ impl<'a> Job<'a> {
                 failed = Some(error);
                 return ControlFlow::Break(());
             }
-            let answer = match self.news(event, place) {
+            let start = Instant::now();
+            let is_looking = self.watch.is_some() && matches!(event, Event::Step(..) | Event::Tested(..));
+            let news = self.news(event, place);
+            let previews = if is_looking { start.elapsed() } else { Duration::ZERO };
+            let answer = match news {
                 Ok(news) => news.into_iter().try_for_each(&mut *observe),
                 Err(error) => {
                     failed = Some(error);
@@ -181,7 +186,10 @@ impl<'a> Job<'a> {
             if let Some(watch) = &mut self.watch {
                 watch.leave();
             }
-            answer
+            match answer {
+                ControlFlow::Continue(()) => ControlFlow::Continue(previews),
+                ControlFlow::Break(()) => ControlFlow::Break(()),
+            }
         });
         failed.map_or(result, Err)?;
         Ok(self.watch.map_or_else(Cost::default, |watch| watch.cost))

@@ -79,6 +79,10 @@ fn a_stop_at_any_step_and_looks_at_the_model_leave_the_weights_as_they_are() {
         told(&other, &data, &desk.path().join("other/model"), None).unwrap();
         assert!(weights(&desk.path().join("other/model")) != weights(&whole), "the negative control");
         fs::remove_dir_all(desk.path().join("other")).unwrap();
+        let clocks =
+            |folder: &Path| past(folder).unwrap().into_iter().map(|epoch| [epoch.seconds, epoch.test_seconds, epoch.preview_seconds]);
+        assert!(clocks(&stopped).all(|[all, test, previews]| test > 0.0 && test < all && previews > 0.0), "{what:?}");
+        assert!(clocks(&whole).all(|[all, test, previews]| test > 0.0 && test < all && previews == 0.0), "{what:?}");
         let frames = film(&stopped).unwrap();
         assert_eq!(frames.iter().map(|frame| frame.epoch).collect::<Vec<_>>(), [1, 2, 3, 4]);
         assert!(film(&whole).unwrap().is_empty());
@@ -286,4 +290,15 @@ fn a_last_layer_that_is_drawn_is_fitted_after_the_last_epoch_and_only_then_is_th
     assert!(!is_complete(&plan, &folder));
     train(&plan, data, &folder, true, None, &mut |_| ControlFlow::Continue(())).unwrap();
     assert!(drawn() && std::fs::read(folder.join("weights.safetensors")).unwrap() != fitted, "more epochs are fitted anew");
+}
+
+#[test]
+fn logs_without_the_clocks_of_tests_and_previews_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("training.jsonl"), "{\"epoch\":1,\"loss\":0.5,\"seconds\":2.0,\"accuracy\":0.9,\"nll\":0.25}\n").unwrap();
+    let epochs = past(folder.path()).unwrap();
+    let test = Scores::Classifier { accuracy: 0.9, nll: 0.25 };
+    assert_eq!(epochs, [Epoch { epoch: 1, loss: 0.5, seconds: 2.0, test_seconds: 0.0, preview_seconds: 0.0, test }]);
+    fs::write(folder.path().join("training.jsonl"), "{\"epoch\":1,\"loss\":0.5,\"accuracy\":0.9,\"nll\":0.25}\n").unwrap();
+    assert!(past(folder.path()).is_err(), "the negative control");
 }
