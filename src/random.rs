@@ -36,6 +36,8 @@ pub enum Purpose {
     Bootstrap,
     /// Which training labels are wrong, and what stands in their place.
     LabelNoise,
+    /// Flips, shifts and crops of the training images.
+    Augmentation,
 }
 
 /// A stream of random words, addressed by (a, b, index).
@@ -61,6 +63,7 @@ impl Stream {
             Purpose::Noise => 0x8000_0006,
             Purpose::Bootstrap => 0x8000_0007,
             Purpose::LabelNoise => 0x8000_0008,
+            Purpose::Augmentation => 0x8000_0009,
         };
         Self { key: [seed, tag] }
     }

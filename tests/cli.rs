@@ -303,7 +303,7 @@ fn a_newcomer_finds_every_verb_and_what_every_option_is_for() {
     let map = "--grid --extent --samples --members --seed --masks --models --engine";
     let interpolate =
         "--steps --json --out --measures --dataset --data --samples --members --seed --masks --models --engine --venue --width";
-    let train = "--dataset --data --out --epochs --batch --optimiser --learning-rate --anneal --images --classes --label-noise --shape --seed \
+    let train = "--dataset --data --out --epochs --batch --optimiser --learning-rate --weight-decay --schedule --anneal --warm-up --step-every --step-factor --augment --images --classes --label-noise --shape --seed \
                  --resume --film --plane --film-measure";
     for (verb, options) in [
         (

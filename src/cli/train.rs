@@ -5,8 +5,8 @@ use super::progress::Bar;
 use super::shared::{DataOptions, Seed, say};
 use crate::error::{Error, Result};
 use crate::jobs::training::{
-    self, ClassifierArchitecture, ClassifierPlan, DataChoice, Draw, LikelihoodPlan, Method, News, Scores, TrainingData, TrainingPlan,
-    VaeArchitecture, VaePlan, What as Trained, plan_of,
+    self, Augmentation, ClassifierArchitecture, ClassifierPlan, DataChoice, Decay, Draw, Epoch, LikelihoodPlan, Method, News, Schedule,
+    Scores, TrainingData, TrainingPlan, VaeArchitecture, VaePlan, What as Trained, plan_of,
 };
 use clap::{Args, Subcommand, ValueEnum};
 use std::ops::ControlFlow;
@@ -120,12 +120,18 @@ struct Common {
     /// [default: adam for a VAE, adadelta for classifiers, as the paper].
     #[arg(long, value_enum)]
     optimiser: Option<MethodChoice>,
-    /// [default: 0.001 for adam, 1 for adadelta, 0.05 for sgd].
+    /// [default: 0.001 for adam and adamw, 1 for adadelta, 0.05 for sgd].
     #[arg(long, value_name = "R")]
     learning_rate: Option<f64>,
-    /// Let the learning rate fall linearly to 0 over the training.
-    #[arg(long)]
-    anneal: bool,
+    /// The strength of the weight decay: decoupled for adamw, an L2 penalty for the others [default: 0.01 for adamw, else 0].
+    #[arg(long, value_name = "L")]
+    weight_decay: Option<f64>,
+    #[command(flatten)]
+    schedule: ScheduleOptions,
+    /// Change training images at random in each epoch: `flip` mirrors left and right, `shift=N` moves by at most N pixels and fills with
+    /// zeros (`shift=N:edge` with the edge), `crop=N` pads by N zeros and crops. For example `flip,shift=2,crop=4` [default: none].
+    #[arg(long, value_name = "LIST", default_value = "", hide_default_value = true)]
+    augment: Augmentation,
     #[command(flatten)]
     seed: Seed,
     /// Go on from the checkpoint in OUT, to the same weights as without the stop.
@@ -133,6 +139,56 @@ struct Common {
     resume: bool,
     #[command(flatten)]
     film: Film,
+}
+
+#[derive(Debug, Args)]
+struct ScheduleOptions {
+    /// How the learning rate falls [default: constant].
+    #[arg(long, value_enum)]
+    schedule: Option<DecayChoice>,
+    /// The same as `--schedule linear`.
+    #[arg(long, conflicts_with = "schedule")]
+    anneal: bool,
+    /// Let the learning rate rise linearly over the first epochs, or a fraction of one.
+    #[arg(long, value_name = "EPOCHS", default_value_t = 0.0)]
+    warm_up: f64,
+    /// With `--schedule step`: the epochs between two falls of the learning rate [default: 10].
+    #[arg(long, value_name = "EPOCHS")]
+    step_every: Option<usize>,
+    /// With `--schedule step`: the factor of the learning rate at each fall [default: 0.1].
+    #[arg(long, value_name = "FACTOR")]
+    step_factor: Option<f64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum DecayChoice {
+    Constant,
+    /// Linearly to 0 at the end of the training.
+    Linear,
+    /// To 0 at the end of the training along half a cosine.
+    Cosine,
+    /// By --step-factor after every --step-every epochs.
+    Step,
+}
+
+impl ScheduleOptions {
+    fn schedule(&self) -> Result<Schedule> {
+        let choice = self.schedule.unwrap_or(if self.anneal { DecayChoice::Linear } else { DecayChoice::Constant });
+        let for_step = [("--step-every", self.step_every.is_some()), ("--step-factor", self.step_factor.is_some())];
+        if let Some((option, _)) = for_step.into_iter().find(|(_, is_given)| *is_given && choice != DecayChoice::Step) {
+            return Err(Error::setting(option, "it is for another schedule than the chosen one", "add --schedule step, or leave it out"));
+        }
+        let decay = match choice {
+            DecayChoice::Constant => Decay::Constant,
+            DecayChoice::Linear => Decay::Linear,
+            DecayChoice::Cosine => Decay::Cosine,
+            DecayChoice::Step => Decay::Step {
+                every_epochs: self.step_every.unwrap_or(Decay::EVERY_EPOCHS),
+                factor: self.step_factor.unwrap_or(Decay::FACTOR),
+            },
+        };
+        Ok(Schedule { decay, warm_up_epochs: self.warm_up })
+    }
 }
 
 #[derive(Debug, Args)]
@@ -161,7 +217,13 @@ struct Members {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum MethodChoice {
     Adam,
+    /// Adam with decoupled weight decay.
+    #[value(name = "adamw")]
+    AdamW,
+    /// With Keras's ρ = 0.95 and ε = 1e-7.
     Adadelta,
+    /// Adadelta with PyTorch's ρ = 0.9 and ε = 1e-6.
+    AdadeltaPytorch,
     /// With momentum 0.9.
     Sgd,
 }
@@ -254,13 +316,15 @@ impl VaeOptions {
 }
 
 impl Common {
-    fn plan(&self, what: Trained) -> TrainingPlan {
+    fn plan(&self, what: Trained) -> Result<TrainingPlan> {
         let optimiser = self.optimiser.map(|method| match method {
             MethodChoice::Adam => Method::Adam,
+            MethodChoice::AdamW => Method::AdamW,
             MethodChoice::Adadelta => Method::Adadelta,
+            MethodChoice::AdadeltaPytorch => Method::AdadeltaPytorch,
             MethodChoice::Sgd => Method::Sgd,
         });
-        TrainingPlan {
+        Ok(TrainingPlan {
             what,
             data: TrainingData {
                 source: DataChoice::of(&self.dataset),
@@ -271,12 +335,14 @@ impl Common {
             },
             optimiser,
             learning_rate: self.learning_rate,
-            anneal: self.anneal,
+            weight_decay: self.weight_decay,
+            schedule: self.schedule.schedule()?,
+            augmentation: self.augment,
             epochs: self.epochs,
             batch: self.batch,
             seed: self.seed.seed,
             ..TrainingPlan::default()
-        }
+        })
     }
 
     fn train(self, plan: &TrainingPlan) -> Result<()> {
@@ -292,20 +358,20 @@ impl Train {
     pub fn run(self) -> Result<()> {
         match self.what {
             What::Vae { common, architecture, hidden, widths, latent } => {
-                let plan = TrainingPlan { vae: latent.plan(architecture, hidden, widths), ..common.plan(Trained::Vae) };
+                let plan = TrainingPlan { vae: latent.plan(architecture, hidden, widths), ..common.plan(Trained::Vae)? };
                 common.train(&plan)
             }
             What::Classifier { common, architecture } => {
-                let plan = TrainingPlan { classifier: architecture.plan(), ..common.plan(Trained::Classifier) };
+                let plan = TrainingPlan { classifier: architecture.plan(), ..common.plan(Trained::Classifier)? };
                 common.train(&plan)
             }
             What::Ensemble { common, architecture, members: Members { members } } => {
-                let plan = TrainingPlan { classifier: architecture.plan(), members, ..common.plan(Trained::Ensemble) };
+                let plan = TrainingPlan { classifier: architecture.plan(), members, ..common.plan(Trained::Ensemble)? };
                 common.train(&plan)
             }
             What::Set { common, architecture, members: Members { members }, vae_architecture, vae_hidden, vae_widths, latent } => {
                 let (vae, classifier) = (latent.plan(vae_architecture, vae_hidden, vae_widths), architecture.plan());
-                let plan = TrainingPlan { vae, classifier, members, ..common.plan(Trained::Set) };
+                let plan = TrainingPlan { vae, classifier, members, ..common.plan(Trained::Set)? };
                 common.train(&plan)
             }
             What::Resume { folder, epochs, data, film } => {
@@ -347,8 +413,10 @@ fn follow(plan: &TrainingPlan, data: &DataOptions, folder: &Path, resume: bool, 
                         format!("−ELBO {negative_elbo:.2} = {reconstruction:.2} + {kl:.2} nats")
                     }
                 };
-                let (number, loss, seconds) = (epoch.epoch, epoch.loss, epoch.seconds);
-                bar.say(&format!("{name}, epoch {number} of {all}: loss {loss:.4}, test {test} ({seconds:.0} s)"));
+                let Epoch { epoch: number, loss, seconds, test_seconds, preview_seconds, .. } = epoch;
+                let previews = if looks.is_some() { format!("; previews {preview_seconds:.1} s") } else { String::new() };
+                let time = format!("{seconds:.1} s with {test_seconds:.1} s of testing{previews}");
+                bar.say(&format!("{name}, epoch {number} of {all}: loss {loss:.4}, test {test} ({time})"));
             }
             News::Note(note) => bar.say(&note),
             News::Frame(_) | News::Fitting(_) => {}

@@ -3,6 +3,7 @@
 use super::models::ENCODINGS;
 use super::{Evaluation, ModelSet, NamedScores, Observer, evaluate};
 use crate::autodiff::encode;
+use crate::autodiff::train::Schedule;
 use crate::data::Dataset;
 use crate::engine;
 use crate::error::{Error, Result};
@@ -102,10 +103,16 @@ fn card(descriptions: &[Description], evaluation: &Evaluation) -> String {
     for description in descriptions {
         let training = description.training();
         let what = if matches!(description, Description::Vae { .. }) { "vae" } else { "classifier" };
-        let anneal = if training["anneal"] == true { " --anneal" } else { "" };
+        let mut options = Schedule::of_facts(training).unwrap_or_default().options();
+        if let Some(strength) = training["weight_decay"].as_f64() {
+            let _ = write!(options, " --weight-decay {strength}");
+        }
+        if let Some(augmentation) = training["augmentation"].as_str() {
+            let _ = write!(options, " --augment {augmentation}");
+        }
         let _ = writeln!(
             text,
-            "- `epistemap train {what} --epochs {} --batch {}{anneal} --seed {} --out {}`: {}, on {} images",
+            "- `epistemap train {what} --epochs {} --batch {}{options} --seed {} --out {}`: {}, on {} images",
             training["epochs"],
             training["batch"],
             training["seed"],

@@ -1,6 +1,6 @@
 //! What is trained: the tab's part of the session.
 
-use crate::jobs::training::{ClassifierPlan, TrainingPlan, What};
+use crate::jobs::training::{ClassifierPlan, Schedule, TrainingPlan, What};
 use crate::nets::{Description, Graph, Op, cnn};
 use serde::{Deserialize, Serialize};
 
@@ -51,7 +51,8 @@ pub fn one_more(plan: &TrainingPlan, members: &[Description]) -> Option<Training
         classifier: like(graph, &plan.classifier)?,
         epochs: count("epochs"),
         batch: count("batch").unwrap_or(plan.batch),
-        anneal: training["anneal"].as_bool().unwrap_or(plan.anneal),
+        schedule: Schedule::of_facts(training).unwrap_or(plan.schedule),
+        augmentation: training["augmentation"].as_str().and_then(|text| text.parse().ok()).unwrap_or_default(),
         seed: members.iter().filter_map(seed).max().map_or(0, |seed| seed as u32).wrapping_add(1),
         ..plan.clone()
     })

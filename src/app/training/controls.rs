@@ -1,12 +1,13 @@
 //! What is trained, on what, and how; and the buttons that begin, rest and end it.
 
 use super::choice::{TrainingChoice, one_more};
+use super::optimisation::optimisation;
 use super::workers::Watched;
 use crate::app::scope::Scope;
 use crate::app::style;
 use crate::data::sources;
 use crate::jobs::Status;
-use crate::jobs::training::{DataChoice, Draw, Method, TrainingPlan, What};
+use crate::jobs::training::{DataChoice, Draw, TrainingPlan, What};
 use eframe::egui::{Button, ComboBox, DragValue, Id, Role, TextEdit, Ui};
 use std::path::PathBuf;
 
@@ -175,7 +176,7 @@ pub fn how(ui: &mut Ui, plan: &mut TrainingPlan) {
     if plan.what != What::Vae {
         classifier(ui, plan);
     }
-    optimiser(ui, plan);
+    optimisation(ui, plan);
     ui.horizontal(|ui| {
         let mut epochs = plan.epochs_of(plan.what == What::Vae);
         let label = ui.label("epochs");
@@ -260,35 +261,6 @@ const fn summary_of_draw(draw: Draw) -> &'static str {
         }
         Draw::Deterministic => "No dropout: only the members of an ensemble differ (Lakshminarayanan et al. 2017)",
     }
-}
-
-fn optimiser(ui: &mut Ui, plan: &mut TrainingPlan) {
-    let label = |method: Option<Method>| match method {
-        None => "the paper's",
-        Some(Method::Adam) => "Adam",
-        Some(Method::Adadelta) => "Adadelta",
-        Some(Method::Sgd) => "SGD",
-    };
-    ui.horizontal(|ui| {
-        let menu = ComboBox::from_id_salt("optimiser").selected_text(label(plan.optimiser)).width(88.0).show_ui(ui, |ui| {
-            for method in [None, Some(Method::Adam), Some(Method::Adadelta), Some(Method::Sgd)] {
-                if ui.selectable_value(&mut plan.optimiser, method, label(method)).changed() {
-                    plan.learning_rate = None;
-                }
-            }
-        });
-        style::named(menu.response, Role::ComboBox, &format!("Optimiser: {}", label(plan.optimiser)))
-            .on_hover_text("Adam for a VAE, Adadelta for classifiers, as the paper; or another");
-        let (_, mut rate) = plan.method_of(plan.what == What::Vae);
-        let text = "Learning rate";
-        let speed = rate * 0.01;
-        let response = ui.add(DragValue::new(&mut rate).range(1e-8..=1e9).clamp_existing_to_range(false).speed(speed).max_decimals(6));
-        if style::named(response, Role::SpinButton, text).on_hover_text(text).changed() {
-            plan.learning_rate = Some(rate);
-        }
-        ui.toggle_value(&mut plan.anneal, "anneal")
-            .on_hover_text("The learning rate falls linearly to 0: the last epochs no longer wander");
-    });
 }
 
 /// A list of numbers as a text, such as 400,256. What is no such list changes nothing.

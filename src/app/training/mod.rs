@@ -3,6 +3,7 @@
 mod choice;
 mod controls;
 mod curves;
+mod optimisation;
 mod run;
 mod shown;
 #[cfg(test)]
@@ -301,6 +302,9 @@ fn progress(ui: &mut Ui, status: &Status, watched: &Watched) {
     }
     let text = format!("{model}{} of {}{}", run.done.len(), counted(run.epochs as u64, "epoch"), speed.unwrap_or_default());
     ui.add(Label::new(style::note(text)).truncate());
+    if let Some(times) = run.times() {
+        ui.add(Label::new(style::note(times)).truncate()).on_hover_text("Where the time of the last epoch went");
+    }
 }
 
 /// Seconds as a person says them.

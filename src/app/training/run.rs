@@ -44,6 +44,8 @@ pub struct Run {
 struct Speed {
     since: Option<Instant>,
     worked: Duration,
+    /// Seconds of `worked` that went into tests and previews.
+    aside: f64,
     images: usize,
 }
 
@@ -106,7 +108,10 @@ impl Run {
                 }
                 self.newest = Some(frame);
             }
-            News::Epoch(epoch) => self.done.push(epoch),
+            News::Epoch(epoch) => {
+                self.speed.aside += epoch.test_seconds + epoch.preview_seconds;
+                self.done.push(epoch);
+            }
             News::Fitting(progress) => self.fitting = Some(progress),
             News::Note(sentence) => self.notes.push(sentence),
         }
@@ -129,11 +134,22 @@ impl Run {
         if all == 0 { 0.0 } else { done as f64 / all as f64 }
     }
 
-    /// Images a second, and the seconds that are left; `None` before there is something to go by.
+    /// Images a second in training alone, and the seconds that are left with tests and previews; `None` before there is something to go by.
     pub fn speed(&self) -> Option<[f64; 2]> {
-        let per_second = self.speed.images as f64 / self.speed.worked().as_secs_f64();
+        let worked = self.speed.worked().as_secs_f64();
+        let per_second = self.speed.images as f64 / (worked - self.speed.aside);
         let left = (1.0 - self.share()) * (self.of * self.epochs * self.images) as f64;
-        (self.speed.images > 0 && per_second.is_finite()).then(|| [per_second, left / per_second])
+        let is_known = self.speed.images > 0 && per_second.is_finite() && per_second > 0.0;
+        is_known.then(|| [per_second, left * worked / self.speed.images as f64])
+    }
+
+    /// Where the time of the last epoch went; `None` for logs that do not say.
+    pub fn times(&self) -> Option<String> {
+        let Epoch { epoch, seconds, test_seconds, preview_seconds, .. } = *self.done.last()?;
+        let text = || {
+            format!("epoch {epoch}: training {:.1} s, test {test_seconds:.1} s, previews {preview_seconds:.1} s", seconds - test_seconds)
+        };
+        (test_seconds > 0.0).then(text)
     }
 }
 
@@ -155,7 +171,7 @@ impl Speed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jobs::training::Step;
+    use crate::jobs::training::{Scores, Step};
 
     fn step(epoch: usize, step: usize) -> News {
         News::Step { epoch, step: Step { step, steps: 4, images: 25 * step, loss: step as f64 } }
@@ -174,6 +190,15 @@ mod tests {
         assert!((run.share() - 0.25).abs() < 1e-12, "{}", run.share());
         let [per_second, left] = run.speed().unwrap();
         assert!((left * per_second - 300.0).abs() <= 1e-6 * 300.0, "{left} {per_second}");
+        assert_eq!(run.times(), None);
+        let test = Scores::Classifier { accuracy: 0.5, nll: 1.0 };
+        run.take(News::Epoch(Epoch { epoch: 1, loss: 1.0, seconds: 2.0, test_seconds: 0.5, preview_seconds: 0.25, test }));
+        assert_eq!(run.times().unwrap(), "epoch 1: training 1.5 s, test 0.5 s, previews 0.2 s");
+        assert_eq!(run.speed.aside, 0.75);
+        run.speed.worked += Duration::from_secs(10);
+        let [per_second, left] = run.speed().unwrap();
+        // 100 images in ten seconds, of which three quarters of one were no training; 300 images are left.
+        assert!((per_second - 100.0 / 9.25).abs() < 0.1 && (left - 30.0).abs() < 0.3, "{per_second} {left}");
         run.take(begun(2));
         assert!(run.losses.is_empty() && (run.share() - 0.5).abs() < 1e-12, "the next model begins anew");
         assert!(!run.is_resting());

@@ -5,7 +5,7 @@ use crate::app::run::Program;
 use crate::app::tests::{scope, settle, start, wait};
 use crate::app::window::Window;
 use crate::data::FolderData;
-use crate::jobs::training::{DataChoice, PLAN};
+use crate::jobs::training::{DataChoice, Decay, Method, PLAN, Schedule};
 use crate::jobs::{ModelSet, decoded_digits};
 use crate::nets::folder::{Model, load};
 use egui_kittest::Harness;
@@ -210,4 +210,41 @@ fn a_past_training_is_shown_with_its_film_which_can_be_saved_and_a_model_is_dele
     click(&mut harness, "Delete…");
     click(&mut harness, "Delete");
     wait(&mut harness, "the end of it", |_| !home.path().join("classifier").exists());
+}
+
+#[test]
+fn the_fields_of_optimiser_schedule_and_augmentation_reach_the_plan() {
+    let home = tempfile::tempdir().unwrap();
+    let mut harness = window(home.path(), |plan| plan.epochs = Some(3));
+    for (menu, item) in [("Optimiser: the paper's", "AdamW"), ("Schedule: constant", "steps")] {
+        click(&mut harness, menu);
+        click(&mut harness, item);
+    }
+    click(&mut harness, "flip");
+    let plan = |harness: &Whole| scope(harness).session.training.plan.clone();
+    assert!(harness.query_by_label("edge").is_none(), "a shift by no pixels has no edge");
+    let numbers = [
+        ("Learning rate", 0.002),
+        ("decay", 0.3),
+        ("warm-up", 0.5),
+        ("Factor of the learning rate", 0.2),
+        ("Epochs between the steps", 2.0),
+        ("shift", 2.0),
+        ("crop", 1.0),
+    ];
+    for (label, value) in numbers {
+        harness.get_by_role_and_label(eframe::egui::accesskit::Role::SpinButton, label).set_value_accesskit(value);
+        harness.run_steps(3);
+    }
+    click(&mut harness, "edge");
+    let chosen = plan(&harness);
+    assert_eq!((chosen.optimiser, chosen.learning_rate, chosen.weight_decay), (Some(Method::AdamW), Some(0.002), Some(0.3)));
+    assert_eq!(chosen.schedule, Schedule { decay: Decay::Step { every_epochs: 2, factor: 0.2 }, warm_up_epochs: 0.5 });
+    assert_eq!(chosen.augmentation.to_string(), "flip,shift=2:edge,crop=1");
+    click(&mut harness, "Start");
+    until(&mut harness, "Use as ensemble member");
+    let (description, _) = load(&home.path().join("classifier")).unwrap();
+    let facts = description.training();
+    assert_eq!((&facts["optimiser"]["kind"], &facts["weight_decay"]), (&"adamw".into(), &0.3.into()));
+    assert_eq!((&facts["schedule"]["warm_up_epochs"], &facts["augmentation"]), (&0.5.into(), &"flip,shift=2:edge,crop=1".into()));
 }

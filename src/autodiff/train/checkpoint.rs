@@ -3,11 +3,13 @@
 
 use super::goal::modernised;
 use super::objective::Networks;
-use super::{Settings, Trainer, optimiser};
+use super::optimiser::StatefulOptimiser;
+use super::{Settings, Trainer};
 use crate::autodiff::device::device;
 use crate::error::{Error, Result};
 use crate::files;
 use candle_core::{Tensor, Var};
+use candle_nn::Optimizer as _;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -26,9 +28,8 @@ impl Trainer {
     pub fn save(&self, path: &Path) -> Result<()> {
         let refused = |problem: String| Error::file(path, problem, "report this defect");
         let mut entries: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
-        for (name, variable) in &self.variables {
+        for ((name, variable), [first, second]) in self.variables.iter().zip(self.optimiser.memory()?) {
             let weight = variable.flatten_all()?.to_vec1::<f32>()?;
-            let [first, second] = self.optimiser.slots.get(name).cloned().unwrap_or_else(|| [(); 2].map(|()| vec![0.0; weight.len()]));
             for (part, values) in PARTS.iter().zip([weight, first, second]) {
                 entries.push((
                     format!("{part}/{name}"),
@@ -79,16 +80,19 @@ impl Trainer {
             }
             Ok(view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect::<Vec<_>>())
         };
-        let (mut variables, mut slots, mut statistics) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let (mut variables, mut memory, mut statistics) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for (name, shape) in settings.trained() {
             let [weight, first, second] = PARTS.map(|part| read(part, &name, &shape));
             variables.insert(name.clone(), Var::from_vec(weight?, shape, device())?);
-            slots.insert(name, [first?, second?]);
+            memory.insert(name, [first?, second?]);
         }
         for (name, shape) in settings.statistics() {
             statistics.insert(name.clone(), Tensor::from_vec(read(PARTS[0], &name, &shape)?, shape, device())?);
         }
         let networks = Networks::of(&settings.goal)?;
-        Ok(Self { settings, networks, variables, statistics, optimiser: optimiser::State { steps, slots }, epochs_done })
+        // Both maps have the same names, and so the same order.
+        let mut optimiser = StatefulOptimiser::new(variables.values().cloned().collect(), settings.optimiser_config())?;
+        optimiser.restore(steps, memory.into_values().collect())?;
+        Ok(Self { settings, networks, variables, statistics, optimiser, epochs_done })
     }
 }

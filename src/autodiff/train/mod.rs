@@ -1,15 +1,21 @@
 //! Training: seeded, resumable draw for draw, one checkpoint per epoch.
 
+mod augment;
 mod checkpoint;
 mod concrete;
+mod fused;
 mod goal;
 mod objective;
 mod optimiser;
 mod run;
+mod schedule;
 mod settings;
+#[cfg(test)]
+mod step_tests;
 #[cfg(test)]
 mod tests;
 
+pub use augment::{Augmentation, Fill};
 pub use concrete::ConcreteDropout;
 pub use goal::Goal;
 use objective::Networks;
@@ -17,8 +23,9 @@ pub use objective::{Scores, VaeNetworks, elbo, negative_log_likelihood};
 pub(super) use objective::{TEST_BATCH, test_noise};
 pub use optimiser::Optimiser;
 pub use run::{CHECKPOINT, Epoch, Event, EventObserver, LOG, run};
+pub use schedule::{Decay, Schedule};
 use settings::LOG_VARIANCE;
-pub use settings::Settings;
+pub use settings::{Settings, check_weight_decay};
 
 use crate::autodiff::device::device;
 use crate::autodiff::forward::{Moments, Parameters};
@@ -28,6 +35,9 @@ use crate::nets::folder::{self, Model};
 use crate::nets::{Description, Graph, Likelihood, Op, Tensor as Weight, Weights};
 use crate::random::{Purpose, Stream};
 use candle_core::{Tensor, Var};
+use candle_nn::Optimizer as _;
+use optimiser::StatefulOptimiser;
+use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
@@ -41,7 +51,7 @@ pub struct Trainer {
     variables: BTreeMap<String, Var>,
     /// The running statistics of batch normalisation.
     statistics: BTreeMap<String, Tensor>,
-    optimiser: optimiser::State,
+    optimiser: StatefulOptimiser,
     epochs_done: usize,
 }
 
@@ -80,8 +90,9 @@ impl Trainer {
         for (name, start) in settings.learned_numbers() {
             variables.insert(name, Var::from_vec(vec![start as f32], 1, device())?);
         }
+        let optimiser = StatefulOptimiser::new(variables.values().cloned().collect(), settings.optimiser_config())?;
         let networks = Networks::of(&settings.goal)?;
-        Ok(Self { settings, networks, variables, statistics, optimiser: optimiser::State::default(), epochs_done: 0 })
+        Ok(Self { settings, networks, variables, statistics, optimiser, epochs_done: 0 })
     }
 
     /// The settings.
@@ -179,9 +190,8 @@ impl Trainer {
     /// # Errors
     /// When the loss is not finite.
     pub fn step(&mut self, data: &Dataset, batch: &[usize]) -> Result<f64> {
-        let images: Vec<f32> = batch.iter().flat_map(|&index| data.image(index)).copied().collect();
         let [c, h, w] = data.image_shape;
-        let images = Tensor::from_vec(images, (batch.len(), c, h, w), device())?;
+        let images = Tensor::from_vec(self.images(data, batch), (batch.len(), c, h, w), device())?;
         let labels = batch.iter().map(|&index| data.labels[index]).collect::<Vec<_>>();
         let mut moments = Moments::new();
         let loss = self.loss(&images, &labels, &mut moments)?;
@@ -191,8 +201,8 @@ impl Trainer {
         if !(value.is_finite() && whole.to_scalar::<f32>()?.is_finite()) {
             return Err(self.diverged(&format!("the loss became {value}")));
         }
-        let factor = self.settings.learning_rate_factor(self.optimiser.steps);
-        self.optimiser.step(self.settings.optimiser, factor, &self.variables, &whole.backward()?)?;
+        self.optimiser.set_learning_rate(self.settings.learning_rate(self.optimiser.steps));
+        self.optimiser.step(&whole.backward()?)?;
         self.update_statistics(moments)?;
         Ok(value)
     }
@@ -207,6 +217,16 @@ impl Trainer {
             }
         }
         Ok(())
+    }
+
+    /// The images of the given numbers, \[N, C, H, W\], as this epoch's augmentation makes them.
+    fn images(&self, data: &Dataset, batch: &[usize]) -> Vec<f32> {
+        let Settings { augmentation, seed, .. } = &self.settings;
+        let mut images = vec![0.0; batch.len() * data.pixels()];
+        images.par_chunks_exact_mut(data.pixels()).zip(batch).for_each(|(image, &number)| {
+            augmentation.apply(*seed, [self.epochs_done as u32, number as u32], data.image(number), data.image_shape, image);
+        });
+        images
     }
 
     /// Checks that every weight is a finite number: a ReLU hides one that is not from the loss.

@@ -22,8 +22,14 @@ pub struct Epoch {
     pub epoch: usize,
     /// The mean loss over the epoch's images while training, in nats.
     pub loss: f64,
-    /// How long the epoch took, tests included, without what the observer took: pauses and looks at the model.
+    /// How long the epoch took, test included, without what the observer took: pauses and previews.
     pub seconds: f64,
+    /// How much of `seconds` the test took; 0 in logs of earlier versions.
+    #[serde(default)]
+    pub test_seconds: f64,
+    /// How long the previews took, which are no part of `seconds`; 0 in logs of earlier versions.
+    #[serde(default)]
+    pub preview_seconds: f64,
     /// On the test images.
     #[serde(flatten)]
     pub test: Scores,
@@ -42,8 +48,8 @@ pub enum Event<'a> {
     Epoch(Epoch),
 }
 
-/// Is told, and may stop the training.
-pub type EventObserver<'a> = &'a mut dyn FnMut(Event<'_>) -> ControlFlow<()>;
+/// Is told, and may stop the training; if not, says how much of its time went into previews.
+pub type EventObserver<'a> = &'a mut dyn FnMut(Event<'_>) -> ControlFlow<(), Duration>;
 
 /// Trains to the end into `folder`: after every epoch the log, the checkpoint and the model (f32) are on the disk. With
 /// `resume`, a checkpoint that is there goes on, to the same weights as an uninterrupted run.
@@ -61,9 +67,9 @@ pub fn run(settings: Settings, train: &Dataset, test: &Dataset, folder: &Path, r
     }
     let (mut trainer, mut epochs) = if resume && checkpoint.exists() {
         let trainer = Trainer::load(&checkpoint)?;
-        // More epochs than are done are the one change that leaves these as they are; not where the learning rate falls to 0
-        // over all of them.
-        let epochs = if settings.anneal { trainer.settings.epochs } else { settings.epochs.max(trainer.epochs_done) };
+        // More epochs than are done are the one change that leaves these as they are; not where the learning rate depends on the length of
+        // the training.
+        let epochs = if settings.schedule.depends_on_length() { trainer.settings.epochs } else { settings.epochs.max(trainer.epochs_done) };
         if (Settings { epochs, ..trainer.settings.clone() }) != settings {
             return Err(Error::file(
                 &checkpoint,
@@ -80,35 +86,37 @@ pub fn run(settings: Settings, train: &Dataset, test: &Dataset, folder: &Path, r
     };
     files::create_folder(folder)?;
     files::remove_leftovers(folder)?;
-    let mut tell = |event: Event<'_>| {
-        let start = Instant::now();
-        let answer = observe(event);
-        (answer, start.elapsed())
+    let mut tell = |event: Event<'_>| match observe(event) {
+        ControlFlow::Continue(previews) => Ok(previews),
+        ControlFlow::Break(()) => Err(Error::Cancelled),
     };
-    let go_on = |(answer, _)| if answer == ControlFlow::Break(()) { Err(Error::Cancelled) } else { Ok(()) };
-    go_on(tell(Event::Begun(&trainer, &epochs)))?;
+    tell(Event::Begun(&trainer, &epochs))?;
     while trainer.epochs_done < trainer.settings.epochs {
         let (start, number) = (Instant::now(), trainer.epochs_done + 1);
-        let mut watched = Duration::ZERO;
+        let [mut watched, mut previews] = [Duration::ZERO; 2];
         let loss = trainer.epoch(train, &mut |trainer, step| {
-            let (answer, took) = tell(Event::Step(trainer, number, step));
-            watched += took;
-            answer
+            let told = Instant::now();
+            let answer = tell(Event::Step(trainer, number, step)).map(|took| previews += took);
+            watched += told.elapsed();
+            if answer.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
         trainer.check_weights()?;
+        let before_test = Instant::now();
         let test = trainer.scores(test)?;
+        let test_seconds = before_test.elapsed().as_secs_f64();
         if !test.loss().is_finite() {
             return Err(trainer.diverged(&format!("the test loss became {}", test.loss())));
         }
-        let epoch = Epoch { epoch: number, loss, seconds: start.elapsed().saturating_sub(watched).as_secs_f64(), test };
-        go_on(tell(Event::Tested(&trainer, epoch)))?;
+        let seconds = start.elapsed().saturating_sub(watched).as_secs_f64();
+        let mut epoch = Epoch { epoch: number, loss, seconds, test_seconds, preview_seconds: previews.as_secs_f64(), test };
+        epoch.preview_seconds += tell(Event::Tested(&trainer, epoch))?.as_secs_f64();
         epochs.push(epoch);
         write_log(&log, &epochs)?;
         let facts = serde_json::json!({ "epoch": number, "test": epoch.test });
         folder::save(folder, &trainer.description(&facts)?, &trainer.weights()?, Precision::F32)?;
         // Last: a stop before it only repeats the epoch, to the same files.
         trainer.save(&checkpoint)?;
-        go_on(tell(Event::Epoch(epoch)))?;
+        tell(Event::Epoch(epoch))?;
     }
     Ok(())
 }

@@ -1,8 +1,10 @@
 //! What to train, on what, and how: all that fixes the resulting weights.
 
+use super::augment::Augmentation;
 use super::concrete::{ConcreteDropout, dropouts, logit_name};
 use super::goal::Goal;
-use super::optimiser::Optimiser;
+use super::optimiser::{Optimiser, OptimiserConfig};
+use super::schedule::Schedule;
 use crate::error::{Error, Result};
 use crate::nets::{Description, Graph, Likelihood, Op, VaeGraphs};
 use serde::{Deserialize, Serialize};
@@ -32,8 +34,15 @@ pub struct Settings {
     pub batch: usize,
     /// How a step follows from a gradient.
     pub optimiser: Optimiser,
-    /// Whether the learning rate falls linearly to 0 over the whole training: the last epochs then no longer wander.
-    pub anneal: bool,
+    /// The strength of the weight decay.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub weight_decay: f64,
+    /// How the learning rate changes; settings of earlier versions say whether it falls linearly to 0.
+    #[serde(default, alias = "anneal")]
+    pub schedule: Schedule,
+    /// Random changes of the training images.
+    #[serde(default, skip_serializing_if = "Augmentation::is_none")]
+    pub augmentation: Augmentation,
     /// The seed of initial weights, order, masks and noise.
     pub seed: u32,
     /// The classes of the data set that were kept, by their numbers in it; none named: all.
@@ -52,6 +61,17 @@ fn is_zero(share: &f64) -> bool {
     *share == 0.0
 }
 
+/// Checks the strength of a weight decay.
+///
+/// # Errors
+/// When it is negative or not finite.
+pub fn check_weight_decay(strength: f64) -> Result<()> {
+    if strength >= 0.0 && strength.is_finite() {
+        return Ok(());
+    }
+    Err(Error::setting("--weight-decay", format!("{strength} is out of range"), "give a number of at least 0, such as 0.01"))
+}
+
 impl Settings {
     /// Checks the numbers and the layers.
     ///
@@ -67,6 +87,9 @@ impl Settings {
         if !(rate > 0.0 && rate.is_finite()) {
             return Err(Error::setting("--learning-rate", format!("{rate} is out of range"), "give a number above 0, such as 0.001"));
         }
+        check_weight_decay(self.weight_decay)?;
+        self.schedule.check(self.epochs)?;
+        self.augmentation.check(self.image_shape)?;
         if let (Some(concrete), Goal::Classifier { graph, .. }) = (self.concrete_dropout, &self.goal) {
             let positive = |number: f64| number > 0.0 && number.is_finite();
             if !(positive(concrete.temperature) && positive(concrete.length_scale)) {
@@ -126,10 +149,15 @@ impl Settings {
         Ok(())
     }
 
-    /// The factor of the learning rate after so many steps.
-    pub fn learning_rate_factor(&self, steps_done: u64) -> f64 {
-        let steps = self.epochs * self.images.div_ceil(self.batch);
-        if self.anneal { 1.0 - steps_done as f64 / steps as f64 } else { 1.0 }
+    /// The learning rate of the step after so many steps.
+    pub fn learning_rate(&self, steps_done: u64) -> f64 {
+        let factor = self.schedule.factor(steps_done, self.images.div_ceil(self.batch), self.epochs);
+        factor * self.optimiser.learning_rate()
+    }
+
+    /// The optimiser with its weight decay.
+    pub(super) fn optimiser_config(&self) -> OptimiserConfig {
+        OptimiserConfig { optimiser: self.optimiser, weight_decay: self.weight_decay }
     }
 
     /// The names and shapes of everything that is trained: the weights, then what else the goal learns.
@@ -166,8 +194,14 @@ impl Settings {
         let (name, input_shape) = (self.name.clone(), self.image_shape);
         let mut training = serde_json::json!({
             "dataset": self.dataset, "images": self.images, "epochs": self.epochs, "batch": self.batch,
-            "optimiser": self.optimiser, "anneal": self.anneal, "seed": self.seed, "result": facts,
+            "optimiser": self.optimiser, "schedule": self.schedule, "seed": self.seed, "result": facts,
         });
+        if self.weight_decay != 0.0 {
+            training["weight_decay"] = self.weight_decay.into();
+        }
+        if !self.augmentation.is_none() {
+            training["augmentation"] = self.augmentation.to_string().into();
+        }
         if !self.kept_classes.is_empty() {
             training["kept_classes"] = self.kept_classes.clone().into();
         }

@@ -2,7 +2,7 @@
 
 use super::concrete::{ConcreteDropout, logit_name, regulariser, relaxed_mask};
 use super::goal::modernised;
-use super::{Goal, Optimiser, Settings, Trainer, negative_log_likelihood};
+use super::{Augmentation, Decay, Goal, Optimiser, Schedule, Settings, Trainer, negative_log_likelihood};
 use crate::autodiff::forward::{Forward, Parameters, Pass};
 use crate::data::Dataset;
 use crate::nets::folder::Model;
@@ -98,7 +98,9 @@ fn settings(concrete_dropout: Option<ConcreteDropout>) -> Settings {
         epochs: 20,
         batch: 8,
         optimiser: Optimiser::Adam { learning_rate: 0.01 },
-        anneal: false,
+        weight_decay: 0.0,
+        schedule: Schedule::default(),
+        augmentation: Augmentation::default(),
         seed: 2,
         kept_classes: Vec::new(),
         label_noise: 0.0,
@@ -159,4 +161,59 @@ fn checkpoints_of_before_graphs_are_read() {
     old["goal"] = serde_json::json!({ "kind": "classifier", "layers": layers(), "classes": ["a", "b", "c"] });
     assert!(serde_json::from_value::<Settings>(old.clone()).is_err(), "layers alone do not know the shape of an image");
     assert_eq!(serde_json::from_value::<Settings>(modernised(old)).unwrap(), now);
+}
+
+#[test]
+fn resume_is_bit_equal_with_augmentation_schedule_and_adamw() {
+    let settings = || Settings {
+        optimiser: Optimiser::AdamW { learning_rate: 0.01 },
+        weight_decay: 0.1,
+        schedule: Schedule { decay: Decay::Cosine, warm_up_epochs: 0.5 },
+        augmentation: "flip,shift=1:edge,crop=1".parse().unwrap(),
+        epochs: 4,
+        ..settings(None)
+    };
+    let epochs = |trainer: &mut Trainer, count: usize| {
+        for _ in 0..count {
+            trainer.epoch(&data(), &mut |_, _| std::ops::ControlFlow::Continue(())).unwrap();
+        }
+        trainer.weights().unwrap()
+    };
+    let whole = epochs(&mut Trainer::new(settings()).unwrap(), 4);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint");
+    let mut first_half = Trainer::new(settings()).unwrap();
+    epochs(&mut first_half, 2);
+    first_half.save(&path).unwrap();
+    let second_half = |change: fn(&mut Trainer)| {
+        let mut trainer = Trainer::load(&path).unwrap();
+        assert_eq!(trainer.settings(), &settings());
+        change(&mut trainer);
+        epochs(&mut trainer, 2)
+    };
+    assert_eq!(second_half(|_| {}), whole);
+    let controls: [(&str, fn(&mut Trainer)); 4] = [
+        ("augmentation", |trainer| trainer.settings.augmentation.crop = 0),
+        ("schedule", |trainer| trainer.settings.schedule.decay = Decay::Linear),
+        ("the optimiser's state", |trainer| {
+            let zeros = trainer.optimiser.memory().unwrap().into_iter().map(|slots| slots.map(|slot| vec![0.0; slot.len()])).collect();
+            trainer.optimiser.restore(trainer.optimiser.steps, zeros).unwrap();
+        }),
+        ("the epoch", |trainer| trainer.epochs_done = 0),
+    ];
+    for (what, change) in controls {
+        assert_ne!(second_half(change), whole, "the negative control: {what}");
+    }
+}
+
+#[test]
+fn settings_of_earlier_versions_are_read() {
+    let mut old = serde_json::to_value(settings(None)).unwrap();
+    old.as_object_mut().unwrap().remove("schedule");
+    old["anneal"] = true.into();
+    old["optimiser"] = serde_json::json!({ "kind": "adadelta", "learning_rate": 1.0 });
+    let read: Settings = serde_json::from_value(old).unwrap();
+    let schedule = Schedule { decay: Decay::Linear, warm_up_epochs: 0.0 };
+    assert_eq!(read, Settings { schedule, optimiser: Optimiser::keras_adadelta(1.0), ..settings(None) });
+    assert!((read.learning_rate(40) - 0.5).abs() < 1e-12, "half of 20 epochs of 4 steps");
 }

@@ -1,6 +1,6 @@
 //! `epistemap bench train`: the time of a training step, and the cost of looks at a model under way.
 
-use crate::autodiff::train::{Goal, Optimiser, Settings, Trainer};
+use crate::autodiff::train::{Augmentation, Goal, Optimiser, Schedule, Settings, Trainer};
 use crate::cli::film::shipped_looks;
 use crate::data::Dataset;
 use crate::engine::cpu::bench::{YARDSTICK, gemm_gflops};
@@ -26,7 +26,9 @@ pub fn step(batch: usize, steps: usize) -> Result<Value> {
         epochs: 1,
         batch,
         optimiser: Optimiser::Sgd { learning_rate: 0.01, momentum: 0.0 },
-        anneal: false,
+        weight_decay: 0.0,
+        schedule: Schedule::default(),
+        augmentation: Augmentation::default(),
         seed: 0,
         kept_classes: Vec::new(),
         label_noise: 0.0,

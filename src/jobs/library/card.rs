@@ -1,5 +1,6 @@
 //! What a model's description says of it, for a person.
 
+use crate::autodiff::train::Schedule;
 use crate::nets::{Description, Graph, Op};
 use serde_json::Value;
 
@@ -17,6 +18,7 @@ pub(super) fn of(description: &Description) -> Card {
     line("images", text(&training["images"]));
     line("epochs", epochs(training));
     line("optimiser", optimiser(training));
+    line("augmentation", text(&training["augmentation"]));
     line("seed", text(&training["seed"]));
     line("label noise", training["label_noise"].as_f64().map(|share| format!("{} %", rounded(100.0 * share))));
     let (shape, draws) = match description {
@@ -90,8 +92,10 @@ fn epochs(training: &Value) -> Option<String> {
 fn optimiser(training: &Value) -> Option<String> {
     let optimiser = &training["optimiser"];
     let rate = text(&optimiser["learning_rate"]).map(|rate| format!(", learning rate {rate}")).unwrap_or_default();
-    let anneal = if training["anneal"] == true { ", falling to 0" } else { "" };
-    text(&optimiser["kind"]).map(|kind| format!("{kind}{rate}{anneal}"))
+    let schedule = Schedule::of_facts(training).filter(|schedule| *schedule != Schedule::default());
+    let schedule = schedule.map(|schedule| format!(", {schedule}")).unwrap_or_default();
+    let decay = text(&training["weight_decay"]).map(|decay| format!(", weight decay {decay}")).unwrap_or_default();
+    text(&optimiser["kind"]).map(|kind| format!("{kind}{rate}{schedule}{decay}"))
 }
 
 /// What a draw of the classifier is.

@@ -73,7 +73,7 @@ fn entries_are_listed_with_what_their_descriptions_say() {
         ("data set", "MNIST train"),
         ("images", "60"),
         ("epochs", "3 of 12"),
-        ("optimiser", "adadelta, learning rate 1.0, falling to 0"),
+        ("optimiser", "adadelta, learning rate 1.0, falling linearly to 0"),
         ("seed", "4"),
         ("label noise", "20 %"),
         ("classes", "3 (a, b, c)"),

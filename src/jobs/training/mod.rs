@@ -4,20 +4,22 @@ mod architecture;
 mod data;
 mod film;
 mod look;
+mod method;
 mod past;
 mod picture;
 mod plan;
 #[cfg(test)]
 mod tests;
 
-pub use crate::autodiff::train::{Epoch, Scores, Step};
+pub use crate::autodiff::train::{Augmentation, Decay, Epoch, Fill, Schedule, Scores, Step};
 pub use architecture::{ClassifierArchitecture, ClassifierPlan, Draw, LikelihoodPlan, VaeArchitecture, VaePlan};
 pub use data::{DECODED, SHIPPED, load_split};
 pub use film::{FILM, film};
 pub use look::{Cost, Frame, LOOKS_SHARE, Look, Looks};
+pub use method::Method;
 pub use past::{is_complete, past};
 pub use picture::{FilmMeasure, save_film};
-pub use plan::{DataChoice, Method, PLAN, TrainingData, TrainingPlan, What, plan_of};
+pub use plan::{DataChoice, PLAN, TrainingData, TrainingPlan, What, plan_of};
 
 use super::laplace::laplace_in_place;
 use super::{Progress, pack};
@@ -31,6 +33,7 @@ use plan::Part;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// What a training tells as it goes.
 #[derive(Clone, Debug)]
@@ -172,7 +175,11 @@ impl<'a> Job<'a> {
                 failed = Some(error);
                 return ControlFlow::Break(());
             }
-            let answer = match self.news(event, place) {
+            let start = Instant::now();
+            let is_looking = self.watch.is_some() && matches!(event, Event::Step(..) | Event::Tested(..));
+            let news = self.news(event, place);
+            let previews = if is_looking { start.elapsed() } else { Duration::ZERO };
+            let answer = match news {
                 Ok(news) => news.into_iter().try_for_each(&mut *observe),
                 Err(error) => {
                     failed = Some(error);
@@ -182,7 +189,10 @@ impl<'a> Job<'a> {
             if let Some(watch) = &mut self.watch {
                 watch.leave();
             }
-            answer
+            match answer {
+                ControlFlow::Continue(()) => ControlFlow::Continue(previews),
+                ControlFlow::Break(()) => ControlFlow::Break(()),
+            }
         });
         failed.map_or(result, Err)?;
         Ok(self.watch.map_or_else(Cost::default, |watch| watch.cost))

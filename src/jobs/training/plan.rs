@@ -2,7 +2,8 @@
 
 use super::architecture::{ClassifierPlan, Draw, VaePlan};
 use super::data::{DECODED, SHIPPED};
-use crate::autodiff::train::{ConcreteDropout, Optimiser, Settings};
+use super::method::Method;
+use crate::autodiff::train::{Augmentation, ConcreteDropout, Schedule, Settings, check_weight_decay};
 use crate::data::{Dataset, sources};
 use crate::error::{Error, Result};
 use crate::files;
@@ -72,27 +73,6 @@ pub struct TrainingData {
     pub shape: Option<[usize; 3]>,
 }
 
-/// An optimiser.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Method {
-    Adam,
-    Adadelta,
-    /// With momentum 0.9.
-    Sgd,
-}
-
-impl Method {
-    /// The learning rate where nobody chooses one.
-    pub fn learning_rate(self) -> f64 {
-        match self {
-            Self::Adam => 1e-3,
-            Self::Adadelta => 1.0,
-            Self::Sgd => 0.05,
-        }
-    }
-}
-
 /// Everything that a person chooses. With the data it fixes the weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", default, deny_unknown_fields)]
@@ -111,8 +91,13 @@ pub struct TrainingPlan {
     pub optimiser: Option<Method>,
     /// `None`: the optimiser's usual one.
     pub learning_rate: Option<f64>,
-    /// Let the learning rate fall linearly to 0.
-    pub anneal: bool,
+    /// The strength of the weight decay: decoupled for AdamW, an L2 penalty for others. `None`: 0.01 for AdamW, else 0.
+    pub weight_decay: Option<f64>,
+    /// How the learning rate changes; plans of earlier versions say whether it falls linearly to 0.
+    #[serde(alias = "anneal")]
+    pub schedule: Schedule,
+    /// Random changes of the training images.
+    pub augmentation: Augmentation,
     /// `None`: the paper's, 50 for a VAE and 12 for classifiers.
     pub epochs: Option<usize>,
     /// Images per step.
@@ -132,7 +117,9 @@ impl Default for TrainingPlan {
             members: 10,
             optimiser: None,
             learning_rate: None,
-            anneal: false,
+            weight_decay: None,
+            schedule: Schedule::default(),
+            augmentation: Augmentation::default(),
             epochs: None,
             batch: 128,
             seed: 0,
@@ -171,6 +158,13 @@ impl TrainingPlan {
                 return Err(Error::setting("--learning-rate", problem, "choose an --optimiser for both too, or leave the rate out"));
             }
         }
+        check_weight_decay(self.weight_decay.unwrap_or(0.0))?;
+        let kinds: &[bool] = match self.what {
+            What::Vae => &[true],
+            What::Classifier | What::Ensemble => &[false],
+            What::Set => &[true, false],
+        };
+        kinds.iter().try_for_each(|&is_vae| self.schedule.check(self.epochs_of(is_vae)))?;
         if self.members == 0 {
             return Err(Error::setting("--members", "0 is no number of classifiers", "give 1 or more"));
         }
@@ -270,6 +264,11 @@ impl TrainingPlan {
         (method, self.learning_rate.unwrap_or_else(|| method.learning_rate()))
     }
 
+    /// The strength of the weight decay of a VAE or a classifier.
+    pub fn weight_decay_of(&self, is_vae: bool) -> f64 {
+        self.weight_decay.unwrap_or_else(|| self.method_of(is_vae).0.weight_decay())
+    }
+
     /// The settings of one model, in a folder of that name.
     pub(super) fn settings(&self, part: &Part, name: String, train: &Dataset) -> Result<Settings> {
         let (method, learning_rate) = self.method_of(part.vae);
@@ -282,12 +281,10 @@ impl TrainingPlan {
             images: train.len(),
             epochs: self.epochs_of(part.vae),
             batch: self.batch,
-            optimiser: match method {
-                Method::Adam => Optimiser::Adam { learning_rate },
-                Method::Adadelta => Optimiser::Adadelta { learning_rate },
-                Method::Sgd => Optimiser::Sgd { learning_rate, momentum: 0.9 },
-            },
-            anneal: self.anneal,
+            optimiser: method.optimiser(learning_rate),
+            weight_decay: self.weight_decay_of(part.vae),
+            schedule: self.schedule,
+            augmentation: self.augmentation,
             seed: part.seed,
             kept_classes: self.data.classes.clone(),
             label_noise: self.data.label_noise,

@@ -59,6 +59,8 @@ fn a_stop_at_any_step_and_looks_at_the_model_leave_the_weights_as_they_are() {
     for what in [What::Classifier, What::Vae] {
         let mut plan = small(what);
         plan.classifier.draw = Draw::ConcreteDropout;
+        (plan.optimiser, plan.augmentation) = (Some(Method::AdamW), "flip,shift=1,crop=1".parse().unwrap());
+        plan.schedule = Schedule { decay: Decay::Cosine, warm_up_epochs: 0.5 };
         let [whole, stopped] = ["whole", "stopped"].map(|name| desk.path().join(format!("{what:?}/{name}")).join("model"));
         told(&plan, &data, &whole, None).unwrap();
         // 4 epochs of 5 steps; the observer stops at the 3rd, 8th and 14th step told, and takes its time at others.
@@ -77,6 +79,10 @@ fn a_stop_at_any_step_and_looks_at_the_model_leave_the_weights_as_they_are() {
         told(&other, &data, &desk.path().join("other/model"), None).unwrap();
         assert!(weights(&desk.path().join("other/model")) != weights(&whole), "the negative control");
         fs::remove_dir_all(desk.path().join("other")).unwrap();
+        let clocks =
+            |folder: &Path| past(folder).unwrap().into_iter().map(|epoch| [epoch.seconds, epoch.test_seconds, epoch.preview_seconds]);
+        assert!(clocks(&stopped).all(|[all, test, previews]| test > 0.0 && test < all && previews > 0.0), "{what:?}");
+        assert!(clocks(&whole).all(|[all, test, previews]| test > 0.0 && test < all && previews == 0.0), "{what:?}");
         let frames = film(&stopped).unwrap();
         assert_eq!(frames.iter().map(|frame| frame.epoch).collect::<Vec<_>>(), [1, 2, 3, 4]);
         assert!(film(&whole).unwrap().is_empty());
@@ -178,17 +184,23 @@ fn a_plan_cuts_the_data_down_and_leaves_test_labels_true() {
     let text = fs::read(folder.path().join("m").join(PLAN)).unwrap();
     assert_eq!(serde_json::from_slice::<TrainingPlan>(&text).unwrap(), plan);
     assert_eq!(serde_json::from_str::<TrainingPlan>("{}").unwrap(), TrainingPlan::default());
+    let old: TrainingPlan = serde_json::from_str("{\"anneal\": true, \"optimiser\": \"adam\"}").unwrap();
+    let linear = Schedule { decay: Decay::Linear, warm_up_epochs: 0.0 };
+    assert_eq!(old, TrainingPlan { schedule: linear, optimiser: Some(Method::Adam), ..TrainingPlan::default() });
     assert!(serde_json::from_str::<TrainingPlan>("{\"epoch\": 3}").is_err(), "a word that means nothing");
 }
 
 #[test]
 fn what_makes_no_sense_is_said_in_one_sentence() {
     type Change = fn(&mut TrainingPlan);
-    let cases: [(Change, &str); 12] = [
+    let cases: [(Change, &str); 15] = [
         (|plan| plan.epochs = Some(0), "--epochs"),
         (|plan| plan.batch = 0, "--batch"),
         (|plan| plan.members = 0, "--members"),
         (|plan| plan.learning_rate = Some(f64::NAN), "--learning-rate"),
+        (|plan| plan.weight_decay = Some(-0.1), "--weight-decay"),
+        (|plan| plan.schedule.warm_up_epochs = 4.0, "--warm-up"),
+        (|plan| plan.schedule.decay = Decay::Step { every_epochs: 0, factor: 0.1 }, "--step-every"),
         (|plan| plan.classifier.dropout = [0.2, 1.0], "--dropout"),
         (|plan| plan.data.label_noise = 1.5, "--label-noise"),
         (|plan| plan.data.label_noise = f64::NAN, "--label-noise"),
@@ -208,6 +220,9 @@ fn what_makes_no_sense_is_said_in_one_sentence() {
     fs::write(desk.path().join("file"), "").unwrap();
     let refused =
         |data: &Dataset, folder: &str| told(&small(What::Classifier), data, &desk.path().join(folder), None).unwrap_err().to_string();
+    let large = TrainingPlan { augmentation: "shift=8".parse().unwrap(), ..small(What::Classifier) };
+    let error = told(&large, &bars(9, 2, 8), &desk.path().join("large"), None).unwrap_err().to_string();
+    assert!(error.contains("shift=8 is too much for images of 8 × 8 pixels"), "{error}");
     assert!(refused(&bars(9, 1, 8), "one").contains("two classes at least"));
     assert!(refused(&bars(9, 2, 1), "pixel").contains("1 × 1 pixels are too small"));
     assert!(refused(&bars(9, 2, 8), "file").contains("file"));
@@ -275,4 +290,15 @@ fn a_last_layer_that_is_drawn_is_fitted_after_the_last_epoch_and_only_then_is_th
     assert!(!is_complete(&plan, &folder));
     train(&plan, data, &folder, true, None, &mut |_| ControlFlow::Continue(())).unwrap();
     assert!(drawn() && std::fs::read(folder.join("weights.safetensors")).unwrap() != fitted, "more epochs are fitted anew");
+}
+
+#[test]
+fn logs_without_the_clocks_of_tests_and_previews_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("training.jsonl"), "{\"epoch\":1,\"loss\":0.5,\"seconds\":2.0,\"accuracy\":0.9,\"nll\":0.25}\n").unwrap();
+    let epochs = past(folder.path()).unwrap();
+    let test = Scores::Classifier { accuracy: 0.9, nll: 0.25 };
+    assert_eq!(epochs, [Epoch { epoch: 1, loss: 0.5, seconds: 2.0, test_seconds: 0.0, preview_seconds: 0.0, test }]);
+    fs::write(folder.path().join("training.jsonl"), "{\"epoch\":1,\"loss\":0.5,\"accuracy\":0.9,\"nll\":0.25}\n").unwrap();
+    assert!(past(folder.path()).is_err(), "the negative control");
 }
