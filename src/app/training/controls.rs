@@ -1,5 +1,6 @@
 //! What is trained, on what, and how; and the buttons that begin, rest and end it.
 
+use super::architecture;
 use super::choice::{TrainingChoice, one_more};
 use super::optimisation::optimisation;
 use super::workers::Watched;
@@ -7,7 +8,7 @@ use crate::app::scope::Scope;
 use crate::app::style;
 use crate::data::sources;
 use crate::jobs::Status;
-use crate::jobs::training::{DataChoice, Draw, TrainingPlan, What};
+use crate::jobs::training::{DataChoice, TrainingPlan, What};
 use eframe::egui::{Button, ComboBox, DragValue, Id, Role, TextEdit, Ui};
 use std::path::PathBuf;
 
@@ -171,10 +172,10 @@ fn data(ui: &mut Ui, scope: &Scope, plan: &mut TrainingPlan) {
 /// The network, and how it is trained.
 pub fn how(ui: &mut Ui, plan: &mut TrainingPlan) {
     if matches!(plan.what, What::Vae | What::Set) {
-        vae(ui, plan);
+        architecture::vae(ui, &mut plan.vae);
     }
     if plan.what != What::Vae {
-        classifier(ui, plan);
+        architecture::classifier(ui, plan);
     }
     optimisation(ui, plan);
     ui.horizontal(|ui| {
@@ -190,81 +191,8 @@ pub fn how(ui: &mut Ui, plan: &mut TrainingPlan) {
     });
 }
 
-fn vae(ui: &mut Ui, plan: &mut TrainingPlan) {
-    ui.horizontal(|ui| {
-        let label = ui.label("VAE");
-        numbers(ui, "vae widths", &mut plan.vae.hidden, "400,256", 70.0)
-            .labelled_by(label.id)
-            .on_hover_text("Widths of the encoder's hidden layers; the decoder mirrors them");
-        let label = ui.label("latent");
-        let text = "Dimensions of the latent space; the map needs 2";
-        ui.add(DragValue::new(&mut plan.vae.latent).range(1..=64).speed(0.05)).labelled_by(label.id).on_hover_text(text);
-        let text = "z = μ + ½ σ ε, as the paper's code did; the loss is then no ELBO";
-        ui.toggle_value(&mut plan.vae.as_published, "½ σ").on_hover_text(text);
-    });
-}
-
-fn classifier(ui: &mut Ui, plan: &mut TrainingPlan) {
-    let network = &mut plan.classifier;
-    ui.horizontal(|ui| {
-        ui.spacing_mut().item_spacing.x = 4.0;
-        ui.label("network");
-        for (at, channels) in network.channels.iter_mut().enumerate() {
-            let response = ui.add(DragValue::new(channels).range(1..=512).speed(0.2));
-            style::named(response, Role::SpinButton, &format!("Channels of convolution {}", at + 1))
-                .on_hover_text(format!("Channels of convolution {}", at + 1));
-        }
-        let response = ui.add(DragValue::new(&mut network.hidden).range(1..=4096).speed(0.5));
-        style::named(response, Role::SpinButton, "Width of the hidden layer").on_hover_text("Width of the hidden dense layer");
-        if matches!(plan.what, What::Ensemble | What::Set) {
-            let label = ui.label("members");
-            ui.add(DragValue::new(&mut plan.members).range(1..=50).speed(0.05)).labelled_by(label.id);
-        }
-    });
-    ui.horizontal(|ui| {
-        ui.label("a draw");
-        let menu = ComboBox::from_id_salt("draw").selected_text(label_of_draw(network.draw)).width(112.0).show_ui(ui, |ui| {
-            for draw in [Draw::Dropout, Draw::ConcreteDropout, Draw::LastLayerLaplace, Draw::Deterministic] {
-                ui.selectable_value(&mut network.draw, draw, label_of_draw(draw)).on_hover_text(summary_of_draw(draw));
-            }
-        });
-        style::named(menu.response, Role::ComboBox, &format!("A draw: {}", label_of_draw(network.draw)))
-            .on_hover_text(summary_of_draw(network.draw));
-    });
-    if network.draw != Draw::Deterministic {
-        ui.horizontal(|ui| {
-            ui.label("rates");
-            for (at, rate) in network.dropout.iter_mut().enumerate() {
-                let response = ui.add(DragValue::new(rate).range(0.0..=0.95).speed(0.005).max_decimals(2));
-                style::named(response, Role::SpinButton, &format!("Dropout rate {}", at + 1))
-                    .on_hover_text(["After the pooling", "After the hidden dense layer"][at]);
-            }
-        });
-    }
-}
-
-const fn label_of_draw(draw: Draw) -> &'static str {
-    match draw {
-        Draw::Dropout => "dropout mask",
-        Draw::ConcreteDropout => "concrete dropout",
-        Draw::LastLayerLaplace => "last layer (Laplace)",
-        Draw::Deterministic => "none",
-    }
-}
-
-const fn summary_of_draw(draw: Draw) -> &'static str {
-    match draw {
-        Draw::Dropout => "MC dropout: each draw leaves units out at these rates (Gal & Ghahramani 2016)",
-        Draw::ConcreteDropout => "MC dropout at rates that are learned with the weights (Gal, Hron & Kendall 2017)",
-        Draw::LastLayerLaplace => {
-            "Weights of the last layer, from a Gaussian that is fitted at the end of the training (Daxberger et al. 2021)"
-        }
-        Draw::Deterministic => "No dropout: only the members of an ensemble differ (Lakshminarayanan et al. 2017)",
-    }
-}
-
 /// A list of numbers as a text, such as 400,256. What is no such list changes nothing.
-fn numbers(ui: &mut Ui, name: &str, values: &mut Vec<usize>, hint: &str, width: f32) -> eframe::egui::Response {
+pub(super) fn numbers(ui: &mut Ui, name: &str, values: &mut Vec<usize>, hint: &str, width: f32) -> eframe::egui::Response {
     let id = Id::unique(("numbers", name));
     let shown = values.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
     // While it is typed in, the text is what has been typed.

@@ -1,5 +1,6 @@
 //! The tab of training: a VAE, a classifier, an ensemble, and on the maps how the plane and its holes come into being.
 
+mod architecture;
 mod choice;
 mod controls;
 mod curves;
@@ -16,7 +17,7 @@ pub use workers::LoadTraining;
 use super::scope::{Command, Scope};
 use super::{Panel, Place, style};
 use crate::error::Result;
-use crate::jobs::training::{FilmMeasure, Frame, Look, Looks, TrainingPlan, What, film, is_complete, past, plan_of};
+use crate::jobs::training::{Estimate, FilmMeasure, Frame, Look, Looks, TrainingPlan, What, film, is_complete, past, plan_of};
 use crate::jobs::{Status, Wake, library};
 use crate::latent::View;
 use crate::numbers::counted;
@@ -45,6 +46,8 @@ pub struct TrainingPanel {
     shown: Shown,
     /// What the last training made, and where.
     made: Option<(What, PathBuf)>,
+    /// The plan that was last estimated, and what it takes.
+    estimated: (Option<TrainingPlan>, Option<Estimate>),
     /// The name that was last looked for on the disk, and whether a stopped training is there.
     resumable: (String, bool),
 }
@@ -55,7 +58,14 @@ impl TrainingPanel {
     /// # Errors
     /// When the system has no thread left.
     pub fn new(wake: &Wake) -> Result<Self> {
-        Ok(Self { workers: Workers::new(wake)?, watched: None, shown: Shown::default(), made: None, resumable: Default::default() })
+        Ok(Self {
+            workers: Workers::new(wake)?,
+            watched: None,
+            shown: Shown::default(),
+            made: None,
+            estimated: (None, None),
+            resumable: Default::default(),
+        })
     }
 
     fn grant(&mut self, wish: Wish, scope: &mut Scope) {
@@ -135,6 +145,22 @@ impl TrainingPanel {
         self.workers.film.request(Film { frames, measure, path });
     }
 
+    /// Has the plan estimated while the tab is open and nothing is trained; a newer plan takes an older one's place.
+    fn estimate(&mut self, scope: &Scope, working: bool) {
+        if let Some(estimate) = self.workers.estimate.take() {
+            self.estimated.1 = Some(estimate);
+        }
+        let plan = &scope.session.training.plan;
+        if working {
+            // The steps of the trial would slow the training down.
+            self.workers.estimate.cancel();
+            self.estimated = (None, None);
+        } else if scope.open_tab == self.name() && self.estimated.0.as_ref() != Some(plan) {
+            self.estimated = (Some(plan.clone()), None);
+            self.workers.estimate.request((plan.clone(), Arc::clone(&scope.load_training)));
+        }
+    }
+
     /// What the maps show of it.
     fn frame(&self) -> Option<Arc<Frame>> {
         self.watched.as_ref().and_then(|watched| self.shown.frame(&watched.read()))
@@ -160,6 +186,7 @@ impl Panel for TrainingPanel {
         if !working && self.resumable.0 != name {
             self.resumable = (name.to_owned(), scope.library().is_ok_and(|library| is_resumable(&library.join(name))));
         }
+        self.estimate(scope, working);
         if let Some(path) = self.workers.film.take() {
             scope.ask(Command::Say(format!("The film is saved in {}.", path.display())));
         }
@@ -179,7 +206,8 @@ impl Panel for TrainingPanel {
     #[cfg(test)]
     fn is_busy(&self) -> bool {
         let working = |status| matches!(status, Status::Working(_));
-        working(self.workers.training.status()) || working(self.workers.film.status())
+        let Workers { training, film, estimate } = &self.workers;
+        working(training.status()) || working(film.status()) || working(estimate.status())
     }
 
     #[cfg(test)]
@@ -215,10 +243,22 @@ impl TrainingPanel {
         if let Some(watched) = &self.watched {
             progress(ui, &status, watched);
         }
+        self.expectation(ui);
         let mut choice = scope.session.training.clone();
         controls::what(ui, scope, &mut choice);
         scope.session.training = choice;
         wish
+    }
+
+    /// Parameters, memory and time of the plan.
+    fn expectation(&self, ui: &mut Ui) {
+        let text = match (self.workers.estimate.status(), self.estimated.1) {
+            (Status::Working(_), _) => "estimating…".to_owned(),
+            (Status::Failed(sentence), _) => sentence,
+            (_, Some(estimate)) => expectation(&estimate),
+            (_, None) => return,
+        };
+        ui.add(Label::new(style::note(&text)).truncate()).on_hover_text(format!("{text}. Measured by two steps; previews not counted."));
     }
 
     /// What can be done with what was made.
@@ -292,7 +332,7 @@ fn progress(ui: &mut Ui, status: &Status, watched: &Watched) {
     ui.add(eframe::egui::ProgressBar::new(share as f32).desired_height(5.0));
     let model = if run.of > 1 { format!("{} ({} of {}), ", run.model, run.number, run.of) } else { String::new() };
     let speed = run.speed().filter(|_| working).map(|[per_second, left]| {
-        let left = if run.is_resting() { "paused".to_owned() } else { duration(left) };
+        let left = if run.is_resting() { "paused".to_owned() } else { format!("{} left", duration(left)) };
         format!(" · {per_second:.0} images/s · {left}")
     });
     if working && let Some(fitting) = &run.fitting {
@@ -307,11 +347,21 @@ fn progress(ui: &mut Ui, status: &Status, watched: &Watched) {
     }
 }
 
+fn expectation(estimate: &Estimate) -> String {
+    let Estimate { parameters, memory, seconds } = *estimate;
+    let parameters = match parameters {
+        0..=9_999 => parameters.to_string(),
+        10_000..=999_999 => format!("{} k", parameters / 1000),
+        _ => format!("{:.1} M", parameters as f64 / 1e6),
+    };
+    format!("{parameters} parameters, {} MB, about {}", memory.div_ceil(1_000_000), duration(seconds))
+}
+
 /// Seconds as a person says them.
 fn duration(seconds: f64) -> String {
     match seconds {
-        ..90.0 => format!("{seconds:.0} s left"),
-        ..5400.0 => format!("{:.0} min left", seconds / 60.0),
-        _ => format!("{:.1} h left", seconds / 3600.0),
+        ..90.0 => format!("{seconds:.0} s"),
+        ..5400.0 => format!("{:.0} min", seconds / 60.0),
+        _ => format!("{:.1} h", seconds / 3600.0),
     }
 }

@@ -4,7 +4,7 @@ use super::run::Run;
 use crate::app::run::unhurried;
 use crate::data::FolderData;
 use crate::error::{Error, Result};
-use crate::jobs::training::{FilmMeasure, Frame, Looks, TrainingPlan, What, save_film, train};
+use crate::jobs::training::{Estimate, FilmMeasure, Frame, Looks, TrainingPlan, What, estimate, save_film, train};
 use crate::jobs::{Wake, Worker};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -71,6 +71,8 @@ pub struct Workers {
     pub training: Worker<(Request, Watched), What>,
     /// Answers with the file or folder that was written.
     pub film: Worker<Film, PathBuf>,
+    /// Answers with what a plan takes.
+    pub estimate: Worker<(TrainingPlan, LoadTraining), Estimate>,
 }
 
 impl Workers {
@@ -100,12 +102,8 @@ impl Workers {
                 }
                 if desk.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             };
-            // Threads of its own: among the engine's, each of a step's many small pieces would wait for a block of the map.
-            let threads = unhurried("training").build();
-            let threads =
-                threads.map_err(|error| Error::setting("the threads of the training", error.to_string(), "close some programs"))?;
             let Request { plan, folder, resume, looks, .. } = &request;
-            threads.install(|| train(plan, (&images, &test), folder, *resume, Some(looks), &mut observe))?;
+            threads("training")?.install(|| train(plan, (&images, &test), folder, *resume, Some(looks), &mut observe))?;
             desk.publish(request.plan.what);
             Ok(())
         })?;
@@ -114,6 +112,20 @@ impl Workers {
             desk.publish(film.path);
             Ok(())
         })?;
-        Ok(Self { training, film })
+        let estimate = Worker::spawn("estimate", Arc::clone(wake), |(plan, load): (TrainingPlan, LoadTraining), desk| {
+            let FolderData { train: whole, test, .. } = load(&plan)?;
+            let (images, test) = plan.prepare(whole, test)?;
+            let go_on = || if desk.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+            desk.publish(threads("estimate")?.install(|| estimate(&plan, (&images, &test), &go_on))?);
+            Ok(())
+        })?;
+        Ok(Self { training, film, estimate })
     }
+}
+
+/// Threads of its own: among the engine's, each of a step's many small pieces would wait for a block of the map.
+fn threads(name: &'static str) -> Result<rayon::ThreadPool> {
+    let refused =
+        |error: rayon::ThreadPoolBuildError| Error::setting("the threads of the training", error.to_string(), "close some programs");
+    unhurried(name).build().map_err(refused)
 }

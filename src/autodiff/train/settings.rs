@@ -168,6 +168,11 @@ impl Settings {
         trained
     }
 
+    /// The number of trained weights.
+    pub fn parameters(&self) -> usize {
+        self.trained().into_iter().map(|(_, shape)| shape.into_iter().product::<usize>()).sum()
+    }
+
     /// The names and shapes of the running statistics, which training estimates beside.
     pub(super) fn statistics(&self) -> Vec<(String, Vec<usize>)> {
         self.goal.graphs().into_iter().flat_map(Graph::weights).filter(|(name, _)| Op::is_statistic(name)).collect()

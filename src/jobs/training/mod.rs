@@ -2,6 +2,7 @@
 
 mod architecture;
 mod data;
+mod estimate;
 mod film;
 mod look;
 mod method;
@@ -14,6 +15,7 @@ mod tests;
 pub use crate::autodiff::train::{Augmentation, Decay, Epoch, Fill, Schedule, Scores, Step};
 pub use architecture::{ClassifierArchitecture, ClassifierPlan, Draw, LikelihoodPlan, VaeArchitecture, VaePlan};
 pub use data::{DECODED, SHIPPED, load_split};
+pub use estimate::{Estimate, estimate};
 pub use film::{FILM, film};
 pub use look::{Cost, Frame, LOOKS_SHARE, Look, Looks};
 pub use method::Method;
