@@ -1,9 +1,9 @@
-"""Outputs and input gradients of every operation of a graph, by PyTorch in float64.
+"""Outputs and gradients of every operation of a graph, by PyTorch in float64.
 
     python3 torch_ops.py OUT.json [SEED]
 
 Needs: torch, numpy. A row is a graph (`nodes` as `model.json` has them, of an image of `shape`) with its weights, one input, its output, and
-the gradient in the input of -ln softmax(output)[label]. Where something is drawn, the row has the masks (`keep`) and the normal numbers
+the gradients in the input and in the trained weights of -ln softmax(output)[label]. Where something is drawn, the row has the masks (`keep`) and the normal numbers
 (`noise`) by stream. Inputs and weights have few digits, so that the file is small and exact.
 """
 import json, sys, numpy as np, torch, torch.nn.functional as F
@@ -27,10 +27,12 @@ def row(about, shape, nodes, f, weights=None, x=None, keep=None, noise=None):
     """Appends a row. `nodes` come without names of what is given by their order: a node without a name is called by its place."""
     nodes = [{"name": f"n{i}", **n} for i, n in enumerate(nodes)] + [{"name": "end", "op": "flatten"}]
     x = (rand(*shape) if x is None else x.reshape(shape)).requires_grad_(True)
+    trained = {k: v.requires_grad_(True) for k, v in (weights or {}).items() if not k.split(".")[-1].startswith("running")}
     y = f(x[None]).flatten()
     label = len(y) // 3
-    (gradient,) = torch.autograd.grad(-y.log_softmax(0)[label], x)
-    entry = dict(about=about, shape=list(shape), nodes=nodes, input=short(x), output=short(y), label=label, gradient=short(gradient),
+    gradient, *of_weights = torch.autograd.grad(-y.log_softmax(0)[label], [x, *trained.values()], allow_unused=True)
+    of_weights = {k: short(g) for k, g in zip(trained, of_weights) if g is not None}
+    entry = dict(about=about, shape=list(shape), nodes=nodes, input=short(x), output=short(y), label=label, gradient=short(gradient), **({"weight_gradients": of_weights} if of_weights else {}),
                  weights={k: v.tolist() for k, v in (weights or {}).items()})
     if keep: entry["keep"] = {str(k): v.flatten().int().tolist() for k, v in keep.items()}
     if noise: entry["noise"] = {str(k): short(v) for k, v in noise.items()}

@@ -2,6 +2,8 @@
 
 mod compute;
 mod stages;
+#[cfg(test)]
+mod tests;
 
 use crate::nets::{Graph, Weights};
 use candle_core::{DType, Device, Result, Tensor, Var};

@@ -6,7 +6,7 @@ use super::{Augmentation, Decay, Goal, Optimiser, Schedule, Settings, Trainer, n
 use crate::autodiff::forward::{Forward, Parameters, Pass};
 use crate::data::Dataset;
 use crate::nets::folder::Model;
-use crate::nets::{Graph, Layer, random_weights};
+use crate::nets::{Ending, Graph, Layer, random_weights};
 use crate::random::{Purpose, Stream};
 use candle_core::{Device, Tensor, Var};
 use std::collections::BTreeMap;
@@ -216,4 +216,62 @@ fn settings_of_earlier_versions_are_read() {
     let schedule = Schedule { decay: Decay::Linear, warm_up_epochs: 0.0 };
     assert_eq!(read, Settings { schedule, optimiser: Optimiser::keras_adadelta(1.0), ..settings(None) });
     assert!((read.learning_rate(40) - 0.5).abs() < 1e-12, "half of 20 epochs of 4 steps");
+}
+
+/// `training.json` of `tests/reference/torch_training.py`: weights, running statistics and losses of three steps by PyTorch.
+#[test]
+fn batch_norm_trains_as_pytorchs() {
+    let path = format!("{}/tests/reference/training.json", env!("CARGO_MANIFEST_DIR"));
+    let file: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    fn numbers(value: &serde_json::Value) -> Vec<f32> {
+        match value {
+            serde_json::Value::Array(items) => items.iter().flat_map(numbers).collect(),
+            number => vec![number.as_f64().unwrap() as f32],
+        }
+    }
+    let classes: Vec<String> = ["a", "b", "c", "d"].map(str::to_owned).to_vec();
+    let graph = Graph::new(&[2, 5, 6], serde_json::from_value(file["nodes"].clone()).unwrap()).unwrap();
+    let labels = numbers(&file["labels"]).into_iter().map(|label| label as u8).collect();
+    let data = Dataset::new("seven", [2, 5, 6], numbers(&file["images"]), labels, classes.clone()).unwrap();
+    let [learning_rate, momentum] = ["rate", "momentum"].map(|key| file[key].as_f64().unwrap());
+    let train = |steps: usize| {
+        let mut trainer = Trainer::new(Settings {
+            goal: Goal::Classifier { graph: graph.clone(), ending: Ending::Logits, classes: classes.clone() },
+            image_shape: [2, 5, 6],
+            images: 7,
+            batch: 7,
+            optimiser: Optimiser::Sgd { learning_rate, momentum },
+            ..settings(None)
+        })
+        .unwrap();
+        for (name, variable) in &trainer.variables {
+            variable.set(&Tensor::from_vec(numbers(&file["start"][name]), variable.shape(), &Device::Cpu).unwrap()).unwrap();
+        }
+        let losses: Vec<f64> = (0..steps).map(|_| trainer.step(&data, &[0, 1, 2, 3, 4, 5, 6]).unwrap()).collect();
+        (losses, trainer.weights().unwrap())
+    };
+    let apart = |steps: usize| {
+        let (losses, weights) = train(steps);
+        let mut worst = 0f64;
+        for (name, weight) in &weights {
+            let expected = numbers(&file["end"][name]);
+            assert_eq!(expected.len(), weight.values.len(), "{name}");
+            worst = expected.iter().zip(&weight.values).map(|(&a, b)| (f64::from(a) - b).abs()).fold(worst, f64::max);
+        }
+        let expected = numbers(&file["losses"]);
+        losses.iter().zip(expected).map(|(a, b)| (a - f64::from(b)).abs()).fold(worst, f64::max)
+    };
+    let worst = apart(3);
+    assert!(worst <= 1e-5, "{worst}");
+    assert!(apart(2) > 1e-3, "the negative control");
+}
+
+#[test]
+fn batch_norm_of_a_single_image_is_refused_before_the_training() {
+    let norm = Layer::BatchNorm { name: "norm".to_owned(), channels: 18, epsilon: 1e-3 };
+    let vector = [&[Layer::Flatten, norm], &layers()[2..]].concat();
+    let of_batch = |batch| Settings { goal: goal(&vector), batch, ..settings(None) }.check();
+    assert!(of_batch(8).is_ok(), "30 images leave six in the last step");
+    let told = of_batch(29).unwrap_err().to_string();
+    assert!(told.contains("node 'norm' (batch_norm)") && told.contains("single image"), "{told}");
 }
