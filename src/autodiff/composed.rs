@@ -2,19 +2,69 @@
 //! and gradients are theirs: at 0 the slope of max(x, 0) is 0, and of equal elements of a window the first is the largest.
 
 use super::operations::Activation;
-use crate::kernels::{Convolution, ConvolutionBlock, Pooling};
+use crate::kernels::{Convolution, ConvolutionBlock, Pooling, TransposedConvolution};
 use candle_core::{Result, Tensor};
 use candle_nn::ops;
 
 /// A convolution with what follows it. Steps are taken of its output, for candle's own way back knows square images only.
-pub(super) fn convolve(x: &Tensor, weight: &Tensor, bias: &Tensor, block: &ConvolutionBlock) -> Result<Tensor> {
-    let Convolution { output: [_, height, width], stride, padding, .. } = block.convolution;
-    let padded = x.pad_with_zeros(2, padding[0], padding[0])?.pad_with_zeros(3, padding[1], padding[1])?;
-    let all = padded.contiguous()?.conv2d(&weight.contiguous()?, 0, 1, 1, 1)?;
-    let picked = every(&every(&all, 2, 0, stride[0], height)?, 3, 0, stride[1], width)?;
-    let y = picked.broadcast_add(&bias.reshape((1, bias.elem_count(), 1, 1))?)?;
+pub(super) fn convolve(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, block: &ConvolutionBlock) -> Result<Tensor> {
+    let Convolution { input, output, kernel, stride, padding, dilation, groups } = block.convolution;
+    let mut x = x.clone();
+    for axis in 0..2 {
+        let read = (output[axis + 1] - 1) * stride[axis] + dilation[axis] * (kernel[axis] - 1) + 1;
+        x = x.pad_with_zeros(axis + 2, padding[axis], read.saturating_sub(padding[axis] + input[axis + 1]))?;
+    }
+    let all = dilated(&x, weight, dilation, groups)?;
+    let picked = every(&every(&all, 2, 0, stride[0], output[1])?, 3, 0, stride[1], output[2])?;
+    let y = with_bias(picked, bias)?;
     let y = if block.relu { relu(&y)? } else { y };
     block.pooling.as_ref().map_or(Ok(y.clone()), |pooling| pool(&y, pooling))
+}
+
+/// A transposed convolution and the ReLU that follows it: the convolution of the image with zeros between its pixels, by the turned kernel.
+pub(super) fn convolve_transposed(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    TransposedConvolution { adjoint, relu: cut }: &TransposedConvolution,
+) -> Result<Tensor> {
+    let Convolution { input: made, output: [inputs, height, width], kernel, stride, padding, dilation, groups } = *adjoint;
+    let batch = x.dim(0)?;
+    let x = x.reshape((batch, inputs, height, 1, width, 1))?.pad_with_zeros(3, 0, stride[0] - 1)?.pad_with_zeros(5, 0, stride[1] - 1)?;
+    let mut x = x.reshape((batch, inputs, height * stride[0], width * stride[1]))?;
+    for (axis, pixels) in [height, width].into_iter().enumerate() {
+        let reach = dilation[axis] * (kernel[axis] - 1);
+        // What the result takes begins `padding` pixels behind the first tap's reach, and is as long as the image.
+        let length = made[axis + 1] + reach;
+        x = x.narrow(axis + 2, 0, (pixels - 1) * stride[axis] + 1)?.pad_with_zeros(axis + 2, reach, length)?;
+        x = x.narrow(axis + 2, padding[axis], length)?;
+    }
+    let turned = |weight: &Tensor, axis: usize| {
+        let backwards: Vec<u32> = (0..kernel[axis - 2] as u32).rev().collect();
+        weight.contiguous()?.index_select(&Tensor::new(backwards, weight.device())?, axis)
+    };
+    let weight = turned(&turned(weight, 2)?, 3)?.reshape((groups, inputs / groups, made[0] / groups, kernel[0] * kernel[1]))?;
+    let weight = weight.transpose(1, 2)?.reshape((made[0], inputs / groups, kernel[0], kernel[1]))?;
+    let y = with_bias(dilated(&x, &weight, dilation, groups)?, bias)?;
+    if *cut { relu(&y) } else { Ok(y) }
+}
+
+/// A convolution without padding or steps. candle has one dilation for both axes: where they differ, the kernel is widened by zeros.
+fn dilated(x: &Tensor, weight: &Tensor, dilation: [usize; 2], groups: usize) -> Result<Tensor> {
+    let (outputs, inputs, height, width) = weight.dims4()?;
+    let common = if dilation[0] == dilation[1] { dilation[0] } else { 1 };
+    let mut weight = weight.clone();
+    if common != dilation[0] || common != dilation[1] {
+        let wide = weight.reshape((outputs, inputs, height, 1, width, 1))?;
+        let wide = wide.pad_with_zeros(3, 0, dilation[0] - 1)?.pad_with_zeros(5, 0, dilation[1] - 1)?;
+        let wide = wide.reshape((outputs, inputs, height * dilation[0], width * dilation[1]))?;
+        weight = wide.narrow(2, 0, (height - 1) * dilation[0] + 1)?.narrow(3, 0, (width - 1) * dilation[1] + 1)?;
+    }
+    x.contiguous()?.conv2d(&weight.contiguous()?, 0, 1, common, groups)
+}
+
+fn with_bias(y: Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    bias.map_or(Ok(y.clone()), |bias| y.broadcast_add(&bias.reshape((1, bias.elem_count(), 1, 1))?))
 }
 
 /// The maximum or the mean over windows.

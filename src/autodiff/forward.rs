@@ -1,7 +1,7 @@
 //! A [`Network`](crate::nets::Network)'s layers on candle tensors, batched, with gradients.
 
 use super::composed;
-use super::operations::{Activation, Convolve, Pool};
+use super::operations::{Activation, Pool, convolve};
 use crate::kernels::{Convolution, ConvolutionBlock, Pooling};
 use crate::nets::{Graph, Layer, Weights};
 use candle_core::{DType, Device, Result, Tensor, Var, bail};
@@ -93,8 +93,15 @@ pub fn forward(layers: &[Layer], parameters: &Parameters, input: &Tensor, mut ma
                 linear(&x, parameters, name)?
             }
             Layer::Conv2d { name, kernel, stride, padding, .. } => {
-                let convolution =
-                    Convolution { input: image(before), output: image(after), kernel: *kernel, stride: *stride, padding: *padding };
+                let convolution = Convolution {
+                    input: image(before),
+                    output: image(after),
+                    kernel: *kernel,
+                    stride: *stride,
+                    padding: *padding,
+                    dilation: [1, 1],
+                    groups: 1,
+                };
                 let relu = layers.get(index + 1) == Some(&Layer::Relu);
                 index += usize::from(relu);
                 let pooling = match layers.get(index + 1) {
@@ -113,9 +120,9 @@ pub fn forward(layers: &[Layer], parameters: &Parameters, input: &Tensor, mut ma
                 let (weight, bias) = (parameters.get(name, "weight")?, parameters.get(name, "bias")?);
                 let block = ConvolutionBlock { convolution, relu, pooling };
                 if parameters.fused {
-                    x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, Convolve::new(block))?
+                    convolve(&x, weight, Some(bias), block)?
                 } else {
-                    composed::convolve(&x, weight, bias, &block)?
+                    composed::convolve(&x, weight, Some(bias), &block)?
                 }
             }
             Layer::MaxPool2d { kernel, stride } | Layer::AveragePool2d { kernel, stride } => {

@@ -4,9 +4,29 @@
 
 mod convolution;
 mod pooling;
+#[cfg(test)]
+mod test_support;
 
-pub use convolution::{Convolution, ConvolutionBlock};
+use pulp::{Arch, Simd, WithSimd};
+
+pub use convolution::{Convolution, ConvolutionBlock, Gradients, TransposedConvolution};
 pub use pooling::Pooling;
+
+/// Runs loops compiled for the widest vectors of the machine. `body` and what it calls must be `#[inline(always)]`; it is an `FnMut`, since rustc
+/// calls an `FnOnce` that could be called again through a function that stays out of line, and scalar.
+#[inline(always)]
+fn vectorised<R>(body: impl FnMut() -> R) -> R {
+    struct Body<F>(F);
+    impl<R, F: FnMut() -> R> WithSimd for Body<F> {
+        type Output = R;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(mut self, _: S) -> R {
+            (self.0)()
+        }
+    }
+    Arch::new().dispatch(Body(body))
+}
 
 /// The two precisions.
 pub trait Real: faer::traits::ComplexField + faer::traits::RealField + Copy + PartialOrd + Send + Sync + std::iter::Sum + 'static {

@@ -1,15 +1,14 @@
-//! Operations with gradients that candle lacks or computes slowly on the CPU: convolution, pooling and the activations.
-//! Each takes f32 or f64 and stands on the kernels in [`crate::kernels`].
+//! Operations with gradients that candle lacks or computes slowly on the CPU. Each takes f32 or f64 and stands on the kernels in
+//! [`crate::kernels`]; `composed.rs` has the same of candle's own operations, for other devices.
 
 use super::composed;
-use crate::kernels::{ConvolutionBlock, Pooling, Real};
+use crate::kernels::{Pooling, Real};
 use candle_core::backend::BackendStorage as _;
-use candle_core::{CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Storage, Tensor, WithDType, bail};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Storage, Tensor, WithDType, bail};
 use rayon::prelude::*;
-use std::sync::OnceLock;
 
 /// A type that both candle and the kernels compute with.
-pub(super) trait Element: WithDType + Real {}
+pub(in crate::autodiff) trait Element: WithDType + Real {}
 impl Element for f32 {}
 impl Element for f64 {}
 
@@ -30,6 +29,12 @@ macro_rules! with_element {
     };
 }
 
+mod convolution;
+#[cfg(test)]
+mod tests;
+
+pub(super) use convolution::{convolve, convolve_transposed};
+
 fn slice<'a, T: Element>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
     match layout.contiguous_offsets() {
         Some((start, end)) => Ok(&T::cpu_storage_as_slice(storage)?[start..end]),
@@ -44,67 +49,6 @@ pub(super) fn with_values<T: Element, R>(tensor: &Tensor, f: impl FnOnce(&[T]) -
     match &*storage {
         Storage::Cpu(storage) => f(slice(storage, layout)?),
         _ => bail!("custom operations run on the CPU"),
-    }
-}
-
-/// A convolution with bias \[out\] and weight \[out, in, kh, kw\], and the ReLU and pooling that follow it.
-pub(super) struct Convolve {
-    block: ConvolutionBlock,
-    /// Which element of its window each output is: found on the way forward, needed on the way back.
-    chosen: OnceLock<Vec<u16>>,
-}
-
-impl Convolve {
-    pub fn new(block: ConvolutionBlock) -> Self {
-        Self { block, chosen: OnceLock::new() }
-    }
-}
-
-impl CustomOp3 for Convolve {
-    fn name(&self) -> &'static str {
-        "convolution"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        xl: &Layout,
-        w: &CpuStorage,
-        wl: &Layout,
-        b: &CpuStorage,
-        bl: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let [channels, height, width] = self.block.output();
-        let shape = Shape::from((xl.dims()[0], channels, height, width));
-        with_element!(x.dtype(), T, {
-            let (output, chosen) = self.block.forward::<T>(slice(x, xl)?, slice(w, wl)?, slice(b, bl)?);
-            self.chosen.get_or_init(|| chosen);
-            Ok((T::to_cpu_storage_owned(output), shape))
-        })
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        w: &Tensor,
-        b: &Tensor,
-        output: &Tensor,
-        gradient: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let of_images = x.track_op();
-        let chosen = self.chosen.get().map_or(&[][..], Vec::as_slice);
-        with_element!(x.dtype(), T, {
-            let gradients = with_values::<T, _>(x, |x| {
-                with_values(w, |w| {
-                    with_values(output, |output| {
-                        with_values(gradient, |gradient| Ok(self.block.backward(x, w, (output, chosen), gradient, of_images)))
-                    })
-                })
-            })?;
-            let of_images = of_images.then(|| Tensor::from_vec(gradients.images, x.shape(), x.device())).transpose()?;
-            let of_weight = Tensor::from_vec(gradients.weight, w.shape(), x.device())?;
-            Ok((of_images, Some(of_weight), Some(Tensor::from_vec(gradients.bias, b.shape(), x.device())?)))
-        })
     }
 }
 
