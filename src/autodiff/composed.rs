@@ -2,9 +2,14 @@
 //! and gradients are theirs: at 0 the slope of max(x, 0) is 0, and of equal elements of a window the first is the largest.
 
 use super::operations::Activation;
-use crate::kernels::{Convolution, ConvolutionBlock, Pooling, TransposedConvolution};
-use candle_core::{Result, Tensor};
+use crate::kernels::{BatchMoments, Convolution, ConvolutionBlock, Pooling, TransposedConvolution};
+use crate::nets::Function;
+use crate::nets::lowering::Plane;
+use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::ops;
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
+use std::ops::Range;
+use std::sync::Arc;
 
 /// A convolution with what follows it. Steps are taken of its output, for candle's own way back knows square images only.
 pub(super) fn convolve(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, block: &ConvolutionBlock) -> Result<Tensor> {
@@ -76,22 +81,119 @@ pub(super) fn pool(x: &Tensor, pooling: &Pooling) -> Result<Tensor> {
     if maximum { windows.gather(&windows.detach().argmax_keepdim(4)?, 4)?.squeeze(4) } else { windows.mean(4) }
 }
 
-/// An elementwise function. Each is written so that neither its value nor its gradient overflows.
+/// The function of a layer.
 pub(super) fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
-    match activation {
-        Activation::Relu => relu(x),
-        Activation::Elu => {
+    apply(x, activation.0)
+}
+
+/// An elementwise function. Each is written so that neither its value nor its gradient overflows.
+pub(super) fn apply(x: &Tensor, function: Function) -> Result<Tensor> {
+    match function {
+        Function::Relu {} => relu(x),
+        Function::LeakyRelu { slope } => {
             let above = relu(x)?;
-            (&above + (x - &above)?.exp()?)? - 1.0
+            &above + ((x - &above)? * slope)?
         }
-        Activation::Tanh => x.tanh(),
-        Activation::Sigmoid => ops::sigmoid(x),
-        Activation::Softplus => {
+        Function::Elu { alpha } => {
+            let above = relu(x)?;
+            &above + (((x - &above)?.exp()? - 1.0)? * alpha)?
+        }
+        Function::Gelu { tanh: false } => x * (((x * FRAC_1_SQRT_2)?.erf()? + 1.0)? * 0.5)?,
+        Function::Gelu { tanh: true } => {
+            let inner = ((x + (x.sqr()? * x)? * 0.044_715)? * (FRAC_2_SQRT_PI * FRAC_1_SQRT_2))?;
+            x * ((inner.tanh()? + 1.0)? * 0.5)?
+        }
+        Function::Silu {} => x * ops::sigmoid(x)?,
+        Function::Clip { low, high } => clip(x, low, high),
+        Function::HardSigmoid {} => clip(&(x + 3.0)?, 0.0, 6.0)? / 6.0,
+        Function::HardSwish {} => x * (clip(&(x + 3.0)?, 0.0, 6.0)? / 6.0)?,
+        Function::Tanh {} => x.tanh(),
+        Function::Sigmoid {} => ops::sigmoid(x),
+        Function::Softplus {} => {
             let above = relu(x)?;
             // x − 2 max(x, 0) is −|x|.
             &above + ((x - (&above * 2.0)?)?.exp()? + 1.0)?.log()?
         }
+        Function::Exp {} => x.exp(),
+        Function::Ln {} => x.log(),
     }
+}
+
+/// A pool, a padding or another size of images \[N, C, H, W\]: of each output, its pixels are gathered.
+pub(super) fn plane(x: &Tensor, plane: &Plane) -> Result<Tensor> {
+    let (count, channels, ..) = x.dims4()?;
+    let (taps, outputs) = (plane.taps(), plane.to[0] * plane.to[1]);
+    let windows: Vec<Range<usize>> = taps.starts.windows(2).map(|ends| ends[0] as usize..ends[1] as usize).collect();
+    let most = windows.iter().map(Range::len).max().unwrap_or(0).max(1);
+    // Shorter windows take their first pixel again, which of a maximum changes nothing, and of a sum has no share.
+    let (mut places, mut shares) = (Vec::with_capacity(outputs * most), Vec::with_capacity(outputs * most));
+    for window in windows {
+        let first = taps.places.get(window.start).copied().filter(|_| !window.is_empty());
+        for tap in window.start..window.start + most {
+            let inside = tap < window.end;
+            places.push(if inside { taps.places[tap] } else { first.unwrap_or(0) });
+            let share = if inside { taps.shares[tap] } else { 0.0 };
+            // Of a maximum only a window without pixels, which is 0, has no share.
+            shares.push(if taps.maximum { f64::from(u8::from(first.is_some())) } else { share });
+        }
+    }
+    let places = Tensor::from_vec(places, outputs * most, x.device())?;
+    let shares = Tensor::from_vec(shares, (outputs, most), &Device::Cpu)?.to_dtype(x.dtype())?.to_device(x.device())?;
+    let pixels = x.reshape((count * channels, ()))?.contiguous()?.index_select(&places, 1)?;
+    let pixels = pixels.reshape((count * channels, outputs, most))?.broadcast_mul(&shares)?;
+    let y = if taps.maximum { pixels.gather(&pixels.detach().argmax_keepdim(2)?, 2)?.squeeze(2)? } else { pixels.sum(2)? };
+    y.reshape((count, channels, plane.to[0], plane.to[1]))
+}
+
+/// function(x Wᵀ + b) of x \[N, inputs\], weight \[outputs, inputs\] and bias \[outputs\].
+pub(super) fn dense(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, function: Option<Function>) -> Result<Tensor> {
+    let mut y = x.contiguous()?.matmul(&weight.t()?)?;
+    if let Some(bias) = bias {
+        y = y.broadcast_add(bias)?;
+    }
+    function.map_or(Ok(y.clone()), |function| apply(&y, function))
+}
+
+/// Batch normalisation in training, and the moments of the batch.
+pub(super) fn batch_norm(
+    x: &Tensor,
+    parameters: &Tensor,
+    residual: Option<&Tensor>,
+    epsilon: f64,
+    relu_follows: bool,
+) -> Result<(Tensor, Arc<BatchMoments>)> {
+    let (images, channels) = (x.dim(0)?, x.dim(1)?);
+    let rows = x.reshape((images, channels, ()))?;
+    let mean_of = |x: &Tensor| x.mean_keepdim(2)?.mean_keepdim(0);
+    let mean = mean_of(&rows)?;
+    let apart = rows.broadcast_sub(&mean)?;
+    let variance = mean_of(&apart.sqr()?)?;
+    let part = |place: usize| parameters.get(place)?.reshape((1, channels, 1));
+    let scale = (part(0)? / (&variance + epsilon)?.sqrt()?)?;
+    let y = apart.broadcast_mul(&scale)?.broadcast_add(&part(1)?)?.reshape(x.shape())?;
+    let y = residual.map_or(Ok(y.clone()), |residual| y + residual)?;
+    let y = if relu_follows { relu(&y)? } else { y };
+    let values = |moment: &Tensor| moment.detach().flatten_all()?.to_dtype(DType::F64)?.to_vec1();
+    let moments = BatchMoments { mean: values(&mean)?, variance: values(&variance)?, count: x.elem_count() / channels };
+    Ok((y, Arc::new(moments)))
+}
+
+/// The reconstruction error of each image with Bernoulli pixels: Σ ln(1 + exp(l)) − x l over logits and images \[N, D\].
+pub(super) fn bernoulli(logits: &Tensor, images: &Tensor) -> Result<Tensor> {
+    (apply(logits, Function::Softplus {})? - (images * logits)?)?.sum(1)
+}
+
+fn clip(x: &Tensor, low: f64, high: f64) -> Result<Tensor> {
+    let mask = |mask: Tensor| mask.to_dtype(x.dtype());
+    let (below, above) = (mask(x.detach().le(low)?)?, mask(x.detach().ge(high)?)?);
+    let mut y = (x * (&below + &above)?.affine(-1.0, 1.0)?)?;
+    // What no number lies beyond must not be multiplied by 0.
+    for (bound, mask) in [(low, below), (high, above)] {
+        if bound.is_finite() {
+            y = (y + (mask * bound)?)?;
+        }
+    }
+    Ok(y)
 }
 
 fn relu(x: &Tensor) -> Result<Tensor> {

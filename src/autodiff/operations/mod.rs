@@ -1,11 +1,9 @@
 //! Operations with gradients that candle lacks or computes slowly on the CPU. Each takes f32 or f64 and stands on the kernels in
 //! [`crate::kernels`]; `composed.rs` has the same of candle's own operations, for other devices.
 
-use super::composed;
 use crate::kernels::{Pooling, Real};
 use candle_core::backend::BackendStorage as _;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Storage, Tensor, WithDType, bail};
-use rayon::prelude::*;
 
 /// A type that both candle and the kernels compute with.
 pub(in crate::autodiff) trait Element: WithDType + Real {}
@@ -29,11 +27,19 @@ macro_rules! with_element {
     };
 }
 
+mod batch_norm;
 mod convolution;
+mod dense;
+mod functions;
+mod plane;
 #[cfg(test)]
 mod tests;
 
+pub(super) use batch_norm::batch_norm;
 pub(super) use convolution::{convolve, convolve_transposed};
+pub(super) use dense::dense;
+pub(super) use functions::{Activation, apply, bernoulli};
+pub(super) use plane::plane;
 
 fn slice<'a, T: Element>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
     match layout.contiguous_offsets() {
@@ -70,72 +76,6 @@ impl CustomOp1 for Pool {
         with_element!(x.dtype(), T, {
             let of_images = with_values::<T, _>(x, |x| with_values(gradient, |gradient| Ok(self.0.backward(x, gradient))))?;
             Ok(Some(Tensor::from_vec(of_images, x.shape(), x.device())?))
-        })
-    }
-}
-
-/// An elementwise function and its derivative, computed in f64 so that both precisions share one definition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Activation {
-    Relu,
-    Elu,
-    Tanh,
-    Sigmoid,
-    Softplus,
-}
-
-impl Activation {
-    /// The function of a tensor, wherever it lies.
-    pub fn of(self, x: &Tensor) -> Result<Tensor> {
-        if x.device().is_cpu() { x.contiguous()?.apply_op1(self) } else { composed::activate(x, self) }
-    }
-
-    pub fn value(self, x: f64) -> f64 {
-        match self {
-            Self::Relu => x.max(0.0),
-            Self::Elu => x.max(0.0) + x.min(0.0).exp_m1(),
-            Self::Tanh => x.tanh(),
-            Self::Sigmoid => sigmoid(x),
-            Self::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
-        }
-    }
-
-    pub fn derivative(self, x: f64) -> f64 {
-        match self {
-            Self::Relu => f64::from(u8::from(x > 0.0)),
-            Self::Elu => x.min(0.0).exp(),
-            Self::Tanh => 1.0 - x.tanh().powi(2),
-            Self::Sigmoid => sigmoid(x) * sigmoid(-x),
-            Self::Softplus => sigmoid(x),
-        }
-    }
-}
-
-fn sigmoid(x: f64) -> f64 {
-    1.0 / (1.0 + (-x).exp())
-}
-
-impl CustomOp1 for Activation {
-    fn name(&self) -> &'static str {
-        "activation"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout) -> Result<(CpuStorage, Shape)> {
-        with_element!(x.dtype(), T, {
-            let output: Vec<T> = slice::<T>(x, xl)?.par_iter().with_min_len(4096).map(|&x| T::from_f64(self.value(x.to_f64()))).collect();
-            Ok((T::to_cpu_storage_owned(output), xl.shape().clone()))
-        })
-    }
-
-    fn bwd(&self, x: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        with_element!(x.dtype(), T, {
-            let product: Vec<T> = with_values::<T, _>(x, |x| {
-                with_values::<T, _>(gradient, |gradient| {
-                    let both = x.par_iter().with_min_len(4096).zip(gradient);
-                    Ok(both.map(|(&x, &gradient)| T::from_f64(self.derivative(x.to_f64()) * gradient.to_f64())).collect())
-                })
-            })?;
-            Ok(Some(Tensor::from_vec(product, x.shape(), x.device())?))
         })
     }
 }

@@ -2,6 +2,8 @@
 
 use crate::autodiff::{composed, operations};
 use crate::kernels::{Convolution, ConvolutionBlock, TransposedConvolution};
+use crate::nets::lowering::{Plane, PlaneMap};
+use crate::nets::{FUNCTIONS, Function, Interpolation};
 use crate::random::{Purpose, Stream};
 use candle_core::{Device, Result, Tensor, Var};
 
@@ -90,6 +92,101 @@ fn convolutions_are_their_twins() -> Result<()> {
                 |i| composed::convolve_transposed(&i[0], &i[1], bias(i).as_ref(), &transposed),
             )?;
         }
+    }
+    Ok(())
+}
+
+#[test]
+fn functions_are_their_twins() -> Result<()> {
+    // Corners, 0, and where exponentials overflow.
+    let places = [-800.0, -3.0, -1.5, -0.5, 0.0, 1e-9, 1.5, 2.0, 3.0, 6.0, 800.0];
+    for function in FUNCTIONS {
+        let allowed = |x: f64| match function {
+            Function::Ln {} => x > 0.0,
+            Function::Exp {} => x < 700.0,
+            _ => true,
+        };
+        let x = Tensor::new(places.into_iter().filter(|&x| allowed(x)).collect::<Vec<_>>(), &Device::Cpu)?;
+        let name = format!("{function:?}");
+        assert_twins(&name, &[x], |i| operations::apply(&i[0], function), |i| composed::apply(&i[0], function))?;
+    }
+    let unbounded = Function::Clip { low: f64::NEG_INFINITY, high: 0.5 };
+    assert_twins("clip", &[random(1, &[3, 7])], |i| operations::apply(&i[0], unbounded), |i| composed::apply(&i[0], unbounded))
+}
+
+#[test]
+fn the_bernoulli_error_is_its_twin() -> Result<()> {
+    let inputs = [(random(1, &[3, 7]) * 30.0)?, random(2, &[3, 7])];
+    assert_twins("bernoulli", &inputs, |i| operations::bernoulli(&i[0], &i[1]), |i| composed::bernoulli(&i[0], &i[1]))
+}
+
+#[test]
+fn dense_layers_are_their_twins() -> Result<()> {
+    let inputs = [random(1, &[5, 7]), random(2, &[3, 7]), random(3, &[3])];
+    for function in [None, Some(Function::Elu { alpha: 0.7 })] {
+        for inputs in [&inputs[..], &inputs[..2]] {
+            assert_twins(
+                "dense",
+                inputs,
+                |i| operations::dense(&i[0], &i[1], i.get(2), function),
+                |i| composed::dense(&i[0], &i[1], i.get(2), function),
+            )?;
+        }
+    }
+    assert!(operations::dense(&random(1, &[5, 6]), &random(2, &[3, 7]), None, None).is_err());
+    Ok(())
+}
+
+#[test]
+fn batch_norms_are_their_twins() -> Result<()> {
+    for shape in [&[4, 3, 5, 2][..], &[6, 5]] {
+        let inputs = [random(1, shape), random(2, &[2, shape[1]]), random(3, shape)];
+        for relu in [false, true] {
+            for inputs in [&inputs[..], &inputs[..2]] {
+                assert_twins(
+                    "batch norm",
+                    inputs,
+                    |i| Ok(operations::batch_norm(&i[0], &i[1], i.get(2), 1e-3, relu)?.0),
+                    |i| Ok(composed::batch_norm(&i[0], &i[1], i.get(2), 1e-3, relu)?.0),
+                )?;
+            }
+        }
+        let [fused, twin] = [
+            operations::batch_norm(&inputs[0], &inputs[1], None, 1e-3, false)?.1,
+            composed::batch_norm(&inputs[0], &inputs[1], None, 1e-3, false)?.1,
+        ];
+        assert_eq!(fused.count, twin.count);
+        let both = [&fused.mean, &fused.variance].into_iter().flatten().zip([&twin.mean, &twin.variance].into_iter().flatten());
+        assert!(both.clone().count() == 2 * shape[1] && both.into_iter().all(|(a, b)| (a - b).abs() <= 1e-14));
+        let one_too_many = random(2, &[2, shape[1] + 1]);
+        assert!(operations::batch_norm(&inputs[0], &one_too_many, None, 1e-3, false).is_err());
+    }
+    Ok(())
+}
+
+#[test]
+fn maps_of_planes_are_their_twins() -> Result<()> {
+    let map = |to, map| Plane { from: [5, 7], to, map };
+    let (kernel, stride) = ([3, 2], [2, 3]);
+    let resize = |mode, align_corners| PlaneMap::Resize { mode, align_corners };
+    let planes = [
+        map([2, 2], PlaneMap::Maximum { kernel, stride, padding: [0, 0] }),
+        map([3, 3], PlaneMap::Maximum { kernel, stride, padding: [1, 1] }),
+        map([2, 2], PlaneMap::Mean { kernel, stride, padding: [0, 0], count_padding: true }),
+        map([3, 3], PlaneMap::Mean { kernel, stride, padding: [1, 1], count_padding: true }),
+        map([3, 3], PlaneMap::Mean { kernel, stride, padding: [1, 1], count_padding: false }),
+        // The last windows reach over the border (ceil mode).
+        map([3, 3], PlaneMap::Mean { kernel: [2, 3], stride: [2, 3], padding: [0, 0], count_padding: false }),
+        map([3, 3], PlaneMap::Maximum { kernel: [2, 3], stride: [2, 3], padding: [0, 0] }),
+        map([9, 8], PlaneMap::Pad { at: [3, 1] }),
+        map([8, 3], resize(Interpolation::Nearest, false)),
+        map([8, 3], resize(Interpolation::Bilinear, false)),
+        map([9, 4], resize(Interpolation::Bilinear, true)),
+    ];
+    for plane in planes {
+        let name = format!("{plane:?}");
+        assert_twins(&name, &[random(1, &[3, 2, 5, 7])], |i| operations::plane(&i[0], &plane), |i| composed::plane(&i[0], &plane))?;
+        assert!(operations::plane(&random(1, &[3, 2, 5, 8]), &plane).is_err());
     }
     Ok(())
 }
