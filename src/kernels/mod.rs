@@ -1,31 +1,85 @@
-//! Kernels on the CPU that training and attacks share: convolution and pooling, forward and backward, in f32 or f64.
+//! Kernels on the CPU that training and attacks share: convolutions, dense layers, batch normalisation, pooling,
+//! elementwise functions, forward and backward, in f32 or f64.
 //!
 //! Work is split over images (rayon), never over a sum: results do not depend on the number of threads.
 
+mod batch_norm;
 mod convolution;
+mod dense;
+pub mod functions;
 mod pooling;
+#[cfg(test)]
+mod test_support;
 
-pub use convolution::{Convolution, ConvolutionBlock};
+use pulp::{Arch, Simd, WithSimd};
+
+pub use batch_norm::{BatchMoments, BatchNorm, BatchNormGradients};
+pub use convolution::{Convolution, ConvolutionBlock, Gradients, TransposedConvolution};
+pub use dense::{Dense, DenseGradients};
 pub use pooling::Pooling;
 
+/// Runs loops compiled for the widest vectors of the machine. `body` and what it calls must be `#[inline(always)]`; it is an `FnMut`, since rustc
+/// calls an `FnOnce` that could be called again through a function that stays out of line, and scalar.
+#[inline(always)]
+fn vectorised<R>(body: impl FnMut() -> R) -> R {
+    struct Body<F>(F);
+    impl<R, F: FnMut() -> R> WithSimd for Body<F> {
+        type Output = R;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(mut self, _: S) -> R {
+            (self.0)()
+        }
+    }
+    Arch::new().dispatch(Body(body))
+}
+
 /// The two precisions.
-pub trait Real: faer::traits::ComplexField + faer::traits::RealField + Copy + PartialOrd + Send + Sync + std::iter::Sum + 'static {
+pub trait Real:
+    functions::Elementwise + faer::traits::ComplexField + faer::traits::RealField + Copy + PartialOrd + Send + Sync + std::iter::Sum + 'static
+{
     /// 0.
     const ZERO: Self;
     /// 1 / `count`.
     fn reciprocal(count: usize) -> Self;
+    /// As f64.
+    fn double(self) -> f64;
+    /// The nearest to an f64.
+    fn of_double(value: f64) -> Self;
 }
 
 impl Real for f32 {
     const ZERO: Self = 0.0;
+
     fn reciprocal(count: usize) -> Self {
         1.0 / count as Self
+    }
+
+    #[inline(always)]
+    fn double(self) -> f64 {
+        f64::from(self)
+    }
+
+    #[inline(always)]
+    fn of_double(value: f64) -> Self {
+        value as Self
     }
 }
 
 impl Real for f64 {
     const ZERO: Self = 0.0;
+
     fn reciprocal(count: usize) -> Self {
         1.0 / count as Self
+    }
+
+    #[inline(always)]
+    fn double(self) -> f64 {
+        self
+    }
+
+    #[inline(always)]
+    fn of_double(value: f64) -> Self {
+        value
     }
 }

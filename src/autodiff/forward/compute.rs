@@ -3,9 +3,9 @@
 
 use super::stages::{self, image};
 use super::{Moments, Parameters, Pass};
-use crate::autodiff::composed;
-use crate::autodiff::operations::{Activation, Convolve, Pool};
-use crate::kernels::{Convolution, ConvolutionBlock};
+use crate::autodiff::{composed, operations};
+use crate::kernels::{Convolution, ConvolutionBlock, TransposedConvolution};
+use crate::nets::lowering::Plane;
 use crate::nets::{Function, Graph, Op};
 use candle_core::{D, Result, Tensor, bail};
 use candle_nn::ops;
@@ -32,10 +32,14 @@ impl Stage<'_> {
         match &node.op {
             Op::Linear { bias, .. } => self.linear(*bias),
             Op::GaussianLinear { .. } => self.linear(true),
-            Op::Conv2d { .. } => self.convolution(),
-            Op::ConvTranspose2d { .. } => bail!("has no gradient"),
-            Op::MaxPool2d { .. } | Op::AveragePool2d { .. } | Op::ZeroPad { .. } | Op::Upsample { .. } => {
-                self.plane(input_shape, output_shape)
+            &Op::Conv2d { kernel, stride, padding, dilation, groups, bias, .. } => {
+                let [input, output] = [input_shape, output_shape].map(image);
+                self.convolution(Convolution { input, output, kernel, stride, padding, dilation, groups }, bias)
+            }
+            &Op::ConvTranspose2d { kernel, stride, padding, dilation, groups, bias, .. } => {
+                // From the output of the transposed convolution to its input.
+                let [output, input] = [input_shape, output_shape].map(image);
+                self.transposed(Convolution { input, output, kernel, stride, padding, dilation, groups }, bias)
             }
             Op::GlobalAveragePool {} => x.flatten_from(2)?.mean_keepdim(2)?.unsqueeze(3),
             Op::Apply(function) => self.function(x, *function),
@@ -72,6 +76,12 @@ impl Stage<'_> {
                 }
                 None => Ok(x.clone()),
             },
+            Op::MaxPool2d { .. } | Op::AveragePool2d { .. } | Op::ZeroPad { .. } | Op::Upsample { .. } => {
+                match Plane::of(&node.op, input_shape, output_shape) {
+                    Some(plane) => self.plane(&plane),
+                    None => bail!("is no map of channels"),
+                }
+            }
         }
     }
 
@@ -85,78 +95,59 @@ impl Stage<'_> {
     }
 
     fn function(&self, x: &Tensor, function: Function) -> Result<Tensor> {
-        let activation = match function {
-            Function::Relu {} => Activation::Relu,
-            Function::Elu { .. } => Activation::Elu,
-            Function::Tanh {} => Activation::Tanh,
-            Function::Sigmoid {} => Activation::Sigmoid,
-            Function::Softplus {} => Activation::Softplus,
-            _ => bail!("has no gradient"),
-        };
-        if self.parameters.fused { activation.of(x) } else { composed::activate(x, activation) }
+        if self.parameters.fused { operations::apply(x, function) } else { composed::apply(x, function) }
     }
 
-    fn linear(&self, bias: bool) -> Result<Tensor> {
-        let product = self.inputs[0].contiguous()?.matmul(&self.weight("weight")?.t()?)?;
-        let y = if bias { product.broadcast_add(self.weight("bias")?)? } else { product };
-        self.parts.function.map_or(Ok(y.clone()), |function| self.function(&y, function))
+    fn bias(&self, has_bias: bool) -> Result<Option<&Tensor>> {
+        if has_bias { self.weight("bias").map(Some) } else { Ok(None) }
     }
-}
 
-impl Stage<'_> {
-    fn convolution(&self) -> Result<Tensor> {
-        let node = self.parts.node;
-        let Op::Conv2d { kernel, stride, padding, dilation, groups, bias, .. } = self.graph.nodes()[node].op else {
-            bail!("is no convolution")
-        };
-        let [input, output] = [self.graph.sources(node)[0], node + 1].map(|value| image(self.graph.shape(value)));
-        if dilation != [1, 1] || groups != 1 || !bias {
-            bail!("has no gradient");
-        }
-        let convolution = Convolution { input, output, kernel, stride, padding };
+    fn linear(&self, has_bias: bool) -> Result<Tensor> {
+        let (x, weight, bias, function) = (&self.inputs[0], self.weight("weight")?, self.bias(has_bias)?, self.parts.function);
+        if self.parameters.fused { operations::dense(x, weight, bias, function) } else { composed::dense(x, weight, bias, function) }
+    }
+
+    fn convolution(&self, convolution: Convolution, has_bias: bool) -> Result<Tensor> {
         let block = ConvolutionBlock { convolution, relu: self.parts.function.is_some(), pooling: self.parts.pooling };
-        let (x, weight, bias) = (&self.inputs[0], self.weight("weight")?, self.weight("bias")?);
+        let (x, weight, bias) = (&self.inputs[0], self.weight("weight")?, self.bias(has_bias)?);
+        if self.parameters.fused { operations::convolve(x, weight, bias, block) } else { composed::convolve(x, weight, bias, &block) }
+    }
+
+    fn transposed(&self, adjoint: Convolution, has_bias: bool) -> Result<Tensor> {
+        let block = TransposedConvolution { adjoint, relu: self.parts.function.is_some() };
+        let (x, weight, bias) = (&self.inputs[0], self.weight("weight")?, self.bias(has_bias)?);
         if self.parameters.fused {
-            x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, Convolve::new(block))
+            operations::convolve_transposed(x, weight, bias, block)
         } else {
-            composed::convolve(x, weight, bias, &block)
+            composed::convolve_transposed(x, weight, bias, &block)
         }
     }
 
-    fn plane(&self, input: &[usize], output: &[usize]) -> Result<Tensor> {
-        let (maximum, kernel, stride) = match self.graph.nodes()[self.parts.node].op {
-            Op::MaxPool2d { kernel, stride, padding: [0, 0], ceil_mode: false } => (true, kernel, stride),
-            Op::AveragePool2d { kernel, stride, padding: [0, 0], ceil_mode: false, .. } => (false, kernel, stride),
-            _ => bail!("has no gradient"),
-        };
-        let pooling = crate::kernels::Pooling { input: image(input), output: image(output), kernel, stride, maximum };
+    fn plane(&self, plane: &Plane) -> Result<Tensor> {
         let x = &self.inputs[0];
-        if self.parameters.fused { x.contiguous()?.apply_op1(Pool(pooling)) } else { composed::pool(x, &pooling) }
+        if self.parameters.fused { operations::plane(x, plane) } else { composed::plane(x, plane) }
     }
 
     /// Batch normalisation by the moments of the batch, which are left in `moments`, or by the running ones; then the addition and the
     /// function of the stage.
     fn batch_norm(&self, epsilon: f64, moments: Option<&mut Moments>) -> Result<Tensor> {
+        let (x, residual) = (&self.inputs[0], self.inputs.get(1));
+        let Some(moments) = moments else { return self.normalised_by_running_moments(epsilon) };
+        if x.elem_count() / x.dims()[1] < 2 {
+            bail!("normalises by the moments of a batch, which here is one value per channel: leave no batch of a single image");
+        }
+        let parameters = Tensor::stack(&[self.weight("weight")?, self.weight("bias")?], 0)?;
+        let batch_norm = if self.parameters.fused { operations::batch_norm } else { composed::batch_norm };
+        let (y, of_batch) = batch_norm(x, &parameters, residual, epsilon, self.parts.function.is_some())?;
+        moments.insert(self.graph.nodes()[self.parts.node].name.clone(), of_batch);
+        Ok(y)
+    }
+
+    fn normalised_by_running_moments(&self, epsilon: f64) -> Result<Tensor> {
         let x = &self.inputs[0];
-        let [mean, variance] = match moments {
-            None => [self.weight("running_mean")?.clone(), self.weight("running_var")?.clone()],
-            Some(moments) => {
-                let rows = x.transpose(0, 1)?.flatten_from(1)?;
-                let count = rows.dims()[1];
-                if count < 2 {
-                    bail!("normalises by the moments of a batch, which here is one value per channel: leave no batch of a single image");
-                }
-                let mean = rows.mean(1)?;
-                let variance = rows.broadcast_sub(&mean.unsqueeze(1)?)?.sqr()?.mean(1)?;
-                let unbiased = (variance.detach() * (count as f64 / (count - 1) as f64))?;
-                moments.insert(self.graph.nodes()[self.parts.node].name.clone(), [mean.detach(), unbiased]);
-                [mean, variance]
-            }
-        };
-        let scale = (self.weight("weight")? / (variance + epsilon)?.sqrt()?)?;
-        let offset = (self.weight("bias")? - (mean * &scale)?)?;
-        let [scale, offset] = [along_channels(&scale, x.rank())?, along_channels(&offset, x.rank())?];
-        let mut y = x.broadcast_mul(&scale)?.broadcast_add(&offset)?;
+        let scale = (self.weight("weight")? / (self.weight("running_var")? + epsilon)?.sqrt()?)?;
+        let offset = (self.weight("bias")? - (self.weight("running_mean")? * &scale)?)?;
+        let mut y = x.broadcast_mul(&along_channels(&scale, x.rank())?)?.broadcast_add(&along_channels(&offset, x.rank())?)?;
         if let Some(other) = self.inputs.get(1) {
             y = (y + other)?;
         }

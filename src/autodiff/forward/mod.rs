@@ -5,10 +5,12 @@ mod stages;
 #[cfg(test)]
 mod tests;
 
+use crate::kernels::BatchMoments;
 use crate::nets::{Graph, Weights};
 use candle_core::{DType, Device, Result, Tensor, Var};
 use stages::Stage;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The weights of a network as tensors, or as variables where they are trained.
 #[derive(Clone)]
@@ -50,6 +52,11 @@ impl Parameters {
         self.tensors.insert(name, tensor);
     }
 
+    /// Whether the kernels of the CPU run.
+    pub(super) fn is_fused(&self) -> bool {
+        self.fused
+    }
+
     /// The same tensors without a way back to their variables: a pass over them keeps nothing for gradients.
     pub(super) fn detached(self) -> Self {
         Self { tensors: self.tensors.into_iter().map(|(name, tensor)| (name, tensor.detach())).collect(), ..self }
@@ -78,8 +85,8 @@ impl Parameters {
 /// units hold 1 / (1 − rate), dropped ones 0.
 pub type Masks<'a> = &'a mut dyn FnMut(u32, f64, &[usize]) -> Result<Tensor>;
 
-/// The mean and the unbiased variance \[C\] of the batch that a batch normalisation was given, by the node's name.
-pub type Moments = BTreeMap<String, [Tensor; 2]>;
+/// The moments of the batch that a batch normalisation was given, by the node's name.
+pub type Moments = BTreeMap<String, Arc<BatchMoments>>;
 
 /// How a pass treats the nodes that training and inference differ in.
 #[derive(Default)]

@@ -89,7 +89,9 @@ fn stage(graph: &Graph, readers: &[Vec<usize>], is_taken: &mut [bool], node: usi
     if let Some(next) = only_reader(stage.output, is_taken) {
         match (op(node), op(next)) {
             (Op::Linear { .. } | Op::GaussianLinear { .. }, &Op::Apply(function)) => stage.function = Some(function),
-            (Op::Conv2d { .. } | Op::BatchNorm { .. }, Op::Apply(Function::Relu {})) => stage.function = Some(Function::Relu {}),
+            (Op::Conv2d { .. } | Op::ConvTranspose2d { .. } | Op::BatchNorm { .. }, Op::Apply(Function::Relu {})) => {
+                stage.function = Some(Function::Relu {})
+            }
             _ => {}
         }
         if stage.function.is_some() {

@@ -73,7 +73,8 @@ fn run(row: &Value, way: Way, moved: f64) -> BTreeMap<String, Vec<f64>> {
 fn outputs_and_gradients_of_every_operation_are_pytorchs() {
     let ways = [(DType::F64, false, 1e-9), (DType::F64, true, 1e-9), (DType::F32, false, 1e-5)];
     for row in load().iter().filter(|row| row.get("noise").is_none()) {
-        let mut expected = BTreeMap::from([("output".to_owned(), numbers(&row["output"])), ("input".to_owned(), numbers(&row["gradient"]))]);
+        let mut expected =
+            BTreeMap::from([("output".to_owned(), numbers(&row["output"])), ("input".to_owned(), numbers(&row["gradient"]))]);
         let of_weights = row["weight_gradients"].as_object().into_iter().flatten();
         expected.extend(of_weights.map(|(name, gradient)| (name.clone(), numbers(gradient))));
         for (dtype, composed, tolerance) in ways {

@@ -112,6 +112,8 @@ impl<'a> Building<'a> {
                     kernel: phase.kernel,
                     stride: phase.stride,
                     padding: from.at,
+                    dilation: [1, 1],
+                    groups: 1,
                 };
                 let relu = then.first() == Some(&Function::Relu {});
                 then = &then[usize::from(relu)..];

@@ -11,7 +11,7 @@ mod units;
 use super::operations::Element;
 use crate::kernels::ConvolutionBlock;
 use crate::nets::{Function, Gaussian};
-use plane::Map;
+pub(super) use plane::Map;
 use product::Phased;
 use rayon::prelude::*;
 use std::sync::Arc;

@@ -209,10 +209,15 @@ impl Trainer {
 
     /// Moves the running statistics towards the moments of a batch.
     fn update_statistics(&mut self, moments: Moments) -> Result<()> {
-        for (node, moments) in moments {
-            for (part, of_batch) in Op::RUNNING.iter().zip(moments) {
+        for (node, of_batch) in moments {
+            for (part, moment) in Op::RUNNING.iter().zip([of_batch.mean.clone(), of_batch.unbiased_variance()]) {
                 if let Some(running) = self.statistics.get_mut(&format!("{node}.{part}")) {
-                    *running = ((&*running * (1.0 - MOMENTUM))? + (of_batch * MOMENTUM)?)?;
+                    let before = running.to_vec1::<f32>()?;
+                    let moved = before
+                        .iter()
+                        .zip(moment)
+                        .map(|(running, moment)| ((1.0 - MOMENTUM) * f64::from(*running) + MOMENTUM * moment) as f32);
+                    *running = Tensor::from_iter(moved, device())?;
                 }
             }
         }

@@ -5,7 +5,7 @@ use super::settings::LOG_VARIANCE;
 use super::{Goal, Trainer};
 use crate::autodiff::device::device;
 use crate::autodiff::forward::{Forward, Moments, Parameters, Pass};
-use crate::autodiff::operations::Activation;
+use crate::autodiff::{composed, operations};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::nets::{Ending, Graph, Likelihood, Op, VaeGraphs};
@@ -182,7 +182,8 @@ fn mean_over_batches(data: &Dataset, mut sums: impl FnMut(&Tensor, &[u8], u32) -
 fn reconstruction(likelihood: Likelihood, parameters: &Parameters, images: &Tensor, logits: &Tensor) -> candle_core::Result<Tensor> {
     let (logits, images) = (logits.flatten_from(1)?, images.flatten_from(1)?);
     match likelihood {
-        Likelihood::Bernoulli => (Activation::Softplus.of(&logits)? - (&logits * images)?)?.sum(1),
+        Likelihood::Bernoulli if parameters.is_fused() => operations::bernoulli(&logits, &images),
+        Likelihood::Bernoulli => composed::bernoulli(&logits, &images),
         Likelihood::Gaussian { variance } => {
             let squares = (ops::sigmoid(&logits)? - &images)?.sqr()?.sum(1)?;
             let log_variance = match parameters.named(LOG_VARIANCE) {

@@ -2,6 +2,7 @@
 //! `min` are not.
 
 use super::kernel::Row;
+use crate::kernels::functions::{self, exp_of_negative};
 use crate::nets::Function;
 use pulp::Arch;
 
@@ -20,7 +21,7 @@ fn apply_one(function: Function, rows: &mut [Row]) {
             each(rows, |x| if x < 0.0 { slope * x } else { x });
         }
         Function::Elu { alpha } => {
-            each(rows, |x| if x > 0.0 { x } else { (alpha * (exp(f64::from(if x > 0.0 { 0.0 } else { x })) - 1.0)) as f32 });
+            each(rows, |x| if x > 0.0 { x } else { (alpha * (exp_of_negative(f64::from(if x > 0.0 { 0.0 } else { x })) - 1.0)) as f32 });
         }
         Function::Sigmoid {} => each(rows, sigmoid),
         Function::Silu {} => each(rows, |x| x * sigmoid(x)),
@@ -38,8 +39,7 @@ fn apply_one(function: Function, rows: &mut [Row]) {
 
 #[inline(always)]
 fn sigmoid(x: f32) -> f32 {
-    let power = exp(-f64::from(x.abs()));
-    ((if x >= 0.0 { 1.0 } else { power }) / (1.0 + power)) as f32
+    functions::sigmoid(f64::from(x)) as f32
 }
 
 #[inline(always)]
@@ -60,31 +60,3 @@ fn each(rows: &mut [Row], function: impl Fn(f32) -> f32) {
         },
     );
 }
-
-/// eˣ for x ≤ 0 to about 2⁻⁵², 0 below −708; without branches and calls, so that it vectorises. As usual: x = n ln 2 + r with
-/// |r| ≤ ½ ln 2, Taylor's series for eʳ, and n added to the exponent.
-#[inline(always)]
-pub fn exp(x: f64) -> f64 {
-    // Adding 1.5 · 2⁵² rounds to an integer, which then stands in the lowest bits.
-    const ROUND: f64 = 6_755_399_441_055_744.0;
-    // ln 2 in two parts: the first has so few digits that its product with n is exact.
-    const LN_2: [f64; 2] = [6.931_471_803_691_238e-1, 1.908_214_929_270_587_7e-10];
-    let clamped = if x < -708.0 { -708.0 } else { x };
-    let shifted = clamped * std::f64::consts::LOG2_E + ROUND;
-    let n = shifted - ROUND;
-    let r = (clamped - n * LN_2[0]) - n * LN_2[1];
-    let series = INVERSE_FACTORIALS.iter().rev().fold(0.0, |series, coefficient| series * r + coefficient);
-    let power = f64::from_bits((shifted.to_bits().wrapping_add(1023)) << 52);
-    if x < -708.0 { 0.0 } else { series * power }
-}
-
-/// 1 / k! for k = 0 … 13.
-const INVERSE_FACTORIALS: [f64; 14] = {
-    let mut coefficients = [1.0; 14];
-    let mut k = 1;
-    while k < 14 {
-        coefficients[k] = coefficients[k - 1] / k as f64;
-        k += 1;
-    }
-    coefficients
-};

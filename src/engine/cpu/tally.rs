@@ -1,7 +1,7 @@
 //! From logits to probabilities and sums over draws, in f64, for all points of a panel at once.
 
-use super::functions::exp;
 use super::kernel::{LANES, Row};
+use crate::kernels::functions::exp_of_negative;
 use pulp::Arch;
 
 type Row64 = [f64; LANES];
@@ -76,7 +76,7 @@ fn softmax_vectorised(logits: &[Row], probabilities: &mut [Row64]) -> Row64 {
     let mut total = [0.0; LANES];
     for (logits, powers) in logits.iter().zip(&mut *probabilities) {
         for lane in 0..LANES {
-            powers[lane] = exp(f64::from(logits.0[lane]) - f64::from(largest[lane]));
+            powers[lane] = exp_of_negative(f64::from(logits.0[lane]) - f64::from(largest[lane]));
             total[lane] += powers[lane];
         }
     }

@@ -205,12 +205,3 @@ fn what_cannot_be_asked_is_said() {
     let nothing = Block { input: Input::Images(&[]), point_numbers: &[], ..block };
     assert_eq!(engine.statistics(&nothing).unwrap().points(), 0);
 }
-
-#[test]
-fn the_exponential_is_that_of_the_standard_library() {
-    for x in (0..=70_000).map(|i| -f64::from(i) * 0.0101) {
-        let (got, expected) = (functions::exp(x), x.exp());
-        assert!((got - expected).abs() <= 4e-16 * expected, "exp({x}) is {expected}, not {got}");
-    }
-    assert_eq!((functions::exp(0.0), functions::exp(-1e9)), (1.0, 0.0));
-}

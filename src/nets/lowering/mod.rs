@@ -84,7 +84,6 @@ impl Lowering<'_> {
         let output_shape = self.shape(index + 1).to_vec();
         let length = output_shape.iter().product();
         let plane_size: usize = shape[1..].iter().product();
-        let plane = |map: PlaneMap| Kind::Plane(Plane { from: [shape[1], shape[2]], to: [output_shape[1], output_shape[2]], map });
         let kind = match &node.op {
             Op::Flatten {} | Op::Reshape { .. } => return input,
             &Op::Dropout { rate, .. } | &Op::Dropout2d { rate, .. } if rate == 0.0 => return input,
@@ -115,18 +114,15 @@ impl Lowering<'_> {
                 let padded = self.pad(node, input, input_shape, margins);
                 return self.push(node, Kind::Product(product), vec![padded], length);
             }
-            &Op::MaxPool2d { kernel, stride, padding, .. } => plane(PlaneMap::Maximum { kernel, stride, padding }),
-            &Op::AveragePool2d { kernel, stride, padding, count_include_pad: count_padding, .. } => {
-                plane(PlaneMap::Mean { kernel, stride, padding, count_padding })
-            }
-            Op::GlobalAveragePool {} => {
-                let kernel = [shape[1], shape[2]];
-                plane(PlaneMap::Mean { kernel, stride: [1, 1], padding: [0, 0], count_padding: false })
-            }
             Op::ZeroPad { padding: [left, right, top, bottom] } => {
                 return self.pad(node, input, image(&shape), [[*top, *bottom], [*left, *right]]);
             }
-            &Op::Upsample { mode, align_corners, .. } => plane(PlaneMap::Resize { mode, align_corners }),
+            Op::MaxPool2d { .. } | Op::AveragePool2d { .. } | Op::GlobalAveragePool {} | Op::Upsample { .. } => {
+                match Plane::of(&node.op, &shape, &output_shape) {
+                    Some(plane) => Kind::Plane(plane),
+                    None => unreachable!("each of these is a map of channels"),
+                }
+            }
             Op::Apply(function) => return self.apply(node, *function, input),
             Op::Softmax {} => Kind::Softmax { size: plane_size },
             Op::LogSoftmax {} => {

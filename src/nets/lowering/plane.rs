@@ -1,6 +1,6 @@
 //! Pools, paddings and resampling: the same map of every channel.
 
-use crate::nets::Interpolation;
+use crate::nets::{Interpolation, Op};
 
 /// A map of the pixels of a channel, the same for all channels. Sizes are (height, width).
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +41,23 @@ pub struct Taps {
 }
 
 impl Plane {
+    /// The map that an operation is of images of these shapes [channels, height, width]; `None` for operations that are none.
+    pub fn of(op: &Op, input: &[usize], output: &[usize]) -> Option<Self> {
+        let map = match *op {
+            Op::MaxPool2d { kernel, stride, padding, .. } => PlaneMap::Maximum { kernel, stride, padding },
+            Op::AveragePool2d { kernel, stride, padding, count_include_pad: count_padding, .. } => {
+                PlaneMap::Mean { kernel, stride, padding, count_padding }
+            }
+            Op::GlobalAveragePool {} => {
+                PlaneMap::Mean { kernel: [input[1], input[2]], stride: [1, 1], padding: [0, 0], count_padding: false }
+            }
+            Op::ZeroPad { padding: [left, _, top, _] } => PlaneMap::Pad { at: [top, left] },
+            Op::Upsample { mode, align_corners, .. } => PlaneMap::Resize { mode, align_corners },
+            _ => return None,
+        };
+        Some(Self { from: [input[1], input[2]], to: [output[1], output[2]], map })
+    }
+
     /// Whether it takes maxima over windows of 2 × 2 that touch and do not overlap.
     pub fn is_two_by_two(&self) -> bool {
         self.map == PlaneMap::Maximum { kernel: [2, 2], stride: [2, 2], padding: [0, 0] }

@@ -1,0 +1,81 @@
+//! Operations with gradients that candle lacks or computes slowly on the CPU. Each takes f32 or f64 and stands on the kernels in
+//! [`crate::kernels`]; `composed.rs` has the same of candle's own operations, for other devices.
+
+use crate::kernels::{Pooling, Real};
+use candle_core::backend::BackendStorage as _;
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Storage, Tensor, WithDType, bail};
+
+/// A type that both candle and the kernels compute with.
+pub(in crate::autodiff) trait Element: WithDType + Real {}
+impl Element for f32 {}
+impl Element for f64 {}
+
+/// Runs `$body` with `$t` bound to the element type of `$dtype`.
+macro_rules! with_element {
+    ($dtype:expr, $t:ident, $body:expr) => {
+        match $dtype {
+            candle_core::DType::F32 => {
+                type $t = f32;
+                $body
+            }
+            candle_core::DType::F64 => {
+                type $t = f64;
+                $body
+            }
+            other => bail!("networks compute in f32 or f64, not {other:?}"),
+        }
+    };
+}
+
+mod batch_norm;
+mod convolution;
+mod dense;
+mod functions;
+mod plane;
+#[cfg(test)]
+mod tests;
+
+pub(super) use batch_norm::batch_norm;
+pub(super) use convolution::{convolve, convolve_transposed};
+pub(super) use dense::dense;
+pub(super) use functions::{Activation, apply, bernoulli};
+pub(super) use plane::plane;
+
+fn slice<'a, T: Element>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
+    match layout.contiguous_offsets() {
+        Some((start, end)) => Ok(&T::cpu_storage_as_slice(storage)?[start..end]),
+        None => bail!("a custom operation was given a tensor that is not contiguous: {layout:?}"),
+    }
+}
+
+/// Calls `f` with the values of a tensor, without a copy where it is contiguous.
+pub(super) fn with_values<T: Element, R>(tensor: &Tensor, f: impl FnOnce(&[T]) -> Result<R>) -> Result<R> {
+    let tensor = tensor.contiguous()?;
+    let (storage, layout) = tensor.storage_and_layout();
+    match &*storage {
+        Storage::Cpu(storage) => f(slice(storage, layout)?),
+        _ => bail!("custom operations run on the CPU"),
+    }
+}
+
+/// Maximum or average pooling.
+pub(super) struct Pool(pub Pooling);
+
+impl CustomOp1 for Pool {
+    fn name(&self) -> &'static str {
+        "pooling"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout) -> Result<(CpuStorage, Shape)> {
+        let [channels, height, width] = self.0.output;
+        let shape = Shape::from((xl.dims()[0], channels, height, width));
+        with_element!(x.dtype(), T, Ok((T::to_cpu_storage_owned(self.0.forward::<T>(slice(x, xl)?)), shape)))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        with_element!(x.dtype(), T, {
+            let of_images = with_values::<T, _>(x, |x| with_values(gradient, |gradient| Ok(self.0.backward(x, gradient))))?;
+            Ok(Some(Tensor::from_vec(of_images, x.shape(), x.device())?))
+        })
+    }
+}

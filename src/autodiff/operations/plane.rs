@@ -1,0 +1,65 @@
+//! Pools, paddings and other sizes of an image's channels.
+
+use super::{slice, with_values};
+use crate::autodiff::steps::Map;
+use crate::kernels::Pooling;
+use crate::nets::lowering::{Plane, PlaneMap};
+use candle_core::backend::BackendStorage as _;
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType as _, bail};
+use std::sync::OnceLock;
+
+/// A pool, a padding or another size of images \[N, C, H, W\].
+///
+/// # Errors
+/// When candle refuses, or the images have another size.
+pub(in crate::autodiff) fn plane(x: &Tensor, plane: &Plane) -> Result<Tensor> {
+    let (_, channels, height, width) = x.dims4()?;
+    if plane.from != [height, width] {
+        bail!("a map of images of {:?} pixels is given {:?}", plane.from, x.dims());
+    }
+    match pooling(channels, plane) {
+        Some(pooling) => x.contiguous()?.apply_op1(super::Pool(pooling)),
+        None => x.contiguous()?.apply_op1(MapPlane { plane: plane.clone(), chosen: OnceLock::new() }),
+    }
+}
+
+/// The kernel for a pool whose windows all lie within the image.
+fn pooling(channels: usize, plane: &Plane) -> Option<Pooling> {
+    let (kernel, stride, maximum) = match plane.map {
+        PlaneMap::Maximum { kernel, stride, padding: [0, 0] } => (kernel, stride, true),
+        PlaneMap::Mean { kernel, stride, padding: [0, 0], .. } => (kernel, stride, false),
+        _ => return None,
+    };
+    let inside = (0..2).all(|axis| (plane.to[axis] - 1) * stride[axis] + kernel[axis] <= plane.from[axis]);
+    let [input, output] = [plane.from, plane.to].map(|[height, width]| [channels, height, width]);
+    inside.then_some(Pooling { input, output, kernel, stride, maximum })
+}
+
+struct MapPlane {
+    plane: Plane,
+    /// The pixels that were the largest: found on the way forward, needed on the way back.
+    chosen: OnceLock<Vec<u32>>,
+}
+
+impl CustomOp1 for MapPlane {
+    fn name(&self) -> &'static str {
+        "map of a plane"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout) -> Result<(CpuStorage, Shape)> {
+        let ([height, width], dims) = (self.plane.to, xl.dims());
+        with_element!(x.dtype(), T, {
+            let (output, chosen) = Map::<T>::new(&self.plane).forward(slice(x, xl)?);
+            self.chosen.get_or_init(|| chosen);
+            Ok((T::to_cpu_storage_owned(output), Shape::from((dims[0], dims[1], height, width))))
+        })
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        let chosen = self.chosen.get().map_or(&[][..], Vec::as_slice);
+        with_element!(x.dtype(), T, {
+            let of_x = with_values::<T, _>(gradient, |gradient| Ok(Map::new(&self.plane).backward(chosen, gradient)))?;
+            Ok(Some(Tensor::from_vec(of_x, x.shape(), x.device())?))
+        })
+    }
+}
