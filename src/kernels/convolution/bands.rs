@@ -292,7 +292,7 @@ impl Convolution {
             interleave(outputs, from, self.output_len());
             let made = &mut made[..LANES * self.output_len()];
             let pair = (inputs.as_chunks().0, from.as_chunks().0);
-            let wanted = of_outputs.is_some().then(|| made.as_chunks_mut().0);
+            let wanted = of_outputs.is_some().then_some(made.as_chunks_mut().0);
             self.gradients_of_adjoint_lanes::<T, LANES>(pair, weight, of_weight, wanted, columns);
             if let Some(of_outputs) = of_outputs {
                 separate(made, of_outputs, self.output_len());

@@ -28,7 +28,7 @@ impl Convolution {
                             return;
                         }
                         let target = &mut line[across];
-                        let source = &image[from..][..(target.len() - 1) * stride + 1];
+                        let source = &image[from..][..=(target.len() - 1) * stride];
                         match stride {
                             1 => target.copy_from_slice(source),
                             2 => copy_every_second(target, source),
@@ -58,7 +58,7 @@ impl Convolution {
                         }
                         let start = ((channel - group * inputs) * taps + tap) * places + (row - rows.start) * width;
                         let source = &columns[start + across.start..start + across.end];
-                        let target = &mut image[to..][..(source.len() - 1) * stride + 1];
+                        let target = &mut image[to..][..=(source.len() - 1) * stride];
                         if stride == 1 {
                             target.iter_mut().zip(source).for_each(|(to, from)| add_lanes(to, from));
                         } else {

@@ -54,11 +54,15 @@ pub trait Elementwise: Sized {
 
 impl Elementwise for f64 {
     fn apply(function: Function, values: &mut [Self]) {
-        values.iter_mut().for_each(|value| *value = function.value(*value));
+        for value in values {
+            *value = function.value(*value);
+        }
     }
 
     fn multiply_by_derivative(function: Function, x: &[Self], gradient: &mut [Self]) {
-        gradient.iter_mut().zip(x).for_each(|(gradient, &x)| *gradient *= function.derivative(x));
+        for (gradient, &x) in gradient.iter_mut().zip(x) {
+            *gradient *= function.derivative(x);
+        }
     }
 
     fn bernoulli_sum(logits: &[Self], images: &[Self]) -> f64 {
@@ -72,6 +76,8 @@ impl Elementwise for f64 {
     }
 }
 
+#[expect(clippy::redundant_closure, reason = "a function by its name is called out of line")]
+#[expect(clippy::too_many_lines, reason = "one entry for each function")]
 impl Elementwise for f32 {
     fn apply(function: Function, values: &mut [Self]) {
         match function {
