@@ -21,7 +21,7 @@ pub(super) fn convolve(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, block
     }
     let all = dilated(&x, weight, dilation, groups)?;
     let picked = every(&every(&all, 2, 0, stride[0], output[1])?, 3, 0, stride[1], output[2])?;
-    let y = with_bias(picked, bias)?;
+    let y = with_bias(&picked, bias)?;
     let y = if block.relu { relu(&y)? } else { y };
     block.pooling.as_ref().map_or(Ok(y.clone()), |pooling| pool(&y, pooling))
 }
@@ -50,7 +50,7 @@ pub(super) fn convolve_transposed(
     };
     let weight = turned(&turned(weight, 2)?, 3)?.reshape((groups, inputs / groups, made[0] / groups, kernel[0] * kernel[1]))?;
     let weight = weight.transpose(1, 2)?.reshape((made[0], inputs / groups, kernel[0], kernel[1]))?;
-    let y = with_bias(dilated(&x, &weight, dilation, groups)?, bias)?;
+    let y = with_bias(&dilated(&x, &weight, dilation, groups)?, bias)?;
     if *cut { relu(&y) } else { Ok(y) }
 }
 
@@ -68,7 +68,7 @@ fn dilated(x: &Tensor, weight: &Tensor, dilation: [usize; 2], groups: usize) -> 
     x.contiguous()?.conv2d(&weight.contiguous()?, 0, 1, common, groups)
 }
 
-fn with_bias(y: Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+fn with_bias(y: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     bias.map_or(Ok(y.clone()), |bias| y.broadcast_add(&bias.reshape((1, bias.elem_count(), 1, 1))?))
 }
 

@@ -9,7 +9,7 @@ mod forward;
 mod input;
 mod laplace;
 mod objective;
-#[allow(dead_code, reason = "training over graphs is to call all of it")]
+#[allow(dead_code, unused_imports, reason = "training over graphs is to call all of it")]
 mod operations;
 mod randomness;
 mod steps;

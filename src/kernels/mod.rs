@@ -3,6 +3,8 @@
 //!
 //! Work is split over images (rayon), never over a sum: results do not depend on the number of threads.
 
+#![allow(clippy::inline_always, reason = "loops are compiled for the widest vectors only where all that they call is inlined")]
+
 mod batch_norm;
 mod convolution;
 mod dense;

@@ -2,7 +2,8 @@
 //! pixel: copies of short rows cost more than the products.
 
 use super::Convolution;
-use crate::kernels::{Real, vectorised};
+use super::columns::{interleave, separate};
+use crate::kernels::Real;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use std::ops::Range;
@@ -14,7 +15,7 @@ const COLUMN_BYTES: usize = 384 << 10;
 const MIN_PLACES: usize = 256;
 
 /// Images side by side.
-const LANES: usize = 8;
+pub(super) const LANES: usize = 8;
 
 /// Output rows up to this length are short; those of a stride that skips pixels up to the second.
 const SHORT: [usize; 2] = [8, 16];
@@ -63,70 +64,6 @@ impl Convolution {
     fn bands<T: Real>(&self, lanes: usize) -> impl Iterator<Item = Range<usize>> + use<T> {
         let (height, step) = (self.output[1], self.band::<T>(lanes));
         (0..height).step_by(step).map(move |row| row..(row + step).min(height))
-    }
-
-    /// im2col of the rows of one group into \[taps, places\].
-    fn unfold<T: Real, const L: usize>(&self, group: usize, rows: &Range<usize>, image: &[[T; L]], columns: &mut [[T; L]]) {
-        let (width, stride) = (self.output[2], self.stride[1]);
-        let places = rows.len() * width;
-        let (inputs, taps) = (self.input[0] / self.groups, self.kernel[0] * self.kernel[1]);
-        vectorised(
-            #[inline(always)]
-            || {
-                self.for_each_line(
-                    group * inputs..(group + 1) * inputs,
-                    rows.clone(),
-                    #[inline(always)]
-                    |channel, tap, row, across, from| {
-                        let start = ((channel - group * inputs) * taps + tap) * places + (row - rows.start) * width;
-                        let line = &mut columns[start..][..width];
-                        // Zeros where the padding is read.
-                        line[..across.start].fill([T::ZERO; L]);
-                        line[across.end..].fill([T::ZERO; L]);
-                        if across.is_empty() {
-                            return;
-                        }
-                        let target = &mut line[across];
-                        let source = &image[from..][..(target.len() - 1) * stride + 1];
-                        match stride {
-                            1 => target.copy_from_slice(source),
-                            2 => copy_every_second(target, source),
-                            _ => target.iter_mut().zip(source.iter().step_by(stride)).for_each(|(to, &from)| *to = from),
-                        }
-                    },
-                );
-            },
-        );
-    }
-
-    /// col2im of the rows of one group: adds \[taps, places\] onto the image, the transpose of `unfold`.
-    fn fold<T: Real, const L: usize>(&self, group: usize, rows: &Range<usize>, columns: &[[T; L]], image: &mut [[T; L]]) {
-        let (width, stride) = (self.output[2], self.stride[1]);
-        let places = rows.len() * width;
-        let (inputs, taps) = (self.input[0] / self.groups, self.kernel[0] * self.kernel[1]);
-        vectorised(
-            #[inline(always)]
-            || {
-                self.for_each_line(
-                    group * inputs..(group + 1) * inputs,
-                    rows.clone(),
-                    #[inline(always)]
-                    |channel, tap, row, across, to| {
-                        if across.is_empty() {
-                            return;
-                        }
-                        let start = ((channel - group * inputs) * taps + tap) * places + (row - rows.start) * width;
-                        let source = &columns[start + across.start..start + across.end];
-                        let target = &mut image[to..][..(source.len() - 1) * stride + 1];
-                        if stride == 1 {
-                            target.iter_mut().zip(source).for_each(|(to, from)| add_lanes(to, from));
-                        } else {
-                            target.iter_mut().step_by(stride).zip(source).for_each(|(to, from)| add_lanes(to, from));
-                        }
-                    },
-                );
-            },
-        );
     }
 
     /// The outputs of one group within the rows, as a matrix \[channels, places · lanes\].
@@ -355,7 +292,7 @@ impl Convolution {
             interleave(outputs, from, self.output_len());
             let made = &mut made[..LANES * self.output_len()];
             let pair = (inputs.as_chunks().0, from.as_chunks().0);
-            let wanted = of_outputs.is_some().then(|| made.as_chunks_mut().0);
+            let wanted = of_outputs.is_some().then_some(made.as_chunks_mut().0);
             self.gradients_of_adjoint_lanes::<T, LANES>(pair, weight, of_weight, wanted, columns);
             if let Some(of_outputs) = of_outputs {
                 separate(made, of_outputs, self.output_len());
@@ -390,38 +327,4 @@ impl Convolution {
     fn side_by_side(&self, images: usize) -> bool {
         images > LANES / 2 && self.images_at_once() == LANES
     }
-}
-
-/// Images side by side: \[element, lane\] of \[image, element\]. Lanes of no image hold zeros.
-fn interleave<T: Real>(images: &[T], lanes: &mut [T], length: usize) {
-    let count = images.len() / length;
-    let lanes = lanes.as_chunks_mut::<LANES>().0;
-    for (place, lanes) in lanes[..length].iter_mut().enumerate() {
-        for (lane, value) in lanes.iter_mut().enumerate() {
-            *value = if lane < count { images[lane * length + place] } else { T::ZERO };
-        }
-    }
-}
-
-/// The opposite of [`interleave`].
-fn separate<T: Real>(lanes: &[T], images: &mut [T], length: usize) {
-    let lanes = lanes.as_chunks::<LANES>().0;
-    for (lane, image) in images.chunks_exact_mut(length).enumerate() {
-        image.iter_mut().zip(lanes).for_each(|(value, lanes)| *value = lanes[lane]);
-    }
-}
-
-#[inline(always)]
-fn add_lanes<T: Real, const L: usize>(sum: &mut [T; L], part: &[T; L]) {
-    sum.iter_mut().zip(part).for_each(|(sum, &part)| *sum += part);
-}
-
-/// Every second element of `source`, from the first on.
-#[inline(always)]
-fn copy_every_second<T: Copy>(target: &mut [T], source: &[T]) {
-    let pairs = source.chunks_exact(2);
-    if let [last] = pairs.remainder() {
-        target[source.len() / 2] = *last;
-    }
-    target.iter_mut().zip(pairs).for_each(|(to, pair)| *to = pair[0]);
 }

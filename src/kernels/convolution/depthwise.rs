@@ -69,7 +69,7 @@ impl Convolution {
                             (lanes, last) = ([T::ZERO; 16], tap);
                         }
                         let gradient = &channel[row * width..][across];
-                        let seen = &image[from..][..(gradient.len() - 1) * stride + 1];
+                        let seen = &image[from..][..=(gradient.len() - 1) * stride];
                         if stride == 1 {
                             let (gradients, seen) = (gradient.chunks_exact(16), seen.chunks_exact(16));
                             for ((lane, &g), &x) in lanes.iter_mut().zip(gradients.remainder()).zip(seen.remainder()) {

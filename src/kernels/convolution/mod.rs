@@ -2,6 +2,7 @@
 
 mod bands;
 mod block;
+mod columns;
 mod depthwise;
 #[cfg(test)]
 mod tests;

@@ -16,6 +16,7 @@ pub struct TransposedConvolution {
 
 impl TransposedConvolution {
     /// [channels, height, width] of what comes out.
+    #[expect(clippy::misnamed_getters, reason = "the output of the one is the input of the other")]
     pub fn output(&self) -> [usize; 3] {
         self.adjoint.input
     }
