@@ -1,7 +1,6 @@
 //! The operations of this room made of candle's own, for tensors on a graphics processor, where the kernels of the CPU do not reach. Values
 //! and gradients are theirs: at 0 the slope of max(x, 0) is 0, and of equal elements of a window the first is the largest.
 
-use super::operations::Activation;
 use crate::kernels::{BatchMoments, Convolution, ConvolutionBlock, Pooling, TransposedConvolution};
 use crate::nets::Function;
 use crate::nets::lowering::Plane;
@@ -79,11 +78,6 @@ pub(super) fn pool(x: &Tensor, pooling: &Pooling) -> Result<Tensor> {
     let elements = (0..kernel[0]).flat_map(|ky| (0..kernel[1]).map(move |kx| (ky, kx))).map(element);
     let windows = Tensor::stack(&elements.collect::<Result<Vec<_>>>()?, 4)?.contiguous()?;
     if maximum { windows.gather(&windows.detach().argmax_keepdim(4)?, 4)?.squeeze(4) } else { windows.mean(4) }
-}
-
-/// The function of a layer.
-pub(super) fn activate(x: &Tensor, activation: Activation) -> Result<Tensor> {
-    apply(x, activation.0)
 }
 
 /// An elementwise function. Each is written so that neither its value nor its gradient overflows.

@@ -1,7 +1,6 @@
 //! Gradients: lowered networks as steps that can be gone back over, and chains of layers on candle's tape, with training on top of it.
 //! Nothing outside this room knows candle.
 
-#[allow(dead_code, reason = "training over graphs is to call all of it")]
 mod composed;
 mod decoder;
 mod device;
@@ -9,7 +8,6 @@ mod forward;
 mod input;
 mod laplace;
 mod objective;
-#[allow(dead_code, unused_imports, reason = "training over graphs is to call all of it")]
 mod operations;
 mod randomness;
 mod steps;

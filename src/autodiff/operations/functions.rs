@@ -25,30 +25,14 @@ pub(in crate::autodiff) fn bernoulli(logits: &Tensor, images: &Tensor) -> Result
 
 /// The operation of [`apply`].
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(in crate::autodiff) struct Apply(pub Function);
+struct Apply(Function);
 
-/// The functions of layers by their names.
-pub(in crate::autodiff) type Activation = Apply;
-
-#[allow(non_upper_case_globals, reason = "they are named as the layers are")]
-impl Apply {
-    pub const Relu: Self = Self(Function::Relu {});
-    pub const Elu: Self = Self(Function::Elu { alpha: 1.0 });
-    pub const Tanh: Self = Self(Function::Tanh {});
-    pub const Sigmoid: Self = Self(Function::Sigmoid {});
-    pub const Softplus: Self = Self(Function::Softplus {});
-
-    /// The function of a tensor, wherever it lies.
-    ///
-    /// # Errors
-    /// When candle refuses.
-    pub fn of(self, x: &Tensor) -> Result<Tensor> {
-        if x.device().is_cpu() { apply(x, self.0) } else { composed::apply(x, self.0) }
-    }
-
-    pub fn value(self, x: f64) -> f64 {
-        self.0.value(x)
-    }
+/// The same wherever the tensor lies.
+///
+/// # Errors
+/// When candle refuses.
+pub(in crate::autodiff) fn apply_anywhere(x: &Tensor, function: Function) -> Result<Tensor> {
+    if x.device().is_cpu() { apply(x, function) } else { composed::apply(x, function) }
 }
 
 impl CustomOp1 for Apply {

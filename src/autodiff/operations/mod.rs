@@ -38,7 +38,7 @@ mod tests;
 pub(super) use batch_norm::batch_norm;
 pub(super) use convolution::{convolve, convolve_transposed};
 pub(super) use dense::dense;
-pub(super) use functions::{Activation, apply, bernoulli};
+pub(super) use functions::{apply, apply_anywhere, bernoulli};
 pub(super) use plane::plane;
 
 fn slice<'a, T: Element>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {

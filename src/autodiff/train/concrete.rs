@@ -1,7 +1,7 @@
 //! Concrete dropout (Gal, Hron & Kendall 2017, *Concrete Dropout*): the rate of each dropout layer is trained with the weights.
 
 use crate::autodiff::forward::Parameters;
-use crate::autodiff::operations::Activation;
+use crate::autodiff::operations::apply_anywhere;
 use crate::nets::{Function, Graph, Op};
 use crate::random::Stream;
 use candle_core::{Result, Tensor, Var};
@@ -61,7 +61,7 @@ pub(super) fn relaxed_mask(stream: Stream, address: [u32; 3], logit: &Tensor, te
     });
     let noise = Tensor::from_vec(noise, shape, logit.device())?.to_dtype(logit.dtype())?;
     let dropped = noise.broadcast_add(logit)?;
-    let kept = Activation::Sigmoid.of(&(dropped * (-1.0 / temperature))?)?;
+    let kept = apply_anywhere(&(dropped * (-1.0 / temperature))?, Function::Sigmoid {})?;
     kept.broadcast_mul(&(logit.exp()? + 1.0)?)
 }
 
@@ -111,6 +111,6 @@ fn weights_behind(graph: &Graph, node: usize) -> Option<String> {
 
 /// H of a Bernoulli variable with that logit, in nats: p softplus(−a) + (1 − p) softplus(a).
 fn entropy(logit: &Tensor) -> Result<Tensor> {
-    let part = |logit: &Tensor| logit.apply_op1(Activation::Sigmoid)?.mul(&logit.neg()?.contiguous()?.apply_op1(Activation::Softplus)?);
-    part(logit)? + part(&logit.neg()?.contiguous()?)?
+    let part = |logit: &Tensor| apply_anywhere(logit, Function::Sigmoid {})?.mul(&apply_anywhere(&logit.neg()?, Function::Softplus {})?);
+    part(logit)? + part(&logit.neg()?)?
 }

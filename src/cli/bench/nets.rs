@@ -1,11 +1,13 @@
 //! `epistemap bench nets`: networks beyond the paper's, with random weights. `torch_nets.py` measures the same jobs in PyTorch.
 
+use super::train::seconds_per_step;
+use crate::autodiff::train::{Goal, Optimiser};
 use crate::autodiff::{Loss, Objective, Passes, Precision, Randomness, input_gradients};
 use crate::engine::cpu::bench::{YARDSTICK, gemm_gflops};
 use crate::engine::{Block, Draws, Input, Masks, Models, cpu};
 use crate::error::Result;
-use crate::nets::architectures::{InvertedResidual, convolutional_decoder, mobile_net, resnet};
-use crate::nets::{Classifier, Ensemble, Graph, Network, paper_cnn, random_graph_weights};
+use crate::nets::architectures::{InvertedResidual, convolutional_decoder, convolutional_vae, mobile_net, resnet};
+use crate::nets::{Classifier, Ending, Ensemble, Graph, Network, VaeGraphs, VaeLayers, paper_cnn, random_graph_weights};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,7 +15,7 @@ use std::time::Instant;
 /// Blocks of [channels, stride] of `torch_nets.py`'s depthwise network.
 const MOBILE: [[usize; 2]; 10] = [[24, 2], [24, 1], [40, 2], [40, 1], [80, 2], [80, 1], [112, 1], [112, 1], [192, 2], [192, 1]];
 
-/// Milliseconds per image of each job, the fastest of `runs`.
+/// Milliseconds per image of each job, and the times of training steps, the fastest of `runs`.
 pub fn measure(runs: usize) -> Result<Value> {
     let blocks = MOBILE.map(|[channels, stride]| InvertedResidual { channels, stride });
     let residual = resnet([3, 64, 64], 2, &[32, 64, 128], 2, [0.0, 0.5])?;
@@ -24,9 +26,30 @@ pub fn measure(runs: usize) -> Result<Value> {
         "depthwise_ms_per_image": classify(depthwise, 64, runs)?,
         "conv_vae_decode_ms": decode(decoder, 64, runs)?,
         "attack_ms_per_image": attack(100, runs)?,
+        "resnet_step_seconds": resnet_step(runs)?,
+        "vae_images_per_second": vae_training(dense_vae()?, 128, 20 * runs)?,
+        "conv_vae_images_per_second": vae_training(convolutional_vae([3, 64, 64], &[32, 64, 128, 128], 2)?, 64, runs)?,
         "gemm_gflops": gemm_gflops(YARDSTICK),
         "threads": rayon::current_num_threads(),
     }))
+}
+
+/// Seconds of a training step of 64 images.
+fn resnet_step(runs: usize) -> Result<f64> {
+    let graph = resnet([3, 64, 64], 2, &[32, 64, 128], 2, [0.0, 0.5])?;
+    let goal = Goal::Classifier { graph, ending: Ending::Logits, classes: ["a", "b"].map(str::to_owned).to_vec() };
+    seconds_per_step(goal, Optimiser::Adam { learning_rate: 1e-3 }, 64, runs)
+}
+
+/// Images per second.
+fn vae_training(graphs: VaeGraphs, batch: usize, runs: usize) -> Result<f64> {
+    let goal = Goal::Vae { graphs, learns_variance: false, as_published: false };
+    Ok(batch as f64 / seconds_per_step(goal, Optimiser::Adam { learning_rate: 1e-3 }, batch, runs)?)
+}
+
+/// The paper's VAE.
+fn dense_vae() -> Result<VaeGraphs> {
+    VaeGraphs::of_layers([1, 28, 28], &VaeLayers::paper())
 }
 
 fn with_random_weights(graph: Graph) -> Result<Network> {
