@@ -1,4 +1,4 @@
-//! Gradients: lowered networks as steps that can be gone back over, and chains of layers on candle's tape, with training on top of it.
+//! Gradients: lowered networks as steps that can be gone back over, and graphs on candle's tape, with training on top of it.
 //! Nothing outside this room knows candle.
 
 mod composed;

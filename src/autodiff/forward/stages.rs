@@ -90,7 +90,7 @@ fn stage(graph: &Graph, readers: &[Vec<usize>], is_taken: &mut [bool], node: usi
         match (op(node), op(next)) {
             (Op::Linear { .. } | Op::GaussianLinear { .. }, &Op::Apply(function)) => stage.function = Some(function),
             (Op::Conv2d { .. } | Op::ConvTranspose2d { .. } | Op::BatchNorm { .. }, Op::Apply(Function::Relu {})) => {
-                stage.function = Some(Function::Relu {})
+                stage.function = Some(Function::Relu {});
             }
             _ => {}
         }

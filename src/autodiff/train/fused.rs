@@ -97,6 +97,7 @@ fn update(rule: &UpdateRule, piece: Piece<'_>) {
 }
 
 /// Applies an update to every weight. A plain loop over slices: those over rayon's own iterators are not vectorised.
+#[allow(clippy::inline_always, reason = "the loop is compiled for the widest vectors only where it is inlined")]
 #[inline(always)]
 fn each(piece: Piece<'_>, update: impl Fn(&mut f32, &mut f32, &mut f32, f32)) {
     Arch::new().dispatch(

@@ -192,7 +192,8 @@ fn resume_is_bit_equal_with_augmentation_schedule_and_adamw() {
         epochs(&mut trainer, 2)
     };
     assert_eq!(second_half(|_| {}), whole);
-    let controls: [(&str, fn(&mut Trainer)); 4] = [
+    type Change = fn(&mut Trainer);
+    let controls: [(&str, Change); 4] = [
         ("augmentation", |trainer| trainer.settings.augmentation.crop = 0),
         ("schedule", |trainer| trainer.settings.schedule.decay = Decay::Linear),
         ("the optimiser's state", |trainer| {
@@ -218,17 +219,19 @@ fn settings_of_earlier_versions_are_read() {
     assert!((read.learning_rate(40) - 0.5).abs() < 1e-12, "half of 20 epochs of 4 steps");
 }
 
+/// The numbers of a nested list, in order.
+fn numbers(value: &serde_json::Value) -> Vec<f32> {
+    match value {
+        serde_json::Value::Array(items) => items.iter().flat_map(numbers).collect(),
+        number => vec![number.as_f64().unwrap() as f32],
+    }
+}
+
 /// `training.json` of `tests/reference/torch_training.py`: weights, running statistics and losses of three steps by PyTorch.
 #[test]
 fn batch_norm_trains_as_pytorchs() {
     let path = format!("{}/tests/reference/training.json", env!("CARGO_MANIFEST_DIR"));
     let file: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-    fn numbers(value: &serde_json::Value) -> Vec<f32> {
-        match value {
-            serde_json::Value::Array(items) => items.iter().flat_map(numbers).collect(),
-            number => vec![number.as_f64().unwrap() as f32],
-        }
-    }
     let classes: Vec<String> = ["a", "b", "c", "d"].map(str::to_owned).to_vec();
     let graph = Graph::new(&[2, 5, 6], serde_json::from_value(file["nodes"].clone()).unwrap()).unwrap();
     let labels = numbers(&file["labels"]).into_iter().map(|label| label as u8).collect();
