@@ -163,6 +163,9 @@ fn checkpoints_of_before_graphs_are_read() {
     assert_eq!(serde_json::from_value::<Settings>(modernised(old)).unwrap(), now);
 }
 
+/// What a negative control changes.
+type Change = fn(&mut Trainer);
+
 #[test]
 fn resume_is_bit_equal_with_augmentation_schedule_and_adamw() {
     let settings = || Settings {
@@ -192,7 +195,6 @@ fn resume_is_bit_equal_with_augmentation_schedule_and_adamw() {
         epochs(&mut trainer, 2)
     };
     assert_eq!(second_half(|_| {}), whole);
-    type Change = fn(&mut Trainer);
     let controls: [(&str, Change); 4] = [
         ("augmentation", |trainer| trainer.settings.augmentation.crop = 0),
         ("schedule", |trainer| trainer.settings.schedule.decay = Decay::Linear),
