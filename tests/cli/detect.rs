@@ -30,7 +30,7 @@ fn the_table_comes_as_json_csv_and_latex() {
     let [csv, _] = desk.succeeds(&format!("{SHORT} --no-cache --no-checks --csv"));
     let of_json = rows[0]["detection"][0]["auroc"]["value"].as_f64().unwrap();
     let first = csv.lines().find(|line| line.starts_with("fgm,linf,0.3,mc,3,")).unwrap();
-    assert_eq!(first.split(',').nth(9).unwrap().parse::<f64>().unwrap(), of_json, "{first}");
+    assert_eq!(first.split(',').nth(11).unwrap().parse::<f64>().unwrap(), of_json, "{first}");
     let [latex, _] = desk.succeeds(&format!("{SHORT} --no-cache --no-checks --latex"));
     assert!(latex.contains("FGM & 0.3 &") && latex.starts_with("\\begin{tabular}"), "{latex}");
 }
