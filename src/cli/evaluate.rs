@@ -61,7 +61,9 @@ fn table(evaluation: &Evaluation) -> String {
             lines.push(format!("{:<16}{draws:>6}{accuracy:>24}{:>12.4}{:>9.4}{:>9.4}", of.name, of.nll, of.brier, of.ece));
         }
     }
-    lines.push("Draws are per member; the ensemble is the mean of all members. ECE over 15 bins. In brackets Wilson's 95 % interval.".to_owned());
+    lines.push(
+        "Draws are per member; the ensemble is the mean of all members. ECE over 15 bins. In brackets Wilson's 95 % interval.".to_owned(),
+    );
     lines.join("\n")
 }
 

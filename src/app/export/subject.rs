@@ -10,8 +10,8 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::figure::{self, Document, Figure, Layers, Members, Needs, Options, Style};
 use crate::jobs::{
-    AttackFigures, Computed, CurveSettings, FigureSettings, InterpolationSettings, LiveMap, ModelSet, Observer, Raw, ScreenSettings, SharedEngine,
-    figures, interpolate, interpolation_plots, provenance, screen, screen_data,
+    AttackFigures, Computed, CurveSettings, FigureSettings, InterpolationSettings, LiveMap, ModelSet, Observer, Raw, ScreenSettings,
+    SharedEngine, figures, interpolate, interpolation_plots, provenance, screen, screen_data,
 };
 use crate::latent::Surroundings;
 use crate::uncertainty::Measure;

@@ -201,7 +201,9 @@ impl Detection {
                 if columns(*on).len() > 1 {
                     let gain = row.difference(Positives::All, Negatives::Both).map_or_else(
                         || "--".to_owned(),
-                        |Estimate { value, low, high }| format!("{} [{}, {}]", with_sign(100.0 * value, 1), with_sign(100.0 * low, 1), with_sign(100.0 * high, 1)),
+                        |Estimate { value, low, high }| {
+                            format!("{} [{}, {}]", with_sign(100.0 * value, 1), with_sign(100.0 * low, 1), with_sign(100.0 * high, 1))
+                        },
                     );
                     let _ = write!(cells, " & {gain}");
                 }
