@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use epistemap::attack::{Norm, Settings};
+use epistemap::autodiff::{Loss, Objective, Passes, Precision, Randomness, input_gradients};
 use epistemap::data::{Dataset, Split, idx, locate, shipped_digits, sources};
 use epistemap::engine;
 use epistemap::jobs::{self, AttackSettings, Classifiers, Labels, On, success_rate};
@@ -71,8 +72,7 @@ fn notmnist_has_ten_letters() {
 /// faster to more steps and to larger budgets.
 #[test]
 fn the_shipped_networks_fall_to_attacks_on_mnist() {
-    let Some(data) = load("mnist", Split::Test) else { return };
-    let data = data.slice(0..100);
+    let data = shipped_digits().unwrap().slice(0..100);
     let classifiers = Classifiers::open(None).unwrap();
     let mut engine = engine::open("cpu", Arc::clone(&classifiers.models)).unwrap();
     let labels: Vec<usize> = data.labels.iter().map(|&label| usize::from(label)).collect();
@@ -102,11 +102,10 @@ fn the_shipped_networks_fall_to_attacks_on_mnist() {
     assert!(success("bim", 0.2, On::Mc, true).0 <= success("bim", 0.2, On::Mc, false).0 + 0.05);
 }
 
-/// One value a step, as it was, used 8 of a budget of 20 and fooled 47 %.
+/// The control is the attack as it was: ten steps of a tenth of the budget, each of the one value with the largest gradient.
 #[test]
 fn a_sparse_attack_in_l1_uses_its_budget_on_mnist() {
-    let Some(data) = load("mnist", Split::Test) else { return };
-    let data = data.slice(0..100);
+    let data = shipped_digits().unwrap().slice(0..100);
     let classifiers = Classifiers::open(None).unwrap();
     let mut engine = engine::open("cpu", Arc::clone(&classifiers.models)).unwrap();
     let labels: Vec<usize> = data.labels.iter().map(|&label| usize::from(label)).collect();
@@ -119,10 +118,38 @@ fn a_sparse_attack_in_l1_uses_its_budget_on_mnist() {
         let used = done.norms.iter().map(|lengths| lengths[2]).sum::<f64>() / 100.0;
         let rate = success_rate(&done.successes()).unwrap();
         assert!(used >= 19.0, "{method} uses {used}");
-        assert!(rate >= 0.95 || method == "fgm", "{method} fools {rate}");
+        // A single step has no second thought.
+        let expected = if method == "fgm" { 0.65..=0.85 } else { 0.95..=1.0 };
+        assert!(expected.contains(&rate), "{method} fools {rate}");
         if method == "fgm" {
             let failures = jobs::self_checks(&classifiers, engine.as_mut(), images, &done, &mut |_| ControlFlow::Continue(())).unwrap();
             assert!(!failures.iter().any(|failure| failure.contains("masked")), "{failures:?}");
         }
     }
+    let [used, rate] = one_value_a_step(&classifiers, &data, &labels);
+    assert!(used < 12.0 && rate < 0.7, "the negative control uses {used} and fools {rate}");
+}
+
+/// The mean length of the changes, and the success rate, of ten steps of 2 in L1 that each move one value.
+fn one_value_a_step(classifiers: &Classifiers, data: &Dataset, labels: &[usize]) -> [f64; 2] {
+    let networks = input_gradients(classifiers.ensemble(), Precision::Single, Randomness::of_seed(0));
+    let (passes, up) = (Passes { members: vec![0], draws: None }, Objective { loss: Loss::MeanProbability, towards: false });
+    let original: Vec<f64> = data.images.iter().copied().map(f64::from).collect();
+    let mut images = original.clone();
+    let right = |images: &[f64]| -> Vec<bool> {
+        let mean = networks.answer(images, labels, &passes, up, false).unwrap().mean;
+        mean.chunks_exact(10).zip(labels).map(|(p, &label)| p.iter().all(|&other| other <= p[label])).collect()
+    };
+    let before = right(&images);
+    for _ in 0..10 {
+        let gradients = networks.answer(&images, labels, &passes, up, true).unwrap().gradients;
+        for (image, gradient) in images.chunks_exact_mut(data.pixels()).zip(gradients.chunks_exact(data.pixels())) {
+            let steepest = (0..gradient.len()).max_by(|&a, &b| gradient[a].abs().total_cmp(&gradient[b].abs())).unwrap();
+            image[steepest] = (image[steepest] + 2.0 * gradient[steepest].signum()).clamp(0.0, 1.0);
+        }
+    }
+    let used = images.iter().zip(&original).map(|(now, before)| (now - before).abs()).sum::<f64>() / labels.len() as f64;
+    let eligible = before.iter().filter(|right| **right).count() as f64;
+    let fooled = before.iter().zip(right(&images)).filter(|(before, after)| **before && !after).count() as f64;
+    [used, fooled / eligible]
 }

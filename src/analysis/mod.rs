@@ -4,6 +4,9 @@
 pub mod calibration;
 pub mod correlation;
 pub mod detection;
+pub mod dyadic;
 pub mod elbo;
 pub mod holes;
 pub mod proportions;
+pub mod student;
+pub mod variance;

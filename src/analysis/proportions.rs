@@ -3,7 +3,7 @@
 use super::detection::Estimate;
 
 /// The 97.5th percentile of the standard normal distribution.
-const Z: f64 = 1.959_963_984_540_054;
+pub(super) const Z: f64 = 1.959_963_984_540_054;
 
 /// The proportion k of n with the score interval (Wilson 1927), which holds at 0 and 1 too. `None` for n = 0.
 ///

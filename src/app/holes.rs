@@ -122,7 +122,7 @@ impl HolePanel {
         ui.horizontal(|ui| {
             let working = matches!(status, Status::Working(_));
             let label = if working { "Stop" } else { "Area by members" };
-            let text = "The area of the holes against the number of ensemble members, over 20 mask seeds: mean and 95 % band over random subsets and seeds, every single member, and equal draws in all as a control";
+            let text = "The area of the holes against the number of ensemble members, over 20 mask seeds: mean and 95 % prediction band over random subsets and seeds, every single member, and equal draws in all as a control";
             if ui.button(label).on_hover_text(text).clicked() {
                 if working { self.workers.curve.cancel() } else { self.workers.curve_of(found, active) }
             }
@@ -143,7 +143,7 @@ impl HolePanel {
             .x_grid_spacer(egui_plot::uniform_grid_spacer(|_| [1.0, 1.0, 5.0]))
             .show(ui, |plot| {
                 plot.add(
-                    FilledArea::new("95 % of subsets and seeds", &x, &of(|point| point.interval[0]), &of(|point| point.interval[1]))
+                    FilledArea::new("95 % prediction interval", &x, &of(|point| point.interval[0]), &of(|point| point.interval[1]))
                         .fill_color(colour.gamma_multiply(0.3)),
                 );
                 plot.line(Line::new("equal draws of each member", line(of(|point| point.mean))).color(colour).width(2.0));

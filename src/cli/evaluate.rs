@@ -53,15 +53,17 @@ fn table(evaluation: &Evaluation) -> String {
     let mut lines = vec![
         format!("{} of {}", counted(evaluation.images as u64, "image"), evaluation.dataset),
         format!("VAE: −ELBO {:.2} = reconstruction {:.2} + KL {:.2} nats per image", vae.negative_elbo, vae.reconstruction, vae.kl),
-        format!("{:<16}{:>6}{:>10}{:>12}{:>9}{:>9}", "", "draws", "accuracy", "NLL (nats)", "Brier", "ECE"),
+        format!("{:<16}{:>6}{:>24}{:>12}{:>9}{:>9}", "", "draws", "accuracy", "NLL (nats)", "Brier", "ECE"),
     ];
     for rows in evaluation.rows() {
         for (of, draws) in rows.into_iter().zip(["off".to_owned(), evaluation.samples.to_string()]) {
-            let accuracy = 100.0 * of.accuracy;
-            lines.push(format!("{:<16}{draws:>6}{accuracy:>8.2} %{:>12.4}{:>9.4}{:>9.4}", of.name, of.nll, of.brier, of.ece));
+            let accuracy = of.accuracy_text();
+            lines.push(format!("{:<16}{draws:>6}{accuracy:>24}{:>12.4}{:>9.4}{:>9.4}", of.name, of.nll, of.brier, of.ece));
         }
     }
-    lines.push("Draws are per member; the ensemble is the mean of all members. ECE over 15 bins.".to_owned());
+    lines.push(
+        "Draws are per member; the ensemble is the mean of all members. ECE over 15 bins. In brackets Wilson's 95 % interval.".to_owned(),
+    );
     lines.join("\n")
 }
 

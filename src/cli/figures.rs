@@ -6,7 +6,7 @@ use super::shared::{MapOptions, ModelOptions, TestImages, choice};
 use crate::error::Result;
 use crate::figure::{self, Figure, Format, check_dpi};
 use crate::files;
-use crate::jobs::{AttackFigures, Computed, FigureSettings, cache_folder, figures};
+use crate::jobs::{AttackFigures, Computed, CurveSettings, FigureSettings, cache_folder, figures};
 use clap::{Args, Parser};
 use std::path::PathBuf;
 
@@ -36,6 +36,9 @@ pub struct Figures {
     /// Pairs of images of figure 3.
     #[arg(long, value_name = "N", default_value_t = 3000)]
     pairs: usize,
+    /// Mask seeds of the figure hole-curve, which takes most of the time of all figures.
+    #[arg(long, value_name = "N", default_value_t = CurveSettings::default().seeds)]
+    seeds: usize,
     /// Images that are attacked for figures 7 to 14.
     #[arg(long, value_name = "N", default_value_t = AttackFigures::default().images)]
     attacked: usize,
@@ -83,6 +86,7 @@ impl Figures {
             map,
             steps: self.steps,
             pairs: self.pairs,
+            seeds: self.seeds,
             attacks: AttackFigures { images: self.attacked, epsilon: self.eps, cache: cache_folder() },
             style: self.drawing.style(),
             colours: self.drawing.colours,

@@ -199,7 +199,7 @@ impl Interpolate {
                 for measure in undefined {
                     lines.push(format!("{:<28}AUROC {}", named(measure), population.auroc_text(measure, &places)?));
                 }
-                lines.push("AUROC: how well the measure tells midpoints in pixel space, the positives, from those in latent space. In brackets 95 % intervals of the bootstrap over pairs.".to_owned());
+                lines.push("AUROC: how well the measure tells midpoints in pixel space, the positives, from those in latent space. In brackets 95 % intervals; pairs that share an image count as dependent (dyadic-robust).".to_owned());
             }
         }
         Ok(lines.join("\n"))

@@ -3,6 +3,8 @@
 use super::passes::{check_data, next_block};
 use super::{ModelSet, Observer, tell};
 use crate::analysis::calibration::Scores;
+use crate::analysis::detection::Estimate;
+use crate::analysis::proportions::proportion;
 use crate::autodiff::elbo_of;
 use crate::data::Dataset;
 use crate::engine::{Block, Draws, Engine, Input, Masks};
@@ -17,6 +19,8 @@ pub struct NamedScores {
     pub name: String,
     /// The share of right predictions.
     pub accuracy: f64,
+    /// Its 95 % interval (Wilson 1927); `None` without images.
+    pub accuracy_interval: Option<[f64; 2]>,
     /// The mean negative log-likelihood in nats.
     pub nll: f64,
     /// The Brier score.
@@ -55,6 +59,17 @@ pub struct Evaluation {
     pub ensemble: NamedScores,
     /// Draws per member.
     pub samples: u32,
+}
+
+impl NamedScores {
+    /// The accuracy in per cent with its interval: "99.26 % [99.07, 99.41]".
+    pub fn accuracy_text(&self) -> String {
+        let interval = self.accuracy_interval.map_or_else(String::new, |ends| {
+            let [low, high] = ends.map(|end| format!("{:.2}", 100.0 * end));
+            format!(" [{low}, {high}]")
+        });
+        format!("{:.2} %{interval}", 100.0 * self.accuracy)
+    }
 }
 
 impl Evaluation {
@@ -109,7 +124,9 @@ pub fn evaluate(
     }
     let scores = |name: &str, probabilities: &[f64]| {
         let Scores { accuracy, nll, brier, ece } = Scores::new(probabilities, &data.labels, classes);
-        NamedScores { name: name.to_owned(), accuracy, nll, brier, ece }
+        let right = (accuracy * data.len() as f64).round() as usize;
+        let accuracy_interval = proportion(right, data.len()).and_then(Estimate::interval);
+        NamedScores { name: name.to_owned(), accuracy, accuracy_interval, nll, brier, ece }
     };
     let [without, with] = probabilities.map(|probabilities| {
         let names = members.iter().map(|member| member.name.as_str()).chain(["ensemble"]);

@@ -34,7 +34,7 @@ pub use attack::{
 pub use compare::{Comparison, Difference, compare, compare_maps};
 pub use detect::{
     DetectObserver, DetectSettings, Detected, Detection, Detector, Distances, EntropyGain, Kind, Manifold, Negatives, Positives, ScoreFile,
-    Scored, ScoredLine, SeedSpread, Unfamiliar, cache_folder, detect, scored_csv, scored_text, unfamiliar,
+    Scored, ScoredLine, SeedSpread, SuccessDifference, Unfamiliar, cache_folder, detect, scored_csv, scored_text, unfamiliar,
 };
 pub use evaluate::{Evaluation, NamedScores, evaluate};
 pub use export::{Raw, RawFormat};

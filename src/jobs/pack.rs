@@ -87,7 +87,7 @@ fn card(descriptions: &[Description], evaluation: &Evaluation) -> String {
         text,
         "## The VAE\n\n−ELBO {:.2} nats per image = reconstruction {:.2} + KL {:.2}, one sample of z per image.\n\n\
          ## The classifiers\n\nEach with dropout off, and by the mean of {samples} MC dropout draws; the ensemble is the mean of its members. ECE over\n\
-         15 bins.\n\n| model | draws | accuracy | NLL (nats) | Brier | ECE |\n|---|---|---|---|---|---|\n",
+         15 bins; in brackets the 95 % interval of the accuracy (Wilson).\n\n| model | draws | accuracy | NLL (nats) | Brier | ECE |\n|---|---|---|---|---|---|\n",
         vae.negative_elbo,
         vae.reconstruction,
         vae.kl,
@@ -95,8 +95,9 @@ fn card(descriptions: &[Description], evaluation: &Evaluation) -> String {
     );
     for rows in evaluation.rows() {
         let draws = ["off".to_owned(), evaluation.samples.to_string()];
-        for (NamedScores { name, accuracy, nll, brier, ece }, draws) in rows.into_iter().zip(draws) {
-            let _ = writeln!(text, "| {name} | {draws} | {:.2} % | {nll:.4} | {brier:.4} | {ece:.4} |", 100.0 * accuracy);
+        for (scores, draws) in rows.into_iter().zip(draws) {
+            let (NamedScores { name, nll, brier, ece, .. }, accuracy) = (scores, scores.accuracy_text());
+            let _ = writeln!(text, "| {name} | {draws} | {accuracy} | {nll:.4} | {brier:.4} | {ece:.4} |");
         }
     }
     text.push_str("\n## How each was made\n\n");

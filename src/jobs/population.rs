@@ -3,7 +3,8 @@
 use super::interpolate::Path;
 use super::passes::{Answers, Asked, ComputedBy, check, check_data};
 use super::{ModelSet, Progress};
-use crate::analysis::detection::{Clusters, Comparison, Estimate, Ranking, auroc};
+use crate::analysis::detection::{Estimate, auroc};
+use crate::analysis::dyadic::Influence;
 use crate::autodiff::encode;
 use crate::data::Dataset;
 use crate::engine::{Engine, Input, Masks};
@@ -15,8 +16,6 @@ use std::ops::ControlFlow;
 
 /// The most pairs: beyond it only time and memory are spent.
 const MOST_PAIRS: usize = 1_000_000;
-/// Resamples behind each interval.
-const RESAMPLES: u32 = 1000;
 /// The address of the pairs among the random choices of a seed.
 const ADDRESS: u32 = 1;
 
@@ -202,21 +201,20 @@ impl Population {
         measure.undefined(&has_draws, self.settings.samples)
     }
 
-    /// [`auroc`](Self::auroc) of some measures with their intervals, and that of the first less that of each. A pair is drawn with both of its
-    /// midpoints: the intervals are those of other pairs of these images.
+    /// [`auroc`](Self::auroc) of some measures with their intervals, and that of the first less that of each. Pairs that share an image depend
+    /// on each other: the intervals are those of other images (see [`Influence`]).
     ///
     /// # Errors
     /// As [`auroc`](Self::auroc).
     pub fn compare(&self, measures: &[Measure], places: &[usize]) -> Result<Vec<[Estimate; 2]>> {
-        let ranking = |&measure: &Measure| {
+        let influence = |&measure: &Measure| {
             let sign = if measure.rises_with_uncertainty() { 1.0 } else { -1.0 };
             let scores = |path| self.measure(path, measure, places).into_iter().map(|value| sign * f64::from(value)).collect::<Vec<_>>();
-            Ranking::new(&scores(Path::Latent), &scores(Path::Pixel))
+            Influence::new(&scores(Path::Latent), &scores(Path::Pixel))
         };
-        let rankings = measures.iter().map(ranking).collect::<Result<Vec<_>>>()?;
-        let pairs: Vec<u32> = (0..self.done as u32).collect();
-        let comparison = Comparison::new(&rankings, &Clusters::paired(pairs.clone(), pairs, self.done), RESAMPLES, self.settings.seed);
-        Ok((0..measures.len()).map(|at| [comparison.qualities[at].auroc, comparison.difference(0, at)]).collect())
+        let all = measures.iter().map(influence).collect::<Result<Vec<_>>>()?;
+        let pairs = &self.pairs[..self.done];
+        Ok(all.iter().map(|influence| [influence.estimate(pairs), all[0].difference(influence, pairs)]).collect())
     }
 }
 

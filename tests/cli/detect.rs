@@ -23,6 +23,12 @@ fn the_table_comes_as_json_csv_and_latex() {
         let of = |key: &str| auroc[key].as_f64().unwrap();
         assert!(0.0 <= of("low") && of("low") <= of("high") && of("high") <= 1.0, "{scored}");
     }
+    for row in rows {
+        let of = |place: usize| row["success"]["interval"][place].as_f64().unwrap();
+        let rate = row["success"]["rate"].as_f64().unwrap();
+        assert!(of(0) <= rate && rate <= of(1) && of(0) < of(1), "{row}");
+    }
+    assert_eq!(json["success_differences"].as_array().map(Vec::len), Some(0), "one victim has no other");
     // The first images against themselves.
     assert_eq!(json["unfamiliar"][0]["detection"][0]["auroc"]["value"], 0.5);
     assert_eq!(json["provenance"]["dataset"]["images"], 30);
@@ -30,7 +36,7 @@ fn the_table_comes_as_json_csv_and_latex() {
     let [csv, _] = desk.succeeds(&format!("{SHORT} --no-cache --no-checks --csv"));
     let of_json = rows[0]["detection"][0]["auroc"]["value"].as_f64().unwrap();
     let first = csv.lines().find(|line| line.starts_with("fgm,linf,0.3,mc,3,")).unwrap();
-    assert_eq!(first.split(',').nth(9).unwrap().parse::<f64>().unwrap(), of_json, "{first}");
+    assert_eq!(first.split(',').nth(11).unwrap().parse::<f64>().unwrap(), of_json, "{first}");
     let [latex, _] = desk.succeeds(&format!("{SHORT} --no-cache --no-checks --latex"));
     assert!(latex.contains("FGM & 0.3 &") && latex.starts_with("\\begin{tabular}"), "{latex}");
 }
@@ -72,6 +78,34 @@ fn scores_leave_the_program_and_give_the_same_table() {
         let [entropy, information] = ["predictive_entropy", "mutual_information"].map(|measure| of("bim", "all", "both", measure));
         assert!(entropy["auroc"]["value"] != information["auroc"]["value"], "the negative control");
     }
+}
+
+/// `tests/reference/make_scores.py` made the scores and, with scikit-learn, the numbers.
+#[test]
+fn the_table_of_scores_is_that_of_scikit_learn() {
+    let desk = Desk::new();
+    let stored = |name: &str| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference").join(name);
+    std::fs::copy(stored("scores.csv"), desk.path("scores.csv")).unwrap();
+    let theirs: Value = serde_json::from_slice(&std::fs::read(stored("scores.json")).unwrap()).unwrap();
+    let [json, _] = desk.succeeds("detect --from-scores scores.csv --resamples 20 --json");
+    let ours: Value = serde_json::from_str(&json).unwrap();
+    let (ours, theirs) = (ours["detection"].as_array().unwrap(), theirs.as_array().unwrap());
+    assert_eq!((ours.len(), theirs.len()), (52, 52));
+    // How far the numbers of each line are from those of scikit-learn's line with these negatives.
+    let farthest = |swap: &dyn Fn(&str) -> String| {
+        let keys = ["attack", "positives", "detector"];
+        let of = |line: &Value| {
+            let negatives = swap(line["negatives"].as_str().unwrap());
+            let is = |other: &&Value| keys.iter().all(|key| other[key] == line[key]) && other["negatives"] == negatives.as_str();
+            let their_line = theirs.iter().find(is).unwrap();
+            let apart = |key: &str| (line[key]["value"].as_f64().unwrap() - their_line[key].as_f64().unwrap()).abs();
+            ["auroc", "average_precision", "fpr_at_95_tpr", "tpr_at_1_fpr", "tpr_at_5_fpr"].map(apart).into_iter().fold(0.0, f64::max)
+        };
+        ours.iter().filter(|line| line["positives"] != "ood" || swap("clean") == "clean").map(of).fold(0.0, f64::max)
+    };
+    assert!(farthest(&str::to_owned) <= 1e-9, "{}", farthest(&str::to_owned));
+    let swapped = farthest(&|negatives| if negatives == "clean" { "noise".into() } else { "clean".into() });
+    assert!(swapped > 0.05, "the negative control: {swapped}");
 }
 
 #[test]

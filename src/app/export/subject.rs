@@ -10,8 +10,8 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::figure::{self, Document, Figure, Layers, Members, Needs, Options, Style};
 use crate::jobs::{
-    AttackFigures, Computed, FigureSettings, InterpolationSettings, LiveMap, ModelSet, Observer, Raw, ScreenSettings, SharedEngine,
-    figures, interpolate, interpolation_plots, provenance, screen, screen_data,
+    AttackFigures, Computed, CurveSettings, FigureSettings, InterpolationSettings, LiveMap, ModelSet, Observer, Raw, ScreenSettings,
+    SharedEngine, figures, interpolate, interpolation_plots, provenance, screen, screen_data,
 };
 use crate::latent::Surroundings;
 use crate::uncertainty::Measure;
@@ -241,6 +241,7 @@ impl Subject {
             map: crate::jobs::MapSettings { deterministic: false, ..self.session.map_settings(&self.set)? },
             steps: self.session.line.steps,
             pairs: self.session.line.pairs,
+            seeds: CurveSettings::default().seeds,
             attacks: AttackFigures { cache: self.attack_cache.clone(), ..AttackFigures::default() },
             style: self.style,
             colours: None,

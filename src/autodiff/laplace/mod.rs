@@ -3,7 +3,11 @@
 //!
 //! With φ the features before the last layer and a 1 behind them for the bias, p the probabilities and N the number of images, the
 //! Hessian of the negative log-likelihood in the last layer's weights is Σ (diag p − p pᵀ) ⊗ φ φᵀ. The full structure takes it as it is;
-//! Kronecker's takes N G ⊗ A, the product of the means of its factors, which needs less memory and underestimates the variance. With the
+//! Kronecker's takes N G ⊗ A, the product of the means of its factors, which needs less memory and underestimates the variance. How much
+//! depends on the images that are asked about and on the prior: of a shipped network, fitted on the first 1,000 test images, Kronecker's
+//! logit variance is .61 of the full one's on decoded images of the plane where both have the prior of Kronecker's largest evidence, .43 on
+//! test images, and .29 and .21 where each has its own prior (`tests/reference/laplace_ratio.py`; fitted on all training images .60, .45, .51
+//! and .39). With the
 //! prior's precision τ the posterior's precision is the Hessian + τ. In the Hessian's eigenvectors it is diagonal, so τ is added as it is;
 //! Ritter et al. add √τ to each factor, which makes the Gaussian too narrow just along what no image has shown.
 

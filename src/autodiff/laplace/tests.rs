@@ -282,6 +282,69 @@ fn kronecker_factors_narrow_the_posterior_of_a_shipped_network() {
     assert!((0.15..0.27).contains(&ratio), "{ratio}");
 }
 
+/// The mean over images and classes of a logit's variance under the posterior of one prior precision, of features \[N, inputs\].
+fn logit_variance_at(spectrum: &Spectrum, prior: f64, features: &[f64], [inputs, outputs]: [usize; 2]) -> f64 {
+    let images = features.len() / inputs;
+    let x = Mat::from_fn(images, inputs + 1, |image, at| if at < inputs { features[image * inputs + at] } else { 1.0 });
+    let variances: Vec<f64> = spectrum.precisions(prior).map(f64::recip).collect();
+    let squares = |product: Mat<f64>, variances: &[f64]| -> f64 {
+        product.col_iter().zip(variances).map(|(column, variance)| variance * column.iter().map(|value| value * value).sum::<f64>()).sum()
+    };
+    let sum: f64 = match &spectrum.basis {
+        // The basis of the outputs only turns the logits, which leaves the sum of their variances.
+        Basis::Kronecker { of_inputs, .. } => variances.chunks_exact(inputs + 1).map(|of_output| squares(&x * of_inputs, of_output)).sum(),
+        Basis::Full(basis) => {
+            (0..outputs).map(|class| squares(&x * basis.submatrix(class * (inputs + 1), 0, inputs + 1, basis.ncols()), &variances)).sum()
+        }
+    };
+    sum / (images * outputs) as f64
+}
+
+/// `tests/reference/laplace_ratio.py` on the same images. Which share it is depends on the prior: each has its own, or both have one.
+#[test]
+fn kronecker_factors_keep_the_same_share_of_the_variance_as_in_python() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models/classifier-0");
+    let (_, crate::nets::folder::Model::Classifier(classifier)) = crate::nets::folder::load(&folder).unwrap() else {
+        panic!("no classifier")
+    };
+    let (digits, network) = (crate::data::shipped_digits().unwrap(), &classifier.network);
+    let graph = Graph::new(network.input_shape(), without_dropout(network.graph())).unwrap();
+    let features = Network::of(graph.without_last().unwrap(), network.weights()).unwrap();
+    let last = Last::of("fc2", network.weights(), [128, 10]);
+    let squares: f64 = last.weights.iter().map(|weight| weight * weight).sum();
+    let [full, kronecker] = [Structure::Full, Structure::Kronecker].map(|structure| {
+        let curvature = Curvature::of::<f32>(&features, &last, &digits, structure, &mut |_| ControlFlow::Continue(())).unwrap();
+        let spectrum = Spectrum::of(&curvature).unwrap();
+        let best = spectrum.best_precision(squares, curvature.log_likelihood).0;
+        (spectrum, best)
+    });
+    let (_, crate::nets::folder::Model::Vae(vae)) = crate::nets::folder::load(&folder.with_file_name("vae")).unwrap() else {
+        panic!("no VAE")
+    };
+    let along = |at: usize| -10.0 + 20.0 * at as f64 / 29.0;
+    let plane: Vec<f64> = (0..900).flat_map(|at| [along(at / 30), along(at % 30)]).collect();
+    let decoded =
+        crate::autodiff::DecoderGradients::new(&vae.decoder).decode(&plane).images.into_iter().map(|pixel| pixel as f32).collect();
+    // [test images, plane]
+    let of_images = [(digits.slice(0..100).images.clone(), 100), (decoded, 900)].map(|(images, count): (Vec<f32>, usize)| -> Vec<f64> {
+        let (found, _) = Part::<f32>::whole(&lower(&features, Ending::Logits)).forward(0, [(0, Arc::new(images))], count, None, false);
+        found[0].iter().copied().map(f64::from).collect()
+    });
+    let ratio = |of: usize, of_kronecker: f64, of_full: f64| {
+        let variance = |spectrum: &Spectrum, prior: f64| logit_variance_at(spectrum, prior, &of_images[of], [128, 10]);
+        variance(&kronecker.0, of_kronecker) / variance(&full.0, of_full)
+    };
+    // With a prior each; at the full one's; at Kronecker's; at 1 and at 100.
+    let priors = [[kronecker.1, full.1], [full.1; 2], [kronecker.1; 2], [1.0; 2], [100.0; 2]];
+    for (of, expected) in [[0.2083, 0.3664, 0.4297, 0.3325, 0.8260], [0.2910, 0.5440, 0.6089, 0.4972, 0.8857]].into_iter().enumerate() {
+        for ([of_kronecker, of_full], expected) in priors.into_iter().zip(expected) {
+            let found = ratio(of, of_kronecker, of_full);
+            assert!((found / expected - 1.0).abs() <= 0.01, "{of}, {of_kronecker} and {of_full}: {found}");
+        }
+    }
+    assert!(ratio(1, kronecker.1, kronecker.1) / ratio(0, kronecker.1, kronecker.1) > 1.3, "the negative control");
+}
+
 /// A residual network, whose last layer has no bias and reads what a dropout made.
 fn residual() -> Network {
     let nodes = serde_json::json!([

@@ -10,6 +10,7 @@ mod report;
 mod score_file;
 mod scores;
 mod seeds;
+mod success;
 mod table;
 
 pub use cache::cache_folder;
@@ -17,6 +18,7 @@ pub use detector::Detector;
 pub use manifold::{Distances, Manifold};
 pub use score_file::{ScoreFile, ScoredLine, scored_csv, scored_text};
 pub use seeds::SeedSpread;
+pub use success::SuccessDifference;
 pub use table::{Detected, Detection, EntropyGain, Kind, Negatives, Positives, Scored, Unfamiliar};
 
 use super::attack::{BATCH, Said, attack_batch, check_shape, gradients, lengths, pixels};

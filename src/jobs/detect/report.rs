@@ -5,11 +5,11 @@ use super::{Detected, Detection, Detector, Negatives, Positives, Scored, SeedSpr
 use crate::analysis::detection::{Estimate, Quality};
 use crate::attack::Norm;
 use crate::figure::provenance::{JSON_KEY, csv_line};
-use crate::jobs::attack::success_rate;
+use crate::jobs::attack::success_proportion;
 use crate::jobs::figures::classifier_provenance;
 use crate::jobs::passes::ComputedBy;
 use crate::jobs::{Classifiers, On};
-use crate::numbers::fixed;
+use crate::numbers::{fixed, with_sign};
 use crate::uncertainty::Measure;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -25,6 +25,9 @@ fn columns(on: On) -> &'static [Measure] {
         On::Mc | On::Ensemble => &[Measure::PredictiveEntropy, Measure::MutualInformation],
     }
 }
+
+/// The width of the first columns of the table for a person, which only the first line of an attack has.
+const HEAD: usize = 59;
 
 /// The L2 length among [`Norm::ALL`].
 const L2: usize = 1;
@@ -58,7 +61,10 @@ impl Detection {
                 json!({ "on": found.on, "dataset": found.dataset, "detection": scored, "auroc_of_entropy_less_information": found.difference })
             })
             .collect();
-        let mut all = json!({ JSON_KEY: self.provenance(classifiers), "dataset": self.dataset, "images": self.images, "about": Self::LEGEND, "rows": rows });
+        let mut all = json!({
+            JSON_KEY: self.provenance(classifiers), "dataset": self.dataset, "images": self.images, "about": Self::LEGEND, "rows": rows,
+            "success_differences": self.success_differences(),
+        });
         if !unfamiliar.is_empty() {
             all["unfamiliar"] = json!(unfamiliar);
         }
@@ -69,13 +75,13 @@ impl Detection {
     pub const LEGEND: &str = "Positive: attacked images, or those of other data, on the side of high values (of the maximum probability and the latent \
         log-density on that of low ones). \
         Negative, unless another choice is named: the clean and the noisy images together; the clean ones for other data. Intervals: 95 %, bootstrap \
-        over images with all their versions, so differences are paired.";
+        over images with all their versions, so differences are paired; of success, Wilson's.";
 
     /// The provenance, a header, then one line per attack, positives, negatives and measure. What has no positives is empty; so are the
     /// columns of the attack where unfamiliar images are the positives.
     pub fn to_csv(&self, classifiers: &Classifiers) -> String {
         let mut text = csv_line(&self.provenance(classifiers));
-        text.push_str("method,norm,epsilon,on,samples,success_rate,positives,negatives,measure");
+        text.push_str("method,norm,epsilon,on,samples,success_rate,success_low,success_high,positives,negatives,measure");
         for name in Quality::KEYS {
             let _ = write!(text, ",{name},{name}_low,{name}_high");
         }
@@ -83,7 +89,7 @@ impl Detection {
         text.push_str(",auroc_seeds,auroc_seed_lowest,auroc_seed_highest,auroc_seed_standard_deviation\n");
         for row in &self.rows {
             let settings = &row.attacked.settings;
-            let success = rate(row).map_or_else(String::new, |rate| rate.to_string());
+            let success = success(row).map_or_else(|| ",,".to_owned(), |Estimate { value, low, high }| format!("{value},{low},{high}"));
             for scored in &row.scored {
                 // Writing to a string cannot fail.
                 let _ = writeln!(
@@ -107,14 +113,14 @@ impl Detection {
             for (detector, quality) in &found.scored {
                 let name = found.dataset.replace(',', " ");
                 let more = difference(*detector, found.difference) + &spread(None);
-                let _ = writeln!(text, ",,,{},,,{name},clean,{}{}{more}", found.on.key(), detector.key(), cells(*quality));
+                let _ = writeln!(text, ",,,{},,,,,{name},clean,{}{}{more}", found.on.key(), detector.key(), cells(*quality));
             }
         }
         text
     }
 
     /// The rows in the order of the paper's table: by method and budget, and side by side who is attacked.
-    fn grid(&self) -> Vec<[Option<&Detected>; 3]> {
+    pub(super) fn grid(&self) -> Vec<[Option<&Detected>; 3]> {
         let mut lines: Vec<[Option<&Detected>; 3]> = Vec::new();
         for row in &self.rows {
             let of = |row: &Detected| {
@@ -180,7 +186,10 @@ impl Detection {
                     cells.push_str(&" & ".repeat(width(*on)));
                     continue;
                 };
-                cells.push_str(&rate(row).map_or_else(|| " & --".to_owned(), |rate| format!(" & {:.1}", 100.0 * rate)));
+                cells.push_str(&success(row).map_or_else(
+                    || " & --".to_owned(),
+                    |rate| format!(" & {:.1} [{:.1}, {:.1}]", 100.0 * rate.value, 100.0 * rate.low, 100.0 * rate.high),
+                ));
                 let area = |detector: Detector, positives| {
                     let quality = row.quality(detector, positives, Negatives::Both);
                     quality.map_or_else(|| "--".to_owned(), |quality| format!("{:.1}", 100.0 * quality.auroc.value))
@@ -192,7 +201,9 @@ impl Detection {
                 if columns(*on).len() > 1 {
                     let gain = row.difference(Positives::All, Negatives::Both).map_or_else(
                         || "--".to_owned(),
-                        |Estimate { value, low, high }| format!("{:+.1} [{:+.1}, {:+.1}]", 100.0 * value, 100.0 * low, 100.0 * high),
+                        |Estimate { value, low, high }| {
+                            format!("{} [{}, {}]", with_sign(100.0 * value, 1), with_sign(100.0 * low, 1), with_sign(100.0 * high, 1))
+                        },
                     );
                     let _ = write!(cells, " & {gain}");
                 }
@@ -211,7 +222,7 @@ impl Detection {
         let mut lines = vec![format!("{} images of {}; against as many clean and as many noisy ones", self.images, self.dataset)];
         lines.push(Self::LEGEND.to_owned());
         lines.push(format!(
-            "{:<11}{:<6}{:>6}  {:<14}{:>8}  {:<22}{:<24}{:<24}{:<22}{}",
+            "{:<11}{:<6}{:>6}  {:<14}{:>20}  {:<22}{:<24}{:<24}{:<22}{}",
             "attack",
             "norm",
             "ε",
@@ -242,21 +253,29 @@ impl Detection {
                 });
                 let name = if number == 0 {
                     format!(
-                        "{:<11}{:<6}{:>6}  {:<14}{:>8}",
+                        "{:<11}{:<6}{:>6}  {:<14}{:>20}",
                         settings.attack.method,
                         settings.attack.norm.key(),
                         settings.attack.epsilon,
                         settings.on.key(),
-                        rate(row).map_or_else(|| "–".to_owned(), |rate| format!("{:.1} %", 100.0 * rate))
+                        success(row).map_or_else(
+                            || "–".to_owned(),
+                            |rate| format!("{:.1} % [{:.1}, {:.1}]", 100.0 * rate.value, 100.0 * rate.low, 100.0 * rate.high)
+                        )
                     )
                 } else {
-                    " ".repeat(47)
+                    " ".repeat(HEAD)
                 };
                 let line = format!("{name}  {:<22}{:<24}{:<24}{tpr:<22}{seeds}", detector.label(), all, successful);
                 lines.push(line.trim_end().to_owned());
             }
             let [all, successful] = Positives::ALL.map(|positives| interval(row.difference(positives, Negatives::Both)));
-            lines.push(format!("{}  {:<22}{all:<24}{successful}", " ".repeat(47), "H − I, paired"));
+            lines.push(format!("{}  {:<22}{all:<24}{successful}", " ".repeat(HEAD), "H − I, paired"));
+        }
+        let differences = self.success_differences();
+        if !differences.is_empty() {
+            lines.push("Success on one less that on another, of the same images, with Newcombe's 95 % interval:".to_owned());
+            lines.extend(differences.iter().map(|difference| format!("  {}", difference.describe())));
         }
         for found in &self.unfamiliar {
             lines.push(format!("{} against {}, {}:", found.dataset, self.dataset, found.on.label()));
@@ -305,7 +324,8 @@ fn row(row: &Detected) -> Value {
         "members": settings.members,
         "samples": settings.samples,
         "success": {
-            "rate": rate(row),
+            "rate": success(row).map(|success| success.value),
+            "interval": success(row).and_then(Estimate::interval),
             "successful": successes.iter().flatten().filter(|success| **success).count(),
             "eligible": successes.iter().flatten().count(),
         },
@@ -355,8 +375,8 @@ fn with_interval(estimate: Estimate) -> String {
 }
 
 /// The share of the images that the attack could succeed on where it did; none where there was no such image.
-fn rate(row: &Detected) -> Option<f64> {
-    success_rate(&row.attacked.successes())
+fn success(row: &Detected) -> Option<Estimate> {
+    success_proportion(&row.attacked.successes())
 }
 
 /// The columns of a victim in the paper's table: success, the measures, and what the first is better than the second.

@@ -6,6 +6,7 @@ use super::scores::COLUMNS;
 use crate::analysis::detection::{Clusters, Comparison, Estimate, Quality, Ranking};
 use crate::error::{Error, Result};
 use crate::files;
+use crate::numbers::fixed;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -312,8 +313,9 @@ pub fn scored_text(lines: &[ScoredLine]) -> String {
         estimate.map_or_else(
             || "–".to_owned(),
             |estimate| {
-                let interval = estimate.interval().map_or_else(|| "[–]".to_owned(), |[low, high]| format!("[{low:.3}, {high:.3}]"));
-                format!("{:.3} {interval}", estimate.value)
+                let interval =
+                    estimate.interval().map_or_else(|| "[–]".to_owned(), |[low, high]| format!("[{}, {}]", fixed(low, 3), fixed(high, 3)));
+                format!("{} {interval}", fixed(estimate.value, 3))
             },
         )
     };

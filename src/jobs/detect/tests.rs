@@ -1,4 +1,5 @@
 use super::*;
+use crate::analysis::detection::Estimate;
 use crate::attack::{Norm, Settings};
 use crate::data::decoded_digits;
 use crate::engine;
@@ -98,6 +99,18 @@ fn the_table_is_the_same_in_every_form() {
     let lines: Vec<&str> = csv.lines().filter(|line| !line.starts_with('#')).collect();
     assert!(lines.iter().all(|line| fields(line) == fields(lines[0])), "{csv}");
     let latex = found.to_latex();
+    // By hand: of the images that both answered rightly, on how many more the attack succeeded on the one.
+    let differences = found.success_differences();
+    assert_eq!(
+        differences.iter().map(|of| (of.epsilon, of.on)).collect::<Vec<_>>(),
+        [0.1, 0.3].map(|of| (of, [On::Deterministic, On::Mc]))
+    );
+    let [first, second] = [1, 3].map(|row: usize| found.rows[row].attacked.successes());
+    let both: Vec<[bool; 2]> = first.iter().zip(&second).filter_map(|(a, b)| Some([(*a)?, (*b)?])).collect();
+    let rate = |which: usize| both.iter().filter(|pair| pair[which]).count() as f64 / both.len() as f64;
+    let Estimate { value, low, high } = differences[1].difference;
+    assert!((value - (rate(0) - rate(1))).abs() <= 1e-12 && low <= value && value <= high && low < high, "{differences:?}");
+    assert!(found.to_text().contains("deterministic − mc: ") && json["success_differences"][1]["on"][1] == "mc", "{}", found.to_text());
     // Two lines, each with both victims.
     assert_eq!(latex.matches("BIM").count(), 2);
     let value = found.rows[3].quality(Measure::MutualInformation, Positives::All, Negatives::Both).unwrap().auroc.value;

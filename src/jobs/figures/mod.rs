@@ -35,6 +35,8 @@ pub struct FigureSettings {
     pub steps: usize,
     /// The number of pairs of images whose midpoints are looked at.
     pub pairs: usize,
+    /// The mask seeds of the hole curve.
+    pub seeds: usize,
     /// What attacks are shown of.
     pub attacks: AttackFigures,
     /// Sizes.
@@ -221,7 +223,7 @@ fn document(
             of_holes::document(set, figure, &found, ground.map(), (settings, shared))
         }
         (Needs::HoleCurve { measure }, Computed { ground: Some(ground), .. }) => {
-            let found = ground.curve(set, engine, measure, observe)?;
+            let found = ground.curve(set, engine, (measure, settings.seeds), observe)?;
             of_holes::document(set, figure, &found, ground.map(), (settings, shared))
         }
         (Needs::AttackedImages { method }, Computed { detection: Some(detection), .. }) => {

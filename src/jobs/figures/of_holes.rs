@@ -16,9 +16,6 @@ use crate::numbers::{counted, typeset};
 use crate::uncertainty::Measure;
 use serde_json::{Value, json};
 
-/// The mask seeds of the hole curve, fewer than the command `holes --curve` takes: all figures are drawn where there is no display.
-const CURVE_SEEDS: usize = 5;
-
 /// How many peaks are numbered on a map without garbage images.
 const NUMBERED: usize = 9;
 
@@ -69,12 +66,12 @@ impl Ground {
         Ok(Found::Garbage(found, images))
     }
 
-    /// The curve of a measure (by key).
-    pub fn curve(&self, set: &ModelSet, engine: &mut dyn Engine, measure: &str, observe: Observer<'_>) -> Result<Found> {
+    /// The curve of a measure (by key) over so many mask seeds.
+    pub fn curve(&self, set: &ModelSet, engine: &mut dyn Engine, (measure, seeds): (&str, usize), observe: Observer<'_>) -> Result<Found> {
         let criterion = HoleCriterion { measure: Measure::from_key(measure)?, ..HoleCriterion::default() };
         let images = ReferenceImages::choose(set, self.images.as_ref());
         let (curve, ground) =
-            (CurveSettings { seeds: CURVE_SEEDS, ..CurveSettings::default() }, HoleGround { images, surroundings: &self.surroundings });
+            (CurveSettings { seeds, ..CurveSettings::default() }, HoleGround { images, surroundings: &self.surroundings });
         let found = hole_curve(set, engine, &self.map.settings, ground, &criterion, &curve, observe)?;
         Ok(Found::Curve(criterion, curve, found))
     }
@@ -147,8 +144,8 @@ fn caption(holes: &Holes) -> String {
 fn curve_caption(settings: &CurveSettings, curve: &HoleCurve) -> String {
     let most = curve.points.iter().map(|point| point.subsets).max().unwrap_or_default();
     format!(
-        "{} Lines are means over {} mask seeds and, for each size, up to {most} subsets of the members; the band holds 95 % of these areas; \
-         dots are means of single members over the seeds.",
+        "{} Lines are means over {} mask seeds and, for each size, up to {most} subsets of the members; the band is the 95 % prediction interval \
+         of another subset with other masks; dots are means of single members over the seeds.",
         curve.finding, settings.seeds
     )
 }

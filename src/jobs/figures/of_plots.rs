@@ -58,7 +58,8 @@ pub(super) fn population(
 const MOST_DOTS: usize = 4000;
 
 /// The document of mutual information against softmax variance over the first members of a map, with both approximations of
-/// [`variance_plots`]. The provenance holds the rank correlations.
+/// [`variance_plots`]. The provenance holds the rank correlations, at which share of the points the leading
+/// term lies below mutual information, and the median of their ratio.
 pub(super) fn variance_and_information(
     set: &ModelSet,
     figure: &Figure,
@@ -71,7 +72,11 @@ pub(super) fn variance_and_information(
     let [variance, fluctuation] = [softmax_variance, small_fluctuation_term].map(|x| against_information(&cells, x));
     let correlations = json!({ "softmax_variance": spearman(&variance), "small_fluctuation_term": spearman(&fluctuation) });
     let asked = MapSettings { members, ..map.settings.clone() };
-    let more = json!({ "figure": figure.name, "rank_correlation_with_mutual_information": correlations });
+    let leading = below_information(&variance, map.classes() as f64)
+        .map(|[share, factor]| json!({ "share_of_points_below": share, "median_factor": factor }));
+    let more = json!({
+        "figure": figure.name, "rank_correlation_with_mutual_information": correlations, "mutual_information_over_leading_term": leading,
+    });
     let provenance = provenance(set, &map.by, &asked, &asked.members, &more);
     let plots = variance_plots(&variance, &fluctuation, map.classes());
     drawn(figure, Content::Plots { strips: &[], plots: &plots }, settings, provenance)
@@ -92,6 +97,16 @@ fn small_fluctuation_term(cell: &CellStatistics) -> f64 {
 /// [x, mutual information] of each cell.
 fn against_information(cells: &[CellStatistics], x: impl Fn(&CellStatistics) -> f64) -> Vec<[f64; 2]> {
     cells.iter().map(|cell| [x(cell), Measure::MutualInformation.evaluate(cell)]).collect()
+}
+
+/// The share of the points at which `slope` times x lies below mutual information, and the median of mutual information over it; of points
+/// with a variance, none without any.
+fn below_information(points: &[[f64; 2]], slope: f64) -> Option<[f64; 2]> {
+    let mut ratios: Vec<f64> = points.iter().filter(|[x, _]| *x > 0.0).map(|[x, information]| information / (slope * x)).collect();
+    ratios.sort_unstable_by(f64::total_cmp);
+    let below = ratios.iter().filter(|ratio| **ratio > 1.0).count() as f64;
+    let (low, high) = (*ratios.get(ratios.len().wrapping_sub(1) / 2)?, *ratios.get(ratios.len() / 2)?);
+    Some([below / ratios.len() as f64, f64::midpoint(low, high)])
 }
 
 /// Mutual information against softmax variance, and against the small-fluctuation term ½ Σ `Var_c` / `p̄_c`, both as [x, mutual information], with
@@ -194,5 +209,15 @@ mod tests {
         assert!((term / information - 1.0).abs() < 0.01, "{term} for {information}");
         let leading = 2.0 * softmax_variance(&cell);
         assert!(information / leading > 1.15, "the leading term is too low: {leading} for {information}");
+    }
+
+    #[test]
+    fn the_share_below_and_the_median_factor_are_counted() {
+        let points = [[0.1, 0.4], [0.1, 0.1], [0.2, 0.5], [0.0, 0.0], [0.1, 0.6]];
+        let [share, factor] = below_information(&points, 2.0).unwrap();
+        // The ratios are 2, 0.5, 1.25 and 3.
+        assert!(share == 0.75 && (factor - 1.625).abs() < 1e-12, "{share} {factor}");
+        assert!((below_information(&points, 4.0).unwrap()[0] - 0.25).abs() < 1e-12, "the negative control");
+        assert_eq!(below_information(&[[0.0, 0.0]], 2.0), None);
     }
 }

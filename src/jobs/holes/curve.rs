@@ -2,10 +2,11 @@
 
 use super::super::map::{Map, MapSettings};
 use super::super::{ModelSet, Observer, Progress, tell};
-use super::interval::{HoleInterval, Repeats, check_seeds, interval_of, resampled};
+use super::interval::{AreaScale, HoleInterval, Repeats, check_seeds, resampled};
 use super::reference::{InputPoints, reference_points};
 use super::{HoleCriterion, HoleGround, PointValues, Reference, lacks_passes};
 use crate::analysis::holes::area;
+use crate::analysis::variance::Components;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::latent::Surroundings;
@@ -15,9 +16,6 @@ use crate::uncertainty::{Passes, StatisticsGrid};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-
-/// Resamples of seeds and members for the interval of the difference.
-const RESAMPLES: u32 = 2000;
 
 /// What is sure in a subset of the members.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,7 +55,7 @@ pub struct CurvePoint {
     pub members: usize,
     /// The mean over subsets and seeds with as many draws of each member as asked for, in z².
     pub mean: f64,
-    /// The 2.5th and 97.5th percentile over subsets and seeds.
+    /// The 95 % prediction interval of the area of another subset with other masks.
     pub interval: [f64; 2],
     /// The control: the mean with as many draws in all as a single member has, that is T / members of each.
     pub equal_total: f64,
@@ -72,7 +70,7 @@ pub struct SingleMember {
     pub member: usize,
     /// The mean over the seeds, in z².
     pub mean: f64,
-    /// The 2.5th and 97.5th percentile over the seeds.
+    /// The 95 % prediction interval of its area with other masks.
     pub interval: [f64; 2],
 }
 
@@ -83,7 +81,7 @@ pub struct PairedDifference {
     pub members: usize,
     /// The mean over members and seeds, in z².
     pub mean: f64,
-    /// The 95 % bootstrap interval; seeds and members are resampled.
+    /// The 95 % confidence interval of the mean over all masks and members that there could be.
     pub interval: [f64; 2],
 }
 
@@ -152,7 +150,7 @@ pub fn hole_curve(
         }
         tell(observe, number + 1, curve.seeds)?;
     }
-    Ok(summary(&settings.members, &equal_each, &equal_total, settings.seed, repeats.interval()))
+    Ok(summary(&settings.members, [&equal_each, &equal_total], AreaScale::of(&settings.view), repeats.interval()))
 }
 
 /// The draws of each member of an ensemble of this size that has as many in all as one member.
@@ -242,7 +240,11 @@ impl<'a> Seed<'a> {
 }
 
 /// The curve from areas [size][seed][subset].
-fn summary(members: &[usize], equal_each: &[Vec<Vec<f64>>], equal_total: &[Vec<Vec<f64>>], seed: u32, interval: HoleInterval) -> HoleCurve {
+fn summary(members: &[usize], [equal_each, equal_total]: [&[Vec<Vec<f64>>]; 2], scale: AreaScale, interval: HoleInterval) -> HoleCurve {
+    let predicted = |areas: &[Vec<f64>]| {
+        let on_scale: Vec<Vec<f64>> = areas.iter().map(|of_seed| of_seed.iter().map(|&area| scale.to(area)).collect()).collect();
+        scale.prediction_interval(&Components::of(&on_scale), 0.0)
+    };
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let all = |areas: &[Vec<f64>]| areas.concat();
     let points: Vec<CurvePoint> = (0..members.len())
@@ -250,7 +252,7 @@ fn summary(members: &[usize], equal_each: &[Vec<Vec<f64>>], equal_total: &[Vec<V
         .map(|at| CurvePoint {
             members: at + 1,
             mean: mean(&all(&equal_each[at])),
-            interval: interval_of(all(&equal_each[at])),
+            interval: predicted(&equal_each[at]),
             equal_total: mean(&all(&equal_total[at])),
             subsets: equal_each[at][0].len(),
         })
@@ -258,7 +260,8 @@ fn summary(members: &[usize], equal_each: &[Vec<Vec<f64>>], equal_total: &[Vec<V
     let has_singles = points.first().is_some_and(|point| point.members == 1) && equal_each[0][0].len() == members.len();
     let singles = members.iter().enumerate().filter(|_| has_singles).map(|(place, &member)| {
         let areas: Vec<f64> = equal_each[0].iter().map(|of_seed| of_seed[place]).collect();
-        SingleMember { member, mean: mean(&areas), interval: interval_of(areas) }
+        let column: Vec<Vec<f64>> = areas.iter().map(|&area| vec![area]).collect();
+        SingleMember { member, mean: mean(&areas), interval: predicted(&column) }
     });
     let singles: Vec<SingleMember> = singles.collect();
     let whole = &equal_each[members.len() - 1];
@@ -266,25 +269,11 @@ fn summary(members: &[usize], equal_each: &[Vec<Vec<f64>>], equal_total: &[Vec<V
         // [seed][member]: by how much the member's holes are larger.
         let larger: Vec<Vec<f64>> =
             equal_each[0].iter().zip(whole).map(|(singles, all)| singles.iter().map(|single| single - all[0]).collect()).collect();
-        PairedDifference { members: members.len(), mean: mean(&larger.concat()), interval: two_way_interval(&larger, seed) }
+        let components = Components::of(&larger);
+        PairedDifference { members: members.len(), mean: components.mean, interval: components.mean_interval() }
     });
     let finding = finding(&points, difference.as_ref());
     HoleCurve { points, singles, difference, finding, interval }
-}
-
-/// The 95 % bootstrap interval of the mean of [row][column] numbers, rows and columns resampled independently of each other (Owen
-/// 2007, the pigeonhole bootstrap).
-fn two_way_interval(numbers: &[Vec<f64>], seed: u32) -> [f64; 2] {
-    let stream = Stream::new(seed, Purpose::Bootstrap);
-    let pick = |what: u32, resample: u32, count: usize| -> Vec<usize> {
-        (0..count as u32).map(|i| ((stream.uniform([what, resample, 1], i) * count as f64) as usize).min(count - 1)).collect()
-    };
-    let means = (0..RESAMPLES).map(|resample| {
-        let (rows, columns) = (pick(3, resample, numbers.len()), pick(4, resample, numbers[0].len()));
-        let sum: f64 = rows.iter().map(|&row| columns.iter().map(|&column| numbers[row][column]).sum::<f64>()).sum();
-        sum / (rows.len() * columns.len()) as f64
-    });
-    interval_of(means.collect())
 }
 
 /// What the numbers say, and no more.
@@ -349,6 +338,7 @@ fn extend(all: &mut Vec<Vec<usize>>, begun: &mut Vec<usize>, members: usize, siz
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::latent::View;
 
     #[test]
     fn subsets_are_distinct_and_all_where_there_are_few() {
@@ -369,24 +359,28 @@ mod tests {
 
     const NO_INTERVAL: HoleInterval = HoleInterval { seeds: 0, area: [0.0; 2], mean_area: 0.0, count: [0.0; 2] };
 
+    fn scale() -> AreaScale {
+        AreaScale::of(&View::square([-10.0, 10.0], 40).unwrap())
+    }
+
     /// [size][seed][subset] for two members and two seeds; the ensemble's holes are smaller by `less`.
     fn areas(less: f64) -> Vec<Vec<Vec<f64>>> {
-        vec![vec![vec![10.0, 12.0], vec![11.0, 13.0]], vec![vec![11.0 - less], vec![12.0 - less]]]
+        vec![vec![vec![110.0, 112.0], vec![111.0, 113.0]], vec![vec![111.0 - less], vec![112.0 - less]]]
     }
 
     #[test]
     fn finding_follows_the_interval_of_the_difference() {
-        for (less, words) in [(5.0, "are larger than"), (-5.0, "are smaller than"), (0.1, "cannot be told apart")] {
-            let curve = summary(&[0, 1], &areas(less), &areas(less), 0, NO_INTERVAL);
+        for (less, words) in [(50.0, "are larger than"), (-50.0, "are smaller than"), (5.0, "cannot be told apart")] {
+            let curve = summary(&[0, 1], [&areas(less), &areas(less)], scale(), NO_INTERVAL);
             let difference = curve.difference.unwrap();
             assert!((difference.mean - less).abs() < 1e-9 && curve.finding.contains(words), "{curve:?}");
             assert!(difference.interval[0] <= less && less <= difference.interval[1]);
         }
-        let curve = summary(&[4, 7], &areas(0.0), &areas(0.0), 0, NO_INTERVAL);
-        assert_eq!(curve.singles.iter().map(|single| (single.member, single.mean)).collect::<Vec<_>>(), [(4, 10.5), (7, 12.5)]);
+        let curve = summary(&[4, 7], [&areas(0.0), &areas(0.0)], scale(), NO_INTERVAL);
+        assert_eq!(curve.singles.iter().map(|single| (single.member, single.mean)).collect::<Vec<_>>(), [(4, 110.5), (7, 112.5)]);
         assert_eq!(
             curve.points.iter().map(|point| (point.members, point.mean, point.subsets)).collect::<Vec<_>>(),
-            [(1, 11.5, 2), (2, 11.5, 1)]
+            [(1, 111.5, 2), (2, 111.5, 1)]
         );
     }
 
@@ -394,7 +388,7 @@ mod tests {
     fn undefined_sizes_are_left_out_of_the_curve() {
         let mut areas = areas(0.0);
         areas[0] = vec![vec![f64::NAN; 2]; 2];
-        let curve = summary(&[0, 1], &areas, &areas, 0, NO_INTERVAL);
+        let curve = summary(&[0, 1], [&areas, &areas], scale(), NO_INTERVAL);
         assert_eq!((curve.points.len(), curve.points[0].members, curve.singles.len(), curve.difference), (1, 2, 0, None));
     }
 

@@ -2,11 +2,12 @@
 
 use super::super::map::{Map, MapSettings, map};
 use super::super::{ModelSet, Observer, tell};
-use super::{HoleCriterion, HoleGround, PointValues, Reference, reference};
+use super::{HoleCriterion, HoleGround, PointValues, Reference, reference, view_area};
 use crate::analysis::holes::{area, count};
+use crate::analysis::variance::Components;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::latent::Surroundings;
+use crate::latent::{Surroundings, View};
 use crate::random::{Purpose, Stream};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -15,21 +16,25 @@ use std::ops::ControlFlow;
 /// Resamples of the reference images for each seed of the masks.
 const RESAMPLES: u32 = 50;
 
-/// 95 % intervals of area and number of holes.
+/// What the number of holes is rounded by: the variance of a uniform distribution of width 1.
+const ROUNDING: f64 = 1.0 / 12.0;
+
+/// 95 % prediction intervals of area and number of holes: where those of another run fall, with other masks and a bound from all images
+/// that the reference images are a sample of.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct HoleInterval {
     /// The seeds of the masks.
     pub seeds: usize,
-    /// The 2.5th and 97.5th percentile of the area, in z², over all seeds and resamples.
+    /// The area, in z²: Student's interval of its logarithm, from the variances between seeds and between resampled reference images.
     pub area: [f64; 2],
-    /// The mean area.
+    /// The mean area over the seeds.
     pub mean_area: f64,
-    /// The 2.5th and 97.5th percentile of the number of holes.
+    /// The number of holes: the same of its square root.
     pub count: [f64; 2],
 }
 
 /// Finds the holes for so many seeds of the masks, beginning with that of the settings, and for each with 50 bootstrap resamples of the
-/// reference images: what another run with other masks and other images would give.
+/// reference images.
 ///
 /// # Errors
 /// As [`map`] and [`reference`], and for less than two seeds.
@@ -63,9 +68,18 @@ pub fn hole_interval(
 /// Areas and numbers of the holes over seeds of the masks and resamples of the reference images.
 #[derive(Default)]
 pub(super) struct Repeats {
-    seeds: usize,
-    areas: Vec<f64>,
-    counts: Vec<f64>,
+    scale: Option<AreaScale>,
+    runs: Vec<Run>,
+}
+
+/// What the masks of one seed give.
+#[derive(Clone, Copy)]
+struct Run {
+    /// With the reference images as they are.
+    area: f64,
+    count: f64,
+    /// The variances over resamples of the images, of the logarithm of the area and of the root of the number.
+    of_images: [f64; 2],
 }
 
 impl Repeats {
@@ -78,26 +92,76 @@ impl Repeats {
         criterion: &HoleCriterion,
     ) -> Result<()> {
         let settings = &map.settings;
+        let scale = *self.scale.get_or_insert_with(|| AreaScale::of(&settings.view));
         let places: Vec<usize> = (0..settings.members.len()).collect();
         let points = PointValues::new(map, criterion.measure, &places)?;
-        let of = |resample: u32| -> Result<(f64, f64)> {
-            let chosen = resampled(settings.seed, resample, reference.sampled.points());
-            let thresholds = reference.thresholds_of(&chosen, surroundings, criterion, &places)?;
+        let of = |chosen: &[usize]| -> Result<(f64, f64)> {
+            let thresholds = reference.thresholds_of(chosen, surroundings, criterion, &places)?;
             let fields = points.fields(density);
             Ok((area(&settings.view, fields, &thresholds), count(&settings.view, fields, &thresholds) as f64))
         };
-        let found = (0..RESAMPLES).into_par_iter().map(of).collect::<Result<Vec<_>>>()?;
-        self.areas.extend(found.iter().map(|(area, _)| *area));
-        self.counts.extend(found.iter().map(|(_, count)| *count));
-        self.seeds += 1;
+        let images = reference.sampled.points();
+        let (area, count) = of(&(0..images).collect::<Vec<_>>())?;
+        let of_resample = |resample: u32| of(&resampled(settings.seed, resample, images));
+        let found = (0..RESAMPLES).into_par_iter().map(of_resample).collect::<Result<Vec<_>>>()?;
+        let areas: Vec<f64> = found.iter().map(|(area, _)| scale.to(*area)).collect();
+        let counts: Vec<f64> = found.iter().map(|(_, count)| count.sqrt()).collect();
+        self.runs.push(Run { area, count, of_images: [variance(&areas), variance(&counts)] });
         Ok(())
     }
 
-    /// The intervals over all that was added.
-    pub fn interval(self) -> HoleInterval {
-        let mean_area = self.areas.iter().sum::<f64>() / self.areas.len() as f64;
-        HoleInterval { seeds: self.seeds, area: interval_of(self.areas), mean_area, count: interval_of(self.counts) }
+    /// The intervals over all that was added, two seeds at least.
+    pub fn interval(&self) -> HoleInterval {
+        interval_of_runs(self.scale.unwrap_or_default(), &self.runs)
     }
+}
+
+fn interval_of_runs(scale: AreaScale, runs: &[Run]) -> HoleInterval {
+    let mean = |of: &dyn Fn(&Run) -> f64| runs.iter().map(of).sum::<f64>() / runs.len() as f64;
+    let column = |of: &dyn Fn(&Run) -> f64| Components::of(&runs.iter().map(|run| vec![of(run)]).collect::<Vec<_>>());
+    let roots = column(&|run| run.count.sqrt());
+    // The root of a number near n varies by the number's variance over 4 n. Seeds that happen to agree are no proof that all do.
+    let rounding = if roots.mean > 0.0 { ROUNDING / (4.0 * roots.mean.powi(2)) } else { 0.0 };
+    let count = roots.with_least_variance(rounding).prediction_interval(mean(&|run| run.of_images[1]));
+    HoleInterval {
+        seeds: runs.len(),
+        area: scale.prediction_interval(&column(&|run| scale.to(run.area)), mean(&|run| run.of_images[0])),
+        mean_area: mean(&|run| run.area),
+        count: count.map(|root| root.max(0.0).powi(2)),
+    }
+}
+
+/// The scale on which areas vary evenly: their logarithm. An area of less than a point's cell is not measured, so the cell's is added
+/// first: no holes have a place on the scale too.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct AreaScale {
+    cell: f64,
+    region: f64,
+}
+
+impl AreaScale {
+    /// That of a region.
+    pub fn of(view: &View) -> Self {
+        let region = view_area(view);
+        Self { cell: region / view.len() as f64, region }
+    }
+
+    /// An area on this scale.
+    pub fn to(self, area: f64) -> f64 {
+        (area + self.cell).ln()
+    }
+
+    /// The 95 % prediction interval of an area of numbers on this scale, to whose variance a known one is added. No area is larger than the
+    /// region.
+    pub fn prediction_interval(self, components: &Components, known: f64) -> [f64; 2] {
+        components.prediction_interval(known).map(|end| (end.exp() - self.cell).clamp(0.0, self.region))
+    }
+}
+
+/// The variance of numbers, over their count less one.
+fn variance(values: &[f64]) -> f64 {
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (values.len() - 1) as f64
 }
 
 /// Refuses less than two seeds.
@@ -114,30 +178,15 @@ pub(super) fn resampled(seed: u32, resample: u32, count: usize) -> Vec<usize> {
     (0..count as u32).map(|i| ((stream.uniform([2, resample, 0], i) * count as f64) as usize).min(count - 1)).collect()
 }
 
-/// The 2.5th and the 97.5th percentile.
-pub(super) fn interval_of(mut values: Vec<f64>) -> [f64; 2] {
-    values.sort_unstable_by(f64::total_cmp);
-    [0.025, 0.975].map(|share| quantile(&values, share))
-}
-
-/// A quantile of sorted numbers, interpolated between them.
-fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let place = share * (sorted.len() - 1) as f64;
-    let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
-    below + (above - below) * place.fract()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn quantiles_lie_between_the_numbers() {
-        let sorted: Vec<f64> = (0..=10).map(f64::from).collect();
-        assert!((quantile(&sorted, 0.1) - 1.0).abs() < 1e-12 && (quantile(&sorted, 0.9) - 9.0).abs() < 1e-12);
-        assert_eq!(quantile(&[3.0], 0.9), 3.0);
-        assert_eq!(interval_of((0..=40).rev().map(f64::from).collect()), [1.0, 39.0]);
-    }
+    use crate::analysis::variance::percentiles;
+    use crate::data::shipped_digits;
+    use crate::engine;
+    use crate::engine::Masks;
+    use crate::jobs::holes::{HOLE_GRID, ReferenceImages, hole_region};
+    use std::sync::Arc;
 
     #[test]
     fn resamples_draw_with_replacement_and_differ() {
@@ -146,5 +195,73 @@ mod tests {
         let distinct: std::collections::BTreeSet<_> = once.iter().collect();
         // 1 − 1/e of them.
         assert!((560..710).contains(&distinct.len()), "{}", distinct.len());
+    }
+    /// The share of the numbers within.
+    fn inside([low, high]: [f64; 2], values: &[f64]) -> f64 {
+        values.iter().filter(|value| (low..=high).contains(value)).count() as f64 / values.len() as f64
+    }
+
+    /// Intervals of random seeds of the shipped network against the areas and numbers of all other seeds.
+    #[test]
+    fn intervals_of_the_shipped_network_hold_95_of_100_other_seeds() {
+        const SEEDS: u32 = 50;
+        let (set, digits) = (ModelSet::shipped().unwrap(), shipped_digits().unwrap().slice(0..200));
+        let train = &set.encodings().unwrap().train;
+        let surroundings = Surroundings::new(train);
+        let view = hole_region(train, HOLE_GRID / 4).unwrap();
+        let density = surroundings.density.grid(&view);
+        let mut engine = engine::open("cpu", Arc::clone(&set.models)).unwrap();
+        let (criterion, go_on) = (HoleCriterion::default(), &mut |_| ControlFlow::Continue(()));
+        let mut repeats = Repeats::default();
+        for seed in 0..SEEDS {
+            let settings = MapSettings { view, samples: 10, members: vec![0], seed, masks: Masks::Shared, deterministic: false };
+            let map = map(&set, engine.as_mut(), &settings, go_on).unwrap();
+            let reference = reference(&set, engine.as_mut(), &settings, ReferenceImages::Test(&digits), 1000, go_on).unwrap();
+            repeats.add(&map, &reference, (&surroundings, &density), &criterion).unwrap();
+        }
+        let (scale, stream) = (AreaScale::of(&view), Stream::new(0, Purpose::Choice));
+        for (seeds, of_percentiles) in [(2, 0.5), (3, 0.65), (20, 0.92)] {
+            let shares: Vec<[f64; 3]> = (0..300)
+                .map(|attempt| {
+                    let mut order = stream.permutation([seeds as u32, attempt, 0], SEEDS as usize);
+                    let others = order.split_off(seeds);
+                    let [chosen, others]: [Vec<Run>; 2] = [order, others].map(|of| of.iter().map(|&run| repeats.runs[run]).collect());
+                    // Without the variance of the images: these are the same for all seeds.
+                    let alone: Vec<Run> = chosen.iter().map(|run| Run { of_images: [0.0; 2], ..*run }).collect();
+                    let found = interval_of_runs(scale, &alone);
+                    // Of few seeds a known variance beside theirs makes the whole surer of itself.
+                    let all = interval_of_runs(scale, &chosen);
+                    assert!(seeds < 20 || all.area[0] <= found.area[0] && found.area[1] <= all.area[1]);
+                    let [areas, counts]: [Vec<f64>; 2] =
+                        [|run: &Run| run.area, |run: &Run| run.count].map(|of| others.iter().map(of).collect());
+                    [
+                        inside(found.area, &areas),
+                        inside(found.count, &counts),
+                        inside(percentiles(chosen.iter().map(|run| run.area).collect()), &areas),
+                    ]
+                })
+                .collect();
+            let [areas, counts, control] = [0, 1, 2].map(|which| shares.iter().map(|share| share[which]).sum::<f64>() / 300.0);
+            eprintln!("{seeds} seeds: areas {areas:.3}, numbers {counts:.3}; percentiles {control:.3}");
+            assert!((0.93..=0.975).contains(&areas), "{seeds}: {areas}");
+            assert!(counts >= 0.93, "{seeds}: {counts}");
+            assert!(control < of_percentiles, "the negative control: {seeds}: {control}");
+        }
+        let [of_area, of_count] = [0, 1].map(|which| repeats.runs.iter().map(|run| run.of_images[which]).sum::<f64>() / f64::from(SEEDS));
+        assert!(of_area > 0.0 && of_count > 0.0);
+        let logarithms: Vec<f64> = repeats.runs.iter().map(|run| scale.to(run.area)).collect();
+        eprintln!("variance of ln area: {:.4} between seeds, {of_area:.4} between resampled images", variance(&logarithms));
+    }
+
+    #[test]
+    fn intervals_stay_within_the_region_and_hold_no_holes() {
+        let scale = AreaScale::of(&View::square([0.0, 10.0], 10).unwrap());
+        let run = |area: f64, count: f64| Run { area, count, of_images: [0.0; 2] };
+        let none = interval_of_runs(scale, &[run(0.0, 0.0), run(0.0, 0.0)]);
+        assert!(none.area[0].abs() + none.area[1].abs() <= 1e-12 && none.count == [0.0; 2], "{none:?}");
+        let apart = interval_of_runs(scale, &[run(0.0, 0.0), run(80.0, 3.0)]);
+        assert!(apart.area == [0.0, 100.0] && apart.count[0] == 0.0 && apart.mean_area == 40.0, "{apart:?}");
+        let equal = interval_of_runs(scale, &[run(5.0, 4.0), run(5.0, 4.0)]);
+        assert!((equal.area[1] - equal.area[0]).abs() <= 1e-9 && equal.count[0] < 4.0 && equal.count[1] > 4.0, "{equal:?}");
     }
 }
