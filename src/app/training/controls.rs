@@ -286,8 +286,7 @@ fn optimiser(ui: &mut Ui, plan: &mut TrainingPlan) {
         if style::named(response, Role::SpinButton, text).on_hover_text(text).changed() {
             plan.learning_rate = Some(rate);
         }
-        ui.toggle_value(&mut plan.anneal, "anneal")
-            .on_hover_text("The learning rate falls linearly to 0: the last epochs no longer wander");
+        ui.checkbox(&mut plan.anneal, "anneal").on_hover_text("The learning rate falls linearly to 0: the last epochs no longer wander");
     });
 }
 

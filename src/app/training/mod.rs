@@ -245,7 +245,8 @@ impl TrainingPanel {
         let epoch = self.shown.epoch(&run);
         for (name, draw) in [("losses", curves::losses as fn(&mut Ui, &Run, Option<usize>)), ("scores", curves::scores)] {
             style::column(ui, name, rest, height, |ui| {
-                if ui.available_height() > LOWEST && (name == "losses" || !run.done.is_empty()) {
+                let is_empty = if name == "losses" { run.losses.is_empty() && run.done.is_empty() } else { run.done.is_empty() };
+                if ui.available_height() > LOWEST && !is_empty {
                     draw(ui, &run, epoch);
                 }
             });
@@ -299,7 +300,11 @@ fn progress(ui: &mut Ui, status: &Status, watched: &Watched) {
         ui.label(style::note(format!("fitting the last layer: {share} %")));
         return;
     }
-    let text = format!("{model}{} of {}{}", run.done.len(), counted(run.epochs as u64, "epoch"), speed.unwrap_or_default());
+    let text = if run.epochs == 0 {
+        "The data are being read.".to_owned()
+    } else {
+        format!("{model}{} of {}{}", run.done.len(), counted(run.epochs as u64, "epoch"), speed.unwrap_or_default())
+    };
     ui.add(Label::new(style::note(text)).truncate());
 }
 
