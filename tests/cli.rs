@@ -19,6 +19,8 @@ mod holes;
 mod interpolate;
 #[path = "cli/laplace.rs"]
 mod laplace;
+#[path = "cli/output.rs"]
+mod output;
 #[path = "cli/training.rs"]
 mod training;
 

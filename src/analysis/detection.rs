@@ -1,6 +1,7 @@
 //! How well a score tells two kinds of images apart: uncertain ones from others, adversarial ones from others.
 
 use crate::error::{Error, Result};
+use crate::numbers::fixed;
 use crate::random::{Purpose, Stream};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -9,6 +10,8 @@ use serde::Serialize;
 const DETECTED: f64 = 0.95;
 /// The false positive rates that [`Ranking::tpr_at_1_fpr`] and [`Ranking::tpr_at_5_fpr`] are about.
 const TOLERATED: [f64; 2] = [0.01, 0.05];
+/// With fewer positives, or negatives, many resamples hold hardly any of them: the bootstrap says little about other images.
+pub const FEWEST: usize = 10;
 /// How many numbers a [`Quality`] holds.
 const NUMBERS: usize = 5;
 
@@ -47,6 +50,12 @@ impl Estimate {
     /// The interval, where there is one.
     pub fn interval(self) -> Option<[f64; 2]> {
         (!self.low.is_nan() && !self.high.is_nan()).then_some([self.low, self.high])
+    }
+
+    /// The number with its interval, "0.824 [0.813, 0.834]"; "0.824 [–]" without one.
+    pub fn describe(self) -> String {
+        let interval = self.interval().map_or_else(|| "[–]".to_owned(), |[low, high]| format!("[{}, {}]", fixed(low, 3), fixed(high, 3)));
+        format!("{} {interval}", fixed(self.value, 3))
     }
 }
 

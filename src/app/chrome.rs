@@ -11,6 +11,7 @@ use super::{Panel, Place};
 use crate::engine::{self, Masks};
 use crate::figure::{ColourMap, ColourRange};
 use crate::jobs::Status;
+use crate::jobs::training::Look;
 use crate::numbers::counted;
 use eframe::egui::{
     Align, Align2, Button, ComboBox, Context, DragValue, Frame, Key, Layout as Flow, MenuBar, Panel as Side, RichText, Role, Sense, Ui,
@@ -130,15 +131,17 @@ fn layout(ui: &mut Ui, scope: &mut Scope) {
 }
 
 fn overlays(ui: &mut Ui, scope: &mut Scope) {
+    let is_preview = scope.underway.is_some();
     let overlays = &mut scope.session.overlays;
     for (switch, label, text) in [
         (&mut overlays.encodings, "Encodings", "The training data where the VAE puts them, in class colours (E)"),
         (&mut overlays.density, "Density", "Contours of the encodings' density, the aggregated posterior (D)"),
-        (&mut overlays.holes, "Holes", "Outlines of what is confident without data (H)"),
+        (&mut overlays.holes, "Holes", "Outlines of what is confident outside the region that holds 99 % of the training encodings (H)"),
         (&mut overlays.digits, "Images", "A grid of decoded images over the plane (G)"),
         (&mut overlays.line, "Line", "The interpolation line: drag its ends (L)"),
     ] {
-        ui.toggle_value(switch, label).on_hover_text(text);
+        let toggle = ui.add_enabled_ui(!is_preview, |ui| ui.toggle_value(switch, label)).inner;
+        toggle.on_hover_text(text).on_disabled_hover_text("Not over the preview of a training: these belong to the models at hand");
     }
 }
 
@@ -188,7 +191,11 @@ fn computation(ui: &mut Ui, scope: &mut Scope) {
 
 /// The classes in their colours; a click hides or shows one.
 pub fn legend(ui: &mut Ui, scope: &mut Scope) {
-    if !scope.session.overlays.encodings {
+    let has_classes = match &scope.underway {
+        Some(frame) => matches!(frame.look, Look::Plane { .. }),
+        None => scope.session.overlays.encodings,
+    };
+    if !has_classes {
         return;
     }
     let classes = scope.classes().to_vec();

@@ -1,4 +1,4 @@
-//! The tab of the holes: where the networks are confident without data, and the area of these holes by members (the paper's
+//! The tab of the holes: where the networks are confident outside the region of the data, and the area of these holes by members (the paper's
 //! Figures 5 and 6).
 
 mod choice;
@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::jobs::{CurvePoint, Garbage, HoleCurve, HoleInterval, Status, Wake};
 use crate::numbers::{counted, fixed};
 use eframe::egui::{Context, Image, Ui, vec2};
-use egui_plot::{FilledArea, Line, PlotPoints, Points};
+use egui_plot::{FilledArea, PlotPoints, Points};
 use std::sync::Arc;
 use workers::{FoundHoles, HoleRequest, Workers};
 
@@ -71,7 +71,8 @@ impl HolePanel {
                 )));
             });
             ui.allocate_ui(vec2((ui.available_width() - 420.0).clamp(200.0, 460.0), height), |ui| {
-                if let Some(hole) = table::show(ui, scope, holes, self.thumbnails.handle()) {
+                let search = ui.vertical(|ui| table::show(ui, scope, holes, self.thumbnails.handle())).inner;
+                if let Some(hole) = search {
                     self.workers.garbage(found, active, hole);
                 }
             });
@@ -101,13 +102,13 @@ impl HolePanel {
             return;
         }
         let (Some(garbage), Some(texture)) = (&self.garbage, self.garbage_image.handle()) else {
-            ui.label(style::note("“Garbage” searches a hole for the most confident point farthest from the data."));
+            ui.label(style::note("“Garbage” searches a hole for the most confident point farthest from the training encodings."));
             return;
         };
         ui.add(Image::new(texture).fit_to_exact_size(vec2(84.0, 84.0)));
         ui.label(format!("class {}, p = {:.3}", scope.classes()[garbage.class], garbage.confidence));
         ui.label(style::note(format!(
-            "z = ({}, {}), {:.2} from the data",
+            "z = ({}, {}), {:.2} from the nearest training encoding",
             fixed(garbage.z[0], 2),
             fixed(garbage.z[1], 2),
             garbage.distance
@@ -146,8 +147,8 @@ impl HolePanel {
                     FilledArea::new("95 % prediction interval", &x, &of(|point| point.interval[0]), &of(|point| point.interval[1]))
                         .fill_color(colour.gamma_multiply(0.3)),
                 );
-                plot.line(Line::new("equal draws of each member", line(of(|point| point.mean))).color(colour).width(2.0));
-                plot.line(Line::new("equal draws in all", line(of(|point| point.equal_total))).color(control).width(1.5));
+                plot.line(style::line("equal draws of each member", line(of(|point| point.mean))).color(colour).width(2.0));
+                plot.line(style::line("equal draws in all", line(of(|point| point.equal_total))).color(control).width(1.5));
                 plot.points(Points::new("single members", singles).color(colour).radius(3.0));
             });
     }
@@ -212,7 +213,7 @@ impl Panel for HolePanel {
             return style::empty(
                 ui,
                 "These models have no encodings",
-                "Holes are where there are no data: make them with `epistemap pack`.",
+                "Holes are where the networks are sure outside the region of the training encodings: make these with `epistemap pack`.",
             );
         }
         let status = self.workers.found.status();

@@ -30,7 +30,7 @@ mod tests;
 pub use run::{Start, leave_the_window_its_time, open};
 pub use session::Session;
 pub use storage::Storage;
-pub use training::LoadTraining;
+pub use training::{EstimateTraining, LoadTraining};
 pub use window::Window;
 
 use crate::error::Result;

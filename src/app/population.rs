@@ -6,9 +6,10 @@ use super::{Panel, Place, style};
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::jobs::{ModelSet, Path, Population, PopulationSettings, SharedEngine, Status, Wake, Worker, population};
+use crate::numbers::{counted, typeset};
 use crate::uncertainty::Measure;
 use eframe::egui::{Context, DragValue, Ui, vec2};
-use egui_plot::{Corner, Legend, Line, PlotPoints};
+use egui_plot::PlotPoints;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,8 @@ struct Shown {
     done: usize,
     dataset: String,
     measures: Vec<Histogram>,
+    /// The AUROC of entropy less that of mutual information with its interval, once all pairs are there.
+    difference: Option<String>,
 }
 
 struct Histogram {
@@ -118,8 +121,14 @@ impl Panel for Populations {
                 && let Some(shown) = &self.shown
             {
                 let Shown { done, dataset, settings, .. } = shown;
-                let members = settings.members.len();
-                ui.label(style::note(format!("{done} pairs of {dataset}, {} draws of {members} members", settings.samples)));
+                let (draws, members) = (counted(settings.samples, "draw"), counted(settings.members.len() as u64, "member"));
+                ui.label(style::note(format!("{done} pairs of {dataset}, {draws} of {members}")));
+                if let Some(difference) = &shown.difference {
+                    ui.label(format!("AUROC, entropy less mutual information: {difference}")).on_hover_text(
+                        "H − I with its 95 % interval, paired: both measures of the same midpoints. Below 0, mutual information tells latent \
+                         and pixel midpoints apart better",
+                    );
+                }
             }
         });
         match &self.shown {
@@ -151,6 +160,7 @@ impl Shown {
             done: population.done,
             dataset: population.dataset.clone(),
             measures: measures.iter().map(histogram).collect(),
+            difference: difference(population, &places),
         }
     }
 
@@ -171,11 +181,11 @@ impl Shown {
                             .include_y(0.0)
                             .x_axis_label(histogram.measure.unit())
                             .y_axis_label("share of midpoints")
-                            .legend(Legend::default().position(Corner::RightTop).background_alpha(0.6))
+                            .legend(style::legend())
                             .show(ui, |plot| {
                                 for (number, (name, outline)) in ["latent", "pixel"].iter().zip(&histogram.outlines).enumerate() {
                                     let points: PlotPoints<'_> = outline.iter().copied().collect();
-                                    plot.line(Line::new(*name, points).fill(0.0).width(1.5).color(style::of_curve(number, dark)));
+                                    plot.line(style::line(*name, points).fill(0.0).width(1.5).color(style::of_curve(number, dark)));
                                 }
                             });
                     });
@@ -183,6 +193,16 @@ impl Shown {
             }
         });
     }
+}
+
+/// The paired difference of the AUROCs of entropy and mutual information, where both are defined and all pairs have been computed.
+fn difference(population: &Population, places: &[usize]) -> Option<String> {
+    let compared = [Measure::PredictiveEntropy, Measure::MutualInformation];
+    if population.done < population.pairs.len() || compared.iter().any(|&measure| population.undefined(measure, places).is_some()) {
+        return None;
+    }
+    let estimates = population.compare(&compared, places).ok()?;
+    estimates.last().map(|[_, entropy_less_information]| typeset(&entropy_less_information.describe()))
 }
 
 /// The steps of a histogram: the share of the values in each bin.
@@ -200,6 +220,7 @@ fn outline(values: &[f32], most: f32) -> Vec<[f64; 2]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Engine as _;
 
     #[test]
     fn a_histogram_holds_every_value_once() {
@@ -208,5 +229,23 @@ mod tests {
         assert_eq!(shares.len(), BINS);
         assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-12);
         assert_eq!((shares[0], shares[2], shares[BINS - 1]), (0.25, 0.5, 0.25));
+    }
+
+    #[test]
+    fn paired_difference_comes_with_all_pairs_and_its_interval() {
+        let set = ModelSet::shipped().unwrap();
+        let engine = SharedEngine::open("cpu", &set).unwrap();
+        let test = &set.encodings().unwrap().test;
+        let images: Vec<f32> = test.points[..40].iter().flat_map(|z| engine.foreground().decode(&z.map(f64::from)).unwrap()).collect();
+        let data = Dataset::new("digits", [1, 28, 28], images, test.labels[..40].to_vec(), test.classes.clone()).unwrap();
+        let settings = PopulationSettings { pairs: 40, samples: 3, members: vec![0], seed: 0, masks: crate::engine::Masks::Shared };
+        let mut all =
+            population(&set, &mut engine.background(), &data, &settings, &mut |_, _| std::ops::ControlFlow::Continue(())).unwrap();
+        let text = difference(&all, &[0]).unwrap();
+        let areas = [Measure::PredictiveEntropy, Measure::MutualInformation].map(|measure| all.auroc(measure, &[0]).unwrap());
+        assert!(text.starts_with(&typeset(&format!("{:.3} [", areas[0] - areas[1]))), "{text}");
+        assert_eq!(Shown::new(&all, &[Measure::SoftmaxVariance]).difference, Some(text), "whatever measures are shown");
+        all.done -= 1;
+        assert_eq!(difference(&all, &[0]), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::scope::LoadNamed;
 use super::storage::Storage;
-use super::training::LoadTraining;
+use super::training::{EstimateTraining, LoadTraining};
 use super::window::{LoadData, Window};
 use crate::error::{Error, Result};
 use crate::jobs::{Additions, ModelSet};
@@ -36,6 +36,8 @@ pub struct Start {
     pub attack_cache: Option<PathBuf>,
     /// Loads training and test images.
     pub load_training: LoadTraining,
+    /// Says what a training takes.
+    pub estimate_training: EstimateTraining,
     /// Where trained models go, if anywhere.
     pub library: Option<PathBuf>,
 }

@@ -3,10 +3,11 @@
 use super::map::Values;
 use super::session::Session;
 use super::storage::DataIdentity;
-use super::training::LoadTraining;
+use super::training::{EstimateTraining, LoadTraining};
 use crate::data::{Dataset, Split, locate, sources};
 use crate::error::{Error, Result};
 use crate::jobs::training::Frame;
+use crate::jobs::training::estimate;
 use crate::jobs::{Holes, LiveMap, ModelSet, SharedEngine, Status};
 use crate::latent::Surroundings;
 use std::path::{Path, PathBuf};
@@ -89,6 +90,8 @@ pub struct Scope {
     pub attack_cache: Option<PathBuf>,
     /// Loads training and test images.
     pub load_training: LoadTraining,
+    /// Says what a training takes.
+    pub estimate_training: EstimateTraining,
     /// Where trained models go, if anywhere.
     pub library: Option<PathBuf>,
     /// Whether models have come or gone there.
@@ -131,6 +134,7 @@ impl Scope {
             load_named: Arc::new(|name| locate::find(sources::named(name)?, Split::Test, None)),
             attack_cache: None,
             load_training: Arc::new(|_| Err(Error::setting("training data", "there are none here", "start the window anew"))),
+            estimate_training: Arc::new(estimate),
             library: None,
             library_changed: true,
             underway: None,

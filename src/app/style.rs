@@ -2,11 +2,11 @@
 
 use crate::figure::{Rgb, class_colour};
 use crate::jobs::Status;
-use crate::numbers::typeset;
+use crate::numbers::{fixed, typeset};
 use eframe::egui::{
     self, Color32, Context, CornerRadius, FontId, Response, RichText, Role, Stroke, TextStyle, Theme, Visuals, WidgetInfo, vec2,
 };
-use egui_plot::Plot;
+use egui_plot::{AxisHints, Corner, GridInput, GridMark, Legend, Line, Plot, PlotPoints};
 use serde::{Deserialize, Serialize};
 
 /// Light, dark, or as the system says.
@@ -141,6 +141,52 @@ pub fn still_plot<'a>(ui: &egui::Ui, name: &'static str) -> Plot<'a> {
         .allow_boxed_zoom(false)
         .allow_double_click_reset(false)
         .allow_axis_zoom_drag(false)
+        // Lines of the grid gain strength with their distance: these stay behind the curves.
+        .grid_spacing(egui::Rangef::new(BASE_STEP as f32, 700.0))
+        .custom_x_axes(vec![ticks(AxisHints::new_x(), X_SPACING)])
+        .custom_y_axes(vec![ticks(AxisHints::new_y(), Y_SPACING)])
+        .x_grid_spacer(|input| marks(&input, X_SPACING))
+        .y_grid_spacer(|input| marks(&input, Y_SPACING))
+}
+
+/// Ticks of plots are at least so many points apart: their labels stand side by side, and one below the other.
+const X_SPACING: f32 = 44.0;
+const Y_SPACING: f32 = 24.0;
+/// `egui_plot` gives its spacers the step that is so many points long.
+const BASE_STEP: f64 = 8.0;
+
+/// An axis with small labels at every tick.
+fn ticks(axis: AxisHints<'_>, spacing: f32) -> AxisHints<'_> {
+    axis.label_spacing(egui::Rangef::new(0.6 * spacing, 0.95 * spacing))
+        .tick_label_font(FontId::proportional(10.5))
+        .formatter(|mark, _| typeset(&fixed(mark.value, decimals(mark.step_size))))
+}
+
+/// The decimals that multiples of a step need.
+fn decimals(step: f64) -> usize {
+    (-step.log10() - 1e-9).ceil().clamp(0.0, 9.0) as usize
+}
+
+/// Ticks at multiples of 1, 2 or 5 times a power of ten, as many as fit: powers of ten alone leave a small plot with one or two.
+fn marks(input: &GridInput, spacing: f32) -> Vec<GridMark> {
+    let least = input.base_step_size * f64::from(spacing) / BASE_STEP;
+    let power = 10_f64.powf(least.log10().floor());
+    let step_size = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power).into_iter().find(|step| *step >= least * (1.0 - 1e-9));
+    let (low, high) = input.bounds;
+    let Some(step_size) = step_size.filter(|_| low.is_finite() && high.is_finite()) else { return Vec::new() };
+    let [first, last] = [(low / step_size).ceil() as i64, (high / step_size).floor() as i64];
+    (first..=last).map(|number| GridMark { value: number as f64 * step_size, step_size }).collect()
+}
+
+/// A small legend, through which curves can be seen.
+pub fn legend() -> Legend {
+    Legend::default().position(Corner::RightTop).background_alpha(0.6).text_style(TextStyle::Small)
+}
+
+/// A line of a plot through every one of its points. `egui_plot` draws points that share an x as a band from the lowest to the highest, which
+/// makes wedges of the steps of a histogram or of an ROC curve.
+pub fn line<'a>(name: impl Into<String>, points: impl Into<PlotPoints<'a>>) -> Line<'a> {
+    Line::new(name, points).allow_band(false)
 }
 
 /// A number's text with a true minus.
@@ -190,4 +236,38 @@ pub fn column<T>(ui: &mut egui::Ui, name: &str, width: f32, height: f32, add: im
         egui::ScrollArea::vertical().id_salt(name).auto_shrink([false, false]).min_scrolled_height(0.0).show(ui, add).inner
     })
     .inner
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_round_numbers_that_fit_and_say_their_decimals() {
+        // 200 points for 0 to 1: 8 points are 0.04.
+        let input = GridInput { bounds: (0.0, 1.0), base_step_size: 0.04 };
+        let values = |marks: Vec<GridMark>| marks.iter().map(|mark| fixed(mark.value, decimals(mark.step_size))).collect::<Vec<_>>();
+        assert_eq!(values(marks(&input, Y_SPACING)), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
+        assert_eq!(values(marks(&input, X_SPACING)), ["0.0", "0.5", "1.0"]);
+        let narrow = GridInput { bounds: (-0.06, 0.06), base_step_size: 0.012 };
+        assert_eq!(values(marks(&narrow, Y_SPACING)), ["-0.05", "0.00", "0.05"]);
+        let wide = GridInput { bounds: (0.0, 2000.0), base_step_size: 80.0 };
+        assert_eq!(values(marks(&wide, Y_SPACING)), ["0", "500", "1000", "1500", "2000"]);
+        assert!(marks(&GridInput { bounds: (f64::NAN, 1.0), base_step_size: 0.1 }, X_SPACING).is_empty());
+    }
+
+    #[test]
+    fn lines_draw_points_of_one_x_apart() {
+        // A step of a histogram: as a band it would be a wedge.
+        let context = Context::default();
+        let mut shapes = 0;
+        let output = context.run_ui(egui::RawInput::default(), |ui| {
+            let plot = Plot::new("steps").show_axes(false).show_grid(false);
+            let response = plot.show(ui, |plot| plot.line(line("steps", vec![[0.0, 0.0], [0.0, 1.0], [1.0, 1.0], [1.0, 0.0]])));
+            shapes = response.response.rect.width() as usize;
+        });
+        let is_band = |shape: &egui::Shape| matches!(shape, egui::Shape::Mesh(_));
+        assert!(shapes > 0 && !output.shapes.iter().any(|clipped| is_band(&clipped.shape)));
+        output.drop_without_applying_deltas();
+    }
 }

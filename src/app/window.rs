@@ -64,7 +64,20 @@ impl Window {
     /// # Errors
     /// When the engine or a thread cannot be started, or the session file that was named cannot be used.
     pub fn open(ctx: &Context, start: Start) -> Result<Self> {
-        let Start { set, folder, additions, engine, session, storage, load, load_named, attack_cache, load_training, library } = start;
+        let Start {
+            set,
+            folder,
+            additions,
+            engine,
+            session,
+            storage,
+            load,
+            load_named,
+            attack_cache,
+            load_training,
+            estimate_training,
+            library,
+        } = start;
         style::install(ctx);
         let waker = ctx.clone();
         let wake: Wake = Arc::new(move || waker.request_repaint());
@@ -89,7 +102,7 @@ impl Window {
         let first = Session { models: folder, additions, engine: engine.clone(), ..Session::new(&set) };
         let engine = SharedEngine::open(&engine, &set)?;
         let mut window = Self {
-            scope: Scope { load_named, attack_cache, load_training, library, ..Scope::new(first, set, engine) },
+            scope: Scope { load_named, attack_cache, load_training, estimate_training, library, ..Scope::new(first, set, engine) },
             panels: panels(&wake)?,
             preferences: Preferences::default(),
             history: History::default(),

@@ -69,10 +69,10 @@ fn judge([first, second]: [&str; 2], compared: &Comparison) -> Result<()> {
 }
 
 fn table([first, second]: [&str; 2], compared: &Comparison) -> String {
-    let mut lines = vec![format!("{:<22}{:>10}{:>10}   at z₁, z₂ ({first}, {second})", "largest difference", "absolute", "of range")];
+    let mut lines = vec![format!("{:<28}{:>10}{:>10}   at z₁, z₂ ({first}, {second})", "largest difference", "absolute", "of range")];
     lines.extend(compared.differences.iter().map(|of| {
         let ([z1, z2], [a, b]) = (of.z.map(|z| fixed(z, 4)), of.values.map(|value| fixed(value.into(), 6)));
-        format!("{:<22}{:>10.2e}{:>10.2e}   {z1}, {z2} ({a}, {b})", of.measure.key(), of.largest, of.share)
+        format!("{:<28}{:>10.2e}{:>10.2e}   {z1}, {z2} ({a}, {b})", of.measure.key(), of.largest, of.share)
     }));
     let points = counted(compared.points as u64, "point");
     lines.push(match compared.ties {

@@ -30,6 +30,11 @@ enum What {
     },
 }
 
+/// A line of the list: the data set's name, its split, where it is.
+fn row(name: &str, split: &str, place: &str) -> String {
+    format!("{name:<16}{split:<7}{place}")
+}
+
 impl Data {
     /// Runs the verb.
     ///
@@ -48,7 +53,7 @@ impl Data {
                 Ok(())
             }
             What::List { data } => {
-                let line = |(set, split, found): (&sources::Source, _, Option<locate::Found>)| {
+                let line = |(set, split, found): (&sources::Source, sources::Split, Option<locate::Found>)| {
                     let place = found.map_or_else(
                         || {
                             if set.published.is_empty() {
@@ -59,11 +64,11 @@ impl Data {
                         },
                         |found| found.place.to_string(),
                     );
-                    format!("{:<14}{split:<7}{place}", set.folder)
+                    row(set.folder, &split.to_string(), &place)
                 };
                 let mut lines: Vec<String> = locate::locate_all(data.data.as_deref()).into_iter().map(line).collect();
-                lines.push("mnist-1000    test   part of the program: the first 1,000 MNIST test images".to_owned());
-                lines.push("decoded-digits        part of the program: the MNIST test encodings, decoded by the shipped VAE".to_owned());
+                lines.push(row("mnist-1000", "test", "part of the program: the first 1,000 MNIST test images"));
+                lines.push(row("decoded-digits", "", "part of the program: the MNIST test encodings, decoded by the shipped VAE"));
                 print(&lines.join("\n"))
             }
         }

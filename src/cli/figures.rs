@@ -2,9 +2,9 @@
 
 use super::drawing::Drawing;
 use super::progress::Bar;
-use super::shared::{MapOptions, ModelOptions, TestImages, choice};
+use super::shared::{MapOptions, ModelOptions, TestImages, choice, say};
 use crate::error::Result;
-use crate::figure::{self, Figure, Format, check_dpi};
+use crate::figure::{self, Figure, Format, Members, check_dpi};
 use crate::files;
 use crate::jobs::{AttackFigures, Computed, CurveSettings, FigureSettings, cache_folder, figures};
 use clap::{Args, Parser};
@@ -81,6 +81,16 @@ impl Figures {
         let (set, mut engine) = self.models.open()?;
         let map = self.map.settings(&set, false)?;
         files::create_folder(&self.out)?;
+        if self.map.has_members()
+            && let [first, _, ..] = map.members[..]
+        {
+            let name = &set.ensemble().members()[first].name;
+            let single = wanted.iter().filter(|figure| figure.needs.members() == Some(Members::One)).map(|figure| figure.name);
+            let single: Vec<&str> = single.collect();
+            if !single.is_empty() {
+                say(&format!("{}: of one network, {name}, whatever --members says.", single.join(", ")));
+            }
+        }
         let bar = Bar::new(map.view.len() as u64, "points");
         let settings = FigureSettings {
             map,

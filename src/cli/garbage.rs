@@ -1,17 +1,20 @@
-//! `epistemap garbage`: images of nothing that the models are sure of, sought by gradient.
+//! `epistemap garbage`: images outside the region of the data that the models are sure of, sought by gradient.
 
 use super::progress::Bar;
 use super::shared::{MemberChoice, ModelOptions, Seed, chosen_members, members, pair, print, print_json};
 use crate::autodiff::encode;
 use crate::data::{Dataset, npy, read_image};
 use crate::error::{Error, Result};
-use crate::jobs::{Garbage as Found, ModelSet, SearchSettings, search_garbage};
+use crate::jobs::{Garbage as Found, HoleCriterion, ModelSet, SearchSettings, search_garbage};
 use crate::latent::Surroundings;
 use crate::numbers::fixed;
 use crate::uncertainty::Measure;
 use clap::Args;
 use serde_json::{Value, json};
 use std::path::PathBuf;
+
+/// Points that are nearer than this are told as one: their distance would be printed as 0.000.
+const SAME_POINT: f64 = 5e-4;
 
 /// `epistemap garbage`.
 #[derive(Debug, Args)]
@@ -24,10 +27,11 @@ pub struct Garbage {
     /// Seek the garbage nearest to this image (PNG or JPEG).
     #[arg(long, value_name = "FILE", conflicts_with = "near")]
     image: Option<PathBuf>,
-    /// Confident is a mean probability of at least this.
+    /// Confident is a mean probability of at least this, of the draws that are climbed on and of those that measure. Mutual information has no
+    /// bound, as it has in `epistemap holes`.
     #[arg(long, value_name = "P", default_value_t = SearchSettings::default().confidence, allow_hyphen_values = true)]
     confidence: f64,
-    /// Without data is where the density of training encodings is at most that which this share of them exceed.
+    /// Garbage lies outside the region that holds this share of the training encodings: at 0.99 up to 1 % of the data lie there.
     #[arg(long, value_name = "SHARE", default_value_t = SearchSettings::default().covered, allow_hyphen_values = true)]
     covered: f64,
     /// Random places that are climbed from.
@@ -129,17 +133,30 @@ fn table(set: &ModelSet, settings: &SearchSettings, found: &[Found]) -> String {
         }
         None => format!("{} pieces of garbage", found.len()),
     }];
+    let criterion = HoleCriterion { covered: Some(settings.covered), ..HoleCriterion::default() };
+    lines.extend(criterion.about_density());
     for garbage in found {
         let information = garbage.measures.iter().find(|(of, _)| *of == Measure::MutualInformation).map_or(f64::NAN, |(_, value)| *value);
         let information = undefined.map_or_else(|| format!("{information:.5} nats"), str::to_owned);
-        let from = near.map_or_else(String::new, |z| format!(", {:.3} away", (garbage.z[0] - z[0]).hypot(garbage.z[1] - z[1])));
+        let away = near.map(|z| (garbage.z[0] - z[0]).hypot(garbage.z[1] - z[1]));
+        let from = away.map_or_else(String::new, |away| {
+            if away < SAME_POINT {
+                ": that point itself, which lies outside the region of the data".to_owned()
+            } else {
+                format!(", {away:.3} away")
+            }
+        });
+        let from_data = if garbage.distance < SAME_POINT {
+            "at a training encoding".to_owned()
+        } else {
+            format!("{:.3} from the nearest training encoding", garbage.distance)
+        };
         lines.push(format!(
-            "'{}' with {:.4}, mutual information {information}, at {},{}, {:.3} from data{from}",
+            "'{}' with {:.4}, mutual information {information}, at {},{}, {from_data}{from}",
             set.ensemble().classes()[garbage.class],
             garbage.confidence,
             fixed(garbage.z[0], 3),
-            fixed(garbage.z[1], 3),
-            garbage.distance
+            fixed(garbage.z[1], 3)
         ));
     }
     lines.join("\n")

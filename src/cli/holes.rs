@@ -1,4 +1,4 @@
-//! `epistemap holes`: where the models are sure without data.
+//! `epistemap holes`: where the models are sure outside the region of the data.
 
 use super::drawing::Drawing;
 use super::progress::Bar;
@@ -42,8 +42,8 @@ pub struct Holes {
     /// A bound on the measure in its unit in place of the quantile; or off, so that the measure does not matter.
     #[arg(long, value_name = "VALUE|off", value_parser = number_or_off, allow_hyphen_values = true)]
     threshold: Option<Switch>,
-    /// A point is without data where the density of training encodings is at most that which this share of them exceed, each judged
-    /// by the others; or off. The density is a kernel density estimate whose width the encodings choose by their likelihood.
+    /// A point has no density where it lies outside the region that holds this share of the training encodings, each judged by the others: at
+    /// 0.99 up to 1 % of the data lie there; or off, for holes that may hold data. The density is a kernel density estimate whose width the encodings choose by their likelihood.
     #[arg(long, value_name = "SHARE|off", value_parser = number_or_off, default_value = "0.99", allow_hyphen_values = true)]
     covered: Switch,
     /// The images that the quantile is taken from: real test images, or decoded encodings [default: test images where the models take them].
@@ -245,6 +245,7 @@ fn table(report: &HoleReport, set: &ModelSet) -> String {
     lines.extend(interval.as_ref().map(jobs::HoleInterval::describe));
     let (images, count) = &holes.reference;
     lines.push(format!("Holes: {}", holes.thresholds.describe()));
+    lines.extend(holes.criterion.about_density());
     lines.push(format!("Reference: {} of {images}", counted(*count as u64, "image")));
     let View { z1, z2, columns, rows } = holes.region;
     let [z1, z2] = [z1, z2].map(|ends| ends.map(|z| fixed(z, 2)).join(" to "));
@@ -275,7 +276,7 @@ fn table(report: &HoleReport, set: &ModelSet) -> String {
     for found in garbage {
         let value = found.measures.iter().find(|(of, _)| *of == measure).map_or(f64::NAN, |(_, value)| *value);
         lines.push(format!(
-            "Garbage in hole {}: '{}' with {:.4}, {} {value:.5} {unit}, at {},{}, {:.3} from data",
+            "Garbage in hole {}: '{}' with {:.4}, {} {value:.5} {unit}, at {},{}, {:.3} from the nearest training encoding",
             found.hole + 1,
             classes[found.class],
             found.confidence,

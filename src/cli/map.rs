@@ -4,11 +4,12 @@ use super::drawing::Drawing;
 use super::progress::Bar;
 use super::shared::{MapOptions, ModelOptions, choice};
 use crate::error::{Error, Result};
-use crate::figure::{Document, Format, Layers, Panel, check_dpi, heat_map};
+use crate::figure::{ColourRange, Document, Format, Layers, Panel, check_dpi, heat_map, range_of};
 use crate::files;
 use crate::jobs::{RawFormat, map, map_data};
 use crate::uncertainty::{Measure, Passes};
 use clap::Args;
+use serde_json::json;
 use std::path::PathBuf;
 
 /// `epistemap map`.
@@ -53,7 +54,7 @@ impl Map {
         files::create_folder_of(&self.out)?;
         let bar = Bar::new(settings.view.len() as u64, "points");
         let map = map(&set, engine.as_mut(), &settings, &mut bar.follow())?;
-        let provenance = map.provenance(&set);
+        let mut provenance = map.provenance(&set);
         // Its thinned networks may take as much memory as the map: what follows has no use for them.
         drop(engine);
         if let Some(format) = raw {
@@ -61,7 +62,17 @@ impl Map {
         }
         let places: Vec<usize> = (0..settings.members.len()).collect();
         let data = map_data(&map, measure, &places)?;
-        let canvas = heat_map(&[Panel { title: None, map: &data, scatter: None, layers: Layers::default() }], &self.drawing.options())?;
+        let options = self.drawing.options();
+        let canvas = heat_map(&[Panel { title: None, map: &data, scatter: None, layers: Layers::default() }], &options)?;
+        let ends = match options.range {
+            ColourRange::Natural => None,
+            // Equal values have no range: the colours are those of the natural one.
+            ColourRange::Data => range_of(&data.values).filter(|[low, high]| low < high),
+        };
+        provenance["drawn"] = json!({
+            "measure": measure, "colours": options.colours, "range": options.range,
+            "range_ends": ends.map_or(data.natural, |ends| ends.map(f64::from)),
+        });
         Document { title: measure.label().to_owned(), canvas, provenance }.write(&self.out, Format::of(&self.out)?, self.drawing.dpi)
     }
 }

@@ -60,13 +60,14 @@ enum Verb {
     Map(Box<map::Map>),
     /// Go from one image to another through latent space, pixel space and along a geodesic, and measure the uncertainty on the way.
     Interpolate(Box<interpolate::Interpolate>),
-    /// Find holes: where the models are sure although no data are there.
+    /// Find holes: where the models are sure outside the region that holds 99 % of the training encodings.
     Holes(Box<holes::Holes>),
     /// Change images within a budget so that the models answer something else.
     Attack(Box<attack::Attack>),
     /// Say how well uncertainty tells attacked images from clean and noisy ones: the paper's table.
     Detect(Box<detect::Detect>),
-    /// Seek images of nothing that the models are sure of, by gradient: anywhere, or nearest to an image.
+    /// Seek garbage, decoded images that the models are sure of although hardly any data lie there, by gradient: anywhere, or nearest to an
+    /// image.
     Garbage(Box<garbage::Garbage>),
     /// Decode latent points into an image.
     Decode(decode::Decode),

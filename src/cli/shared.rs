@@ -227,6 +227,11 @@ enum MaskChoice {
 }
 
 impl MapOptions {
+    /// Whether members are named, rather than all by default.
+    pub const fn has_members(&self) -> bool {
+        self.draws.members.is_some()
+    }
+
     /// The settings of the map for a set of models, with passes without dropout or not.
     ///
     /// # Errors
@@ -326,15 +331,17 @@ pub fn say(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
-/// Prints a result to standard output.
+/// Prints a result to standard output. A reader that has seen enough and closed its end, such as `head`, is no error.
 ///
 /// # Errors
-/// When standard output is closed or full.
+/// When standard output is closed from the start, or full.
 pub fn print(text: &str) -> Result<()> {
     use std::io::Write as _;
     let mut output = std::io::stdout().lock();
-    let written = writeln!(output, "{text}").and_then(|()| output.flush());
-    written.map_err(|error| Error::io(std::path::Path::new("standard output"), &error))
+    match writeln!(output, "{text}").and_then(|()| output.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io(std::path::Path::new("standard output"), &error)),
+        _ => Ok(()),
+    }
 }
 
 /// Prints a result as JSON to standard output.

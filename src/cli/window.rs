@@ -60,6 +60,7 @@ impl Window {
             load: Arc::new(move || data.load("mnist", Split::Test)),
             load_named: Arc::new(move |name| others.load(name, Split::Test)),
             attack_cache: cache_folder(),
+            estimate_training: Arc::new(crate::jobs::training::estimate),
             load_training: Arc::new(move |plan| plan.data.load(training.data.as_deref())),
             library: library::library().ok(),
         })

@@ -18,7 +18,7 @@ pub fn add_caption(canvas: &mut Canvas, caption: &str, style: &Style) {
 }
 
 /// The text in lines of at most so many points.
-fn wrapped(text: &str, size: f64, widest: f64) -> Vec<String> {
+pub(super) fn wrapped(text: &str, size: f64, widest: f64) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
         let longer = lines.last().map(|line| format!("{line} {word}"));

@@ -2,6 +2,7 @@
 
 use super::axes::{self, LEADING, Legend, Ticks};
 use super::canvas::{Anchor, Area, Canvas, Shape};
+use super::caption::wrapped;
 use super::heat_map::{self, MapData, NARROWEST, Scatter, WIDEST};
 use super::layers::Layers;
 use super::scale::Scale;
@@ -18,7 +19,7 @@ const PAPER: [u8; 3] = [255; 3];
 /// One of the maps.
 #[derive(Clone, Debug)]
 pub struct Facet<'a> {
-    /// What stands above it: a line, and a smaller one below.
+    /// What stands above it: a line, and a smaller one below; each takes more lines where the map is narrow.
     pub title: Option<[String; 2]>,
     /// The values; NaN where they are still to come.
     pub map: &'a MapData,
@@ -138,6 +139,8 @@ struct Layout {
     style: Style,
     columns: usize,
     areas: Vec<Area>,
+    /// The lines above each map: those of its title, and those of the smaller one.
+    titles: Vec<[Vec<String>; 2]>,
     ticks: (Ticks, Ticks),
     bars: Vec<Bar>,
     legend: Option<(Legend, Vec<usize>)>,
@@ -181,8 +184,9 @@ impl Layout {
         let top = margin.max(0.5 * style.tick_pt)
             + title.map_or(0.0, |_| LEADING * style.label_pt)
             + legend.as_ref().map_or(0.0, |(legend, _)| legend.height());
-        let titled = facets.iter().any(|facet| facet.title.is_some());
-        let heading = if titled { LEADING * (style.label_pt + style.tick_pt) } else { 0.0 };
+        let titles: Vec<[Vec<String>; 2]> = facets.iter().map(|facet| title_lines(facet, side, style)).collect();
+        let [above, below] = [0, 1].map(|part| titles.iter().map(|title| title[part].len()).max().unwrap_or(0) as f64);
+        let heading = LEADING * (above * style.label_pt + below * style.tick_pt);
         let pitch = heading + side * proportion + 1.1 * style.tick_pt;
         let areas: Vec<Area> = (0..facets.len())
             .map(|at| Area {
@@ -199,7 +203,7 @@ impl Layout {
             Bar { area, of, ticks: axes::bar_ticks(facets[of].scale.range, &facets[of].map.unit, area.height, style), label }
         });
         let bars = bars.collect();
-        Ok(Self { width, height, style: *style, columns, areas, ticks: (z1, z2), bars, legend })
+        Ok(Self { width, height, style: *style, columns, areas, titles, ticks: (z1, z2), bars, legend })
     }
 
     fn draw(&self, canvas: &mut Canvas, facets: &[Facet<'_>], title: Option<&str>) {
@@ -217,13 +221,13 @@ impl Layout {
         }
         for (at, (facet, &area)) in facets.iter().zip(areas).enumerate() {
             let view = &facet.map.view;
-            if let Some([above, below]) = &facet.title {
-                let base = area.y - 0.45 * style.tick_pt;
-                for (text, size, y) in [(below, style.tick_pt, base), (above, style.label_pt, base - LEADING * style.tick_pt)] {
-                    // Beyond its map a title may reach as far as there is nothing else.
-                    let run = Run::regular(elide(text, Face::Regular, size, 1.1 * area.width));
-                    canvas.add(axes::text([area.x + area.width / 2.0, y], Anchor::Middle, size, run));
-                }
+            // From the map upwards: the last line of the smaller title lies next to it.
+            let [above, below] = &self.titles[at];
+            let mut y = area.y - 0.45 * style.tick_pt;
+            let upwards = below.iter().rev().map(|line| (line, style.tick_pt)).chain(above.iter().rev().map(|line| (line, style.label_pt)));
+            for (line, size) in upwards {
+                canvas.add(axes::text([area.x + area.width / 2.0, y], Anchor::Middle, size, Run::regular(line)));
+                y -= LEADING * size;
             }
             canvas.add(heat_map::cells(facet.map, area, |value| if value.is_nan() { PAPER } else { facet.scale.colour(value) }));
             if let Some(images) = facet.images {
@@ -243,6 +247,12 @@ impl Layout {
             axes::colour_bar(canvas, bar.area, &facets[bar.of].scale, &bar.ticks, &bar.label, style);
         }
     }
+}
+
+/// The lines of the titles above a map. Beyond its map a title may reach as far as there is nothing else.
+fn title_lines(facet: &Facet<'_>, side: f64, style: &Style) -> [Vec<String>; 2] {
+    let lines = |text: &String, size: f64| wrapped(text, size, 1.1 * side);
+    facet.title.as_ref().map_or_else(Default::default, |[above, below]| [lines(above, style.label_pt), lines(below, style.tick_pt)])
 }
 
 /// Each colour bar: the map whose scale it is, the first and the last panel beside it, and every map that it is of.
@@ -281,4 +291,43 @@ fn overlay(images: &ImageGrid, view: &View, area: Area) -> Shape {
     let y = |z: f64| area.bottom() - (z - view.z2[0]) / (view.z2[1] - view.z2[0]) * area.height;
     let whole = Area { x: x(z1[0]), y: y(z2[1]), width: x(z1[1]) - x(z1[0]), height: y(z2[0]) - y(z2[1]) };
     Shape::Overlay { area: whole, clip: area, columns: images.view.columns * images.shape[2], pixels: images.ink() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::figure::tests::text_boxes;
+    use crate::figure::{ColourMap, VENUES, Width};
+
+    #[test]
+    fn titles_of_maps_side_by_side_are_whole_and_apart() {
+        let view = View::square([-10.0, 10.0], 2).unwrap();
+        let map = MapData { view, values: vec![0.0; 4], label: "Mutual information".into(), unit: "nats".into(), natural: [0.0, 2.3] };
+        let words = ["Corrected mutual information", "10 of 10 members, 50 draws each"];
+        let scale = Scale { range: [0.0, 2.3], colours: Some(ColourMap::Viridis) };
+        let facet = || Facet {
+            title: Some(words.map(str::to_owned)),
+            map: &map,
+            scale: scale.clone(),
+            images: None,
+            scatter: None,
+            hidden: &[],
+            layers: Layers::default(),
+        };
+        for (venue, width) in VENUES.iter().flat_map(|venue| Width::ALL.map(|width| (venue, width))) {
+            let canvas = facets(&[facet(), facet(), facet(), facet()], 2, &venue.style(width), None).unwrap();
+            let boxes = text_boxes(&canvas);
+            assert!(boxes.iter().all(|(_, text)| !text.contains('…')), "{}: {boxes:?}", venue.label);
+            for word in words.iter().flat_map(|line| line.split(' ')) {
+                let times = boxes.iter().filter(|(_, text)| text.split(' ').any(|part| part == word)).count();
+                assert!(times >= 4, "{}: {word} stands {times} times", venue.label);
+            }
+            let apart = |a: &[f64; 4], b: &[f64; 4]| a[1] <= b[0] || b[1] <= a[0] || a[3] <= b[2] || b[3] <= a[2];
+            for (number, (of, text)) in boxes.iter().enumerate() {
+                assert!(of[0] >= -0.5 && of[1] <= canvas.width + 0.5 && of[2] >= 0.0, "{}: '{text}' leaves the figure", venue.label);
+                let other = boxes[..number].iter().find(|(other, _)| !apart(of, other));
+                assert!(other.is_none(), "{}: '{text}' lies over {other:?}", venue.label);
+            }
+        }
+    }
 }

@@ -84,6 +84,21 @@ pub enum Needs {
     EntropyAndInformation { method: &'static str, members: Members },
 }
 
+impl Needs {
+    /// The members that the figure is about, where it does not choose them by who is attacked.
+    pub const fn members(self) -> Option<Members> {
+        match self {
+            Self::Map { members, .. }
+            | Self::Interpolation { members, .. }
+            | Self::Population { members, .. }
+            | Self::VarianceAndInformation { members }
+            | Self::EntropyAndInformation { members, .. } => Some(members),
+            Self::Garbage { .. } | Self::HoleCurve { .. } => Some(Members::All),
+            Self::AttackedImages { .. } | Self::Detection { .. } => None,
+        }
+    }
+}
+
 /// What has been computed for a figure.
 #[derive(Clone, Copy, Debug)]
 pub enum Content<'a> {

@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 
 /// Garbage that lies nearer to other garbage than this, in units of z, is the same.
 const SAME: f64 = 0.5;
+/// How much of the way to 1 the confidence of the climbs is raised, one after the other, until what is nearest is confident by the draws that
+/// measure as well: few draws flatter what was chosen by them.
+const MARGINS: [f64; 4] = [0.0, 0.25, 0.5, 0.75];
 /// The most places that are climbed from.
 const MOST_STARTS: usize = 100_000;
 
@@ -25,9 +28,9 @@ pub struct SearchSettings {
     pub samples: u32,
     /// The seed of starts and masks.
     pub seed: u32,
-    /// Confident is a mean probability of at least this.
+    /// Confident is a mean probability of at least this, of the draws that are climbed on and of those that measure.
     pub confidence: f64,
-    /// Without data is where the density is at most that which this share of the training encodings exceed.
+    /// Without data is where the density is at most that which this share of the training encodings exceed: outside the region that holds them.
     pub covered: f64,
     /// Places that are climbed from, where no image is given.
     pub starts: usize,
@@ -77,8 +80,8 @@ impl SearchSettings {
     }
 }
 
-/// Seeks garbage: points without data whose decoded images the models are sure of. Near an image one at the most; else all that the climbs
-/// found, the surest first, each apart from those before it. The measures are of draws that no climb saw.
+/// Seeks garbage: points without data whose decoded images the models are sure of, by the draws that were climbed on and by others, of which the
+/// measures are. Near an image one at the most; else all that the climbs found, the surest first, each apart from those before it.
 ///
 /// # Errors
 /// When the settings make no sense, the models have no plane, the engine fails, or the observer stops.
@@ -94,29 +97,42 @@ pub fn search_garbage(
     let victim =
         Victim { networks: networks.as_ref(), members: settings.members.clone(), samples: Some(settings.samples), first_draw: FIRST_DRAW };
     let decoder = DecoderGradients::new(&set.vae.decoder);
-    let plane = Plane {
+    let plane = |confidence: f64| Plane {
         decoder: &decoder,
         victim: &victim,
         density: &surroundings.density,
         most_density: surroundings.density.covering(settings.covered),
-        confidence: settings.confidence,
+        confidence,
         extent: settings.extent,
         seed: settings.seed,
     };
+    let asked = Asked { samples: settings.samples, members: &settings.members, seed: settings.seed, masks: Masks::Shared };
     let watch = &mut |iterate: crate::attack::Iterate<'_>| observe(Progress { done: iterate.step.into(), total: iterate.steps.into() });
-    let mut found = match settings.near {
-        Some(z) => plane.nearest(z, settings.steps, watch)?.into_iter().collect(),
-        None => plane.search(settings.starts, settings.steps, watch)?,
-    };
+    if let Some(z) = settings.near {
+        for margin in MARGINS {
+            let Some(found) = plane(settings.confidence + margin * (1.0 - settings.confidence)).nearest(z, settings.steps, watch)? else {
+                break;
+            };
+            let garbage = describe(engine, asked, found.z, 0, surroundings)?;
+            if garbage.confidence >= settings.confidence {
+                return Ok(vec![garbage]);
+            }
+        }
+        return Ok(Vec::new());
+    }
+    let mut found = plane(settings.confidence).search(settings.starts, settings.steps, watch)?;
     found.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
-    let mut apart: Vec<[f64; 2]> = Vec::new();
-    for garbage in found {
-        if apart.iter().all(|z| (z[0] - garbage.z[0]).hypot(z[1] - garbage.z[1]) >= SAME) {
-            apart.push(garbage.z);
+    let mut all: Vec<Garbage> = Vec::new();
+    for found in found {
+        if all.iter().any(|other| (other.z[0] - found.z[0]).hypot(other.z[1] - found.z[1]) < SAME) {
+            continue;
+        }
+        let garbage = describe(engine, asked, found.z, all.len(), surroundings)?;
+        if garbage.confidence >= settings.confidence {
+            all.push(garbage);
         }
     }
-    let asked = Asked { samples: settings.samples, members: &settings.members, seed: settings.seed, masks: Masks::Shared };
-    apart.into_iter().enumerate().map(|(number, z)| describe(engine, asked, z, number, surroundings)).collect()
+    Ok(all)
 }
 
 #[cfg(test)]
@@ -146,8 +162,8 @@ mod tests {
         assert!(!found.is_empty());
         for (number, garbage) in found.iter().enumerate() {
             assert!(surroundings.density.at(garbage.z) <= surroundings.density.covering(settings.covered), "data are there");
-            // Other draws judge than those that were climbed on.
-            assert!(garbage.confidence > 0.8 && garbage.measures.len() == Measure::ALL.len(), "{}", garbage.confidence);
+            // Other draws judge than those that were climbed on, and ask as much.
+            assert!(garbage.confidence >= settings.confidence && garbage.measures.len() == Measure::ALL.len(), "{}", garbage.confidence);
             assert!(found[..number].iter().all(|other| apart(other.z, garbage.z) >= SAME));
         }
         let chance = run(&set, &SearchSettings { steps: 0, ..settings.clone() }).unwrap();

@@ -4,7 +4,7 @@ use super::workers::Sweep;
 use crate::app::style;
 use crate::jobs::SweepPoint;
 use eframe::egui::{Color32, Role, Ui, WidgetInfo};
-use egui_plot::{Corner, Legend, Line, LineStyle, PlotPoints, VLine};
+use egui_plot::{LineStyle, PlotPoints, VLine};
 
 /// Draws them over what is left; `epsilon` is the budget at hand.
 pub fn show(ui: &mut Ui, sweep: &Sweep, epsilon: f64, classes: &[String]) {
@@ -27,13 +27,13 @@ pub fn show(ui: &mut Ui, sweep: &Sweep, epsilon: f64, classes: &[String]) {
         .include_y(1.0)
         .x_axis_label(format!("ε ({})", settings.norm.symbol()))
         .y_axis_label("probability; nats")
-        .legend(Legend::default().position(Corner::RightTop).background_alpha(0.6))
+        .legend(style::legend())
         .show(ui, |plot| {
             plot.vline(
                 VLine::new("ε at hand", epsilon).color(Color32::GRAY).width(1.0).style(LineStyle::dashed_dense()).allow_hover(false),
             );
             for (number, (name, points)) in lines.into_iter().enumerate() {
-                plot.line(Line::new(name, points).color(style::of_curve(number, dark)).width(2.0));
+                plot.line(style::line(name, points).color(style::of_curve(number, dark)).width(2.0));
             }
         });
     response.response.widget_info(|| WidgetInfo::labeled(Role::Image, true, "Curves over the budget of the attack"));

@@ -102,6 +102,8 @@ pub fn threshold(ui: &mut Ui, choice: &mut DetectionChoice, view: &View) {
     ui.horizontal(|ui| {
         let label = ui.label("threshold");
         let [low, high] = view.range;
+        // Label, number and button take the rest of a narrow column.
+        ui.spacing_mut().slider_width = (ui.available_width() - 116.0).clamp(30.0, 96.0);
         let slider = Slider::new(&mut threshold, low..=high).clamping(SliderClamping::Never).max_decimals(4);
         let direction = if choice.detector.rises() { "from here on" } else { "up to here" };
         let text = format!("An alarm goes off at values {direction}, in {}", unit(choice));

@@ -23,10 +23,14 @@ use thumbnails::Thumbnails;
 use view::View;
 use workers::{Found, Question, worker};
 
-/// The widths of controls, table, a curve, and thumbnails.
-const WIDTHS: [f32; 4] = [226.0, 560.0, 220.0, 176.0];
-/// The narrowest that the histogram is drawn.
-const HISTOGRAM: f32 = 260.0;
+/// The width of the controls.
+const CONTROLS: f32 = 226.0;
+/// The widths of table, a curve, histogram and thumbnails where there is room for all.
+const WIDE: [f32; 4] = [560.0, 220.0, 260.0, 176.0];
+/// Those where there is not.
+const NARROW: [f32; 4] = [420.0, 165.0, 215.0, 136.0];
+/// The gaps between the columns, and the scroll bar.
+const GAPS: f32 = 44.0;
 /// No plot is drawn lower than this.
 const LOWEST: f32 = 50.0;
 
@@ -55,24 +59,32 @@ impl DetectionPanel {
         }
     }
 
-    fn show(&mut self, ui: &mut Ui, scope: &mut Scope, height: f32) {
+    fn show(&mut self, ui: &mut Ui, scope: &mut Scope, height: f32, width: f32) {
         let Some(view) = &self.view else { return };
-        style::column(ui, "table", WIDTHS[1], height, |ui| table::show(ui, scope, view));
+        let sum = |[table, curve, histogram, images]: [f32; 4]| CONTROLS + table + 2.0 * curve + histogram + images + GAPS;
+        let is_narrow = width < sum(WIDE);
+        let [for_table, for_curve, for_histogram, for_images] = if is_narrow { NARROW } else { WIDE };
+        // In a narrow window the images take their room once a bin is chosen.
+        let has_images = self.bin.is_some() || width >= sum(NARROW);
+        style::column(ui, "table", for_table, height, |ui| table::show(ui, scope, view, is_narrow));
         let choice = &mut scope.session.detection;
         let threshold = view.threshold(choice);
         for kind in plots::Kind::ALL {
-            style::column(ui, kind.name(), WIDTHS[2], height, |ui| {
+            style::column(ui, kind.name(), for_curve, height, |ui| {
                 if ui.available_height() > LOWEST {
                     plots::curves(ui, view, kind, choice.detector, threshold);
                 }
             });
         }
-        let rest = (ui.available_width() - WIDTHS[3] - 12.0).max(HISTOGRAM);
+        let beside = if has_images { for_images + 12.0 } else { 0.0 };
+        let rest = (ui.available_width() - beside).max(for_histogram);
         let picked = style::column(ui, "histogram", rest, height, |ui| {
             controls::threshold(ui, choice, view);
             if ui.available_height() > LOWEST { plots::histogram(ui, view, choice.detector, threshold, self.bin) } else { None }
         });
-        style::column(ui, "images of a bin", WIDTHS[3], height, |ui| self.thumbnails.show(ui, view, scope, self.bin));
+        if has_images {
+            style::column(ui, "images of a bin", for_images, height, |ui| self.thumbnails.show(ui, view, scope, self.bin));
+        }
         if picked.is_some() {
             self.pick(&ui.ctx().clone(), picked);
         }
@@ -115,15 +127,16 @@ impl Panel for DetectionPanel {
     fn ui(&mut self, ui: &mut Ui, scope: &mut Scope) {
         let status: Status = self.worker.status();
         let wanted = Question::new(scope);
+        let width = ui.available_width();
         ScrollArea::horizontal().id_salt("detection").show(ui, |ui| {
             // What a scroll bar leaves: columns of more would make the tab higher in every frame.
             let height = ui.available_height();
             ui.horizontal_top(|ui| {
-                let wish = style::column(ui, "controls", WIDTHS[0], height, |ui| controls::show(ui, scope, wanted.is_some(), &status));
+                let wish = style::column(ui, "controls", CONTROLS, height, |ui| controls::show(ui, scope, wanted.is_some(), &status));
                 if self.view.is_some() {
-                    self.show(ui, scope, height);
+                    self.show(ui, scope, height, width);
                 } else {
-                    style::column(ui, "nothing", ui.available_width().max(HISTOGRAM), height, |ui| {
+                    style::column(ui, "nothing", ui.available_width().max(WIDE[2]), height, |ui| {
                         style::empty(
                             ui,
                             "Does uncertainty notice?",

@@ -4,7 +4,7 @@ use super::view::{BINS, Curve, View};
 use crate::app::style;
 use crate::jobs::Detector;
 use eframe::egui::{Color32, Role, Ui, WidgetInfo};
-use egui_plot::{Corner, Legend, Line, LineStyle, PlotPoints, Points, Polygon, VLine};
+use egui_plot::{LineStyle, PlotPoints, Points, Polygon, VLine};
 
 /// The two curves.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -66,11 +66,13 @@ pub fn curves(ui: &mut Ui, view: &View, kind: Kind, detector: Detector, threshol
         .show(ui, |plot| {
             if kind == Kind::Roc {
                 let chance: PlotPoints<'_> = vec![[0.0, 0.0], [1.0, 1.0]].into();
-                plot.line(Line::new("chance", chance).color(Color32::GRAY).width(1.0).style(LineStyle::dashed_dense()).allow_hover(false));
+                plot.line(
+                    style::line("chance", chance).color(Color32::GRAY).width(1.0).style(LineStyle::dashed_dense()).allow_hover(false),
+                );
             }
             for curve in &view.curves {
                 let points: PlotPoints<'_> = kind.points(curve).iter().copied().collect();
-                plot.line(Line::new(curve.detector.label(), points).color(colour(curve.detector, dark)).width(1.8));
+                plot.line(style::line(curve.detector.label(), points).color(colour(curve.detector, dark)).width(1.8));
             }
             if let Some(mark) = mark {
                 plot.points(Points::new("threshold", vec![mark]).radius(5.0).filled(false).color(colour(detector, dark)));
@@ -91,7 +93,7 @@ pub fn histogram(ui: &mut Ui, view: &View, detector: Detector, threshold: f64, p
         .include_y(0.0)
         .x_axis_label(format!("{}{unit}", detector.label()))
         .y_axis_label("share of images")
-        .legend(Legend::default().position(Corner::RightTop).background_alpha(0.6))
+        .legend(style::legend())
         .show(ui, |plot| {
             if let Some(bin) = picked {
                 let [from, to] = [view.edge(bin), view.edge(bin + 1)];
@@ -103,11 +105,11 @@ pub fn histogram(ui: &mut Ui, view: &View, detector: Detector, threshold: f64, p
                 let steps = (0..BINS).flat_map(|bin| [[view.edge(bin), side.bins[bin]], [view.edge(bin + 1), side.bins[bin]]]);
                 let ends = [view.edge(0), view.edge(BINS)].map(|edge| [edge, 0.0]);
                 let outline: PlotPoints<'_> = std::iter::once(ends[0]).chain(steps).chain([ends[1]]).collect();
-                plot.line(Line::new(side.name.clone(), outline).fill(0.0).width(1.5).color(style::of_curve(number, dark)));
+                plot.line(style::line(side.name.clone(), outline).fill(0.0).width(1.5).color(style::of_curve(number, dark)));
             }
             plot.vline(VLine::new("threshold", threshold).color(style::ATTACK).width(1.5).allow_hover(false));
         });
-    let response = shown.response;
+    let response = shown.response.on_hover_text("A click shows the images of that bin");
     response.widget_info(|| WidgetInfo::labeled(Role::Image, true, format!("Histogram of the scores, threshold at {threshold:.4}")));
     let at = response.interact_pointer_pos().filter(|_| response.clicked())?;
     let value = shown.transform.value_from_position(at).x;

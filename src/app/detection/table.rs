@@ -2,15 +2,17 @@
 
 use super::choice::DetectionChoice;
 use super::view::View;
-use crate::analysis::detection::Estimate;
+use crate::analysis::detection::{Estimate, FEWEST};
 use crate::app::map::describe;
 use crate::app::scope::Scope;
 use crate::app::style;
-use crate::jobs::{Classifiers, Detector, percent_or_dash, success_rate};
+use crate::jobs::{Classifiers, Detector, SeedSpread, percent_or_dash, success_rate};
+use crate::numbers::{counted, fixed};
 use eframe::egui::{Grid, RichText, Role, Ui};
 
-/// Draws the table; a row chooses the measure of the histogram, its switch whether its curves are drawn.
-pub fn show(ui: &mut Ui, scope: &mut Scope, view: &View) {
+/// Draws the table; a row chooses the measure of the histogram, its switch whether its curves are drawn. In a narrow one only AUROC stands with
+/// its interval.
+pub fn show(ui: &mut Ui, scope: &mut Scope, view: &View, is_narrow: bool) {
     let Some(row) = view.row() else { return };
     let settings = &row.attacked.settings;
     let (attack, samples) = (&settings.attack, settings.samples);
@@ -21,14 +23,15 @@ pub fn show(ui: &mut Ui, scope: &mut Scope, view: &View) {
         "Of the images that were answered rightly before the attack, those that are answered wrongly after it by whoever was attacked",
     );
     ui.label(style::note(format!(
-        "{}, {} ε = {:.3}, on {}; {} images of {}, {samples} draws of {members} member{}",
+        "{}, {} ε = {:.3}, on {}; {} images of {}, {} of {}",
         attack.method,
         attack.norm.symbol(),
         attack.epsilon,
         settings.on.label(),
         view.found.detection.images,
         view.found.detection.dataset,
-        if members == 1 { "" } else { "s" },
+        counted(samples, "draw"),
+        counted(members as u64, "member"),
     )));
     if stale {
         ui.label(style::note("The settings are others now: “Detect” anew.").color(style::WARNING));
@@ -37,10 +40,19 @@ pub fn show(ui: &mut Ui, scope: &mut Scope, view: &View) {
         ui.colored_label(style::WARNING, warning);
     }
     ui.label(style::note(view.legend(scope.session.detection.detector)));
-    numbers(ui, &mut scope.session.detection, view);
+    numbers(ui, &mut scope.session.detection, view, if is_narrow { 1 } else { BRACKETED });
     let difference = view.difference(&scope.session.detection).map_or_else(|| "–".to_owned(), cell);
-    ui.label(style::note(format!("AUROC of H[E p] − that of I(y; ω): {difference}")))
-        .on_hover_text("The paired difference: both measures of the same images, which are resampled with all their versions");
+    ui.label(style::note(format!("AUROC of entropy less that of mutual information: {difference}")))
+        .on_hover_text("H − I, the paired difference: both measures of the same images, which are resampled with all their versions");
+    let detector = scope.session.detection.detector;
+    if let Some(spread) = view.seed_spread(&scope.session.detection, detector) {
+        ui.label(style::note(format!("AUROC of {} {}", detector.label().to_lowercase(), spread_text(spread)))).on_hover_text(SPREAD);
+    }
+    let positives = view.sides[1].values.len();
+    if (1..FEWEST).contains(&positives) {
+        let text = format!("{}: too few for the intervals to say how other images would vary", counted(positives as u64, "positive"));
+        ui.label(style::note(text).color(style::WARNING));
+    }
     ui.horizontal(|ui| {
         ui.label(style::note("copy"));
         let (detection, set) = (&view.found.detection, &scope.set);
@@ -71,26 +83,34 @@ fn asks_for(choice: &DetectionChoice, view: &View, scope: &Scope) -> bool {
         && choice.unfamiliar == question.unfamiliar
 }
 
-/// The numbers that the table shows of a detector, with their columns' titles and what these mean.
-const COLUMNS: [(&str, &str); 5] = [
-    ("AUROC", "The area under the ROC curve"),
-    ("average precision", "The area under the precision–recall curve, in steps"),
-    ("FPR at 95 %", "The share of false alarms where 95 % are detected"),
-    ("TPR at 1 %", "The share that is detected where at most 1 % of the negatives are false alarms"),
-    ("TPR at 5 %", "The share that is detected where at most 5 % of the negatives are false alarms"),
+/// The numbers that the table shows of a detector: their columns' titles, those in a narrow table, and what they mean.
+const COLUMNS: [(&str, &str, &str); 5] = [
+    ("AUROC", "AUROC", "The area under the ROC curve"),
+    ("average precision", "AP", "Average precision: the area under the precision–recall curve, in steps"),
+    ("FPR at 95 %", "FPR95", "The share of false alarms where 95 % are detected"),
+    ("TPR at 1 %", "TPR1", "The share that is detected where at most 1 % of the negatives are false alarms"),
+    ("TPR at 5 %", "TPR5", "The share that is detected where at most 5 % of the negatives are false alarms"),
 ];
 
-/// The first of these stand with their intervals, the others have them in their tooltips.
+/// In a wide table so many of these stand with their intervals; the others have them in their tooltips.
 const BRACKETED: usize = 3;
 
-fn numbers(ui: &mut Ui, choice: &mut DetectionChoice, view: &View) {
+/// What the spread over seeds is.
+const SPREAD: &str = "The same attacked images, measured with the dropout masks of several seeds: the lowest and the highest AUROC. The \
+                      intervals in brackets are those of other images instead.";
+
+fn spread_text(spread: SeedSpread) -> String {
+    format!("over {} mask seeds: {} to {}", spread.seeds, fixed(spread.lowest, 3), fixed(spread.highest, 3))
+}
+
+fn numbers(ui: &mut Ui, choice: &mut DetectionChoice, view: &View, bracketed: usize) {
     let dark = ui.visuals().dark_mode;
-    Grid::new("detection").num_columns(2 + COLUMNS.len()).striped(true).spacing([8.0, 3.0]).show(ui, |ui| {
+    Grid::new("detection").num_columns(2 + COLUMNS.len()).striped(true).min_col_width(0.0).spacing([8.0, 3.0]).show(ui, |ui| {
         for title in ["", ""] {
             ui.label(title);
         }
-        for (title, meaning) in COLUMNS {
-            ui.label(style::note(title)).on_hover_text(meaning);
+        for (title, short, meaning) in COLUMNS {
+            ui.label(style::note(if bracketed < BRACKETED { short } else { title })).on_hover_text(meaning);
         }
         ui.end_row();
         for (number, (detector, quality)) in view.qualities.iter().enumerate() {
@@ -121,9 +141,12 @@ fn numbers(ui: &mut Ui, choice: &mut DetectionChoice, view: &View) {
             };
             for (place, estimate) in quality.estimates().into_iter().enumerate() {
                 let with_interval = cell(estimate);
-                let text = if place < BRACKETED { with_interval.clone() } else { format!("{:.3}", estimate.value) };
-                ui.label(text)
-                    .on_hover_text(format!("{with_interval}; in brackets the 95 % interval of the bootstrap over images, 1000 resamples"));
+                let text = if place < bracketed { with_interval.clone() } else { fixed(estimate.value, 3) };
+                let seeds = view.seed_spread(choice, *detector).filter(|_| place == 0);
+                let seeds = seeds.map_or_else(String::new, |spread| format!("\n{}", spread_text(spread)));
+                ui.label(text).on_hover_text(format!(
+                    "{with_interval}; in brackets the 95 % interval of the bootstrap over images, 1000 resamples{seeds}"
+                ));
             }
             ui.end_row();
         }
@@ -132,6 +155,6 @@ fn numbers(ui: &mut Ui, choice: &mut DetectionChoice, view: &View) {
 
 /// A number with its interval.
 pub fn cell(estimate: Estimate) -> String {
-    let interval = estimate.interval().map_or_else(|| " (–)".to_owned(), |[low, high]| format!(" ({low:.2}–{high:.2})"));
-    format!("{:.3}{interval}", estimate.value)
+    let interval = estimate.interval().map_or_else(|| " [–]".to_owned(), |[low, high]| format!(" [{}, {}]", fixed(low, 2), fixed(high, 2)));
+    format!("{}{interval}", fixed(estimate.value, 3))
 }

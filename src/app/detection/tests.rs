@@ -47,7 +47,7 @@ fn alone(cache: Option<&Path>, change: impl FnOnce(&mut Session)) -> Alone {
         }),
         ..Scope::new(session, set, engine)
     };
-    tests::alone(DetectionPanel::new(&wake).unwrap(), scope, [1700.0, 260.0])
+    tests::alone(DetectionPanel::new(&wake).unwrap(), scope, [1760.0, 260.0])
 }
 
 fn view(harness: &Alone) -> &View {
@@ -78,11 +78,14 @@ fn a_click_on_detect_fills_the_table_with_what_the_job_says() {
     assert_ne!(Some(quality), row.quality(Measure::MutualInformation, Positives::All, Negatives::Both), "each measure has its own");
     assert!(says(&harness, &table::cell(quality.auroc)) && says(&harness, &table::cell(quality.fpr_at_95_tpr)));
     assert!(says(&harness, &format!("{:.3}", quality.tpr_at_5_fpr.value)) && says(&harness, "TPR at 5 %"));
-    assert!(says(&harness, "Positive: attacked, at high I(y; ω); negative: clean and noisy"));
+    assert!(says(&harness, "Positive: attacked, at high mutual information; negative: clean and noisy"));
     assert!(
         row.quality(Detector::ReconstructionError, Positives::All, Negatives::Both).is_some() && says(&harness, "Reconstruction error")
     );
     assert!(says(&harness, "Success ") && says(&harness, &format!("{IMAGES} images of digits")));
+    let spread = row.scored(Measure::MutualInformation.into(), Positives::All, Negatives::Both).unwrap().seed_spread.unwrap();
+    assert!(spread.seeds == 5 && spread.lowest < spread.highest);
+    assert!(says(&harness, &format!("over 5 mask seeds: {:.3} to {:.3}", spread.lowest, spread.highest)));
 
     // Others are told apart without another job, and have other numbers.
     let asked = harness.state().0.worker.requests();
@@ -95,6 +98,7 @@ fn a_click_on_detect_fills_the_table_with_what_the_job_says() {
     harness.run_steps(2);
     let successes = view(&harness).row().unwrap().attacked.successes().iter().filter(|success| **success == Some(true)).count();
     assert_eq!(view(&harness).sides[1].values.len(), successes);
+    assert_eq!(says(&harness, "too few for the intervals"), (1..10).contains(&successes));
     assert_eq!(harness.state().0.worker.requests(), asked);
     assert!(!says(&harness, "The settings are others now"));
     choice(&mut harness).attack.epsilon = 0.1;
@@ -254,6 +258,13 @@ fn undo_brings_a_setting_back_and_the_tab_leaves_the_map_its_room() {
     }
     harness.run_steps(20);
     assert_eq!(map(&harness), room);
+    // Everything is within windows of usual widths.
+    for width in [1280.0, 1400.0] {
+        harness.set_size([width, 900.0].into());
+        harness.run_steps(4);
+        let histogram = harness.get_by(|node| node.label().is_some_and(|label| label.starts_with("Histogram of the scores"))).rect();
+        assert!(histogram.right() <= width && histogram.width() > 150.0, "{histogram:?} in {width}");
+    }
     let before = tests::scope(&harness).session.clone();
     harness.state_mut().0.scope.session.detection.threshold = Some(0.1);
     harness.run_steps(3);

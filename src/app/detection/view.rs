@@ -3,7 +3,7 @@
 use super::choice::{DetectionChoice, Sought};
 use super::workers::Found;
 use crate::analysis::detection::{Estimate, Quality, Ranking};
-use crate::jobs::{Detected, Detector, Kind};
+use crate::jobs::{Detected, Detector, Kind, SeedSpread};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -188,6 +188,11 @@ impl View {
         }
     }
 
+    /// The AUROC of a detector over seeds of dropout masks; `None` where it has no draws, or what is sought was not attacked.
+    pub fn seed_spread(&self, choice: &DetectionChoice, detector: Detector) -> Option<SeedSpread> {
+        self.row()?.scored(detector, choice.sought.positives()?, choice.negatives)?.seed_spread
+    }
+
     /// Why a detector tells nothing apart, where it has no draws.
     pub fn undefined(&self, choice: &DetectionChoice, detector: Detector) -> Option<&'static str> {
         match choice.sought.positives() {
@@ -200,7 +205,7 @@ impl View {
     pub fn legend(&self, detector: Detector) -> String {
         let [negatives, positives] = self.sides.each_ref().map(|side| side.name.as_str());
         let side = if detector.rises() { "high" } else { "low" };
-        format!("Positive: {positives}, at {side} {}; negative: {negatives}", detector.symbol())
+        format!("Positive: {positives}, at {side} {}; negative: {negatives}", detector.label().to_lowercase())
     }
 
     /// The attack.

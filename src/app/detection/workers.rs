@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 /// Resamples behind each interval.
 const RESAMPLES: u32 = 1000;
+/// Seeds of dropout masks that measure, as `epistemap detect` takes them.
+const SEEDS: u32 = 5;
 
 /// What is asked: another question, another answer.
 #[derive(Clone)]
@@ -50,7 +52,8 @@ impl Question {
         let choice = &scope.session.detection;
         let data = Arc::clone(scope.data.as_ref()?);
         let attack = choice.settings(&scope.set, scope.session.seed);
-        let settings = DetectSettings { attacks: vec![attack.clone()], resamples: RESAMPLES, seeds: 1, cache: scope.attack_cache.clone() };
+        let settings =
+            DetectSettings { attacks: vec![attack.clone()], resamples: RESAMPLES, seeds: SEEDS, cache: scope.attack_cache.clone() };
         Some(Self {
             attack,
             images: choice.images.min(data.len()),

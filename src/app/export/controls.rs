@@ -50,11 +50,13 @@ impl Exports {
         });
         let inches = |width: Width| format!("{} ({} in)", name(width), self.venue.style(width).width_in);
         let labels = Width::ALL.map(|width| (width, inches(width)));
+        let before = self.width;
         choose(ui, "Width", inches(self.width), &mut |ui| {
             for (width, label) in &labels {
                 ui.selectable_value(&mut self.width, *width, label);
             }
         });
+        self.has_own_width |= self.width != before;
         let label = ui.label("dpi");
         let dpi = DragValue::new(&mut self.dpi).range(36.0..=1200.0).speed(2.0).fixed_decimals(0);
         ui.add(dpi).labelled_by(label.id).on_hover_text("Pixels per inch of png, of the copied image, and of dense layers in pdf and svg");

@@ -48,6 +48,8 @@ pub struct Exports {
     raw: RawFormat,
     venue: &'static Venue,
     width: Width,
+    /// Whether the width was chosen, rather than by the number of maps.
+    has_own_width: bool,
     dpi: f64,
     title: bool,
     path: String,
@@ -89,6 +91,7 @@ impl Exports {
             raw: RawFormat::Npz,
             venue: &VENUES[0],
             width: Width::Column,
+            has_own_width: false,
             dpi: PRINT_DPI,
             title: false,
             path: String::new(),
@@ -111,6 +114,10 @@ impl Exports {
             self.close(scope);
         } else {
             self.open = true;
+            if !self.has_own_width {
+                // Maps side by side in one column leave no room for their titles.
+                self.width = if scope.session.layout.count() > 1 { Width::Full } else { Width::Column };
+            }
         }
     }
 

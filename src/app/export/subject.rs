@@ -10,7 +10,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::figure::{self, Document, Figure, Layers, Members, Needs, Options, Style};
 use crate::jobs::{
-    AttackFigures, Computed, CurveSettings, FigureSettings, InterpolationSettings, LiveMap, ModelSet, Observer, Raw, ScreenSettings,
+    AttackFigures, Computed, CurveSettings, FigureSettings, Holes, InterpolationSettings, LiveMap, ModelSet, Observer, Raw, ScreenSettings,
     SharedEngine, figures, interpolate, interpolation_plots, provenance, screen, screen_data,
 };
 use crate::latent::Surroundings;
@@ -264,8 +264,10 @@ impl Subject {
 /// What lies over a map besides encodings, images and contours.
 fn layers(scope: &Scope, place: usize) -> Layers {
     let holes = scope.holes.get(place).filter(|_| scope.session.overlays.holes);
-    let numbered = holes.iter().flat_map(|holes| holes.list.iter().take(NUMBERED).enumerate());
-    let mut pins: Vec<(String, [f64; 2])> = numbered.map(|(number, hole)| ((number + 1).to_string(), hole.region.peak)).collect();
+    let numbered = |holes: &Arc<Holes>| -> Vec<(String, [f64; 2])> {
+        holes.list.iter().take(NUMBERED).enumerate().map(|(number, hole)| (holes.label(number), hole.region.peak)).collect()
+    };
+    let mut pins = holes.map(numbered).unwrap_or_default();
     pins.extend(style::PIN_NAMES.iter().zip(scope.pinned).filter_map(|(name, z)| Some(((*name).to_owned(), z?))));
     Layers {
         outlines: holes.map(|holes| holes.outlines.clone()).unwrap_or_default(),

@@ -168,8 +168,8 @@ fn an_image_goes_to_the_clipboard_and_escape_closes() {
         });
         assert!(start.elapsed() < Duration::from_mins(1));
     }
-    // 3.25 inches at 300 dpi.
-    assert_eq!(size.unwrap()[0], 975);
+    // Two maps take the full width of ICML: 6.75 inches at 300 dpi.
+    assert_eq!(size.unwrap()[0], 2025);
     assert!(is_open(&harness));
     harness.key_press(Key::Escape);
     harness.run_steps(3);

@@ -37,7 +37,7 @@ pub struct HoleChoice {
     pub reference_images: usize,
     /// The first and the last coordinate of the region along both axes; chosen by the encodings for `None`.
     pub region: Option<[f64; 2]>,
-    /// Points along each axis of the region; those of the maps, but 80 at most, for `None`.
+    /// Points along each axis of the region, whatever grid the maps have; 80 for `None`.
     pub grid: Option<usize>,
 }
 

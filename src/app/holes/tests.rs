@@ -2,8 +2,9 @@
 
 use super::HoleChoice;
 use super::controls::LAST_PART;
+use crate::app::session::Layout;
 use crate::app::tests::{harness, scope, settle, wait};
-use crate::jobs::{Holes, MeasureBound};
+use crate::jobs::{HOLE_GRID, Holes, MeasureBound};
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ fn with_holes() -> egui_kittest::Harness<'static, crate::app::run::Program> {
 }
 
 #[test]
-fn panning_and_zooming_change_neither_list_nor_numbers() {
+fn panning_zooming_and_the_maps_grid_change_neither_list_nor_numbers() {
     let mut harness = with_holes();
     let before: Arc<Holes> = Arc::clone(&scope(&harness).holes[0]);
     assert!(harness.query_by_label(&before.describe()).is_some());
@@ -36,8 +37,41 @@ fn panning_and_zooming_change_neither_list_nor_numbers() {
         assert_eq!(*scope(&harness).holes[0], *before, "the view is {:?}", scope(&harness).session.extent());
         assert!(harness.query_by_label(&before.describe()).is_some());
     }
+    assert_eq!(before.region.columns, HOLE_GRID, "the grid is that of `epistemap holes`, not that of the maps");
+    harness.state_mut().0.scope.session.grid += 8;
+    settle(&mut harness);
+    while still_busy(&harness) {
+        harness.step();
+    }
+    harness.run_steps(3);
+    assert_eq!(*scope(&harness).holes[0], *before, "the grid of the maps is another");
     harness.state_mut().0.scope.session.holes.min_confidence = Some(0.999);
     wait(&mut harness, "the holes of another criterion", |scope| scope.holes.first().is_some_and(|holes| holes.area < before.area));
+}
+
+#[test]
+fn list_marks_holes_at_the_border_and_names_its_map() {
+    let mut harness = with_holes();
+    // A region that cuts through holes.
+    let peak = scope(&harness).holes[0].list[0].region.peak;
+    harness.state_mut().0.scope.session.holes.region = Some([-10.0, peak[0].max(peak[1])]);
+    let borders = |scope: &crate::app::scope::Scope| scope.holes[0].list.iter().filter(|hole| hole.region.touches_border).count();
+    wait(&mut harness, "holes at the border", |scope| scope.holes.first().is_some_and(|_| borders(scope) > 0));
+    harness.run_steps(3);
+    let holes = Arc::clone(&scope(&harness).holes[0]);
+    for (number, hole) in holes.list.iter().enumerate().take(5) {
+        let border = hole.region.touches_border;
+        assert_eq!(holes.label(number).ends_with('*'), border);
+        let area = format!("{}{:.2}", if border { "≥ " } else { "" }, hole.region.area);
+        assert!(harness.query_all_by_label(&area).next().is_some(), "{area}");
+    }
+    assert!(harness.query_by_label_contains("Each map numbers its own holes").is_none());
+    let session = &mut harness.state_mut().0.scope.session;
+    (session.layout, session.active) = (Layout::Two, 1);
+    settle(&mut harness);
+    wait(&mut harness, "the holes of the second map", |scope| scope.holes.len() > 1);
+    harness.run_steps(3);
+    assert!(harness.query_by_label("Map 2: Predictive entropy of member 0. Each map numbers its own holes.").is_some());
 }
 
 #[test]
@@ -52,18 +86,18 @@ fn parts_can_be_turned_off_but_the_last_stays_on() {
     assert!(harness.query_by_label(&unsure.criterion.describe()).is_some(), "{}", unsure.criterion.describe());
     assert!(harness.query_by_label(LAST_PART).is_none());
 
-    harness.get_by_label("sure").click();
+    harness.get_by_label("low mutual information").click();
     wait(&mut harness, "holes by density alone", |scope| scope.holes[0].criterion.bound == MeasureBound::Off);
     harness.run_steps(3);
     assert!(scope(&harness).holes[0].area > unsure.area && harness.query_by_label(LAST_PART).is_some());
-    let last = harness.get_by_label("no data; they hold");
+    let last = harness.get_by_label("outside the region of");
     assert!(last.accesskit_node().is_disabled());
     last.click();
     harness.run_steps(3);
     assert_eq!(scope(&harness).session.holes.covered, Some(0.99), "the last part stays on");
 
     harness.get_by_label("confident from").click();
-    harness.get_by_label("sure").click();
+    harness.get_by_label("low mutual information").click();
     wait(&mut harness, "the usual holes", |scope| scope.holes[0].area == usual);
     assert_eq!(scope(&harness).session.holes, HoleChoice::default());
 }

@@ -36,7 +36,7 @@ impl HoleRequest {
     pub fn wanted(scope: &Scope) -> Option<Self> {
         let surroundings = scope.surroundings.clone()?;
         let choice = &scope.session.holes;
-        let grid = choice.grid.unwrap_or(HOLE_GRID.min(scope.session.grid));
+        let grid = choice.grid.unwrap_or(HOLE_GRID);
         let view = match choice.region {
             Some(extent) => View::square(extent, grid).ok()?,
             None => hole_region(&scope.set.encodings.as_ref()?.train, grid).ok()?,

@@ -17,7 +17,7 @@ pub fn show(ui: &mut Ui, scope: &mut Scope) {
     ui.horizontal(|ui| {
         let label = ui.label("images");
         ui.add(DragValue::new(&mut scope.session.line.steps).range(2..=201).speed(0.3)).labelled_by(label.id);
-        ui.toggle_value(&mut scope.session.line.geodesic, "Geodesic").on_hover_text(
+        ui.checkbox(&mut scope.session.line.geodesic, "Geodesic").on_hover_text(
             "The shortest way from A to B by the distances between the decoded images: the geodesic of the decoder's pull-back metric \
              (Arvanitidis et al. 2018)",
         );

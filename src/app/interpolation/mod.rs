@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::jobs::{End, Interpolation, InterpolationSettings, ModelSet, Path, SharedEngine, Status, Wake, Worker, interpolate};
 use crate::uncertainty::Measure;
 use eframe::egui::{Context, Rect, Stroke, Ui, pos2, vec2};
-use egui_plot::{Line, LineStyle, PlotPoints, VLine};
+use egui_plot::{LineStyle, PlotPoints, VLine};
 use std::sync::Arc;
 use strips::Strips;
 
@@ -148,7 +148,7 @@ fn curves(ui: &mut Ui, scope: &mut Scope, shown: &Interpolation, strips: &Strips
                     Path::Geodesic => LineStyle::dotted_dense(),
                 };
                 let name = format!("{}, {}", measure.label(), curve.path.label().to_lowercase());
-                plot.line(Line::new(name, points).style(line).width(2.0).color(style::of_curve(number, dark)));
+                plot.line(style::line(name, points).style(line).width(2.0).color(style::of_curve(number, dark)));
             }
         }
         let at = plot.pointer_coordinate().filter(|_| plot.response().hovered()).map(|point| point.x.clamp(0.0, 1.0));

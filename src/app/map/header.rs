@@ -1,8 +1,10 @@
 //! The line above a map: what it shows, and of which members.
 
 use super::title;
+use super::underway::{measure_of, model};
 use crate::app::scope::Scope;
 use crate::app::style;
+use crate::jobs::training::Frame;
 use crate::uncertainty::Measure;
 use eframe::egui::{ComboBox, Response, Role, Slider, Ui};
 
@@ -18,11 +20,35 @@ pub fn show(ui: &mut Ui, scope: &mut Scope, place: usize) {
                 scope.session.active = place;
             }
         }
+        if let Some(frame) = scope.underway.clone() {
+            return preview(ui, scope, place, &frame);
+        }
         measure_menu(ui, scope, place);
         if count > 1 {
             member_menu(ui, scope, place, count);
         }
     });
+}
+
+/// What is shown of a model under training: its own choice of measures, and its name in place of the members.
+fn preview(ui: &mut Ui, scope: &mut Scope, place: usize, frame: &Frame) {
+    let pane = &mut scope.session.panes[place];
+    match measure_of(frame, pane.measure) {
+        Some(shown) => {
+            let menu = ComboBox::from_id_salt(("preview", place)).selected_text(shown.label()).width(164.0).show_ui(ui, |ui| {
+                for measure in [Measure::PredictiveEntropy, Measure::MutualInformation] {
+                    if describe(ui.selectable_label(shown == measure, measure.label()), measure).clicked() {
+                        pane.measure = measure;
+                    }
+                }
+            });
+            describe(style::named(menu.response, Role::ComboBox, &format!("Measure of map {}", place + 1)), shown);
+        }
+        None => {
+            ui.strong("Encodings of test images");
+        }
+    }
+    ui.label(model(frame)).on_hover_text("“On the map” in the tab Training shows the maps of the models at hand again");
 }
 
 fn measure_menu(ui: &mut Ui, scope: &mut Scope, place: usize) {
@@ -58,11 +84,16 @@ pub fn describe(response: Response, measure: Measure) -> Response {
         ui.strong(format!("{}  {}", measure.label(), measure.symbol()));
         ui.monospace(measure.formula());
         ui.label(explanation(measure));
+        ui.label(style::note(NOTATION));
         if !measure.unit().is_empty() {
             ui.label(style::note(format!("in {}; Smith & Gal (2018), section 3", measure.unit())));
         }
     })
 }
+
+/// The letters of symbols and equations.
+const NOTATION: &str = "p: the class probabilities of a draw ω of the weights; E and Var: mean and variance over the T draws of each of the members; \
+                        p̄ = E p; H: entropy";
 
 /// What a measure tells, in a sentence.
 fn explanation(measure: Measure) -> &'static str {
@@ -71,9 +102,11 @@ fn explanation(measure: Measure) -> &'static str {
         Measure::ExpectedEntropy => "What each draw does not know, on average: ambiguity that more data would not take away.",
         Measure::MutualInformation => {
             "How far the draws disagree: what more data would teach (BALD). The plug-in estimate is too low by about 1.5 I/T nats with T \
-             draws."
+             draws. The members count as fixed: neither that bias nor the standard error is about other members."
         }
-        Measure::SoftmaxVariance => "The variance of the probabilities over the draws; its series begins like mutual information's.",
+        Measure::SoftmaxVariance => {
+            "The variance of the probabilities over the draws, as a mean over the classes; a monotone proxy of mutual information."
+        }
         Measure::VariationRatio => "The share of draws that vote against the winner.",
         Measure::MaximumProbability => "The confidence of the mean prediction: high where the other measures are low.",
         Measure::MutualInformationCorrected => {

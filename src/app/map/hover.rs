@@ -75,7 +75,7 @@ impl Hover {
                     let value = values.numbers[point];
                     if value.is_finite() {
                         let measure = values.pane.measure;
-                        ui.label(format!("{} {value:.3} {}", measure.symbol(), measure.unit()));
+                        ui.label(format!("{} {value:.3} {}", measure.label().to_lowercase(), measure.unit()));
                     }
                     ui.label(style::note("click to pin"));
                 });

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::figure::ImageGrid;
 use crate::jobs::{SharedEngine, Wake, Worker};
 use crate::latent::{Surroundings, View, contours};
-use eframe::egui::{Align2, Color32, ColorImage, Context, FontId, Painter, Pos2, Shape, Stroke, vec2};
+use eframe::egui::{Color32, ColorImage, Context, FontId, Painter, Pos2, Rect, Shape, Stroke, StrokeKind, vec2};
 use std::sync::Arc;
 
 /// The shares of the training encodings that the contours of the density hold.
@@ -123,14 +123,20 @@ impl Layers {
                 draw(outline, OUTLINE, 1.6);
             }
             for (number, hole) in holes.list.iter().take(NUMBERED).enumerate() {
-                let (at, font) = (plane.to_screen(hole.region.peak), FontId::proportional(11.0));
-                for shift in [vec2(-1.0, 0.0), vec2(1.0, 0.0), vec2(0.0, -1.0), vec2(0.0, 1.0)] {
-                    painter.text(at + shift, Align2::CENTER_CENTER, number + 1, font.clone(), Color32::BLACK);
+                if plane.rect.contains(plane.to_screen(hole.region.peak)) {
+                    plate(painter, plane.to_screen(hole.region.peak), holes.label(number));
                 }
-                painter.text(at, Align2::CENTER_CENTER, number + 1, font, OUTLINE);
             }
         }
     }
+}
+
+/// A number on a dark plate, which can be read over any colours and over encodings.
+fn plate(painter: &Painter, at: Pos2, text: String) {
+    let galley = painter.layout_no_wrap(text, FontId::proportional(13.0), Color32::WHITE);
+    let around = Rect::from_center_size(at, galley.size() + vec2(7.0, 1.0));
+    painter.rect(around, 7.0, Color32::from_black_alpha(215), Stroke::new(1.2, OUTLINE), StrokeKind::Outside);
+    painter.galley(at - galley.size() / 2.0, galley, Color32::WHITE);
 }
 
 /// The contours of the encodings' density over a part of the plane: those of each share, the smallest first.

@@ -220,8 +220,11 @@ fn cell(area: Rect, layout: Layout, place: usize) -> Rect {
 }
 
 /// What a map is called for screen readers and in menus.
-fn title(scope: &Scope, place: usize) -> String {
+pub fn title(scope: &Scope, place: usize) -> String {
     let pane = &scope.session.panes[place];
+    if let Some(frame) = &scope.underway {
+        return format!("Map {}: {}", place + 1, underway::caption(frame, pane.measure));
+    }
     let members = match pane.members.len() {
         1 => format!("member {}", pane.members[0]),
         count => format!("{count} members"),

@@ -43,11 +43,12 @@ pub fn show(maps: &mut Maps, ui: &mut Ui, scope: &mut Scope, place: usize) {
     let painter = ui.painter().with_clip_rect(rect.intersect(ui.clip_rect()));
     painter.rect_filled(rect, 0.0, ui.visuals().extreme_bg_color);
     if let Some(frame) = frame {
+        let name_of = frame.model.clone();
         let measure = scope.session.panes[place].measure;
         let shown = maps.underway[place].draw(ui.ctx(), &painter, &plane, scope, &frame, measure);
         axes(ui, &outside, &plane);
         if let Some((scale, measure)) = shown {
-            colour_bar(ui, &outside, rect, &scale, &label_of(measure, false), None);
+            colour_bar(ui, &outside, rect, &scale, &format!("{}, {}", label_of(measure, false), name_of), None);
         }
         return;
     }

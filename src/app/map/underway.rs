@@ -12,6 +12,26 @@ use crate::uncertainty::Measure;
 use eframe::egui::{Align2, Color32, ColorImage, Context, FontId, Painter, vec2};
 use std::sync::Arc;
 
+/// The measure that a map shows of a model under training, where it shows one: previews hold two.
+pub fn measure_of(frame: &Frame, measure: Measure) -> Option<Measure> {
+    match frame.look {
+        Look::Map { .. } if measure == Measure::PredictiveEntropy => Some(measure),
+        Look::Map { .. } => Some(Measure::MutualInformation),
+        Look::Plane { .. } | Look::Nothing => None,
+    }
+}
+
+/// What a map of that measure shows instead.
+pub fn caption(frame: &Frame, measure: Measure) -> String {
+    let what = measure_of(frame, measure).map_or("Encodings of test images", Measure::label);
+    format!("{what}, {}", model(frame))
+}
+
+/// Which model is shown, and when.
+pub fn model(frame: &Frame) -> String {
+    format!("training preview: {}, epoch {}", frame.model, frame.epoch)
+}
+
 /// The picture of one map, painted anew where frame, measure or colours are others.
 #[derive(Default)]
 pub struct Underway {
@@ -32,23 +52,23 @@ impl Underway {
     ) -> Option<(Scale, Measure)> {
         let shown = match &frame.look {
             Look::Map { view, mutual_information, predictive_entropy } => {
-                let is_entropy = measure == Measure::PredictiveEntropy;
-                let (values, measure) =
-                    if is_entropy { (predictive_entropy, measure) } else { (mutual_information, Measure::MutualInformation) };
+                let measure = measure_of(frame, measure).unwrap_or(Measure::MutualInformation);
+                let values = if measure == Measure::PredictiveEntropy { predictive_entropy } else { mutual_information };
                 let scaled = Scaled { measure, is_difference: false, range: range_of(values) };
                 let scale = Scale::new(&[scaled], 0, scope.classes().len(), scope.session.colours, scope.session.range);
                 self.heat_map(ctx, painter, plane, frame, *view, values, &scale);
                 Some((scale, measure))
             }
             Look::Plane { points, labels, .. } => {
-                for (point, &label) in points.iter().zip(labels) {
+                let hidden = &scope.session.overlays.hidden;
+                for (point, &label) in points.iter().zip(labels).filter(|(_, label)| !hidden.contains(&usize::from(**label))) {
                     painter.circle_filled(plane.to_screen(point.map(f64::from)), 2.2, style::of_class(label.into()));
                 }
                 None
             }
             Look::Nothing => None,
         };
-        let text = format!("{}, epoch {}", frame.model, frame.epoch);
+        let text = model(frame);
         let at = plane.rect.left_top() + vec2(8.0, 6.0);
         let galley = painter.layout_no_wrap(text, FontId::proportional(12.0), Color32::WHITE);
         painter.rect_filled(Align2::LEFT_TOP.anchor_size(at, galley.size()).expand(3.0), 3.0, Color32::from_black_alpha(170));

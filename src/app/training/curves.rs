@@ -4,7 +4,7 @@ use super::run::Run;
 use crate::app::style;
 use crate::jobs::training::{Epoch, Scores};
 use eframe::egui::{Color32, Role, Ui, WidgetInfo};
-use egui_plot::{Corner, Legend, Line, LineStyle, PlotPoints, Points, VLine};
+use egui_plot::{LineStyle, PlotPoints, Points, VLine};
 
 /// So few points are dots as well: a line of one could not be seen.
 const DOTTED: usize = 20;
@@ -43,12 +43,10 @@ fn plot(ui: &mut Ui, name: &'static str, unit: &str, curves: Vec<Curve>, run: &R
     // What is drawn is what the curves were after the first steps: those of the untrained network would flatten all that follows.
     let settled = |curve: &[[f64; 2]]| curve.iter().skip(curve.len() / 20).map(|point| point[1]).fold(0.0, f64::max);
     let highest = curves.iter().map(|(_, curve)| settled(curve)).fold(0.0, f64::max);
-    let plot = style::still_plot(ui, name)
-        .include_x(0.0)
-        .include_x(run.epochs.max(1) as f64)
-        .x_axis_label("epoch")
-        .y_axis_label(unit.to_owned())
-        .legend(Legend::default().position(Corner::RightTop).background_alpha(0.6));
+    let plot =
+        style::still_plot(ui, name).include_x(0.0).include_x(run.epochs.max(1) as f64).x_axis_label("epoch").y_axis_label(unit.to_owned());
+    // A legend of nothing would lie over the axes.
+    let plot = if curves.iter().any(|(_, curve)| !curve.is_empty()) { plot.legend(style::legend()) } else { plot };
     let response = plot.show(ui, |plot| {
         if let Some(epoch) = epoch {
             let mark = VLine::new("epoch at hand", epoch as f64).color(Color32::GRAY).width(1.0).style(LineStyle::dashed_dense());
@@ -61,7 +59,7 @@ fn plot(ui: &mut Ui, name: &'static str, unit: &str, curves: Vec<Curve>, run: &R
             if points.points().len() <= DOTTED {
                 plot.points(Points::new(name, points.points().iter().map(|at| [at.x, at.y]).collect::<Vec<_>>()).color(colour).radius(3.0));
             }
-            plot.line(Line::new(name, points).color(colour).width(2.0));
+            plot.line(style::line(name, points).color(colour).width(2.0));
         }
         if lowest.is_finite() && highest > lowest {
             plot.set_plot_bounds_y(lowest.min(0.95 * lowest)..=1.05 * highest);

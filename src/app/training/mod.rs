@@ -12,7 +12,7 @@ mod tests;
 mod workers;
 
 pub use choice::TrainingChoice;
-pub use workers::LoadTraining;
+pub use workers::{EstimateTraining, LoadTraining};
 
 use super::scope::{Command, Scope};
 use super::{Panel, Place, style};
@@ -28,7 +28,7 @@ use run::Run;
 use shown::Shown;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use workers::{Film, Request, Watched, Workers};
+use workers::{EstimateRequest, Film, Request, Watched, Workers};
 
 /// The widths of what, how, and the pictures.
 const WIDTHS: [f32; 3] = [216.0, 254.0, 240.0];
@@ -157,7 +157,8 @@ impl TrainingPanel {
             self.estimated = (None, None);
         } else if scope.open_tab == self.name() && self.estimated.0.as_ref() != Some(plan) {
             self.estimated = (Some(plan.clone()), None);
-            self.workers.estimate.request((plan.clone(), Arc::clone(&scope.load_training)));
+            let (load, estimate) = (Arc::clone(&scope.load_training), Arc::clone(&scope.estimate_training));
+            self.workers.estimate.request(EstimateRequest { plan: plan.clone(), load, estimate });
         }
     }
 
@@ -286,7 +287,8 @@ impl TrainingPanel {
         let epoch = self.shown.epoch(&run);
         for (name, draw) in [("losses", curves::losses as fn(&mut Ui, &Run, Option<usize>)), ("scores", curves::scores)] {
             style::column(ui, name, rest, height, |ui| {
-                if ui.available_height() > LOWEST && (name == "losses" || !run.done.is_empty()) {
+                let is_empty = if name == "losses" { run.losses.is_empty() && run.done.is_empty() } else { run.done.is_empty() };
+                if ui.available_height() > LOWEST && !is_empty {
                     draw(ui, &run, epoch);
                 }
             });
@@ -340,7 +342,11 @@ fn progress(ui: &mut Ui, status: &Status, watched: &Watched) {
         ui.label(style::note(format!("fitting the last layer: {share} %")));
         return;
     }
-    let text = format!("{model}{} of {}{}", run.done.len(), counted(run.epochs as u64, "epoch"), speed.unwrap_or_default());
+    let text = if run.epochs == 0 {
+        "The data are being read.".to_owned()
+    } else {
+        format!("{model}{} of {}{}", run.done.len(), counted(run.epochs as u64, "epoch"), speed.unwrap_or_default())
+    };
     ui.add(Label::new(style::note(text)).truncate());
     if let Some(times) = run.times() {
         ui.add(Label::new(style::note(times)).truncate()).on_hover_text("Where the time of the last epoch went");

@@ -9,7 +9,7 @@ use crate::jobs::training::{DataChoice, Decay, Method, PLAN, Schedule};
 use crate::jobs::{ModelSet, decoded_digits};
 use crate::nets::folder::{Model, load};
 use egui_kittest::Harness;
-use egui_kittest::kittest::Queryable as _;
+use egui_kittest::kittest::{NodeT as _, Queryable as _};
 
 type Whole = Harness<'static, Program>;
 
@@ -101,6 +101,9 @@ fn a_classifier_is_trained_paused_stopped_resumed_and_used_as_a_member() {
     wait(&mut harness, "another epoch", |_| log() != rested);
     let is_map = |frame: &Arc<Frame>| matches!(frame.look, Look::Map { .. });
     wait(&mut harness, "the training on the maps", |scope| scope.underway.as_ref().is_some_and(is_map));
+    harness.step();
+    assert!(harness.query_by_label_contains("Map 1: Mutual information, training preview: classifier, epoch ").is_some());
+    assert!(harness.query_all_by_label("Density").next().is_some_and(|toggle| toggle.accesskit_node().is_disabled()));
     click(&mut harness, "Stop");
     until(&mut harness, "Resume");
     // The thread that trains hears of the stop after the step at hand; two more epochs remain.
@@ -158,9 +161,11 @@ fn a_vae_moves_its_encodings_and_takes_the_place_of_the_old_one() {
     let frame = scope(&harness).underway.clone().unwrap();
     assert!(matches!(&frame.look, Look::Plane { points, .. } if points.len() > 10));
     assert!(harness.query_by_label("Training: what the VAE makes of them").is_some());
+    assert!(harness.query_by_label("Encodings of test images").is_some(), "the map's header says what is shown");
     harness.state_mut().0.scope.session.training.on_map = false;
     harness.run_steps(2);
     assert!(scope(&harness).underway.is_none());
+    assert!(!harness.get_by_label("Density").accesskit_node().is_disabled());
     click(&mut harness, "Use this VAE");
     settle(&mut harness);
     let set = &scope(&harness).set;

@@ -2,9 +2,9 @@
 
 use super::run::Run;
 use crate::app::run::unhurried;
-use crate::data::FolderData;
+use crate::data::{Dataset, FolderData};
 use crate::error::{Error, Result};
-use crate::jobs::training::{Estimate, FilmMeasure, Frame, Looks, TrainingPlan, What, estimate, save_film, train};
+use crate::jobs::training::{Estimate, FilmMeasure, Frame, Looks, TrainingPlan, What, save_film, train};
 use crate::jobs::{Wake, Worker};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -14,6 +14,10 @@ use std::time::{Duration, Instant};
 
 /// Loads the training and test images that a plan names, and what is to be said of them.
 pub type LoadTraining = Arc<dyn Fn(&TrainingPlan) -> Result<FolderData> + Send + Sync>;
+
+/// Says what a plan takes on prepared training and test images, unless it is told to stop.
+pub type EstimateTraining =
+    Arc<dyn Fn(&TrainingPlan, (&Dataset, &Dataset), &dyn Fn() -> ControlFlow<()>) -> Result<Estimate> + Send + Sync>;
 
 /// News wake the window so often.
 const NEWS: Duration = Duration::from_millis(120);
@@ -27,6 +31,13 @@ pub struct Request {
     pub resume: bool,
     pub looks: Looks,
     pub load: LoadTraining,
+}
+
+/// A plan to be estimated.
+pub struct EstimateRequest {
+    pub plan: TrainingPlan,
+    pub load: LoadTraining,
+    pub estimate: EstimateTraining,
 }
 
 /// A film to be written.
@@ -72,7 +83,7 @@ pub struct Workers {
     /// Answers with the file or folder that was written.
     pub film: Worker<Film, PathBuf>,
     /// Answers with what a plan takes.
-    pub estimate: Worker<(TrainingPlan, LoadTraining), Estimate>,
+    pub estimate: Worker<EstimateRequest, Estimate>,
 }
 
 impl Workers {
@@ -112,7 +123,7 @@ impl Workers {
             desk.publish(film.path);
             Ok(())
         })?;
-        let estimate = Worker::spawn("estimate", Arc::clone(wake), |(plan, load): (TrainingPlan, LoadTraining), desk| {
+        let estimate = Worker::spawn("estimate", Arc::clone(wake), |EstimateRequest { plan, load, estimate }, desk| {
             let FolderData { train: whole, test, .. } = load(&plan)?;
             let (images, test) = plan.prepare(whole, test)?;
             let go_on = || if desk.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };

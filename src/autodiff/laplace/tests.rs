@@ -308,7 +308,7 @@ fn kronecker_factors_keep_the_same_share_of_the_variance_as_in_python() {
         panic!("no classifier")
     };
     let (digits, network) = (crate::data::shipped_digits().unwrap(), &classifier.network);
-    let graph = Graph::new(network.input_shape(), without_dropout(network.graph())).unwrap();
+    let graph = Graph::new(network.input_shape(), network.graph().without_dropout()).unwrap();
     let features = Network::of(graph.without_last().unwrap(), network.weights()).unwrap();
     let last = Last::of("fc2", network.weights(), [128, 10]);
     let squares: f64 = last.weights.iter().map(|weight| weight * weight).sum();

@@ -24,6 +24,7 @@ fn open(models: &ModelOptions) -> Result<Headless> {
         load: Arc::new(decoded_digits),
         load_named: Arc::new(|_| decoded_digits()),
         attack_cache: None,
+        estimate_training: Arc::new(crate::jobs::training::estimate),
         load_training: Arc::new(|plan| plan.data.load(None)),
         library: None,
     };

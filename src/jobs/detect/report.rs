@@ -2,14 +2,14 @@
 
 use super::cells::COMPARED;
 use super::{Detected, Detection, Detector, Negatives, Positives, Scored, SeedSpread};
-use crate::analysis::detection::{Estimate, Quality};
+use crate::analysis::detection::{Estimate, FEWEST, Quality};
 use crate::attack::Norm;
 use crate::figure::provenance::{JSON_KEY, csv_line};
 use crate::jobs::attack::success_proportion;
 use crate::jobs::figures::classifier_provenance;
 use crate::jobs::passes::ComputedBy;
 use crate::jobs::{Classifiers, On};
-use crate::numbers::{fixed, with_sign};
+use crate::numbers::{counted, with_sign};
 use crate::uncertainty::Measure;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -201,8 +201,11 @@ impl Detection {
                 if columns(*on).len() > 1 {
                     let gain = row.difference(Positives::All, Negatives::Both).map_or_else(
                         || "--".to_owned(),
-                        |Estimate { value, low, high }| {
-                            format!("{} [{}, {}]", with_sign(100.0 * value, 1), with_sign(100.0 * low, 1), with_sign(100.0 * high, 1))
+                        |of| {
+                            let signed = |share: f64| with_sign(100.0 * share, 1);
+                            let interval =
+                                of.interval().map_or_else(String::new, |[low, high]| format!(" [{}, {}]", signed(low), signed(high)));
+                            signed(of.value) + &interval
                         },
                     );
                     let _ = write!(cells, " & {gain}");
@@ -234,7 +237,7 @@ impl Detection {
             "TPR at 1 and 5 % FPR",
             if self.settings.seeds > 1 { format!("AUROC of all over {} mask seeds", self.settings.seeds) } else { String::new() }
         ));
-        let interval = |estimate: Option<Estimate>| estimate.map_or_else(|| "–".to_owned(), with_interval);
+        let interval = |estimate: Option<Estimate>| estimate.map_or_else(|| "–".to_owned(), Estimate::describe);
         for row in &self.rows {
             let settings = &row.attacked.settings;
             let of_vae = Detector::OF_VAE.into_iter().filter(|_| row.distances.is_some());
@@ -246,10 +249,8 @@ impl Detection {
                 let seeds = row.scored(detector, Positives::All, Negatives::Both).and_then(|scored| scored.seed_spread);
                 let seeds = seeds.map_or_else(String::new, |SeedSpread { lowest, highest, .. }| format!("{lowest:.3}–{highest:.3}"));
                 let [all, successful] = Positives::ALL.map(|positives| {
-                    row.undefined(detector).map_or_else(
-                        || interval(row.quality(detector, positives, Negatives::Both).map(|quality| quality.auroc)),
-                        str::to_owned,
-                    )
+                    let text = || interval(row.quality(detector, positives, Negatives::Both).map(|quality| quality.auroc));
+                    row.undefined(detector).map_or_else(text, |_| "undefined".to_owned())
                 });
                 let name = if number == 0 {
                     format!(
@@ -271,6 +272,7 @@ impl Detection {
             }
             let [all, successful] = Positives::ALL.map(|positives| interval(row.difference(positives, Negatives::Both)));
             lines.push(format!("{}  {:<22}{all:<24}{successful}", " ".repeat(HEAD), "H − I, paired"));
+            lines.extend(notes(row).into_iter().map(|note| format!("{}  {note}", " ".repeat(HEAD))));
         }
         let differences = self.success_differences();
         if !differences.is_empty() {
@@ -369,9 +371,23 @@ fn estimate(estimate: Estimate) -> String {
     format!(",{},{interval}", estimate.value)
 }
 
-fn with_interval(estimate: Estimate) -> String {
-    let interval = estimate.interval().map_or_else(|| "[–]".to_owned(), |[low, high]| format!("[{}, {}]", fixed(low, 3), fixed(high, 3)));
-    format!("{} {interval}", fixed(estimate.value, 3))
+/// What a person must know of a row: why a measure is undefined, and where positives are too few for intervals.
+fn notes(row: &Detected) -> Vec<String> {
+    let mut notes = Vec::new();
+    // A measure that needs draws is undefined for the same reason as every other one.
+    if let Some(detector) = shown(row.attacked.settings.on).iter().copied().map(Detector::Measure).find(|&of| row.undefined(of).is_some()) {
+        notes.push(format!("{}: {}", detector.label(), row.undefined(detector).unwrap_or_default()));
+    }
+    for (positives, name) in Positives::ALL.into_iter().zip(["attacked", "successfully attacked"]) {
+        let [_, count] = row.images(positives, Negatives::Both).map(|side| side.len());
+        if (1..FEWEST).contains(&count) {
+            notes.push(format!(
+                "{}: too few for the intervals to say how other images would vary",
+                counted(count as u64, &format!("{name} image"))
+            ));
+        }
+    }
+    notes
 }
 
 /// The share of the images that the attack could succeed on where it did; none where there was no such image.

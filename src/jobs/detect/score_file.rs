@@ -3,10 +3,9 @@
 use super::Detector;
 use super::npz::{self, Column};
 use super::scores::COLUMNS;
-use crate::analysis::detection::{Clusters, Comparison, Estimate, Quality, Ranking};
+use crate::analysis::detection::{Clusters, Comparison, Estimate, FEWEST, Quality, Ranking};
 use crate::error::{Error, Result};
 use crate::files;
-use crate::numbers::fixed;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -304,34 +303,31 @@ pub fn scored_csv(lines: &[ScoredLine]) -> String {
     text
 }
 
-/// The table for a person.
+/// The table for a person: each choice of positives against all of their negatives. The other negatives are in CSV and JSON.
 pub fn scored_text(lines: &[ScoredLine]) -> String {
     let mut text = "Positive: the version 'attacked' or 'ood'; a higher score is positive, but for measures that fall with uncertainty. Intervals: 95 %, \
-                    bootstrap over images with all their versions.\n"
+                    bootstrap over images with all their versions. Attacked images stand against clean and noisy ones together; --csv and --json \
+                    hold each alone.\n"
         .to_owned();
-    let with_interval = |estimate: Option<Estimate>| {
-        estimate.map_or_else(
-            || "–".to_owned(),
-            |estimate| {
-                let interval =
-                    estimate.interval().map_or_else(|| "[–]".to_owned(), |[low, high]| format!("[{}, {}]", fixed(low, 3), fixed(high, 3)));
-                format!("{} {interval}", fixed(estimate.value, 3))
-            },
-        )
-    };
+    let described = |estimate: Option<Estimate>| estimate.map_or_else(|| "–".to_owned(), Estimate::describe);
     let mut head = String::new();
-    for line in lines {
-        let this = format!(
-            "{} {} {} {}: {} {} against {} {}",
-            line.attack, line.eps, line.on, line.model, line.counts[1], line.positives, line.counts[0], line.negatives
-        );
-        if this != head {
-            let _ = writeln!(text, "{}", this.trim_start());
-            head = this;
+    let mut first = "";
+    for line in lines.iter().filter(|line| line.negatives == "both" || line.positives == "ood") {
+        let [negatives, positives] = line.counts;
+        let of: Vec<&str> =
+            [&line.attack, &line.eps, &line.on, &line.model].into_iter().map(String::as_str).filter(|of| !of.is_empty()).collect();
+        let against = if line.negatives == "both" { "clean and noisy" } else { line.negatives };
+        let this = format!("{}: {positives} {} against {negatives} {against}", of.join(" "), line.positives);
+        let is_first = this != head;
+        if is_first {
+            let few = if (1..FEWEST).contains(&positives.min(negatives)) { " (too few for the intervals to say much)" } else { "" };
+            let _ = writeln!(text, "{}{few}", this.trim_start_matches(": "));
+            (head, first) = (this, &line.detector);
         }
-        let auroc = with_interval(line.quality.map(|quality| quality.auroc));
-        let difference = with_interval(line.first_less_this);
-        let _ = writeln!(text, "  {:<30}AUROC {auroc:<24}first − this {difference}", line.detector);
+        let auroc = described(line.quality.map(|quality| quality.auroc));
+        // The first detector has no difference from itself.
+        let difference = if is_first { String::new() } else { format!("{first} − this: {}", described(line.first_less_this)) };
+        let _ = writeln!(text, "{}", format!("  {:<30}AUROC {auroc:<24}{difference}", line.detector).trim_end());
     }
     text
 }

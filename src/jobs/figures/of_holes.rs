@@ -137,7 +137,13 @@ pub fn hole_picture(set: &ModelSet, map: &Map, holes: &Holes, garbage: &[Garbage
 fn caption(holes: &Holes) -> String {
     let (images, count) = &holes.reference;
     let thresholds = typeset(&holes.thresholds.describe());
-    format!("Outlined: {thresholds}. {}. Reference: {} of {images}.", holes.describe(), counted(*count as u64, "image"))
+    let about_density = holes.criterion.about_density().map_or_else(String::new, |text| format!(" {text}"));
+    let border = if holes.list.iter().any(|hole| hole.region.touches_border) { " *: touches the border of the region." } else { "" };
+    format!(
+        "Outlined: {thresholds}. {}.{border} Reference: {} of {images}.{about_density}",
+        holes.describe(),
+        counted(*count as u64, "image")
+    )
 }
 
 /// What the curve shows, and what it was made of.
@@ -156,11 +162,10 @@ fn image_shape(set: &ModelSet) -> [usize; 3] {
 }
 
 fn panel<'a>(map: &'a MapData, holes: &Holes, garbage: &[Garbage]) -> Panel<'a> {
-    let label = |hole: usize| (hole + 1).to_string();
     let pins = if garbage.is_empty() {
-        holes.list.iter().take(NUMBERED).enumerate().map(|(number, hole)| (label(number), hole.region.peak)).collect()
+        holes.list.iter().take(NUMBERED).enumerate().map(|(number, hole)| (holes.label(number), hole.region.peak)).collect()
     } else {
-        garbage.iter().map(|found| (label(found.hole), found.z)).collect()
+        garbage.iter().map(|found| (holes.label(found.hole), found.z)).collect()
     };
     Panel {
         title: None,
@@ -176,7 +181,7 @@ fn cards(set: &ModelSet, holes: &Holes, garbage: &[Garbage]) -> Vec<Card> {
     let card = |found: &Garbage| {
         let value = found.measures.iter().find(|(of, _)| *of == measure).map_or(f64::NAN, |(_, value)| *value);
         Card {
-            label: (found.hole + 1).to_string(),
+            label: holes.label(found.hole),
             image: found.image.clone(),
             lines: vec![format!("{}: {:.1} %", classes[found.class], 100.0 * found.confidence), format!("{} {value:.4}", measure.symbol())],
         }

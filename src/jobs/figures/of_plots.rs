@@ -114,14 +114,14 @@ fn below_information(points: &[[f64; 2]], slope: f64) -> Option<[f64; 2]> {
 /// ln p = (p − 1) − (p − 1)²/2 + …, it is the sum of the variances of all classes, C times the variance as a mean over the C classes. It is a
 /// monotone proxy: it lies below the values. The second has the line on which both are equal.
 fn variance_plots(variance: &[[f64; 2]], fluctuation: &[[f64; 2]], classes: usize) -> [Plot; 2] {
-    let plot = |points: &[[f64; 2]], x: (&str, &str), line: (&str, f64)| {
+    let plot = |points: &[[f64; 2]], x: (&str, &str), line: (&str, usize, f64)| {
         let most = |axis: usize| points.iter().map(|point| point[axis]).filter(|value| value.is_finite()).fold(0.0, f64::max);
         let [right, top] = [most(0), most(1)];
-        let end = right.min(top / line.1);
+        let end = right.min(top / line.2);
         let step = points.len().div_ceil(MOST_DOTS).max(1);
         let dots = points.iter().copied().step_by(step).collect();
         let dots = Series { label: "Points of the plane".to_owned(), look: 0, points: dots, dots: true, ..Series::default() };
-        let line = Series { label: line.0.to_owned(), look: 1, points: vec![[0.0, 0.0], [end, line.1 * end]], ..Series::default() };
+        let line = Series { label: line.0.to_owned(), look: line.1, points: vec![[0.0, 0.0], [end, line.2 * end]], ..Series::default() };
         let correlation = spearman(points).map_or_else(|| "–".to_owned(), |correlation| format!("{correlation:.3}"));
         Plot {
             title: Some(format!("Rank correlation {correlation}")),
@@ -131,8 +131,8 @@ fn variance_plots(variance: &[[f64; 2]], fluctuation: &[[f64; 2]], classes: usiz
         }
     };
     [
-        plot(variance, (Measure::SoftmaxVariance.label(), ""), ("Leading term, C Var p", classes as f64)),
-        plot(fluctuation, ("½ Σ Var p / p̄", "nats"), ("Small-fluctuation term", 1.0)),
+        plot(variance, (Measure::SoftmaxVariance.label(), ""), ("Leading term, C Var p", 1, classes as f64)),
+        plot(fluctuation, ("½ Σ Var p / p̄", "nats"), ("Small-fluctuation term", 2, 1.0)),
     ]
 }
 

@@ -71,6 +71,17 @@ impl HoleCriterion {
         }
     }
 
+    /// What "no density" means, for a caption; nothing where holes may hold data.
+    pub fn about_density(&self) -> Option<String> {
+        let covered = self.covered?;
+        let percent = |share: f64| (share * 1e4).round() / 100.0;
+        Some(format!(
+            "No density means outside the region that holds {} % of the training encodings: up to {} % of the data lie there.",
+            percent(covered),
+            percent(1.0 - covered)
+        ))
+    }
+
     /// Checks the numbers.
     ///
     /// # Errors
@@ -112,6 +123,9 @@ mod tests {
             "A hole is where maximum probability is at least 90 %, mutual information is as low as on 95 % of the reference images and the \
              density is below that of 99 % of the training encodings."
         );
+        let said = "No density means outside the region that holds 99 % of the training encodings: up to 1 % of the data lie there.";
+        assert_eq!(usual.about_density().as_deref(), Some(said));
+        assert_eq!(HoleCriterion { covered: None, ..usual }.about_density(), None);
         let value = HoleCriterion { bound: MeasureBound::Value(0.1), min_confidence: None, covered: None, ..usual };
         assert_eq!((value.describe().as_str(), value.parts()), ("A hole is where mutual information is at most 0.1000 nats.", 1));
         let probable = HoleCriterion { measure: Measure::MaximumProbability, min_confidence: None, ..usual };

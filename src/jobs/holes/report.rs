@@ -24,6 +24,12 @@ impl Thresholds {
 }
 
 impl Holes {
+    /// The number of a hole from 1, as pictures and lists have it, with an asterisk where it touches the border of the region.
+    pub fn label(&self, hole: usize) -> String {
+        let border = self.list.get(hole).is_some_and(|hole| hole.region.touches_border);
+        format!("{}{}", hole + 1, if border { "*" } else { "" })
+    }
+
     /// Number, area and share of the region in one line: "1 hole".
     pub fn describe(&self) -> String {
         let count = counted(self.list.len() as u64, "hole");
