@@ -66,14 +66,14 @@ fn update(rule: &UpdateRule, piece: Piece<'_>) {
     match rule.optimiser {
         Optimiser::Adam { .. } | Optimiser::AdamW { .. } => {
             let [first_share, second_share] = BETAS.map(|beta| (beta as f32, (1.0 - beta) as f32));
-            let [first_correction, second_correction] = rule.corrections.map(|correction| correction as f32);
+            // One division and one root for each weight: the bias corrections become factors.
+            let (rate, correction) = ((rule.learning_rate / rule.corrections[0]) as f32, (1.0 / rule.corrections[1].sqrt()) as f32);
             let epsilon = ADAM_EPSILON as f32;
             each(piece, |weight, first, second, gradient| {
                 let gradient = gradient + l2 * *weight;
                 *first = first_share.0 * *first + first_share.1 * gradient;
                 *second = second_share.0 * *second + second_share.1 * gradient * gradient;
-                let change = rate * (*first / first_correction) / ((*second / second_correction).sqrt() + epsilon);
-                *weight = shrinkage * *weight - change;
+                *weight = shrinkage * *weight - rate * *first / (second.sqrt() * correction + epsilon);
             });
         }
         Optimiser::Adadelta { rho, epsilon, .. } => {

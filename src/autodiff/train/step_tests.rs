@@ -96,9 +96,8 @@ fn the_fused_update_is_that_by_tensor_operations() {
             let variable = Var::from_tensor(&tensor(0)).unwrap();
             let mut optimiser = make(vec![variable.clone()], config).unwrap();
             for step in 1..=3 {
-                // The gradient of this loss comes as the transpose of another tensor.
-                let slope = tensor(step).t().unwrap().contiguous().unwrap();
-                let loss = (variable.t().unwrap() * slope).unwrap().sum_all().unwrap();
+                let slope = tensor(step);
+                let loss = (variable.as_tensor() * slope).unwrap().sum_all().unwrap();
                 optimiser.set_learning_rate(factor * config.optimiser.learning_rate());
                 optimiser.backward_step(&loss).unwrap();
             }
