@@ -23,13 +23,22 @@ fn garbage_is_listed_and_its_images_are_written() {
 #[test]
 fn the_nearest_garbage_to_an_image_is_that_to_its_encoding() {
     let desk = Desk::new();
-    desk.succeeds("decode --z=-3,3 --out image.png");
+    desk.succeeds("decode --z=1,1 --out image.png");
     let [of_image, _] = desk.succeeds(&format!("{SHORT} --image image.png"));
     assert!(of_image.starts_with("Garbage nearest to ") && of_image.contains(" away"), "{of_image}");
     let z = of_image.split(['t', ':']).find_map(|part| part.trim().strip_prefix("o ")).unwrap();
     let [of_point, _] = desk.succeeds(&format!("{SHORT} --near={z}"));
     let distance = |text: &str| text.rsplit(", ").next().unwrap().split(' ').next().unwrap().parse::<f64>().unwrap();
     assert!((distance(&of_image) - distance(&of_point)).abs() <= 0.01, "{of_image} {of_point}");
+    assert!(!of_image.contains("that point itself"), "{of_image}");
+}
+
+#[test]
+fn image_outside_the_region_of_the_data_is_said_to_be_found_itself() {
+    let desk = Desk::new();
+    desk.succeeds("decode --z=-3,3 --out image.png");
+    let [of_image, _] = desk.succeeds(&format!("{SHORT} --image image.png"));
+    assert!(of_image.contains(": that point itself, which lies outside the region of the data"), "{of_image}");
 }
 
 #[test]
