@@ -1,4 +1,4 @@
-// exp(x) / Σ exp(x) over the channels at each place.
+// exp(x) / Σ exp(x) over the channels at each place, or the logarithm of it.
 
 @group(0) @binding(0) var<uniform> parameters: Parameters;
 // [draw][channel][place][point]
@@ -21,6 +21,13 @@ fn main(@builtin(global_invocation_id) at: vec3<u32>, @builtin(num_workgroups) g
     var total = vec4<f32>(0.0);
     for (var channel = 0u; channel < parameters.channels; channel++) {
         total += exp(x[start + channel * step] - largest);
+    }
+    if parameters.log != 0u {
+        let logarithm = log(total);
+        for (var channel = 0u; channel < parameters.channels; channel++) {
+            out[start + channel * step] = x[start + channel * step] - largest - logarithm;
+        }
+        return;
     }
     for (var channel = 0u; channel < parameters.channels; channel++) {
         out[start + channel * step] = exp(x[start + channel * step] - largest) / total;

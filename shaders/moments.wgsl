@@ -8,6 +8,7 @@
 
 const LANES: u32 = 16u;
 const LINES: u32 = THREADS / LANES;
+const PART: u32 = 128u;
 
 var<workgroup> parts: array<vec4<f32>, THREADS>;
 
@@ -34,15 +35,26 @@ fn main(
     let quad = group.x * LANES + thread % LANES;
     let run = group.z * groups.y + group.y;
     let start = run * rows * quads + min(quad, quads - 1u);
+    // Distances from the first row: those of a constant run are 0, and its variance is exactly 0. Sums of sums: one long sum loses about as
+    // many digits as its length has.
+    let first = x[start];
     var own = vec4<f32>(0.0);
-    for (var row = thread / LANES; row < rows; row += LINES) {
-        own += x[start + row * quads];
+    for (var block = thread / LANES; block < rows; block += PART * LINES) {
+        var part = vec4<f32>(0.0);
+        for (var row = block; row < min(block + PART * LINES, rows); row += LINES) {
+            part += x[start + row * quads] - first;
+        }
+        own += part;
     }
-    let mean = sum_of_lines(thread, own) / f32(rows);
+    let mean = first + sum_of_lines(thread, own) / f32(rows);
     own = vec4<f32>(0.0);
-    for (var row = thread / LANES; row < rows; row += LINES) {
-        let deviation = x[start + row * quads] - mean;
-        own += deviation * deviation;
+    for (var block = thread / LANES; block < rows; block += PART * LINES) {
+        var part = vec4<f32>(0.0);
+        for (var row = block; row < min(block + PART * LINES, rows); row += LINES) {
+            let deviation = x[start + row * quads] - mean;
+            part += deviation * deviation;
+        }
+        own += part;
     }
     let variance = sum_of_lines(thread, own) / f32(rows);
     if thread < LANES && quad < quads {

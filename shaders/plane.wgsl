@@ -8,6 +8,8 @@
 @group(0) @binding(3) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>;
 
+const PART: u32 = 128u;
+
 // By the bits: comparisons with NaN may be optimised away.
 fn is_nan(value: vec4<f32>) -> vec4<bool> {
     return (bitcast<vec4<u32>>(value) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u);
@@ -32,8 +34,13 @@ fn main(@builtin(global_invocation_id) at: vec3<u32>, @builtin(num_workgroups) g
             value = select(value, pixel, (value < pixel) | is_nan(pixel) | vec4<bool>(tap == first));
         }
     } else {
-        for (var tap = first; tap < end; tap++) {
-            value += x[(channel + taps[tap].x) * parameters.quads + quad] * bitcast<f32>(taps[tap].y);
+        // Sums of sums: one long sum loses about as many digits as its length has.
+        for (var start = first; start < end; start += PART) {
+            var part = vec4<f32>(0.0);
+            for (var tap = start; tap < min(start + PART, end); tap++) {
+                part += x[(channel + taps[tap].x) * parameters.quads + quad] * bitcast<f32>(taps[tap].y);
+            }
+            value += part;
         }
     }
     out[place] = activated(value);

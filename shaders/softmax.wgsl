@@ -31,7 +31,8 @@ fn main(@builtin(global_invocation_id) at: vec3<u32>, @builtin(num_workgroups) g
     var others = vec4<f32>(0.0);
     var moment = vec4<f32>(0.0);
     for (var number = 0u; number < parameters.classes; number++) {
-        let below = largest - logits[start + number * quads];
+        // A difference that overflows has no power either, and infinity times 0 is no number.
+        let below = min(largest - logits[start + number * quads], vec4<f32>(1e4));
         let power = select(exp(-below), vec4<f32>(0.0), vote == vec4<f32>(f32(number)));
         others += power;
         moment += power * below;

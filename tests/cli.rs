@@ -28,6 +28,7 @@ use crate::program::Desk;
 use epistemap::engine;
 use epistemap::jobs::{MapSettings, ModelSet, map};
 use epistemap::latent::View;
+use epistemap::nets::folder::{Precision, decode_weights, encode_weights};
 use epistemap::uncertainty::Measure;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -294,6 +295,19 @@ fn engines_that_agree_are_told_from_engines_that_do_not() {
     assert!(output.status.code() == Some(1) && out.contains("mutual_information"), "{out}");
     assert!(err.starts_with("epistemap: --tolerance: cpu and reference differ by more at ") && err.lines().count() == 1, "{err}");
     assert!(desk.refuses("compare --models models --grid 2 --engines cpu,steam").contains("'steam'"));
+    // What is not finite is no matter of tolerance.
+    let path = desk.path("models/classifier-1/weights.safetensors");
+    let mut weights = decode_weights(&path, &std::fs::read(&path).unwrap()).unwrap();
+    for tensor in weights.values_mut() {
+        tensor.values.fill(3e38);
+    }
+    std::fs::write(&path, encode_weights(&path, &weights, Precision::F32).unwrap()).unwrap();
+    let output = desk.run(line);
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.code() == Some(1) && err.contains(" by both cpu and reference is not finite at z = ") && err.lines().count() == 1,
+        "{err}"
+    );
     for options in ["--engines cpu", "", "--engines cpu,cpu --tolerance NaN", "--engines cpu,cpu --tolerance=-1"] {
         desk.misunderstands(&format!("compare --models models --grid 2 {options}"));
     }

@@ -16,6 +16,7 @@ mod arrows;
 mod attacks;
 mod cli;
 mod engines;
+mod extremes;
 mod fetch;
 mod graphs;
 mod holes;

@@ -9,8 +9,8 @@ use super::style::Appearance;
 use super::window::{LoadData, Window};
 use super::{Panel, Place, panels};
 use crate::data::shipped_digits;
-use crate::engine::faulty::Faulty;
-use crate::engine::{AUTO, Block, cpu, takeover};
+use crate::engine::test_engine::TestEngine;
+use crate::engine::{AUTO, Block, cpu, fallback};
 use crate::error::Error;
 use crate::jobs::training::Estimate;
 use crate::jobs::{Additions, Map, ModelSet, SharedEngine, Status, decoded_digits, map, screen_data};
@@ -274,8 +274,8 @@ fn when_the_engine_is_lost_the_status_line_says_so_and_everything_goes_on() {
         }
         Ok(())
     };
-    let first = |models| Ok(Faulty::over(cpu::open(models)?, fails));
-    let engine = takeover::open(first, Arc::clone(&scope(&harness).set.models)).unwrap();
+    let first = |models| Ok(TestEngine::over(cpu::open(models)?, fails));
+    let engine = fallback::open(first, Arc::clone(&scope(&harness).set.models)).unwrap();
     let window = &mut harness.state_mut().0;
     window.scope.engine = SharedEngine::of(AUTO, engine);
     window.scope.session.seed = 1;
@@ -295,11 +295,11 @@ fn when_the_engine_is_lost_the_status_line_says_so_and_everything_goes_on() {
     let mixed = live.as_ref().unwrap().read().clone();
     let whole = map(set, cpu::open(Arc::clone(&set.models)).unwrap().as_mut(), &mixed.settings, &mut |_| ControlFlow::Continue(()));
     let whole = whole.unwrap();
-    assert_eq!((mixed.by.to_string().as_str(), whole.by.to_string().as_str()), ("faulty, then cpu", "cpu"));
+    assert_eq!((mixed.by.to_string().as_str(), whole.by.to_string().as_str()), ("test, then cpu", "cpu"));
     let values = |map: &Map| map.measure(Measure::PredictiveEntropy, &[0, 1]).unwrap();
     assert!(values(&mixed).iter().zip(values(&whole)).all(|(a, b)| (a - b).abs() <= 1e-6));
     let provenance = screen_data(set, live.as_ref().unwrap(), &[], &serde_json::json!({})).1;
-    assert_eq!(provenance["engine"], "faulty, then cpu");
+    assert_eq!(provenance["engine"], "test, then cpu");
     harness.state_mut().0.scope.session.seed = 2;
     wait(&mut harness, "the next map", |scope| made(scope, 2));
     assert_eq!(scope(&harness).live.as_ref().unwrap().read().by.to_string(), "cpu", "the next map has nothing of the lost engine");

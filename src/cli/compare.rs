@@ -58,6 +58,20 @@ impl Compare {
 fn judge([first, second]: [&str; 2], compared: &Comparison) -> Result<()> {
     let Some(worst) = compared.worst().filter(|_| compared.wrong > 0) else { return Ok(()) };
     let (wrong, points, [z1, z2]) = (compared.wrong, compared.points, worst.z);
+    if worst.share.is_nan() {
+        let of = match worst.values.map(f32::is_nan) {
+            [true, true] => format!("both {first} and {second}"),
+            [true, false] => first.to_owned(),
+            _ => second.to_owned(),
+        };
+        return Err(Error::Network(format!(
+            "{} by {of} is not finite at z = {}, {}: weights are too large or no numbers; train the models again, or leave out the one that \
+             has them",
+            worst.measure.key(),
+            fixed(z1, 4),
+            fixed(z2, 4)
+        )));
+    }
     let problem = format!(
         "{first} and {second} differ by more at {wrong} of {points} points, most in {} (by {:.2e} of its range at {}, {})",
         worst.measure.key(),

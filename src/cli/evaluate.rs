@@ -38,23 +38,24 @@ impl Evaluate {
     /// # Errors
     /// When models or data are missing, damaged or do not fit.
     pub fn run(self) -> Result<()> {
-        let (set, mut engine) = self.models.open()?;
-        let data = self.data.load_for(set.ensemble(), &self.dataset, Split::Test)?;
+        let (classifiers, vae) = self.models.set.open_classifiers()?;
+        let mut engine = self.models.open_engine_of(&classifiers.models)?;
+        let ensemble = classifiers.ensemble();
+        let data = self.data.load_for(ensemble, &self.dataset, Split::Test)?;
         let data = first_images(data, self.images)?;
         let bar = Bar::new(data.len() as u64, "images");
-        let evaluation = evaluate(&set, engine.as_mut(), &data, self.samples, self.seed.seed, &mut bar.follow())?;
+        let evaluation = evaluate(ensemble, vae.as_ref(), engine.as_mut(), &data, self.samples, self.seed.seed, &mut bar.follow())?;
         drop(bar);
         if self.json { print_json(&evaluation) } else { print(&table(&evaluation)) }
     }
 }
 
 fn table(evaluation: &Evaluation) -> String {
-    let vae = evaluation.vae;
-    let mut lines = vec![
-        format!("{} of {}", counted(evaluation.images as u64, "image"), evaluation.dataset),
-        format!("VAE: −ELBO {:.2} = reconstruction {:.2} + KL {:.2} nats per image", vae.negative_elbo, vae.reconstruction, vae.kl),
-        format!("{:<16}{:>6}{:>24}{:>12}{:>9}{:>9}", "", "draws", "accuracy", "NLL (nats)", "Brier", "ECE"),
-    ];
+    let mut lines = vec![format!("{} of {}", counted(evaluation.images as u64, "image"), evaluation.dataset)];
+    lines.extend(evaluation.vae.map(|vae| {
+        format!("VAE: −ELBO {:.2} = reconstruction {:.2} + KL {:.2} nats per image", vae.negative_elbo, vae.reconstruction, vae.kl)
+    }));
+    lines.push(format!("{:<16}{:>6}{:>24}{:>12}{:>9}{:>9}", "", "draws", "accuracy", "NLL (nats)", "Brier", "ECE"));
     for rows in evaluation.rows() {
         for (of, draws) in rows.into_iter().zip(["off".to_owned(), evaluation.samples.to_string()]) {
             let accuracy = of.accuracy_text();

@@ -2,12 +2,12 @@
 
 use super::speaking::Speaking;
 use crate::data::{self, Dataset, FolderData, Split};
-use crate::engine::{self, Engine, Masks};
+use crate::engine::{self, Engine, Masks, Models};
 use crate::error::{Error, Result};
 use crate::jobs::training::{DataChoice, TrainingData, load_split};
-use crate::jobs::{Additions, MapSettings, ModelSet};
+use crate::jobs::{Additions, Classifiers, MapSettings, ModelSet, has_vae};
 use crate::latent::View;
-use crate::nets::Ensemble;
+use crate::nets::{Ensemble, Vae};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -141,6 +141,20 @@ impl SetOptions {
         ModelSet::open_with(self.models.as_deref(), &self.additions())
     }
 
+    /// The classifiers, and the VAE where there is one.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_classifiers(&self) -> Result<(Classifiers, Option<Vae>)> {
+        match &self.models {
+            Some(folder) if self.vae.is_none() && !has_vae(folder) => Ok((Classifiers::open_with(Some(folder), &self.add_member)?, None)),
+            _ => {
+                let set = self.open()?;
+                Ok((Classifiers::of(&set), Some(set.vae)))
+            }
+        }
+    }
+
     /// What is added to them.
     pub fn additions(&self) -> Additions {
         Additions { vae: self.vae.clone(), members: self.add_member.clone() }
@@ -173,7 +187,15 @@ impl ModelOptions {
     /// # Errors
     /// When there is no such engine, or it cannot be opened.
     pub fn open_engine(&self, set: &ModelSet) -> Result<Box<dyn Engine>> {
-        Ok(Box::new(Speaking::new(engine::open(&self.engine, Arc::clone(&set.models))?)))
+        self.open_engine_of(&set.models)
+    }
+
+    /// Opens the engine for models of any origin.
+    ///
+    /// # Errors
+    /// As [`open_engine`](Self::open_engine).
+    pub fn open_engine_of(&self, models: &Arc<Models>) -> Result<Box<dyn Engine>> {
+        Ok(Box::new(Speaking::new(engine::open(&self.engine, Arc::clone(models))?)))
     }
 }
 

@@ -1,7 +1,7 @@
 //! An engine that says on standard error when another one took over.
 
 use super::shared::say;
-use crate::engine::{Engine, Relay};
+use crate::engine::{Engine, EngineWrapper};
 use crate::error::Result;
 
 /// Says the engine's notice once, as soon as there is one.
@@ -34,7 +34,7 @@ impl Speaking {
     }
 }
 
-impl Relay for Speaking {
+impl EngineWrapper for Speaking {
     fn name(&self) -> &'static str {
         self.engine.name()
     }
@@ -57,18 +57,18 @@ impl Relay for Speaking {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::faulty::{Faulty, small_models};
-    use crate::engine::{Block, cpu, takeover};
+    use crate::engine::test_engine::{TestEngine, small_models};
+    use crate::engine::{Block, cpu, fallback};
     use crate::error::Error;
     use std::sync::Mutex;
 
     #[test]
-    fn a_takeover_is_said_once_and_when_it_happens() {
+    fn a_fallback_is_reported_once_and_when_it_happens() {
         static HEARD: Mutex<Vec<String>> = Mutex::new(Vec::new());
         let heard = || HEARD.lock().unwrap().clone();
         let note = |line: &str| HEARD.lock().unwrap().push(line.to_owned());
         let fails = |call, _: Option<&mut Block<'_>>| if call >= 2 { Err(Error::Engine("it is lost".to_owned())) } else { Ok(()) };
-        let engine = takeover::open(|models| Ok(Faulty::over(cpu::open(models)?, fails)), small_models());
+        let engine = fallback::open(|models| Ok(TestEngine::over(cpu::open(models)?, fails)), small_models());
         let mut engine = Speaking::to(note, engine.unwrap());
         for call in 0..5 {
             engine.decode(&[0.0, 1.0]).unwrap();
@@ -77,7 +77,7 @@ mod tests {
         assert_eq!(heard(), ["The CPU computes: it is lost."]);
         Speaking::to(note, cpu::open(small_models()).unwrap());
         assert_eq!(heard().len(), 1, "an engine without a notice says nothing");
-        Speaking::to(note, takeover::open(|_| Err(Error::Engine("there is none".to_owned())), small_models()).unwrap());
+        Speaking::to(note, fallback::open(|_| Err(Error::Engine("there is none".to_owned())), small_models()).unwrap());
         assert_eq!(heard()[1..], ["The CPU computes: there is none."]);
     }
 }

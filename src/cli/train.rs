@@ -199,7 +199,7 @@ struct VaeOptions {
     /// p(x|z) of the VAE; a file has its own.
     #[arg(long, value_enum, default_value_t = LikelihoodChoice::Bernoulli)]
     likelihood: LikelihoodChoice,
-    /// The variance of a Gaussian likelihood, of pixels in 0..=1.
+    /// The variance of a Gaussian likelihood, of pixels in 0..=1; a learned one starts there.
     #[arg(long, value_name = "V", default_value_t = 0.01)]
     variance: f64,
     /// Sample z = μ + ½ σ ε, as the paper's code did; the loss is then no ELBO.
@@ -271,9 +271,9 @@ struct ClassifierOptions {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum LikelihoodChoice {
     Bernoulli,
-    /// With the variance of --variance.
+    /// With a fixed variance.
     Gaussian,
-    /// With one variance for all pixels, which is learned and starts at --variance.
+    /// With one variance for all pixels, which is learned.
     LearnedGaussian,
 }
 

@@ -89,21 +89,21 @@ fn difference(a: &StatisticsGrid, b: &StatisticsGrid) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::faulty::{Faulty, small_models};
+    use crate::engine::test_engine::{TestEngine, small_models};
     use crate::error::Error;
 
     #[test]
     fn the_fastest_that_is_right_is_chosen() {
         let models = small_models();
         let engine = |other_seed: u32| {
-            Faulty::over(cpu::open(Arc::clone(&models)).unwrap(), move |_, block| {
+            TestEngine::over(cpu::open(Arc::clone(&models)).unwrap(), move |_, block| {
                 if let Some(block) = block {
                     block.seed += other_seed;
                 }
                 Ok(())
             })
         };
-        let lost = || Faulty::over(cpu::open(Arc::clone(&models)).unwrap(), |_, _| Err(Error::Engine("it is lost".to_owned())));
+        let lost = || TestEngine::over(cpu::open(Arc::clone(&models)).unwrap(), |_, _| Err(Error::Engine("it is lost".to_owned())));
         // The trials' times are given: those of a clock depend on what else the machine does.
         let chosen = |second, milliseconds: [u64; 2]| {
             let mut times = milliseconds.into_iter().map(Duration::from_millis);

@@ -89,7 +89,7 @@ impl Engine for Checked {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::faulty::small_models;
+    use crate::engine::test_engine::small_models;
     use crate::engine::{Draws, Masks, available};
     use crate::nets::{Classifier, Ensemble, Network};
     use crate::uncertainty::Measure;

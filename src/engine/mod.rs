@@ -4,17 +4,17 @@
 pub mod auto;
 mod checked;
 pub mod cpu;
-#[cfg(test)]
-pub(crate) mod faulty;
+pub mod fallback;
 mod flops;
 pub mod gpu;
 pub mod reference;
-mod relay;
-pub mod takeover;
+#[cfg(test)]
+pub(crate) mod test_engine;
 mod thinning;
+mod wrapper;
 
 pub use flops::{Work, work};
-pub use relay::Relay;
+pub use wrapper::EngineWrapper;
 
 use crate::error::{Error, Result};
 use crate::nets::{Ensemble, Network};
@@ -256,7 +256,7 @@ pub fn named(name: &str) -> Result<&'static Kind> {
     })
 }
 
-/// Opens the engine of that name. Where it may fail, the CPU engine stands behind it (see [`takeover`]). Its answers are finite, or an
+/// Opens the engine of that name. Where it may fail, the CPU engine stands behind it (see [`fallback`]). Its answers are finite, or an
 /// error that names the point and the member; the draws of a member without a random layer are equal to the bit.
 ///
 /// # Errors
@@ -268,7 +268,7 @@ pub fn open(name: &str, models: Arc<Models>) -> Result<Box<dyn Engine>> {
 
 impl Kind {
     fn open_with_the_cpu_behind(&self, models: Arc<Models>) -> Result<Box<dyn Engine>> {
-        if self.may_fail { takeover::open(self.open, models) } else { (self.open)(models) }
+        if self.may_fail { fallback::open(self.open, models) } else { (self.open)(models) }
     }
 }
 
@@ -281,10 +281,10 @@ mod tests {
         let names: std::collections::BTreeSet<&str> = available().iter().map(|kind| kind.name).collect();
         assert!(names.len() == available().len() && available()[0].name == AUTO);
         for name in names {
-            let chosen = open(name, faulty::small_models()).unwrap().name();
+            let chosen = open(name, test_engine::small_models()).unwrap().name();
             assert!(chosen != AUTO && available().iter().any(|kind| kind.name == chosen), "{name}: {chosen}");
         }
-        let text = open("steam", faulty::small_models()).err().unwrap().to_string();
+        let text = open("steam", test_engine::small_models()).err().unwrap().to_string();
         assert!(text.contains("'steam'") && text.contains("auto, cpu, "), "{text}");
     }
 
@@ -292,9 +292,9 @@ mod tests {
     fn the_cpu_stands_behind_what_may_fail_and_behind_nothing_else() {
         let open = |_| Err(Error::Engine("there is no adapter".to_owned()));
         let kind = |may_fail| Kind { name: "absent", summary: "", may_fail, devices: Vec::new, open };
-        let opened = kind(true).open_with_the_cpu_behind(faulty::small_models()).unwrap();
+        let opened = kind(true).open_with_the_cpu_behind(test_engine::small_models()).unwrap();
         assert_eq!((opened.name(), opened.notice().as_deref()), ("cpu", Some("The CPU computes: there is no adapter.")));
-        assert!(matches!(kind(false).open_with_the_cpu_behind(faulty::small_models()), Err(Error::Engine(_))));
-        assert!(matches!((kind(true).open)(faulty::small_models()), Err(Error::Engine(_))));
+        assert!(matches!(kind(false).open_with_the_cpu_behind(test_engine::small_models()), Err(Error::Engine(_))));
+        assert!(matches!((kind(true).open)(test_engine::small_models()), Err(Error::Engine(_))));
     }
 }

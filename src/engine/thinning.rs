@@ -61,7 +61,8 @@ impl ThinLayer {
 /// The head of a program, where it is a chain of linear layers with dropout or elementwise functions between them. A Gaussian layer's
 /// draw that all points share is a linear layer of other weights. A mask that all points share makes a draw of such a head a smaller
 /// network: a dropped hidden unit needs no weights, and of the first layer, whose input all draws share, the dropped inputs are
-/// subtracted from the full product where they are fewer than the kept ones ([`subtracts`]). This is exact.
+/// subtracted from the full product where they are fewer than the kept ones ([`subtracts`]). This is exact for finite inputs: an input
+/// that is infinite or no number stays in the difference.
 pub fn thinnable(program: &Program) -> Option<Vec<ThinLayer>> {
     let mut layers: Vec<ThinLayer> = Vec::new();
     let (mut dropout, mut value) = (None, program.head().first()?.inputs[0]);

@@ -173,7 +173,7 @@ fn tied_shares(engine: &mut dyn Engine, settings: &MapSettings, points: &[usize]
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::faulty::Faulty;
+    use crate::engine::test_engine::TestEngine;
     use crate::engine::{Masks, Models, cpu, reference};
     use crate::jobs::soak::random_models;
     use crate::latent::View;
@@ -221,7 +221,7 @@ mod tests {
             block.unwrap().seed += 1;
             Ok(())
         };
-        let seeds = compared(Faulty::over(open(), other_seed));
+        let seeds = compared(TestEngine::over(open(), other_seed));
         assert!(seeds.wrong > 30 && seeds.worst().unwrap().share > 0.01, "{seeds:?}");
         let fixed = |measure| seeds.differences.iter().find(|difference| difference.measure == measure).unwrap().share <= TOLERANCE;
         assert!(fixed(Measure::DeterministicEntropy), "what draws nothing does not depend on the seed");

@@ -1,7 +1,7 @@
 //! How good the models are on labelled images.
 
-use super::passes::{check_data, next_block};
-use super::{ModelSet, Observer, tell};
+use super::passes::{check_data_of, next_block};
+use super::{Observer, tell};
 use crate::analysis::calibration::Scores;
 use crate::analysis::detection::Estimate;
 use crate::analysis::proportions::proportion;
@@ -9,6 +9,7 @@ use crate::autodiff::elbo_of;
 use crate::data::Dataset;
 use crate::engine::{Block, Draws, Engine, Input, Masks};
 use crate::error::Result;
+use crate::nets::{Ensemble, Vae};
 use serde::Serialize;
 use std::ops::Range;
 
@@ -47,8 +48,8 @@ pub struct Evaluation {
     pub dataset: String,
     /// How many images.
     pub images: usize,
-    /// The VAE.
-    pub vae: VaeScores,
+    /// The VAE; `null` where there are classifiers alone.
+    pub vae: Option<VaeScores>,
     /// Each member without draws: with dropout off.
     pub classifiers: Vec<NamedScores>,
     /// The mean of all members without draws.
@@ -80,20 +81,21 @@ impl Evaluation {
     }
 }
 
-/// Evaluates the VAE, and the members and their ensemble both without draws and with `samples` draws per member.
+/// Evaluates the VAE, if there is one, and the members and their ensemble both without draws and with `samples` draws per member.
 ///
 /// # Errors
 /// When the data are not of the models' shape or classes, the engine fails, or the observer stops.
 pub fn evaluate(
-    set: &ModelSet,
+    ensemble: &Ensemble,
+    vae: Option<&Vae>,
     engine: &mut dyn Engine,
     data: &Dataset,
     samples: u32,
     seed: u32,
     observe: Observer<'_>,
 ) -> Result<Evaluation> {
-    let (classes, members) = (set.ensemble().classes().len(), set.ensemble().members());
-    check_data(set, data)?;
+    let (classes, members) = (ensemble.classes().len(), ensemble.members());
+    check_data_of(ensemble, data)?;
     let numbers: Vec<usize> = (0..members.len()).collect();
     // Probabilities of each member, then of the ensemble, without draws and with them.
     let mut probabilities: [Vec<Vec<f64>>; 2] = [0, 1].map(|_| vec![Vec::with_capacity(data.len() * classes); members.len() + 1]);
@@ -136,11 +138,14 @@ pub fn evaluate(
         let (members, ensemble) = all.split_at(all.len() - 1);
         (members.to_vec(), ensemble[0].clone())
     });
-    let [reconstruction, kl] = elbo_of(&set.vae, data, seed)?;
+    let of_vae = |vae: &Vae| -> Result<VaeScores> {
+        let [reconstruction, kl] = elbo_of(vae, data, seed)?;
+        Ok(VaeScores { negative_elbo: reconstruction + kl, reconstruction, kl })
+    };
     Ok(Evaluation {
         dataset: data.name.clone(),
         images: data.len(),
-        vae: VaeScores { negative_elbo: reconstruction + kl, reconstruction, kl },
+        vae: vae.map(of_vae).transpose()?,
         classifiers,
         ensemble_without_draws,
         classifiers_with_draws,

@@ -218,7 +218,7 @@ pub fn fill_gaps(view: &View, values: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::faulty::Faulty;
+    use crate::engine::test_engine::TestEngine;
     use crate::engine::{self, Masks};
     use crate::jobs::map;
     use std::collections::BTreeSet;
@@ -290,7 +290,7 @@ mod tests {
             let sizes = Arc::new(Mutex::new(BTreeSet::new()));
             let seen = Arc::clone(&sizes);
             let cpu = engine::open("cpu", Arc::clone(&set.models)).unwrap();
-            let mut engine = Faulty::with_blocks(cpu, points_per_block, move |_, block| {
+            let mut engine = TestEngine::with_blocks(cpu, points_per_block, move |_, block| {
                 seen.lock().unwrap().insert(block.unwrap().point_numbers.len());
                 Ok(())
             });
@@ -315,7 +315,7 @@ mod tests {
             assert!(points < 5000 || sizes.iter().copied().collect::<Vec<_>>() == [280, 800, 1080], "{sizes:?}");
         }
         assert!(made(5000, 6).0 != usual, "another seed makes another map");
-        let none = Faulty::with_blocks(engine::open("cpu", Arc::clone(&set.models)).unwrap(), 0, |_, _| Ok(()));
+        let none = TestEngine::with_blocks(engine::open("cpu", Arc::clone(&set.models)).unwrap(), 0, |_, _| Ok(()));
         assert_eq!(next_block(none.as_ref(), 4, 9), 4..5, "there is no block without a point");
     }
 

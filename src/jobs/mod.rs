@@ -52,6 +52,7 @@ pub use interpolate::{Curve, End, Interpolation, InterpolationSettings, Path, de
 pub use laplace::{LaplaceModel, laplace};
 pub use live::{LiveMap, fill, fill_gaps};
 pub use map::{Map, MapSettings, Seen, map};
+pub use model_files::has_vae;
 pub use models::{Additions, Classifiers, ModelSet, decoded_digits};
 pub use pack::{encode_into, pack};
 pub use passes::ComputedBy;

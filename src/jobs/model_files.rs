@@ -1,11 +1,13 @@
 //! Models from their files: the shipped ones, which are part of the program, and those of folders.
 
 use super::models::ENCODINGS;
+use crate::engine::reference::forward;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::latent::ShippedEncodings;
-use crate::nets::Description;
 use crate::nets::folder::{self, DESCRIPTION, Model, WEIGHTS};
+use crate::nets::{Classifier, Description, Ending, Op};
+use crate::random::{Purpose, Stream};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -53,12 +55,44 @@ impl ReadModel {
     fn parse(folder: &Path, description: &[u8], weights: &[u8]) -> Result<Self> {
         let hash = hexadecimal(&Sha256::new().chain_update(description).chain_update(weights).finalize());
         let (description, model) = folder::parse(folder, description, weights)?;
+        if let Model::Classifier(classifier) = &model {
+            check_ending(folder, classifier)?;
+        }
         Ok(Self { description, model, hash })
     }
 
     fn read(folder: &Path) -> Result<Self> {
         Self::parse(folder, &files::read(&folder.join(DESCRIPTION))?, &files::read(&folder.join(WEIGHTS))?)
     }
+}
+
+/// How far probabilities may be from 1 in sum.
+const MOST_OFF: f64 = 1e-3;
+
+/// Refuses a classifier that says to end in probabilities, or their logarithms, but does not on an image of noise.
+fn check_ending(folder: &Path, classifier: &Classifier) -> Result<()> {
+    let Classifier { network, ending, .. } = classifier;
+    let Some(last) = network.graph().last() else { return Ok(()) };
+    let (what, probability): (_, fn(f64) -> f64) = match (ending, &last.op) {
+        (Ending::Logits, _) | (Ending::Probabilities, Op::Softmax {}) | (Ending::LogProbabilities, Op::LogSoftmax {}) => return Ok(()),
+        (Ending::Probabilities, _) => ("probabilities", |p| p),
+        (Ending::LogProbabilities, _) => ("log_probabilities", f64::exp),
+    };
+    let noise = Stream::new(1, Purpose::Choice);
+    let pixels: usize = network.input_shape().iter().product();
+    let image: Vec<f64> = (0..pixels).map(|pixel| noise.uniform([0; 3], pixel as u32)).collect();
+    let probabilities: Vec<f64> = forward(network, &image, None).into_iter().map(probability).collect();
+    let sum: f64 = probabilities.iter().sum();
+    if (sum - 1.0).abs() <= MOST_OFF && probabilities.iter().all(|&p| p >= -MOST_OFF) {
+        return Ok(());
+    }
+    let problem = format!(
+        "its output should be {what}, but of an image of noise node '{}' ({}) makes {}, which sum to {sum:.4}",
+        last.name,
+        last.op.label(),
+        if *ending == Ending::Probabilities { "numbers" } else { "logarithms of numbers" }
+    );
+    Err(Error::file(&folder.join(DESCRIPTION), problem, "end the network in a softmax, or set `output` to what it makes"))
 }
 
 /// The shipped models.
@@ -86,6 +120,18 @@ pub fn shipped_encodings() -> Result<ShippedEncodings> {
 pub fn encodings(folder: &Path) -> Result<Option<ShippedEncodings>> {
     let path = folder.join(ENCODINGS);
     if path.exists() { ShippedEncodings::read(&path).map(Some) } else { Ok(None) }
+}
+
+/// The file of the encodings of the VAE in a folder: in the folder itself, or beside it, where it is the only VAE of a set of models.
+pub fn encodings_file(folder: &Path) -> PathBuf {
+    let own = folder.join(ENCODINGS);
+    if own.exists() || !folder.join(DESCRIPTION).is_file() {
+        return own;
+    }
+    let set = folder.join("..");
+    let is_the_only_one = || model_folders(&set).is_ok_and(|models| models.iter().filter(|model| is_vae(model)).count() == 1);
+    let beside = set.join(ENCODINGS);
+    if beside.exists() && is_the_only_one() { beside } else { own }
 }
 
 /// The model of a folder, or the models of the folders in it, in the order of their names (numbers in names by value).
@@ -134,6 +180,15 @@ pub fn vae_of(folder: &Path) -> Result<ReadModel> {
     }
 }
 
+fn is_vae(model: &Path) -> bool {
+    matches!(folder::describe(model), Ok(Description::Vae { .. }))
+}
+
+/// Whether a folder is that of a VAE, or holds one. A folder that cannot be read holds none.
+pub fn has_vae(folder: &Path) -> bool {
+    is_vae(folder) || model_folders(folder).is_ok_and(|models| models.iter().any(|model| is_vae(model)))
+}
+
 /// The classifiers of a folder, one at least.
 ///
 /// # Errors
@@ -178,4 +233,48 @@ fn by_number(name: &str) -> Vec<(String, u64)> {
         rest = &tail[end..];
     }
     key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nets::{Graph, Network, random_graph_weights};
+    use serde_json::json;
+
+    /// What is said of a classifier that ends in these nodes.
+    fn said(ending: Ending, last: &serde_json::Value) -> String {
+        let mut nodes =
+            vec![json!({"name": "flat", "op": "flatten"}), json!({"name": "fc", "op": "linear", "in_features": 4, "out_features": 3})];
+        nodes.extend(last.as_array().cloned().unwrap_or_default());
+        let graph = Graph::new(&[1, 2, 2], serde_json::from_value(nodes.into()).unwrap()).unwrap();
+        let network = Network::of(graph.clone(), &random_graph_weights(&graph, 1)).unwrap();
+        let classifier = Classifier::new("c", ["a", "b", "c"].map(String::from).to_vec(), network).unwrap().ending_in(ending);
+        check_ending(Path::new("c"), &classifier).err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn outputs_that_are_no_probabilities_are_refused() {
+        let softmax = json!({"name": "p", "op": "softmax"});
+        let log = json!({"name": "l", "op": "log_softmax"});
+        let same = |name: &str| json!({"name": name, "op": "scale", "factor": 1.0});
+        let sigmoid = json!({"name": "s", "op": "apply", "function": "sigmoid"});
+        for (ending, last) in [
+            (Ending::Logits, json!([])),
+            (Ending::Probabilities, json!([softmax])),
+            (Ending::Probabilities, json!([softmax, same("p2")])),
+            (Ending::LogProbabilities, json!([log])),
+            (Ending::LogProbabilities, json!([log, same("l2")])),
+        ] {
+            assert_eq!(said(ending, &last), "");
+        }
+        for (ending, last, told) in [
+            (Ending::Probabilities, json!([sigmoid]), "node 's' (sigmoid) makes numbers, which sum to "),
+            (Ending::Probabilities, json!([log]), "node 'l' (log_softmax) makes numbers, which sum to -"),
+            (Ending::LogProbabilities, json!([]), "node 'fc' (linear) makes logarithms of numbers, which sum to "),
+            (Ending::LogProbabilities, json!([softmax]), "node 'p' (softmax) makes logarithms"),
+        ] {
+            let text = said(ending, &last);
+            assert!(text.contains(told) && text.contains(DESCRIPTION), "{text}");
+        }
+    }
 }

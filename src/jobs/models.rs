@@ -95,7 +95,8 @@ impl ModelSet {
         if let Some(folder) = &additions.vae {
             models.retain(|model| matches!(model.model, Model::Classifier(_)));
             models.push(model_files::vae_of(folder)?);
-            (encodings, encodings_file) = (model_files::encodings(folder)?, folder.join(ENCODINGS));
+            encodings_file = model_files::encodings_file(folder);
+            encodings = model_files::encodings(encodings_file.parent().unwrap_or(folder))?;
         }
         for folder in &additions.members {
             models.extend(model_files::classifiers_of(folder)?);

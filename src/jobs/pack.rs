@@ -33,7 +33,7 @@ pub fn pack(from: &Path, into: &Path, [train, test]: [&Dataset; 2], samples: u32
     let packed = ModelSet::load(into)?;
     write_encodings(&packed.vae, [train, test], into)?;
     let mut engine = engine::open("cpu", Arc::clone(&packed.models))?;
-    let evaluation = evaluate(&packed, engine.as_mut(), test, samples, 0, observe)?;
+    let evaluation = evaluate(packed.ensemble(), Some(&packed.vae), engine.as_mut(), test, samples, 0, observe)?;
     files::write_atomically(&into.join(CARD), card(&packed.descriptions, &evaluation).as_bytes())?;
     Ok(evaluation)
 }
@@ -82,15 +82,17 @@ fn card(descriptions: &[Description], evaluation: &Evaluation) -> String {
         counted(evaluation.images as u64, "image"),
         evaluation.dataset,
     );
-    let vae = evaluation.vae;
+    if let Some(vae) = evaluation.vae {
+        let _ = write!(
+            text,
+            "## The VAE\n\n−ELBO {:.2} nats per image = reconstruction {:.2} + KL {:.2}, one sample of z per image.\n\n",
+            vae.negative_elbo, vae.reconstruction, vae.kl
+        );
+    }
     let _ = write!(
         text,
-        "## The VAE\n\n−ELBO {:.2} nats per image = reconstruction {:.2} + KL {:.2}, one sample of z per image.\n\n\
-         ## The classifiers\n\nEach with dropout off, and by the mean of {samples} MC dropout draws; the ensemble is the mean of its members. ECE over\n\
+        "## The classifiers\n\nEach with dropout off, and by the mean of {samples} MC dropout draws; the ensemble is the mean of its members. ECE over\n\
          15 bins; in brackets the 95 % interval of the accuracy (Wilson).\n\n| model | draws | accuracy | NLL (nats) | Brier | ECE |\n|---|---|---|---|---|---|\n",
-        vae.negative_elbo,
-        vae.reconstruction,
-        vae.kl,
         samples = evaluation.samples
     );
     for rows in evaluation.rows() {

@@ -4,6 +4,7 @@ use super::ModelSet;
 use crate::data::Dataset;
 use crate::engine::{Block, Draws, Engine, Input, Masks};
 use crate::error::{Error, Result};
+use crate::nets::Ensemble;
 use crate::uncertainty::{Measure, Passes, StatisticsGrid};
 use std::ops::Range;
 
@@ -37,7 +38,15 @@ pub(super) fn check(set: &ModelSet, samples: u32, members: &[usize]) -> Result<(
 /// # Errors
 /// When they do not.
 pub(super) fn check_data(set: &ModelSet, data: &Dataset) -> Result<()> {
-    let (shape, classes) = (set.ensemble().image_shape(), set.ensemble().classes().len());
+    check_data_of(set.ensemble(), data)
+}
+
+/// The same of classifiers alone.
+///
+/// # Errors
+/// When they do not.
+pub(super) fn check_data_of(ensemble: &Ensemble, data: &Dataset) -> Result<()> {
+    let (shape, classes) = (ensemble.image_shape(), ensemble.classes().len());
     if shape == data.image_shape && classes == data.classes.len() {
         return Ok(());
     }

@@ -1,7 +1,7 @@
 //! One engine for several jobs: what a person waits for goes before what fills the background.
 
 use super::ModelSet;
-use crate::engine::{self, Engine, Relay};
+use crate::engine::{self, Engine, EngineWrapper};
 use crate::error::Result;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
@@ -87,7 +87,7 @@ impl SharedEngine {
     }
 }
 
-impl Relay for Turn {
+impl EngineWrapper for Turn {
     fn name(&self) -> &'static str {
         self.shared.name()
     }
@@ -123,8 +123,8 @@ impl Relay for Turn {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::faulty::{Faulty, small_models};
-    use crate::engine::{Block, cpu, takeover};
+    use crate::engine::test_engine::{TestEngine, small_models};
+    use crate::engine::{Block, cpu, fallback};
     use crate::error::Error;
     use std::sync::mpsc::channel;
     use std::time::Duration;
@@ -138,14 +138,16 @@ mod tests {
             may_go.recv().unwrap();
             Err(Error::Engine("it is lost".to_owned()))
         };
-        let engine = takeover::open(|models| Ok(Faulty::over(cpu::open(models)?, lost)), small_models()).unwrap();
+        let engine = fallback::open(|models| Ok(TestEngine::over(cpu::open(models)?, lost)), small_models()).unwrap();
         let shared = SharedEngine::of("auto", engine);
         let mut turn = shared.foreground();
         let call = std::thread::spawn(move || turn.decode(&[0.0, 1.0]).unwrap());
         has_started.recv_timeout(SOON).unwrap();
         let (asking, (answer, has_answered)) = (Arc::clone(&shared), channel());
-        std::thread::spawn(move || answer.send((asking.name(), asking.notice(), Relay::points_per_block(&asking.background()))).unwrap());
-        assert_eq!(has_answered.recv_timeout(SOON).unwrap(), ("faulty", None, 256), "the engine is at work meanwhile");
+        std::thread::spawn(move || {
+            answer.send((asking.name(), asking.notice(), EngineWrapper::points_per_block(&asking.background()))).unwrap();
+        });
+        assert_eq!(has_answered.recv_timeout(SOON).unwrap(), ("test", None, 256), "the engine is at work meanwhile");
         go.send(()).unwrap();
         call.join().unwrap();
         assert_eq!((shared.asked(), shared.name(), shared.notice().as_deref()), ("auto", "cpu", Some("The CPU computes: it is lost.")));

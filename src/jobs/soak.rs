@@ -228,7 +228,7 @@ pub(super) fn random_models(seed: u32) -> Result<ModelSet> {
 mod tests {
     use super::*;
     use crate::engine::cpu;
-    use crate::engine::faulty::Faulty;
+    use crate::engine::test_engine::TestEngine;
 
     const REQUESTS: u32 = 240;
 
@@ -248,7 +248,7 @@ mod tests {
     fn a_wrong_block_and_a_failed_call_are_told() {
         // One block in sixty draws with another seed.
         let outcome = soaked(|models| {
-            Ok(Faulty::over(cpu::open(models)?, |call, block| {
+            Ok(TestEngine::over(cpu::open(models)?, |call, block| {
                 block.unwrap().seed += u32::from(call % 60 == 59);
                 Ok(())
             }))
@@ -257,7 +257,7 @@ mod tests {
         assert!(outcome.first_trouble.unwrap().contains("differs by"));
 
         let fails = |call, _: Option<&mut Block<'_>>| if call == 100 { Err(Error::Engine("it is lost".to_owned())) } else { Ok(()) };
-        let outcome = soaked(|models| Ok(Faulty::over(cpu::open(models)?, fails)));
+        let outcome = soaked(|models| Ok(TestEngine::over(cpu::open(models)?, fails)));
         assert_eq!((outcome.wrong, outcome.errors, outcome.finished + outcome.stopped), (0, 1, REQUESTS - 1));
         assert!(outcome.first_trouble.unwrap().ends_with(": it is lost."));
     }

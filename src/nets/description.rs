@@ -1,8 +1,10 @@
 //! `model.json`: what a model is, without its weights. `docs/model-format.md` describes it.
 
+use super::description_faults::fault;
 use super::{Ending, Graph, Layer, Likelihood, Node, VaeGraphs, VaeLayers, VaePart};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize, Serializer};
+use std::collections::BTreeSet;
 
 /// What `model.json` holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,15 +31,30 @@ fn first() -> u64 {
 
 /// Version 1: chains of layers.
 #[derive(Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 enum Version1 {
-    Vae { name: String, input_shape: [usize; 3], layers: VaeLayers, training: serde_json::Value },
-    Classifier { name: String, input_shape: [usize; 3], classes: Vec<String>, layers: Vec<Layer>, training: serde_json::Value },
+    Vae {
+        #[serde(default, rename = "version")]
+        _version: u64,
+        name: String,
+        input_shape: [usize; 3],
+        layers: VaeLayers,
+        training: serde_json::Value,
+    },
+    Classifier {
+        #[serde(default, rename = "version")]
+        _version: u64,
+        name: String,
+        input_shape: [usize; 3],
+        classes: Vec<String>,
+        layers: Vec<Layer>,
+        training: serde_json::Value,
+    },
 }
 
 /// Version 2: graphs.
 #[derive(Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 enum Version2<N> {
     Vae {
         version: u64,
@@ -84,20 +101,30 @@ impl Description {
     /// Reads the text of `model.json`, of any version.
     ///
     /// # Errors
-    /// When it is no such text, of a newer version, or its graph makes no sense.
+    /// When it is no such text, of a newer version, its graph makes no sense, or does not make one number for each class. Names the node
+    /// and its line.
     pub fn parse(text: &[u8]) -> Result<Self> {
-        let not_json = |error: serde_json::Error| Error::Network(error.to_string());
-        match serde_json::from_slice::<Version>(text).map_err(not_json)?.version {
-            1 => match serde_json::from_slice(text).map_err(not_json)? {
-                Version1::Vae { name, input_shape, layers, training } => {
+        let description = Self::parse_parts(text)?;
+        if let Self::Classifier { classes, graph, .. } = &description {
+            check_classes(classes, graph)?;
+        }
+        Ok(description)
+    }
+
+    fn parse_parts(text: &[u8]) -> Result<Self> {
+        let of_layers = |error| Error::Network(fault::<Layer>(text, &["layers"], &error));
+        let of_nodes = |error| Error::Network(fault::<Node>(text, &["nodes", "encoder", "mean", "log_variance", "decoder"], &error));
+        match serde_json::from_slice::<Version>(text).map_err(of_nodes)?.version {
+            1 => match serde_json::from_slice(text).map_err(of_layers)? {
+                Version1::Vae { name, input_shape, layers, training, .. } => {
                     Ok(Self::Vae { name, input_shape, graphs: VaeGraphs::of_layers(input_shape, &layers)?, training })
                 }
-                Version1::Classifier { name, input_shape, classes, layers, training } => {
+                Version1::Classifier { name, input_shape, classes, layers, training, .. } => {
                     let graph = Graph::chain(&input_shape, &layers)?;
                     Ok(Self::Classifier { name, input_shape, classes, ending: Ending::Logits, graph, training })
                 }
             },
-            VERSION => match serde_json::from_slice::<Version2<Vec<Node>>>(text).map_err(not_json)? {
+            VERSION => match serde_json::from_slice::<Version2<Vec<Node>>>(text).map_err(of_nodes)? {
                 Version2::Vae { name, input_shape, encoder, mean, log_variance, decoder, likelihood, training, .. } => {
                     let nodes = |part: VaePart| match part {
                         VaePart::Encoder => &encoder,
@@ -161,5 +188,89 @@ impl Description {
         match self {
             Self::Vae { training, .. } | Self::Classifier { training, .. } => training,
         }
+    }
+}
+
+/// Refuses class names that cannot be told apart, and a graph that does not make one number for each.
+fn check_classes(classes: &[String], graph: &Graph) -> Result<()> {
+    let mut names = BTreeSet::new();
+    if let Some(number) = classes.iter().position(|class| class.trim().is_empty()) {
+        return Err(Error::Network(format!("class {number} has an empty name")));
+    }
+    if let Some(twice) = classes.iter().find(|class| !names.insert(class.as_str())) {
+        return Err(Error::Network(format!("two classes are called '{twice}'")));
+    }
+    let Some(last) = graph.last() else { return Err(Error::Network("it has no nodes".to_owned())) };
+    if graph.output_shape() != [classes.len()] {
+        return Err(Error::Network(format!(
+            "the last node '{}' ({}) makes the shape {:?}, but there are {} class names: it should make one number for each class",
+            last.name,
+            last.op.label(),
+            graph.output_shape(),
+            classes.len()
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"{
+  "kind": "classifier", "version": 2, "name": "m", "input_shape": [1, 2, 2], "classes": ["a", "b"], "output": "logits",
+  "nodes": [
+    {"name": "flat", "op": "flatten"},
+    {"name": "fc", "op": "linear", "in_features": 4, "out_features": 2}
+  ]
+}"#;
+
+    fn refused(from: &str, to: &str) -> String {
+        let text = GOOD.replace(from, to);
+        assert_ne!(text, GOOD);
+        Description::parse(text.as_bytes()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn faults_name_the_node_and_its_line_or_the_key() {
+        Description::parse(GOOD.as_bytes()).unwrap();
+        let fc = "node 'fc' (number 2 of 'nodes', line 5): ";
+        for (from, to, told) in [
+            (r#""linear""#, r#""attention""#, format!("{fc}unknown variant `attention`")),
+            (r#", "out_features": 2"#, "", format!("{fc}missing field `out_features`")),
+            (r#""in_features": 4"#, r#""in_features": -4"#, format!("{fc}invalid value: integer `-4`")),
+            (r#""out_features": 2"#, r#""out_features": 2, "p": 1"#, format!("{fc}unknown field `p`")),
+            (r#""name": "fc", "#, "", "node (number 2 of 'nodes', line 5): missing field `name`".to_owned()),
+            (
+                r#""op": "flatten""#,
+                r#""op": "flatten", "inputs": "x""#,
+                "node 'flat' (number 1 of 'nodes', line 4): invalid type".to_owned(),
+            ),
+            (r#""output""#, r#""ouput""#, "unknown field `ouput`".to_owned()),
+            (r#""logits""#, r#""logit""#, "'output': unknown variant `logit`".to_owned()),
+            (r#""version": 2"#, r#""version": "2""#, "'version': invalid type".to_owned()),
+            ("[1, 2, 2]", "[1, 2]", "'input_shape': invalid length 2".to_owned()),
+            (r#""out_features": 2"#, r#""out_features": 3"#, "the last node 'fc' (linear) makes the shape [3]".to_owned()),
+            (r#""b""#, r#""a""#, "two classes are called 'a'".to_owned()),
+            (r#""b""#, r#""""#, "class 1 has an empty name".to_owned()),
+            (r#"{"name": "flat", "op": "flatten"}"#, "7", "node (number 1 of 'nodes', line 4): invalid type".to_owned()),
+        ] {
+            let error = refused(from, to);
+            assert!(error.starts_with(&told) && !error.contains(" column "), "{error}");
+        }
+        let nothing = Description::parse(format!("{}[]}}", &GOOD[..GOOD.find("[\n").unwrap()]).as_bytes()).unwrap_err().to_string();
+        assert!(nothing.contains("no nodes"), "{nothing}");
+        assert!(refused("\n}", "").contains("line 6"), "what is no JSON keeps its place");
+    }
+
+    #[test]
+    fn unknown_keys_of_version_1_are_refused_and_its_version_is_none() {
+        let text = r#"{"kind": "classifier", "version": 1, "name": "m", "input_shape": [1, 2, 2], "classes": ["a"], "training": null,
+            "layers": [{"kind": "flatten"}, {"kind": "linear", "name": "fc", "inputs": 4, "outputs": 1}]}"#;
+        Description::parse(text.as_bytes()).unwrap();
+        let error = Description::parse(text.replace("training", "train").as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("unknown field `train`"), "{error}");
+        let error = Description::parse(text.replace("\"outputs\": 1", "\"outputs\": true").as_bytes()).unwrap_err().to_string();
+        assert!(error.contains("node 'fc' (number 2 of 'layers', line 2)"), "{error}");
     }
 }

@@ -63,7 +63,7 @@ fn parse_description(folder: &Path, bytes: &[u8]) -> Result<Description> {
             Error::Network(text) => text,
             other => other.to_string(),
         };
-        let mend = "compare it with models/classifier-0/model.json, or get the model again";
+        let mend = "mend it as docs/model-format.md describes the format, or get the model again";
         Error::file(&folder.join(DESCRIPTION), format!("not a model description: {problem}"), mend)
     })
 }
@@ -107,7 +107,14 @@ pub fn decode_weights(path: &Path, bytes: &[u8]) -> Result<Weights> {
     let damaged = |problem: String| Error::file(path, problem, "get the file again, or save it anew as safetensors");
     let tensors = SafeTensors::deserialize(bytes).map_err(|error| damaged(format!("not a safetensors file: {error}")))?;
     let mut weights = Weights::new();
-    for (name, view) in tensors.tensors() {
+    // In the order of their names: of several faults the same one is reported in every run.
+    let mut tensors = tensors.tensors();
+    tensors.sort_by(|(a, _), (b, _)| a.cmp(b));
+    for (name, view) in tensors {
+        // PyTorch counts the batches that a batch norm has seen, in 64-bit integers; inference does not use the number.
+        if name.ends_with(".num_batches_tracked") {
+            continue;
+        }
         let data = view.data();
         let values: Vec<f64> = match view.dtype() {
             Dtype::F16 => data.chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f64()).collect(),
@@ -116,10 +123,6 @@ pub fn decode_weights(path: &Path, bytes: &[u8]) -> Result<Weights> {
             Dtype::F64 => data.chunks_exact(8).map(|b| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]])).collect(),
             other => return Err(damaged(format!("the weight '{name}' has the type {other:?} where f16, bf16, f32 or f64 is expected"))),
         };
-        // PyTorch counts the batches that a batch norm has seen; inference has no use for it.
-        if name.ends_with(".num_batches_tracked") {
-            continue;
-        }
         weights.insert(name, Tensor::new(view.shape(), values));
     }
     Ok(weights)
@@ -156,5 +159,39 @@ fn in_file(path: &Path, error: Error) -> Error {
     match error {
         Error::Network(text) => Error::file(path, text, format!("mend the layers in {DESCRIPTION} beside it, or the weights")),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoded(tensors: &[(&str, Dtype, Vec<usize>, Vec<u8>)]) -> Result<Weights> {
+        let views = tensors.iter().map(|(name, dtype, shape, bytes)| (*name, TensorView::new(*dtype, shape.clone(), bytes).unwrap()));
+        decode_weights(Path::new("w.safetensors"), &safetensors::serialize(views, None).unwrap())
+    }
+
+    /// As `save_file(module.state_dict(), …)` writes a `BatchNorm2d`: its count is a scalar of 64 bits.
+    #[test]
+    fn the_state_dict_of_a_batch_norm_is_read() {
+        let single = |name| (name, Dtype::F32, vec![1], 0.5f32.to_le_bytes().to_vec());
+        let mut tensors = vec![
+            single("bn.weight"),
+            single("bn.bias"),
+            single("bn.running_mean"),
+            single("bn.running_var"),
+            ("bn.num_batches_tracked", Dtype::I64, Vec::new(), 7i64.to_le_bytes().to_vec()),
+        ];
+        let weights = decoded(&tensors).unwrap();
+        let names: Vec<&str> = weights.keys().map(String::as_str).collect();
+        assert_eq!(names, ["bn.bias", "bn.running_mean", "bn.running_var", "bn.weight"]);
+        // Of several weights of a wrong type always the first is named.
+        for name in ["z.steps", "a.steps", "k.steps"] {
+            tensors.push((name, Dtype::I64, Vec::new(), vec![0; 8]));
+        }
+        for _ in 0..8 {
+            let error = decoded(&tensors).unwrap_err().to_string();
+            assert!(error.contains("'a.steps' has the type I64"), "{error}");
+        }
     }
 }

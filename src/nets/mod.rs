@@ -1,13 +1,16 @@
 //! Networks as data: graphs of operations with named weights, the models made of them, the model folder on disk, and the lowering to the
 //! few instructions that backends run.
 //!
-//! A new operation is a variant of [`Op`] in `op.rs` with its shape rule in `shapes.rs`, and its lowering in `lowering/mod.rs`; if no
-//! instruction serves it, one more in `lowering/program.rs` and in each backend: `engine::reference` (f64), `engine::cpu`, `engine::gpu`
-//! (f32) and `autodiff` (gradients of inputs); and a row of the conformance suite, which counts them. A new elementwise function is a
-//! variant of [`Function`], and its form in single precision in `engine::cpu` and `engine::gpu`.
+//! A new operation takes two files here: `op.rs`, where its variant of [`Op`], its weights and its shape rule stand, and
+//! `lowering/mod.rs`, where it becomes instructions. If no instruction serves it, one more in `lowering/program.rs` and in each backend:
+//! `engine::reference` (f64), `engine::cpu` and `engine::gpu` (f32), `autodiff::steps` (gradients of inputs). Training has its own form of
+//! each operation in `autodiff::forward`. A row of the conformance suite (`tests/graphs.rs`), a row against PyTorch
+//! (`tests/reference/torch_ops.py`) and `docs/model-format.md` are counted by tests. A new elementwise function is a variant of
+//! [`Function`], and its form in single precision in `engine::cpu` and `engine::gpu`.
 
 pub mod architectures;
 mod description;
+mod description_faults;
 pub mod folder;
 mod function;
 mod gaussian;

@@ -210,7 +210,7 @@ impl Classifier {
     pub fn new(name: impl Into<String>, classes: Vec<String>, network: Network) -> Result<Self> {
         if classes.is_empty() || network.output_shape() != [classes.len()] {
             return Err(Error::Network(format!(
-                "the network's output has the shape {:?}, but there are {} class names: there should be one logit per class, and one class at least",
+                "the network's output has the shape {:?}, but there are {} class names: there should be one number per class, and one class at least",
                 network.output_shape(),
                 classes.len()
             )));

@@ -1,6 +1,10 @@
-//! The operations of a network: their constants and the weights that they name. [`Op::output_shape`] stands in `shapes.rs`.
+//! The operations of a network: their constants, the weights that they name, and the shapes that they make.
 
 use super::Function;
+use super::shapes::{
+    Windows, check_channels, check_constant, check_epsilon, check_groups, combined, concatenated, elements, is_possible, of_channels,
+    of_image, transposed,
+};
 use serde::{Deserialize, Serialize};
 
 /// An operation of a [`Node`](super::Node). Shapes are those of one image, without the batch axis; weights have PyTorch's layout and
@@ -226,6 +230,95 @@ impl Op {
     /// Whether a weight of this name is a running statistic.
     pub fn is_statistic(weight: &str) -> bool {
         Self::RUNNING.iter().any(|part| weight.strip_suffix(part).is_some_and(|node| node.ends_with('.')))
+    }
+
+    /// The shape of the output.
+    ///
+    /// # Errors
+    /// When the operation cannot take inputs of these shapes or its constants make no sense: what it expects, as the end of a sentence.
+    pub fn output_shape(&self, inputs: &[&[usize]]) -> Result<Vec<usize>, String> {
+        let output = match (self, inputs) {
+            (Self::Add {} | Self::Multiply {}, _) => combined(inputs)?,
+            (Self::Concatenate {}, _) => concatenated(inputs)?,
+            (_, [input]) => self.of_one(input)?,
+            _ => return Err(format!("expects one input but has {}", inputs.len())),
+        };
+        if is_possible(&output) { Ok(output) } else { Err(format!("makes the impossible shape {output:?} of {inputs:?}")) }
+    }
+
+    fn of_one(&self, input: &[usize]) -> Result<Vec<usize>, String> {
+        let wrong = |expected: &str| Err(format!("expects {expected} but is given {input:?}"));
+        match self {
+            Self::Linear { inputs, outputs, .. } | Self::GaussianLinear { inputs, outputs, .. } => match input {
+                [length] if length == inputs => Ok(vec![*outputs]),
+                _ => wrong(&format!("a vector of {inputs}")),
+            },
+            &Self::Conv2d { in_channels, out_channels, kernel, stride, padding, dilation, groups, .. } => {
+                check_groups(groups, in_channels, out_channels)?;
+                let [_, h, w] = of_channels(input, in_channels)?;
+                Windows { kernel, stride, padding, dilation }.over(out_channels, [h, w], false)
+            }
+            &Self::ConvTranspose2d { in_channels, out_channels, kernel, stride, padding, output_padding, dilation, groups, .. } => {
+                check_groups(groups, in_channels, out_channels)?;
+                let [_, h, w] = of_channels(input, in_channels)?;
+                transposed(out_channels, [h, w], &Windows { kernel, stride, padding, dilation }, output_padding)
+            }
+            &Self::MaxPool2d { kernel, stride, padding, ceil_mode } | &Self::AveragePool2d { kernel, stride, padding, ceil_mode, .. } => {
+                let [channels, h, w] = of_image(input)?;
+                if (0..2).any(|axis| padding[axis] > kernel[axis] / 2) {
+                    return Err(format!("has the padding {padding:?}, which is more than half of its kernel {kernel:?}"));
+                }
+                Windows { kernel, stride, padding, dilation: ones() }.over(channels, [h, w], ceil_mode)
+            }
+            Self::GlobalAveragePool {} => of_image(input).map(|[channels, _, _]| vec![channels, 1, 1]),
+            Self::Flatten {} => Ok(vec![input.iter().product()]),
+            Self::Reshape { shape } if elements(shape) == elements(input) => Ok(shape.clone()),
+            Self::Reshape { shape } => wrong(&format!("as many elements as {shape:?} has")),
+            &Self::ZeroPad { padding: [left, right, top, bottom] } => {
+                let [channels, h, w] = of_image(input)?;
+                Ok(vec![channels, h.saturating_add(top).saturating_add(bottom), w.saturating_add(left).saturating_add(right)])
+            }
+            Self::Upsample { size, .. } => of_image(input).map(|[channels, _, _]| vec![channels, size[0], size[1]]),
+            Self::BatchNorm { channels, epsilon } => {
+                check_epsilon(*epsilon)?;
+                check_channels(input, *channels)
+            }
+            Self::GroupNorm { groups, channels, epsilon } => {
+                check_epsilon(*epsilon)?;
+                check_groups(*groups, *channels, *channels)?;
+                check_channels(input, *channels)
+            }
+            Self::LayerNorm { shape, epsilon } => {
+                check_epsilon(*epsilon)?;
+                if input == shape { Ok(shape.clone()) } else { wrong(&format!("the shape {shape:?}")) }
+            }
+            Self::Normalise { mean, std } => {
+                if mean.len() != std.len() {
+                    return Err(format!("has {} means but {} standard deviations", mean.len(), std.len()));
+                }
+                if let Some(std) = std.iter().find(|std| !(f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX)).contains(*std)) {
+                    return Err(format!("has the standard deviation {std:e}, which is no positive number of single precision"));
+                }
+                mean.iter()
+                    .zip(std)
+                    .try_for_each(|(mean, std)| check_constant("mean", *mean).and(check_constant("mean / std", mean / std)))?;
+                check_channels(input, mean.len())
+            }
+            Self::Scale { factor, offset } => {
+                check_constant("factor", *factor).and(check_constant("offset", *offset)).map(|()| input.to_vec())
+            }
+            Self::Dropout { rate, .. } | Self::Dropout2d { rate, .. } if !(0.0..1.0).contains(rate) => {
+                Err(format!("has the rate {rate}, which is not in 0 ≤ rate < 1"))
+            }
+            Self::Dropout { .. } => Ok(input.to_vec()),
+            Self::Dropout2d { .. } => of_image(input).map(|image| image.to_vec()),
+            Self::Softmax {} | Self::LogSoftmax {} => match input {
+                [_] | [_, _, _] => Ok(input.to_vec()),
+                _ => wrong("a vector or an image"),
+            },
+            Self::Apply(function) => function.check().map(|()| input.to_vec()),
+            Self::Add {} | Self::Multiply {} | Self::Concatenate {} => unreachable!("these have several inputs"),
+        }
     }
 
     /// The names and shapes of its weights, in a node of that name.

@@ -61,6 +61,35 @@ fn a_vae_with_its_encodings_brings_them() {
     assert!(desk.refuses("encode --vae deep --dataset decoded-digits").contains("3 latent dimensions"));
 }
 
+/// A VAE of a set of models brings the encodings that lie beside it; one of several VAEs does not.
+#[test]
+fn a_vae_of_a_set_brings_the_encodings_beside_it() {
+    let desk = desk();
+    let set =
+        || ModelSet::open_with(Some(&desk.path("more")), &Additions { vae: Some(desk.path("models/vae")), members: Vec::new() }).unwrap();
+    assert_eq!(set().encodings().unwrap(), ModelSet::open(Some(&desk.path("models"))).unwrap().encodings().unwrap());
+    desk.succeeds("holes --models more --vae models/vae --grid 8 --samples 2 --reference-images 4");
+    write_vae(&desk.path("models/another"), IMAGE_SHAPE, 2);
+    assert!(set().encodings.is_none());
+}
+
+#[test]
+fn classifiers_without_a_vae_are_evaluated() {
+    let desk = Desk::new();
+    for seed in 0..2 {
+        write_classifier(&desk.path(&format!("mine/classifier-{seed}")), [1, 28, 28], 10, seed);
+    }
+    for (models, rows) in [("mine", 3), ("mine/classifier-1", 2)] {
+        let line = format!("evaluate --models {models} --dataset mnist-1000 --images 20 --samples 2");
+        let [text, _] = desk.succeeds(&line);
+        assert!(!text.contains("VAE") && text.contains("classifier-1"), "{text}");
+        let [json, _] = desk.succeeds(&format!("{line} --json"));
+        let evaluation: Value = serde_json::from_str(&json).unwrap();
+        assert!(evaluation["vae"].is_null() && evaluation["classifiers"].as_array().unwrap().len() == rows - 1, "{json}");
+    }
+    assert!(desk.refuses("evaluate --models nowhere").contains("nowhere"));
+}
+
 #[test]
 fn what_does_not_fit_together_is_said() {
     let desk = desk();

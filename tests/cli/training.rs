@@ -246,7 +246,7 @@ fn settings_that_make_no_sense_train_nothing() {
         (CLASSIFIER, "--hidden 0", "fc1"),
         (CLASSIFIER, "--hidden 99999999", "weights"),
         (CLASSIFIER, "--channels 99999999999,18446744073709551615", "conv1"),
-        (VAE, "--latent 0", "log_variance"),
+        (VAE, "--latent 0", "mean"),
         (VAE, "--hidden 8,0", "encoder.2"),
         (CLASSIFIER, "--out file", "file"),
     ] {

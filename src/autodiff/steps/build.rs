@@ -136,7 +136,7 @@ impl<'a> Building<'a> {
             Computes::Add => Some(Kind::Add),
             Computes::Multiply => Some(Kind::Multiply),
             Computes::Concatenate => Some(Kind::Concatenate),
-            Computes::Softmax { size } => Some(Kind::Softmax { size: *size }),
+            Computes::Softmax { size, log } => Some(Kind::Softmax { size: *size, log: *log }),
             Computes::Mask { stream, rate, size } => {
                 let units = self.lengths[inputs[0]] / size;
                 Some(Kind::Mask { slot: self.slot(), stream: *stream, rate: *rate, units, size: *size })

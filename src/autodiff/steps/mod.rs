@@ -76,8 +76,8 @@ pub(super) enum Kind<T> {
     Multiply,
     /// All inputs one after the other.
     Concatenate,
-    /// The softmax over the channels at each of `size` places.
-    Softmax { size: usize },
+    /// The softmax over the channels at each of `size` places, or its logarithm.
+    Softmax { size: usize, log: bool },
 }
 
 /// What a step keeps on the way forward for the way back.
@@ -240,8 +240,8 @@ impl<T: Element> Step<T> {
                 (Arc::new(product), if keep { Saved::Values(saved) } else { Saved::Nothing })
             }
             Kind::Concatenate => only(units::concatenate(&shared(values), &self.lengths)),
-            Kind::Softmax { size } => {
-                let output = Arc::new(units::softmax(there(values, self.inputs[0]), *size, length));
+            Kind::Softmax { size, log } => {
+                let output = Arc::new(units::softmax(there(values, self.inputs[0]), *size, length, *log));
                 let saved = if keep { Saved::Values(vec![Arc::clone(&output)]) } else { Saved::Nothing };
                 (output, saved)
             }
@@ -314,8 +314,9 @@ impl<T: Element> Step<T> {
                     add(place, units::sum_of_units(part, size));
                 }
             }
-            (Kind::Softmax { size }, Saved::Values(values)) => {
-                units::back_through_softmax(&values[0], &mut gradient, *size, length);
+            (Kind::Softmax { size, log }, Saved::Values(values)) => {
+                let back = if *log { units::back_through_log_softmax } else { units::back_through_softmax };
+                back(&values[0], &mut gradient, *size, length);
                 add(0, gradient);
             }
             _ => unreachable!("the trace is that of these steps"),

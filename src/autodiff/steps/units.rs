@@ -92,7 +92,9 @@ pub fn cut<T: Element>(joined: &[T], lengths: &[usize]) -> Vec<Vec<T>> {
 pub fn normalise<T: Element>(x: &[T], length: usize, epsilon: f64) -> (Vec<T>, Vec<f64>) {
     let mut made = vec![T::ZERO; x.len()];
     let of_group = |(made, x): (&mut [T], &[T])| {
-        let mean = x.iter().map(|x| x.to_f64()).sum::<f64>() / length as f64;
+        // By the distances from the first: those of a constant group are 0, and its variance is exactly 0.
+        let first = x[0].to_f64();
+        let mean = first + x.iter().map(|x| x.to_f64() - first).sum::<f64>() / length as f64;
         let variance = x.iter().map(|x| (x.to_f64() - mean).powi(2)).sum::<f64>() / length as f64;
         let reciprocal = (variance + epsilon).sqrt().recip();
         made.iter_mut().zip(x).for_each(|(made, x)| *made = T::from_f64((x.to_f64() - mean) * reciprocal));
@@ -114,16 +116,18 @@ pub fn back_through_moments<T: Element>(made: &[T], reciprocals: &[f64], gradien
     });
 }
 
-/// exp(x) / Σ exp(x) over the channels at each of `size` places of each image of that length.
-pub fn softmax<T: Element>(x: &[T], size: usize, length: usize) -> Vec<T> {
+/// exp(x) / Σ exp(x) over the channels at each of `size` places of each image of that length; with `log` its logarithm.
+pub fn softmax<T: Element>(x: &[T], size: usize, length: usize, log: bool) -> Vec<T> {
     let mut output = vec![T::ZERO; x.len()];
     output.par_chunks_mut(length).zip(x.par_chunks(length)).for_each(|(output, x)| {
         for place in 0..size {
             let channels = || x[place..].iter().step_by(size).map(|x| x.to_f64());
             let largest = channels().fold(f64::NEG_INFINITY, f64::max);
             let sum: f64 = channels().map(|x| (x - largest).exp()).sum();
+            let logarithm = sum.ln();
+            let value = |x: f64| if log { x - largest - logarithm } else { (x - largest).exp() / sum };
             let of_place = output[place..].iter_mut().step_by(size);
-            of_place.zip(channels()).for_each(|(output, x)| *output = T::from_f64((x - largest).exp() / sum));
+            of_place.zip(channels()).for_each(|(output, x)| *output = T::from_f64(value(x)));
         }
     });
     output
@@ -137,6 +141,18 @@ pub fn back_through_softmax<T: Element>(probabilities: &[T], gradient: &mut [T],
             let mean: f64 = gradient[place..].iter().step_by(size).zip(channels.clone()).map(|(g, p)| g.to_f64() * p).sum();
             let of_place = gradient[place..].iter_mut().step_by(size);
             of_place.zip(channels).for_each(|(gradient, p)| *gradient = T::from_f64(p * (gradient.to_f64() - mean)));
+        }
+    });
+}
+
+/// Turns the gradient in logarithms of probabilities into that in what they are the log-softmax of.
+pub fn back_through_log_softmax<T: Element>(logarithms: &[T], gradient: &mut [T], size: usize, length: usize) {
+    gradient.par_chunks_mut(length).zip(logarithms.par_chunks(length)).for_each(|(gradient, logarithms)| {
+        for place in 0..size {
+            let sum: f64 = gradient[place..].iter().step_by(size).map(|g| g.to_f64()).sum();
+            let of_place = gradient[place..].iter_mut().step_by(size);
+            let logarithms = logarithms[place..].iter().step_by(size).map(|l| l.to_f64());
+            of_place.zip(logarithms).for_each(|(gradient, l)| *gradient = T::from_f64(gradient.to_f64() - l.exp() * sum));
         }
     });
 }

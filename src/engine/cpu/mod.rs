@@ -40,6 +40,10 @@ const MOST_THINNED_BYTES: usize = 320 << 20;
 /// them; more would push the panels themselves out of it.
 const MOST_PANELS: usize = 2;
 
+/// The activations of tasks that run at once take about so many bytes at most, one task excepted: each holds the live values of its network
+/// for a panel of points.
+const MOST_ACTIVATION_BYTES: usize = 2 << 30;
+
 /// Opens the engine. The weights of a member are packed, and what is fused is decided, when it is first asked.
 ///
 /// # Errors
@@ -149,6 +153,22 @@ impl Cpu {
         points.div_ceil(LANES).div_ceil(4 * rayon::current_num_threads()).clamp(1, MOST_PANELS)
     }
 
+    /// How many tasks of a block run at once: as many as there are threads, where the values of their networks fit into memory.
+    fn tasks_at_once(&self, block: &Block<'_>, panels: usize) -> usize {
+        let decoder = match block.input {
+            Input::Latent(_) => self.decoder.as_ref().map_or(0, |decoder| decoder.rows),
+            Input::Images(_) => 0,
+        };
+        let pixels: usize = self.models.ensemble.image_shape().iter().product();
+        // What crosses from trunk to head is kept for each panel of a task.
+        let of_member = |&member: &usize| {
+            let steps = &self.member(member).steps;
+            steps.rows + panels * steps.crossing_rows
+        };
+        let rows = panels * pixels + decoder.max(block.members.iter().map(of_member).max().unwrap_or(0));
+        tasks_within(MOST_ACTIVATION_BYTES, rows, rayon::current_num_threads())
+    }
+
     /// Runs the members on the panels of these numbers. `add` is given a panel's logits of each draw, or those of several
     /// draws where they are equal; what it makes of them is returned member by member, within a member panel by panel.
     fn task<T: Send>(
@@ -156,6 +176,7 @@ impl Cpu {
         block: &Block<'_>,
         draws: &Draws,
         panels: Range<usize>,
+        members_at_once: bool,
         new: impl Fn() -> T + Sync,
         add: impl Fn(&mut T, Range<u32>, &[Row]) + Sync,
     ) -> Vec<Vec<T>> {
@@ -189,7 +210,7 @@ impl Cpu {
             });
             results
         };
-        block.members.par_iter().map(of_member).collect()
+        if members_at_once { block.members.par_iter().map(of_member).collect() } else { block.members.iter().map(of_member).collect() }
     }
 
     /// The passes of one member on the images of some panels; `add` is given the panel, the draws and their logits.
@@ -264,9 +285,10 @@ impl Engine for Cpu {
         for draws in self.parts(block) {
             self.prepare(block, &draws)?;
             let engine = &*self;
-            grid.rows_mut().par_chunks_mut((panels * LANES * rows * length).max(1)).enumerate().for_each(|(task, sums)| {
+            let at_once = self.tasks_at_once(block, panels);
+            in_groups(grid.rows_mut(), panels * LANES * rows * length, at_once, |task, sums, alone| {
                 let some = task * panels..points.div_ceil(LANES).min((task + 1) * panels);
-                let tallies = engine.task(block, &draws, some, || vec![Tally::new(classes); block.groups], add);
+                let tallies = engine.task(block, &draws, some, !alone, || vec![Tally::new(classes); block.groups], add);
                 for (point, sums) in sums.chunks_mut(rows * length).enumerate() {
                     let of_point = tallies.iter().flat_map(|of_member| &of_member[point / LANES]);
                     sums.chunks_mut(length).zip(of_point).for_each(|(sums, tally)| tally.add_to(point % LANES, sums));
@@ -281,7 +303,8 @@ impl Engine for Cpu {
         let latent_size = self.models.decoder.as_ref().map_or(1, |network| network.input_shape().iter().product());
         let (points, pixels) = (z.len() / latent_size, self.models.ensemble.image_shape().iter().product());
         let mut images = vec![0.0; points * pixels];
-        images.par_chunks_mut(LANES * pixels).enumerate().for_each(|(panel, images)| {
+        let at_once = tasks_within(MOST_ACTIVATION_BYTES, decoder.rows, rayon::current_num_threads());
+        in_groups(&mut images, LANES * pixels, at_once, |panel, images, _| {
             self.with_scratch(|scratch| {
                 decoder.reserve(scratch);
                 load(z, |z| z as f32, points, panel, &mut scratch.buffers[decoder.input]);
@@ -305,10 +328,11 @@ impl Engine for Cpu {
         for draws in self.parts(block) {
             self.prepare(block, &draws)?;
             let engine = &*self;
-            probabilities.par_chunks_mut((panels * LANES * members * length).max(1)).enumerate().for_each(|(task, rows)| {
+            let at_once = self.tasks_at_once(block, panels);
+            in_groups(&mut probabilities, panels * LANES * members * length, at_once, |task, rows, alone| {
                 let some = task * panels..points.div_ceil(LANES).min((task + 1) * panels);
                 let add = |list: &mut Vec<_>, draws: Range<u32>, logits: &[Row]| list.push((draws, softmax(logits)));
-                let passes = engine.task(block, &draws, some, Vec::new, add);
+                let passes = engine.task(block, &draws, some, !alone, Vec::new, add);
                 for (point, rows) in rows.chunks_mut(members * length).enumerate() {
                     for (rows, passes) in rows.chunks_mut(length).zip(&passes) {
                         for (draws, p) in &passes[point / LANES] {
@@ -326,6 +350,24 @@ impl Engine for Cpu {
 
     fn profile(&mut self, _block: &Block<'_>) -> Result<Option<Profile>> {
         Ok(Some(Profile { peak_gflops: Some(bench::gemm_gflops(bench::YARDSTICK)), kernels: Vec::new() }))
+    }
+}
+
+/// How many tasks of so many rows of activations run at once: one at least.
+fn tasks_within(bytes: usize, rows: usize, threads: usize) -> usize {
+    (bytes / (rows * size_of::<Row>()).max(1)).clamp(1, threads.max(1))
+}
+
+/// Calls `work(number of the task, its values, whether tasks are held back)` for each piece of `length` values. Where fewer tasks than
+/// threads may run at once, they run in groups of so many, and each should take no other thread.
+fn in_groups<T: Send>(values: &mut [T], length: usize, at_once: usize, work: impl Fn(usize, &mut [T], bool) + Sync) {
+    let length = length.max(1);
+    if at_once >= rayon::current_num_threads() {
+        values.par_chunks_mut(length).enumerate().for_each(|(task, values)| work(task, values, false));
+        return;
+    }
+    for (group, values) in values.chunks_mut(length * at_once).enumerate() {
+        values.par_chunks_mut(length).enumerate().for_each(|(task, values)| work(group * at_once + task, values, true));
     }
 }
 

@@ -15,8 +15,16 @@ impl Steps {
         let head = prepared.steps.len();
         prepared.of(program.head());
         let crossing = program.values.iter().filter(|value| value.crosses).map(|value| value.buffer).collect();
+        let crossing_rows = program.values.iter().filter(|value| value.crosses).map(|value| value.length).sum();
         let Preparation { steps, buffers, .. } = prepared;
-        Self { all: steps, head, input: buffer(0), output: buffer(program.output), buffers, crossing }
+        let mut rows = vec![0; program.buffers];
+        for value in &program.values {
+            rows[value.buffer] = value.length.max(rows[value.buffer]);
+        }
+        // Buffers between the steps of an instruction hold a padded image, about as large as the value that it is a copy of.
+        let between = (buffers - program.buffers) * rows.iter().copied().max().unwrap_or(0);
+        let rows = rows.iter().sum::<usize>() + between;
+        Self { all: steps, head, input: buffer(0), output: buffer(program.output), buffers, crossing, rows, crossing_rows }
     }
 }
 
@@ -74,7 +82,7 @@ impl Preparation<'_> {
             Kind::Add => StepKind::Add,
             Kind::Multiply => StepKind::Multiply,
             Kind::Concatenate => StepKind::Concatenate,
-            Kind::Softmax { size } => StepKind::Softmax { size: *size },
+            Kind::Softmax { size, log } => StepKind::Softmax { size: *size, log: *log },
             Kind::Mask { stream, rate, size } => StepKind::Mask { stream: *stream, rate: *rate, size: *size },
         };
         self.steps.push(Step { kind, inputs, output, then, pool });

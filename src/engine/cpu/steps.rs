@@ -10,6 +10,10 @@ use super::winograd::Winograd;
 use crate::nets::Function;
 use crate::nets::lowering::Taps;
 
+/// Numbers that are added up in single precision; the sums of more are in double precision, for a sum of n numbers in single precision
+/// loses about as many digits as n has.
+const PART: usize = 32;
+
 /// A program, prepared: as many steps as instructions. Buffers are numbered.
 #[derive(Debug, Default)]
 pub struct Steps {
@@ -24,6 +28,9 @@ pub struct Steps {
     pub buffers: usize,
     /// The buffers that draws read and none writes.
     pub crossing: Vec<usize>,
+    /// The rows of all buffers together, and of those that cross.
+    pub rows: usize,
+    pub crossing_rows: usize,
 }
 
 /// One step: from buffers to a buffer.
@@ -70,6 +77,7 @@ pub enum StepKind {
     Concatenate,
     Softmax {
         size: usize,
+        log: bool,
     },
     /// Dropout; nothing in a deterministic pass.
     Mask {
@@ -216,11 +224,12 @@ impl Step {
                 out.clear();
                 self.inputs.iter().for_each(|&input| out.extend_from_slice(&buffers[input]));
             }
-            StepKind::Softmax { size } => {
+            StepKind::Softmax { size, log } => {
                 out.clone_from(x);
+                let softmax = if *log { tally::log_softmax } else { tally::softmax };
                 for place in 0..*size {
                     let of_place: Vec<Row> = x.iter().skip(place).step_by(*size).copied().collect();
-                    for (to, p) in out.iter_mut().skip(place).step_by(*size).zip(tally::softmax(&of_place)) {
+                    for (to, p) in out.iter_mut().skip(place).step_by(*size).zip(softmax(&of_place)) {
                         *to = Row(p.map(|p| p as f32));
                     }
                 }
@@ -279,11 +288,21 @@ fn weighted_sum(channel: &[Row], places: &[u32], shares: &[f64]) -> Row {
     if let ([place], [1.0]) = (places, shares) {
         return channel[*place as usize];
     }
-    let mut sum = Row::splat(0.0);
-    for (&place, &share) in places.iter().zip(shares) {
-        sum.0.iter_mut().zip(&channel[place as usize].0).for_each(|(sum, &value)| *sum += share as f32 * value);
+    let part = |(places, shares): (&[u32], &[f64])| {
+        let mut sum = Row::splat(0.0);
+        for (&place, &share) in places.iter().zip(shares) {
+            sum.0.iter_mut().zip(&channel[place as usize].0).for_each(|(sum, &value)| *sum += share as f32 * value);
+        }
+        sum
+    };
+    if places.len() <= PART {
+        return part((places, shares));
     }
-    sum
+    let mut sum = [0.0; LANES];
+    for part in places.chunks(PART).zip(shares.chunks(PART)).map(part) {
+        sum.iter_mut().zip(&part.0).for_each(|(sum, &part)| *sum += f64::from(part));
+    }
+    Row(sum.map(|sum| sum as f32))
 }
 
 fn normalise(rows: &mut [Row], groups: usize, epsilon: f64, scale: &[f32], offset: &[f32]) {
@@ -291,8 +310,15 @@ fn normalise(rows: &mut [Row], groups: usize, epsilon: f64, scale: &[f32], offse
     for (number, group) in rows.chunks_mut(length).enumerate() {
         let mut mean = [0.0; LANES];
         let mut variance = [0.0; LANES];
+        // By the distances from the first: those of a constant group are 0, and its variance is exactly 0.
+        let first = group[0].0.map(f64::from);
         for row in &*group {
-            mean.iter_mut().zip(&row.0).for_each(|(mean, &x)| *mean += f64::from(x) / length as f64);
+            for lane in 0..LANES {
+                mean[lane] += f64::from(row.0[lane]) - first[lane];
+            }
+        }
+        for lane in 0..LANES {
+            mean[lane] = first[lane] + mean[lane] / length as f64;
         }
         for row in &*group {
             for lane in 0..LANES {

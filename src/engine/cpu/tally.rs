@@ -65,6 +65,23 @@ pub fn softmax(logits: &[Row]) -> Vec<Row64> {
     probabilities
 }
 
+/// The logarithms of the probabilities: l − m − ln Σ exp(l − m), m the largest logit.
+pub fn log_softmax(logits: &[Row]) -> Vec<Row64> {
+    let mut largest = logits[0].0;
+    for logits in &logits[1..] {
+        largest.iter_mut().zip(&logits.0).for_each(|(largest, &logit)| *largest = largest.max(logit));
+    }
+    let below = |logits: &Row, lane: usize| f64::from(logits.0[lane]) - f64::from(largest[lane]);
+    let mut total = [0.0; LANES];
+    for logits in logits {
+        for lane in 0..LANES {
+            total[lane] += exp_of_negative(below(logits, lane));
+        }
+    }
+    let logarithm = total.map(f64::ln);
+    logits.iter().map(|logits| std::array::from_fn(|lane| below(logits, lane) - logarithm[lane])).collect()
+}
+
 /// Fills in the probabilities and gives their entropy H = ln Σ exp(l − m) + Σ p (m − l), m the largest logit: all of its
 /// terms are at least 0, so a small entropy keeps its digits.
 #[inline(always)]

@@ -205,3 +205,17 @@ fn what_cannot_be_asked_is_said() {
     let nothing = Block { input: Input::Images(&[]), point_numbers: &[], ..block };
     assert_eq!(engine.statistics(&nothing).unwrap().points(), 0);
 }
+
+#[test]
+fn tasks_are_held_back_where_their_values_do_not_fit() {
+    let row = size_of::<Row>();
+    for (rows, at_once) in [(0, 8), (1, 8), (12, 8), (13, 7), (50, 2), (51, 1), (1000, 1)] {
+        assert_eq!(tasks_within(100 * row, rows, 8), at_once, "{rows} rows");
+    }
+    for (at_once, alone) in [(1, rayon::current_num_threads() > 1), (usize::MAX, false)] {
+        let mut values = vec![(0, true); 11];
+        in_groups(&mut values, 2, at_once, |task, values, alone| values.fill((task, alone)));
+        assert_eq!(values, (0..11).map(|at| (at / 2, alone)).collect::<Vec<_>>());
+    }
+    in_groups(&mut [0; 0], 0, 1, |_, _, _| unreachable!("there is nothing to do"));
+}

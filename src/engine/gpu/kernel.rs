@@ -67,8 +67,8 @@ parameters! {
     MomentsParameters { quads, rows, epsilon }
     /// Of `normalise.wgsl`. `rows`: those of a draw.
     NormaliseParameters { count, quads, rows, run_rows, unit_rows, activation, low, high }
-    /// Of `channel_softmax.wgsl`.
-    ChannelSoftmaxParameters { count, quads, places, channels }
+    /// Of `channel_softmax.wgsl`. `log`: 1 for the logarithm.
+    ChannelSoftmaxParameters { count, quads, places, channels, log }
     /// Of `mask.wgsl`. `size`: rows of a unit; `scale`: the bits of 1 / (1 − rate).
     MaskParameters { count, quads, units, size, x_draw, first_draw, stream, seed, member, threshold, scale, per_point }
     /// Of `kept.wgsl`. `stride`: from one list to the next; `dropped`: 1 to list the dropped units instead of the kept ones.

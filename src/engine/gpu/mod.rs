@@ -11,6 +11,7 @@ mod kernel;
 mod network;
 mod pass;
 mod recorder;
+mod rounds;
 mod steps;
 mod weights;
 
@@ -44,8 +45,8 @@ const MOST_BYTES_OF_ITS_OWN: u64 = 1 << 30;
 /// Opens the engine in single precision.
 ///
 /// # Errors
-/// When there is no adapter that can compute, its driver rejects a shader, it has no room for the decoder's weights, or a member's
-/// weights are drawn.
+/// When there is no adapter that can compute, its driver rejects a shader or ends long loops that the models take, it has no room for the
+/// decoder's weights, or a member's weights are drawn.
 pub fn open(models: Arc<Models>) -> Result<Box<dyn Engine>> {
     check(&models)?;
     Ok(Box::new(Gpu::new(Device::shared()?, models, Precision::Single)?))
@@ -115,6 +116,11 @@ impl Gpu {
         if !device.has(precision) {
             let lacking = if precision == Precision::Half { "16-bit floats" } else { "matrix units that shaders could use" };
             return Err(Error::Engine(format!("the graphics adapter {} has no {lacking}", device.name)));
+        }
+        if device.most_rounds.is_some() {
+            for member in models.ensemble.members() {
+                rounds::check(&device, &member.program(), &member.name)?;
+            }
         }
         let decoder = models.decoder.as_ref().map(|network| Plan::decoder(&device, network)).transpose()?;
         // A first guess, low enough that no kernel is much too long; measured from the first block on.

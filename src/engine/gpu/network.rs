@@ -2,6 +2,7 @@
 
 use super::device::Device;
 use super::recorder::Slot;
+use super::rounds;
 use super::weights::{Grouped, Product, Thinned, coefficients, grouped, has_small_groups, products, taps, thinned};
 use crate::error::Result;
 use crate::nets::lowering::{self, Instruction, Program};
@@ -47,8 +48,8 @@ pub enum Kind {
     Normalise { coefficients: Buffer, units: usize, runs: usize, epsilon: f64 },
     /// The sum or the product of the two inputs.
     Combine { multiply: bool },
-    /// Softmax over the channels of `size` rows.
-    Softmax { size: usize },
+    /// Softmax over the channels of `size` rows, or its logarithm.
+    Softmax { size: usize, log: bool },
     /// Dropout of units of `size` rows; a copy in a deterministic pass.
     Mask { stream: u32, rate: f64, size: usize },
 }
@@ -116,7 +117,9 @@ impl Plan {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn decoder(device: &Device, network: &Network) -> Result<Self> {
-        let mut plan = Self::new(device, &lowering::lower(network, Ending::Logits), Some(Slot::Image))?;
+        let program = lowering::lower(network, Ending::Logits);
+        rounds::check(device, &program, "the decoder")?;
+        let mut plan = Self::new(device, &program, Some(Slot::Image))?;
         for step in plan.trunk.iter_mut().chain(&mut plan.head) {
             if let Kind::Products(products) = &mut step.kind {
                 for product in products.iter_mut() {
@@ -248,7 +251,7 @@ impl Builder<'_> {
                 }
                 return Ok(());
             }
-            lowering::Kind::Softmax { size } => Kind::Softmax { size: *size },
+            lowering::Kind::Softmax { size, log } => Kind::Softmax { size: *size, log: *log },
             lowering::Kind::Mask { stream, rate, size } => Kind::Mask { stream: *stream, rate: *rate, size: *size },
         };
         self.push(node, kind, inputs, output, then);

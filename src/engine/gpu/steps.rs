@@ -111,10 +111,10 @@ impl Pass<'_, '_, '_> {
                 let parameters = CombineParameters { count, quads, part, x_draw, y_draw, unit, multiply, activation, low, high };
                 self.recorder.each(Kernel::Combine, &parameters, &[&x, &y, &out], count, 0.0);
             }
-            Kind::Softmax { size } => {
+            Kind::Softmax { size, log } => {
                 let (places, channels) = (*size as u32, (output.rows / size) as u32);
                 let count = vec4s(draws * size);
-                let parameters = ChannelSoftmaxParameters { count, quads, places, channels };
+                let parameters = ChannelSoftmaxParameters { count, quads, places, channels, log: u32::from(*log) };
                 self.recorder.each(Kernel::ChannelSoftmax, &parameters, &[&x, &out], count, 0.0);
             }
             Kind::Mask { stream, rate, size } => {

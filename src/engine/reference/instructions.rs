@@ -20,7 +20,7 @@ pub(super) fn apply(instruction: &Instruction, inputs: &[&[f64]], draw: Option<D
         Kind::Add => combined(inputs, |sum, x| sum + x),
         Kind::Multiply => combined(inputs, |product, x| product * x),
         Kind::Concatenate => inputs.concat(),
-        Kind::Softmax { size } => softmax_at_each_place(input, *size),
+        Kind::Softmax { size, log } => softmax_at_each_place(input, *size, if *log { log_softmax } else { super::softmax }),
         Kind::Mask { stream, rate, size } => masked(input, *stream, *rate, *size, draw),
     };
     for value in &mut output {
@@ -95,7 +95,8 @@ fn normalised(input: &[f64], groups: usize, epsilon: f64, scale: &[f64], offset:
     let (unit, length) = (input.len() / scale.len(), input.len() / groups);
     let mut output = Vec::with_capacity(input.len());
     for group in input.chunks_exact(length) {
-        let mean = group.iter().sum::<f64>() / length as f64;
+        // By the distances from the first: those of a constant group are 0, and its variance is exactly 0.
+        let mean = group[0] + group.iter().map(|x| x - group[0]).sum::<f64>() / length as f64;
         let variance = group.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / length as f64;
         for x in group {
             let at = output.len() / unit;
@@ -116,13 +117,20 @@ fn combined(inputs: &[&[f64]], combine: impl Fn(f64, f64) -> f64) -> Vec<f64> {
     output
 }
 
-fn softmax_at_each_place(input: &[f64], size: usize) -> Vec<f64> {
+fn softmax_at_each_place(input: &[f64], size: usize, softmax: fn(&[f64]) -> Vec<f64>) -> Vec<f64> {
     let mut output = vec![0.0; input.len()];
     for place in 0..size {
         let of_place: Vec<f64> = input.iter().skip(place).step_by(size).copied().collect();
-        output.iter_mut().skip(place).step_by(size).zip(super::softmax(&of_place)).for_each(|(to, p)| *to = p);
+        output.iter_mut().skip(place).step_by(size).zip(softmax(&of_place)).for_each(|(to, p)| *to = p);
     }
     output
+}
+
+/// x − max − ln Σ exp(x − max).
+fn log_softmax(logits: &[f64]) -> Vec<f64> {
+    let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let logarithm = logits.iter().map(|logit| (logit - largest).exp()).sum::<f64>().ln();
+    logits.iter().map(|logit| logit - largest - logarithm).collect()
 }
 
 /// Inverted dropout of units of `size` values each.

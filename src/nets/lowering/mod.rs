@@ -14,7 +14,7 @@ use super::{Ending, Function, Gaussian, Network, Node, Op};
 use product::{Convolution, Transposed};
 
 /// Lowers a network. With an `ending`, the output becomes logits up to a constant that all classes share: a softmax at the end vanishes,
-/// other probabilities go through their logarithm.
+/// other probabilities go through their logarithm; that of 0 is a large negative number.
 pub fn lower(network: &Network, ending: Ending) -> Program {
     let graph = network.graph();
     let mut lowering = Lowering { network, instructions: Vec::new(), lengths: vec![graph.input_shape().iter().product()], values: vec![0] };
@@ -124,11 +124,8 @@ impl Lowering<'_> {
                 }
             }
             Op::Apply(function) => return self.apply(node, *function, input),
-            Op::Softmax {} => Kind::Softmax { size: plane_size },
-            Op::LogSoftmax {} => {
-                let softmax = self.push(node, Kind::Softmax { size: plane_size }, vec![input], length);
-                return self.apply(node, Function::Ln {}, softmax);
-            }
+            Op::Softmax {} => Kind::Softmax { size: plane_size, log: false },
+            Op::LogSoftmax {} => Kind::Softmax { size: plane_size, log: true },
             Op::Add {} => Kind::Add,
             Op::Multiply {} => Kind::Multiply,
             &Op::Scale { factor, offset } => Kind::Affine { scale: vec![factor], offset: vec![offset] },

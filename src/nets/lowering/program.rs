@@ -76,8 +76,9 @@ pub enum Kind {
     Multiply,
     /// All inputs one after the other.
     Concatenate,
-    /// exp(x) / Σ exp(x) over the channels at each of `size` places.
-    Softmax { size: usize },
+    /// exp(x) / Σ exp(x) over the channels at each of `size` places; with `log` its logarithm x − max − ln Σ exp(x − max), which stays
+    /// finite where a probability is too small for a number.
+    Softmax { size: usize, log: bool },
     /// Dropout of units of `size` elements; nothing in a deterministic pass.
     Mask { stream: u32, rate: f64, size: usize },
 }

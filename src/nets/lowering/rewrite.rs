@@ -3,6 +3,12 @@
 use super::{Instruction, Kind, PlaneMap, Program, Value};
 use crate::nets::{Ending, Function};
 
+/// Is added to probabilities before their logarithm is taken, so that a probability of 0 has a finite one. Well above the smallest number
+/// of single precision, which some adapters take for 0; a negative number still has no logarithm.
+const SMALLEST_PROBABILITY: f64 = 1e-37;
+/// Logarithms of probabilities are raised to this: that of 0 is −∞, and the probability of this one is 0 in every precision.
+const LOWEST_LOGARITHM: f64 = -1e4;
+
 /// Instructions in an order in which they can run, each with a value of its own.
 pub(super) struct Draft {
     pub instructions: Vec<Instruction>,
@@ -30,22 +36,31 @@ impl Draft {
 
     pub fn end_in_logits(&mut self, ending: Ending) {
         let is_ln = |instruction: &Instruction| instruction.kind == Kind::Identity && instruction.then == [Function::Ln {}];
-        let is_softmax = |instruction: &Instruction| instruction.kind == Kind::Softmax { size: 1 };
+        let is_softmax = |instruction: &Instruction| instruction.kind == Kind::Softmax { size: 1, log: false };
+        let is_log_softmax = |instruction: &Instruction| instruction.kind == Kind::Softmax { size: 1, log: true };
         match ending {
             Ending::Probabilities if self.ends_with(&[is_softmax]) => self.drop_last(),
             Ending::Probabilities => {
-                let output = self.lengths.len();
-                self.lengths.push(self.lengths[self.output]);
-                let (inputs, then) = (vec![self.output], vec![Function::Ln {}]);
-                self.instructions.push(Instruction { node: "ln".to_owned(), kind: Kind::Identity, inputs, output, then, pool: None });
-                self.output = output;
+                let above_0 = Kind::Affine { scale: vec![1.0], offset: vec![SMALLEST_PROBABILITY] };
+                self.append(above_0, Function::Ln {});
             }
+            Ending::LogProbabilities if self.ends_with(&[is_log_softmax]) => self.drop_last(),
             Ending::LogProbabilities if self.ends_with(&[is_ln, is_softmax]) => {
                 self.drop_last();
                 self.drop_last();
             }
-            Ending::LogProbabilities | Ending::Logits => {}
+            Ending::LogProbabilities => self.append(Kind::Identity, Function::Clip { low: LOWEST_LOGARITHM, high: f64::INFINITY }),
+            Ending::Logits => {}
         }
+    }
+
+    /// Appends an instruction with a function to the output.
+    fn append(&mut self, kind: Kind, function: Function) {
+        let output = self.lengths.len();
+        self.lengths.push(self.lengths[self.output]);
+        let (inputs, then) = (vec![self.output], vec![function]);
+        self.instructions.push(Instruction { node: "logits".to_owned(), kind, inputs, output, then, pool: None });
+        self.output = output;
     }
 
     /// Joins instructions with the one before them where nothing else reads what lies between.

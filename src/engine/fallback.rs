@@ -1,6 +1,6 @@
-//! An engine that the CPU engine stands behind: where it cannot start, or fails in the middle of the work, the CPU goes on.
+//! Falls back to the CPU engine when another engine cannot start, or fails later.
 
-use super::{Engine, Models, Relay, cpu};
+use super::{Engine, EngineWrapper, Models, cpu};
 use crate::error::{Error, Result};
 use std::sync::Arc;
 
@@ -14,14 +14,14 @@ pub fn open(first: impl FnOnce(Arc<Models>) -> Result<Box<dyn Engine>>, models: 
         Err(Error::Engine(reason)) => (cpu::open(Arc::clone(&models))?, Some(sentence(&reason))),
         opened => (opened?, None),
     };
-    Ok(Box::new(Takeover { engine, models, notice }))
+    Ok(Box::new(Fallback { engine, models, notice }))
 }
 
 fn sentence(reason: &str) -> String {
     format!("The CPU computes: {reason}.")
 }
 
-struct Takeover {
+struct Fallback {
     /// The one that answers now.
     engine: Box<dyn Engine>,
     models: Arc<Models>,
@@ -29,7 +29,7 @@ struct Takeover {
     notice: Option<String>,
 }
 
-impl Relay for Takeover {
+impl EngineWrapper for Fallback {
     fn name(&self) -> &'static str {
         self.engine.name()
     }
@@ -58,7 +58,7 @@ impl Relay for Takeover {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::faulty::{Faulty, small_models};
+    use crate::engine::test_engine::{TestEngine, small_models};
     use crate::engine::{Block, Draws, Input, Masks, reference};
     use crate::uncertainty::StatisticsGrid;
 
@@ -87,16 +87,17 @@ mod tests {
         let models = small_models();
         let expected = answers(cpu::open(Arc::clone(&models)).unwrap().as_mut()).unwrap();
         for failing in 0..7 {
-            let first = |models| Ok(Faulty::over(cpu::open(models)?, move |call, _| if call >= failing { Err(lost()) } else { Ok(()) }));
+            let first =
+                |models| Ok(TestEngine::over(cpu::open(models)?, move |call, _| if call >= failing { Err(lost()) } else { Ok(()) }));
             let mut engine = open(first, Arc::clone(&models)).unwrap();
-            assert_eq!((engine.name(), engine.notice()), ("faulty", None));
+            assert_eq!((engine.name(), engine.notice()), ("test", None));
             assert_eq!(answers(engine.as_mut()).unwrap(), expected, "a fault in call {failing}");
             // The calls are numbered from 0 to 5: a fault in the seventh is never met.
             let told = (failing < 6).then(|| "The CPU computes: the adapter is lost.".to_owned());
-            assert_eq!((engine.name(), engine.notice()), (if failing < 6 { "cpu" } else { "faulty" }, told));
+            assert_eq!((engine.name(), engine.notice()), (if failing < 6 { "cpu" } else { "test" }, told));
         }
-        // Without a takeover the fault is met, and the reference's bits are others.
-        let mut raw = Faulty::over(cpu::open(Arc::clone(&models)).unwrap(), |call, _| if call >= 2 { Err(lost()) } else { Ok(()) });
+        // Without a fallback the fault is met, and the reference's bits are others.
+        let mut raw = TestEngine::over(cpu::open(Arc::clone(&models)).unwrap(), |call, _| if call >= 2 { Err(lost()) } else { Ok(()) });
         assert!(matches!(answers(raw.as_mut()), Err(Error::Engine(_))));
         let mut other = open(reference::open, models).unwrap();
         assert_ne!(answers(other.as_mut()).unwrap(), expected);
@@ -116,9 +117,9 @@ mod tests {
         let models = small_models();
         let other = || Error::Network("the layers do not fit".to_owned());
         assert!(matches!(open(|_| Err(other()), Arc::clone(&models)), Err(Error::Network(_))));
-        let first = |models| Ok(Faulty::over(cpu::open(models)?, move |call, _| if call == 1 { Err(other()) } else { Ok(()) }));
+        let first = |models| Ok(TestEngine::over(cpu::open(models)?, move |call, _| if call == 1 { Err(other()) } else { Ok(()) }));
         let mut engine = open(first, models).unwrap();
         assert!(matches!(answers(engine.as_mut()), Err(Error::Network(_))));
-        assert_eq!((engine.name(), engine.notice()), ("faulty", None));
+        assert_eq!((engine.name(), engine.notice()), ("test", None));
     }
 }

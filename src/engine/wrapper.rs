@@ -1,11 +1,11 @@
-//! Engines that hand their calls on to another, and do something on the way.
+//! Engines that wrap another engine: they forward every call to it, and add something of their own.
 
 use super::{Block, Engine, Profile};
 use crate::error::Result;
 use crate::uncertainty::StatisticsGrid;
 
-/// What such an engine does with a call; the rest of an [`Engine`] follows.
-pub trait Relay: Send {
+/// An engine around another one. [`Engine`] is implemented for every wrapper.
+pub trait EngineWrapper: Send {
     /// As [`Engine::name`].
     fn name(&self) -> &'static str;
 
@@ -15,24 +15,24 @@ pub trait Relay: Send {
     /// As [`Engine::notice`].
     fn notice(&self) -> Option<String>;
 
-    /// Makes a call on the engine behind; again, where need be.
+    /// Makes a call on the wrapped engine; again where that is needed.
     ///
     /// # Errors
     /// As the call.
     fn with<T>(&mut self, call: impl Fn(&mut dyn Engine) -> Result<T>) -> Result<T>;
 }
 
-impl<R: Relay> Engine for R {
+impl<W: EngineWrapper> Engine for W {
     fn name(&self) -> &'static str {
-        Relay::name(self)
+        EngineWrapper::name(self)
     }
 
     fn points_per_block(&self) -> usize {
-        Relay::points_per_block(self)
+        EngineWrapper::points_per_block(self)
     }
 
     fn notice(&self) -> Option<String> {
-        Relay::notice(self)
+        EngineWrapper::notice(self)
     }
 
     fn statistics(&mut self, block: &Block<'_>) -> Result<StatisticsGrid> {

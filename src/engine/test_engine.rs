@@ -1,4 +1,4 @@
-//! An engine for tests that does what it should not, and small models for it.
+//! The test engine: another engine whose calls can fail or change, and small models for it.
 
 use super::{Block, Engine, Models};
 use crate::error::Result;
@@ -9,15 +9,15 @@ use std::sync::Arc;
 /// Is given the number of each call and, where it has one, its block: to fail, to change it, or to take notes.
 type Fault = Box<dyn FnMut(u32, Option<&mut Block<'_>>) -> Result<()> + Send>;
 
-/// Another engine with a fault.
-pub struct Faulty {
+/// Another engine, with a fault before every call.
+pub struct TestEngine {
     engine: Box<dyn Engine>,
     fault: Fault,
     calls: u32,
     points_per_block: usize,
 }
 
-impl Faulty {
+impl TestEngine {
     /// Puts the fault before every call of the engine.
     pub fn over(engine: Box<dyn Engine>, fault: impl FnMut(u32, Option<&mut Block<'_>>) -> Result<()> + Send + 'static) -> Box<dyn Engine> {
         Self::with_blocks(engine, 256, fault)
@@ -38,9 +38,9 @@ impl Faulty {
     }
 }
 
-impl Engine for Faulty {
+impl Engine for TestEngine {
     fn name(&self) -> &'static str {
-        "faulty"
+        "test"
     }
 
     fn points_per_block(&self) -> usize {
