@@ -65,7 +65,7 @@ impl Augmentation {
         for (change, most, fill) in [(1, self.shift, self.fill), (2, self.crop, Fill::Zeros)] {
             if most > 0 {
                 let [down, right, ..] = words(change);
-                let offset = |word: u32| (u64::from(word) * (2 * most as u64 + 1) >> 32) as isize - most as isize;
+                let offset = |word: u32| ((u64::from(word) * (2 * most as u64 + 1)) >> 32) as isize - most as isize;
                 translate(output, shape, [offset(down), offset(right)], fill);
             }
         }

@@ -97,6 +97,7 @@ fn update(rule: &UpdateRule, piece: Piece<'_>) {
 }
 
 /// Applies an update to every weight. A plain loop over slices: those over rayon's own iterators are not vectorised.
+#[allow(clippy::inline_always, reason = "what is not inlined into the dispatched closure is compiled without its vector instructions")]
 #[inline(always)]
 fn each(piece: Piece<'_>, update: impl Fn(&mut f32, &mut f32, &mut f32, f32)) {
     Arch::new().dispatch(

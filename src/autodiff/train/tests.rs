@@ -160,6 +160,7 @@ fn batch_norm_is_refused_by_its_name() {
 
 #[test]
 fn resume_is_bit_equal_with_augmentation_schedule_and_adamw() {
+    type Change = fn(&mut Trainer);
     let settings = || Settings {
         optimiser: Optimiser::AdamW { learning_rate: 0.01 },
         weight_decay: 0.1,
@@ -180,14 +181,14 @@ fn resume_is_bit_equal_with_augmentation_schedule_and_adamw() {
     let mut first_half = Trainer::new(settings()).unwrap();
     epochs(&mut first_half, 2);
     first_half.save(&path).unwrap();
-    let second_half = |change: fn(&mut Trainer)| {
+    let second_half = |change: Change| {
         let mut trainer = Trainer::load(&path).unwrap();
         assert_eq!(trainer.settings(), &settings());
         change(&mut trainer);
         epochs(&mut trainer, 2)
     };
     assert_eq!(second_half(|_| {}), whole);
-    let controls: [(&str, fn(&mut Trainer)); 4] = [
+    let controls: [(&str, Change); 4] = [
         ("augmentation", |trainer| trainer.settings.augmentation.crop = 0),
         ("schedule", |trainer| trainer.settings.schedule.decay = Decay::Linear),
         ("the optimiser's state", |trainer| {

@@ -145,7 +145,7 @@ pub struct TrainingPlan {
     pub optimiser: Option<Method>,
     /// `None`: the optimiser's usual one.
     pub learning_rate: Option<f64>,
-    /// The strength of the weight decay: decoupled for AdamW, an L2 penalty for others. `None`: 0.01 for AdamW, else 0.
+    /// The strength of the weight decay: decoupled for `AdamW`, an L2 penalty for others. `None`: 0.01 for `AdamW`, else 0.
     pub weight_decay: Option<f64>,
     /// How the learning rate changes; plans of earlier versions say whether it falls linearly to 0.
     #[serde(alias = "anneal")]
