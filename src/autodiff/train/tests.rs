@@ -168,6 +168,7 @@ type Change = fn(&mut Trainer);
 
 #[test]
 fn resume_is_bit_equal_with_augmentation_schedule_and_adamw() {
+    type Change = fn(&mut Trainer);
     let settings = || Settings {
         optimiser: Optimiser::AdamW { learning_rate: 0.01 },
         weight_decay: 0.1,
@@ -188,7 +189,7 @@ fn resume_is_bit_equal_with_augmentation_schedule_and_adamw() {
     let mut first_half = Trainer::new(settings()).unwrap();
     epochs(&mut first_half, 2);
     first_half.save(&path).unwrap();
-    let second_half = |change: fn(&mut Trainer)| {
+    let second_half = |change: Change| {
         let mut trainer = Trainer::load(&path).unwrap();
         assert_eq!(trainer.settings(), &settings());
         change(&mut trainer);
