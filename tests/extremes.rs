@@ -145,11 +145,11 @@ fn long_sums() {
         ("a mean over images", vec![2, 160, 160], vec![near(), mean(), seen()]),
         ("a mean over windows", vec![1, 320, 160], vec![near(), windows(160), seen()]),
     ];
-    for size in [[250, 260], [512, 256]] {
+    for size in [[250, 256], [512, 256]] {
         cases.push(("a long mean", vec![1, size[0], size[1]], vec![near(), mean(), seen()]));
         cases.push(("a long maximum", vec![1, size[0], size[1]], vec![largest(&["input"], size)]));
     }
-    for size in [[254, 255], [320, 320]] {
+    for size in [[252, 252], [320, 320]] {
         let norm = Op::GroupNorm { groups: 1, channels: 4, epsilon: 1e-9 };
         cases.push(("a long normalisation", vec![4, size[0], size[1]], vec![near(), ("norm", &[], norm), largest(&[], size)]));
     }
