@@ -23,7 +23,7 @@ fn garbage_is_listed_and_its_images_are_written() {
 #[test]
 fn the_nearest_garbage_to_an_image_is_that_to_its_encoding() {
     let desk = Desk::new();
-    desk.succeeds("decode --z=1,1 --out image.png");
+    desk.succeeds("decode --z=2,0 --out image.png");
     let [of_image, _] = desk.succeeds(&format!("{SHORT} --image image.png"));
     assert!(of_image.starts_with("Garbage nearest to ") && of_image.contains(" away"), "{of_image}");
     let z = of_image.split(['t', ':']).find_map(|part| part.trim().strip_prefix("o ")).unwrap();
