@@ -5,6 +5,7 @@ use super::goal::modernised;
 use super::{Augmentation, Decay, Goal, Optimiser, Schedule, Settings, Trainer, negative_log_likelihood};
 use crate::autodiff::forward::{Forward, Parameters, Pass};
 use crate::data::Dataset;
+use crate::nets::architectures::{convolutional_vae, resnet};
 use crate::nets::folder::Model;
 use crate::nets::{Ending, Graph, Layer, random_weights};
 use crate::random::{Purpose, Stream};
@@ -163,17 +164,44 @@ fn checkpoints_of_before_graphs_are_read() {
     assert_eq!(serde_json::from_value::<Settings>(modernised(old)).unwrap(), now);
 }
 
-/// What a negative control changes.
-type Change = fn(&mut Trainer);
+/// The layers with a batch normalisation of the flattened pixels.
+fn with_batch_norm() -> Vec<Layer> {
+    let norm = Layer::BatchNorm { name: "norm".to_owned(), channels: 18, epsilon: 1e-3 };
+    [&[Layer::Flatten, norm], &layers()[2..]].concat()
+}
+
+/// Two epochs of networks with every kind of kernel, by that many threads.
+#[test]
+fn training_is_bit_equal_for_one_and_two_threads() {
+    let shape = [1, 8, 12];
+    let classes: Vec<String> = ["a", "b", "c"].map(str::to_owned).to_vec();
+    let pixels = (0..40 * 96).map(|at| (at * 7 % 97) as f32 / 96.0).collect();
+    let data = Dataset::new("numbers", shape, pixels, (0..40).map(|image| image % 3).collect(), classes.clone()).unwrap();
+    let residual = Goal::Classifier { graph: resnet(shape, 3, &[4, 6], 1, [0.1, 0.5]).unwrap(), ending: Ending::Logits, classes };
+    let vae = Goal::Vae { graphs: convolutional_vae(shape, &[4, 6], 2).unwrap(), learns_variance: false, as_published: false };
+    for goal in [residual, vae] {
+        let train = |threads: usize, seed: u32| {
+            let settings = Settings { goal: goal.clone(), image_shape: shape, images: 40, batch: 16, seed, ..settings(None) };
+            rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| {
+                let mut trainer = Trainer::new(settings).unwrap();
+                let losses = [(); 2].map(|()| trainer.epoch(&data, &mut |_, _| std::ops::ControlFlow::Continue(())).unwrap());
+                (losses, trainer.weights().unwrap())
+            })
+        };
+        assert_eq!(train(1, 2), train(2, 2));
+        assert_ne!(train(1, 2), train(2, 3), "the negative control");
+    }
+}
 
 #[test]
-fn resume_is_bit_equal_with_augmentation_schedule_and_adamw() {
+fn resume_is_bit_equal_with_augmentation_schedule_batch_norm_and_adamw() {
     type Change = fn(&mut Trainer);
     let settings = || Settings {
         optimiser: Optimiser::AdamW { learning_rate: 0.01 },
         weight_decay: 0.1,
         schedule: Schedule { decay: Decay::Cosine, warm_up_epochs: 0.5 },
         augmentation: "flip,shift=1:edge,crop=1".parse().unwrap(),
+        goal: goal(&with_batch_norm()),
         epochs: 4,
         ..settings(None)
     };
@@ -196,7 +224,11 @@ fn resume_is_bit_equal_with_augmentation_schedule_and_adamw() {
         epochs(&mut trainer, 2)
     };
     assert_eq!(second_half(|_| {}), whole);
-    let controls: [(&str, Change); 4] = [
+    let controls: [(&str, Change); 5] = [
+        ("the running statistics", |trainer| {
+            let zeros = trainer.statistics.iter().map(|(name, tensor)| (name.clone(), tensor.zeros_like().unwrap())).collect();
+            trainer.statistics = zeros;
+        }),
         ("augmentation", |trainer| trainer.settings.augmentation.crop = 0),
         ("schedule", |trainer| trainer.settings.schedule.decay = Decay::Linear),
         ("the optimiser's state", |trainer| {
@@ -274,9 +306,7 @@ fn batch_norm_trains_as_pytorchs() {
 
 #[test]
 fn batch_norm_of_a_single_image_is_refused_before_the_training() {
-    let norm = Layer::BatchNorm { name: "norm".to_owned(), channels: 18, epsilon: 1e-3 };
-    let vector = [&[Layer::Flatten, norm], &layers()[2..]].concat();
-    let of_batch = |batch| Settings { goal: goal(&vector), batch, ..settings(None) }.check();
+    let of_batch = |batch| Settings { goal: goal(&with_batch_norm()), batch, ..settings(None) }.check();
     assert!(of_batch(8).is_ok(), "30 images leave six in the last step");
     let told = of_batch(29).unwrap_err().to_string();
     assert!(told.contains("node 'norm' (batch_norm)") && told.contains("single image"), "{told}");
