@@ -10,7 +10,7 @@ use epistemap::jobs::{MapSettings, ModelSet, map};
 use epistemap::latent::View;
 use epistemap::nets::architectures::{Builder, InvertedResidual, convolutional_decoder, mobile_net, resnet};
 use epistemap::nets::{
-    Classifier, Covariance, Description, Ending, Ensemble, FUNCTIONS, Function, Graph, Interpolation, Network, Node, Op,
+    Classifier, Covariance, Description, Ending, Ensemble, FUNCTIONS, Function, Graph, Interpolation, Likelihood, Network, Node, Op,
     random_graph_weights,
 };
 use epistemap::uncertainty::Measure;
@@ -308,16 +308,21 @@ fn a_shuffled_graph_is_the_same_network() {
     assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() <= 1e-12));
 }
 
-/// `docs/model-format.md` names every operation and function, and its example is a model.
+/// `docs/model-format.md` names every operation and function, and its examples are models.
 #[test]
 fn the_model_format_is_documented() {
     let text = std::fs::read_to_string("docs/model-format.md").unwrap();
     for name in variants::<Op>("op").iter().chain(&variants::<Function>("function")) {
         assert!(text.contains(&format!("`{name}`")), "docs/model-format.md does not name {name}");
     }
-    let example = text.split("```json").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
-    let Description::Classifier { graph, ending, .. } = Description::parse(example.as_bytes()).unwrap() else { panic!("no classifier") };
+    let mut examples = text.split("```json").skip(1).filter_map(|rest| rest.split("```").next()).map(|example| {
+        let description = Description::parse(example.as_bytes()).unwrap();
+        assert_eq!(Description::parse(&serde_json::to_vec(&description).unwrap()).unwrap(), description);
+        description
+    });
+    let Some(Description::Classifier { graph, ending, .. }) = examples.next() else { panic!("no classifier") };
     assert_eq!((graph.nodes().len(), graph.output_shape(), ending), (9, &[3][..], Ending::Logits));
-    let written = serde_json::to_vec(&Description::parse(example.as_bytes()).unwrap()).unwrap();
-    assert_eq!(Description::parse(&written).unwrap(), Description::parse(example.as_bytes()).unwrap());
+    let Some(Description::Vae { graphs, .. }) = examples.next() else { panic!("no VAE") };
+    assert_eq!(graphs.likelihood, Likelihood::Gaussian { variance: 0.01 });
+    assert_eq!(examples.count(), 0);
 }

@@ -93,7 +93,7 @@ with tempfile.TemporaryDirectory() as out:
         ours, theirs = [here(kind, seed, out) for seed in SEEDS], [in_pytorch(kind, seed) for seed in SEEDS]
         error = math.sqrt((np.var(ours, ddof=1) + np.var(theirs, ddof=1)) / len(SEEDS))
         difference = (np.mean(ours) - np.mean(theirs)) / error
-        apart |= abs(difference) > 4
+        apart |= bool(abs(difference) > 4)
         show = lambda values: ", ".join(f"{value:.4f}" for value in values)
         print(f"{kind}, {score}: here {show(ours)} (mean {np.mean(ours):.4f}); PyTorch {show(theirs)} (mean {np.mean(theirs):.4f}); "
               f"difference {difference:+.1f} standard errors")
