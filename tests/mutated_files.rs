@@ -229,11 +229,13 @@ fn every_layer() -> Vec<Layer> {
 
 fn weights_of<'a>(layers: impl IntoIterator<Item = &'a Layer>) -> Weights {
     let mut choices = Choices::new(3, 0);
-    let mut tensor = |shape: Vec<usize>| {
-        let values = (0..shape.iter().product()).map(|_| choices.below(2000) as f64 / 1000.0 - 0.5).collect();
-        Tensor::new(shape, values)
+    let mut tensor = |(name, shape): (String, Vec<usize>)| {
+        // A variance is above 0.
+        let least = if name.ends_with("running_var") { 0.5 } else { -0.5 };
+        let values = (0..shape.iter().product()).map(|_| choices.below(2000) as f64 / 1000.0 + least).collect();
+        (name, Tensor::new(shape, values))
     };
-    layers.into_iter().flat_map(Layer::weights).map(|(name, shape)| (name, tensor(shape))).collect()
+    layers.into_iter().flat_map(Layer::weights).map(&mut tensor).collect()
 }
 
 fn classifier() -> (Description, Weights) {

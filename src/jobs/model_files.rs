@@ -242,7 +242,7 @@ mod tests {
     use serde_json::json;
 
     /// What is said of a classifier that ends in these nodes.
-    fn said(ending: Ending, last: serde_json::Value) -> String {
+    fn said(ending: Ending, last: &serde_json::Value) -> String {
         let mut nodes =
             vec![json!({"name": "flat", "op": "flatten"}), json!({"name": "fc", "op": "linear", "in_features": 4, "out_features": 3})];
         nodes.extend(last.as_array().cloned().unwrap_or_default());
@@ -265,7 +265,7 @@ mod tests {
             (Ending::LogProbabilities, json!([log])),
             (Ending::LogProbabilities, json!([log, same("l2")])),
         ] {
-            assert_eq!(said(ending, last), "");
+            assert_eq!(said(ending, &last), "");
         }
         for (ending, last, told) in [
             (Ending::Probabilities, json!([sigmoid]), "node 's' (sigmoid) makes numbers, which sum to "),
@@ -273,7 +273,7 @@ mod tests {
             (Ending::LogProbabilities, json!([]), "node 'fc' (linear) makes logarithms of numbers, which sum to "),
             (Ending::LogProbabilities, json!([softmax]), "node 'p' (softmax) makes logarithms"),
         ] {
-            let text = said(ending, last);
+            let text = said(ending, &last);
             assert!(text.contains(told) && text.contains(DESCRIPTION), "{text}");
         }
     }

@@ -87,7 +87,7 @@ fn checked<'a>(node: &Node, name: &str, shape: &[usize], tensor: Option<&'a Tens
     if tensor.shape != shape {
         return Err(format!("the weight '{name}' should have the shape {shape:?} but has {:?}", tensor.shape));
     }
-    let wrong = |at: usize, rule: &str| Err(format!("the weight '{name}' holds {:e} at position {at}: {rule}", tensor.values[at]));
+    let wrong = |at: usize, rule: &str| Err(format!("the weight '{name}' holds {:?} at position {at}: {rule}", tensor.values[at]));
     if let Some(at) = tensor.values.iter().position(|&value| !is_single(value)) {
         return wrong(at, "weights must be finite numbers of single precision");
     }

@@ -297,7 +297,7 @@ impl Op {
                     return Err(format!("has {} means but {} standard deviations", mean.len(), std.len()));
                 }
                 if let Some(std) = std.iter().find(|std| !(f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX)).contains(*std)) {
-                    return Err(format!("has the standard deviation {std:e}, which is no positive number of single precision"));
+                    return Err(format!("has the standard deviation {std:?}, which is no positive number of single precision"));
                 }
                 mean.iter()
                     .zip(std)

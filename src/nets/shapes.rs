@@ -132,13 +132,13 @@ pub(super) fn check_epsilon(epsilon: f64) -> Result<(), String> {
     if epsilon >= 0.0 && is_single(epsilon) {
         Ok(())
     } else {
-        Err(format!("has the epsilon {epsilon:e}, which is not a number ≥ 0 of single precision"))
+        Err(format!("has the epsilon {epsilon:?}, which is not a number ≥ 0 of single precision"))
     }
 }
 
 /// Engines compute in single precision: there a larger constant is infinite.
 pub(super) fn check_constant(name: &str, value: f64) -> Result<(), String> {
-    if is_single(value) { Ok(()) } else { Err(format!("has the {name} {value:e}, which is not a finite number of single precision")) }
+    if is_single(value) { Ok(()) } else { Err(format!("has the {name} {value:?}, which is not a finite number of single precision")) }
 }
 
 /// Whether a number is finite in single precision.
