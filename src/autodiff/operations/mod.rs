@@ -31,6 +31,7 @@ mod batch_norm;
 mod convolution;
 mod dense;
 mod functions;
+mod optional;
 mod plane;
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ use std::ops::Range;
 /// Bytes of a band's columns: they stay in an L2 cache beside the weight.
 const COLUMN_BYTES: usize = 384 << 10;
 
-/// Places of a band at least, if the image has so many: packing the weight costs little beside so many products.
+/// The smallest number of places in a band, unless the image has fewer: packing the weight then costs little beside the products.
 const MIN_PLACES: usize = 256;
 
 /// Images side by side.
@@ -36,7 +36,7 @@ impl Convolution {
         if self.is_depthwise() || self.output[2] > short { 1 } else { LANES }
     }
 
-    /// Output rows of a band, for so many lanes.
+    /// Output rows of a band, for `lanes` images side by side.
     fn band<T: Real>(&self, lanes: usize) -> usize {
         let [_, height, width] = self.output;
         if self.is_pointwise() {
@@ -323,7 +323,7 @@ impl Convolution {
         });
     }
 
-    /// Whether so many images are computed side by side: fewer leave too many lanes empty.
+    /// Whether `images` images are computed side by side: few images leave too many lanes empty.
     fn side_by_side(&self, images: usize) -> bool {
         images > LANES / 2 && self.images_at_once() == LANES
     }

@@ -139,7 +139,7 @@ impl ConvolutionBlock {
         of_images
     }
 
-    /// Space for what [`before_relu_and_pooling`](Self::before_relu_and_pooling) makes of so many images.
+    /// Space for what [`before_relu_and_pooling`](Self::before_relu_and_pooling) makes of the images that are computed at once.
     fn gradient_scratch<T: Real>(&self, images: usize) -> [Vec<T>; 2] {
         let length = |needed: bool, of_image: [usize; 3]| if needed { images * of_image.iter().product::<usize>() } else { 0 };
         [

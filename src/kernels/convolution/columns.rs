@@ -9,40 +9,56 @@ impl Convolution {
     /// im2col of the rows of one group into \[taps, places\].
     pub(super) fn unfold<T: Real, const L: usize>(&self, group: usize, rows: &Range<usize>, image: &[[T; L]], columns: &mut [[T; L]]) {
         let (width, stride) = (self.output[2], self.stride[1]);
-        let places = rows.len() * width;
-        let (inputs, taps) = (self.input[0] / self.groups, self.kernel[0] * self.kernel[1]);
-        vectorised(
+        self.for_each_column_line(
+            group,
+            rows,
             #[inline(always)]
-            || {
-                self.for_each_line(
-                    group * inputs..(group + 1) * inputs,
-                    rows.clone(),
-                    #[inline(always)]
-                    |channel, tap, row, across, from| {
-                        let start = ((channel - group * inputs) * taps + tap) * places + (row - rows.start) * width;
-                        let line = &mut columns[start..][..width];
-                        // Zeros where the padding is read.
-                        line[..across.start].fill([T::ZERO; L]);
-                        line[across.end..].fill([T::ZERO; L]);
-                        if across.is_empty() {
-                            return;
-                        }
-                        let target = &mut line[across];
-                        let source = &image[from..][..=(target.len() - 1) * stride];
-                        match stride {
-                            1 => target.copy_from_slice(source),
-                            2 => copy_every_second(target, source),
-                            _ => target.iter_mut().zip(source.iter().step_by(stride)).for_each(|(to, &from)| *to = from),
-                        }
-                    },
-                );
+            |start, across, from| {
+                let line = &mut columns[start..][..width];
+                // Zeros where the padding is read.
+                line[..across.start].fill([T::ZERO; L]);
+                line[across.end..].fill([T::ZERO; L]);
+                if across.is_empty() {
+                    return;
+                }
+                let target = &mut line[across];
+                let source = &image[from..][..=(target.len() - 1) * stride];
+                match stride {
+                    1 => target.copy_from_slice(source),
+                    2 => copy_every_second(target, source),
+                    _ => target.iter_mut().zip(source.iter().step_by(stride)).for_each(|(to, &from)| *to = from),
+                }
             },
         );
     }
 
     /// col2im of the rows of one group: adds \[taps, places\] onto the image, the transpose of `unfold`.
     pub(super) fn fold<T: Real, const L: usize>(&self, group: usize, rows: &Range<usize>, columns: &[[T; L]], image: &mut [[T; L]]) {
-        let (width, stride) = (self.output[2], self.stride[1]);
+        let stride = self.stride[1];
+        self.for_each_column_line(
+            group,
+            rows,
+            #[inline(always)]
+            |start, across, to| {
+                if across.is_empty() {
+                    return;
+                }
+                let source = &columns[start + across.start..start + across.end];
+                let target = &mut image[to..][..=(source.len() - 1) * stride];
+                if stride == 1 {
+                    target.iter_mut().zip(source).for_each(|(to, from)| add_lanes(to, from));
+                } else {
+                    target.iter_mut().step_by(stride).zip(source).for_each(|(to, from)| add_lanes(to, from));
+                }
+            },
+        );
+    }
+
+    /// Calls `line(first element of the line, the places in it that lie in the image, the pixel of the first of these)` for each line of a
+    /// group's columns, with the widest vectors.
+    #[inline(always)]
+    fn for_each_column_line(&self, group: usize, rows: &Range<usize>, mut line: impl FnMut(usize, Range<usize>, usize)) {
+        let width = self.output[2];
         let places = rows.len() * width;
         let (inputs, taps) = (self.input[0] / self.groups, self.kernel[0] * self.kernel[1]);
         vectorised(
@@ -52,18 +68,9 @@ impl Convolution {
                     group * inputs..(group + 1) * inputs,
                     rows.clone(),
                     #[inline(always)]
-                    |channel, tap, row, across, to| {
-                        if across.is_empty() {
-                            return;
-                        }
+                    |channel, tap, row, across, pixel| {
                         let start = ((channel - group * inputs) * taps + tap) * places + (row - rows.start) * width;
-                        let source = &columns[start + across.start..start + across.end];
-                        let target = &mut image[to..][..=(source.len() - 1) * stride];
-                        if stride == 1 {
-                            target.iter_mut().zip(source).for_each(|(to, from)| add_lanes(to, from));
-                        } else {
-                            target.iter_mut().step_by(stride).zip(source).for_each(|(to, from)| add_lanes(to, from));
-                        }
+                        line(start, across, pixel);
                     },
                 );
             },
