@@ -8,7 +8,6 @@
 
 const LANES: u32 = 16u;
 const LINES: u32 = THREADS / LANES;
-const PART: u32 = 128u;
 
 var<workgroup> parts: array<vec4<f32>, THREADS>;
 
@@ -35,8 +34,8 @@ fn main(
     let quad = group.x * LANES + thread % LANES;
     let run = group.z * groups.y + group.y;
     let start = run * rows * quads + min(quad, quads - 1u);
-    // Distances from the first row: those of a constant run are 0, and its variance is exactly 0. Sums of sums: one long sum loses about as
-    // many digits as its length has.
+    // Distances from the first row: those of a constant run are 0, and its variance is exactly 0. Sums in blocks: the
+    // rounding error of one running sum grows with the number of its terms.
     let first = x[start];
     var own = vec4<f32>(0.0);
     for (var block = thread / LANES; block < rows; block += PART * LINES) {

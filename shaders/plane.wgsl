@@ -8,7 +8,6 @@
 @group(0) @binding(3) var<storage, read> x: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>;
 
-const PART: u32 = 128u;
 
 // By the bits: comparisons with NaN may be optimised away.
 fn is_nan(value: vec4<f32>) -> vec4<bool> {
@@ -34,7 +33,7 @@ fn main(@builtin(global_invocation_id) at: vec3<u32>, @builtin(num_workgroups) g
             value = select(value, pixel, (value < pixel) | is_nan(pixel) | vec4<bool>(tap == first));
         }
     } else {
-        // Sums of sums: one long sum loses about as many digits as its length has.
+        // Sums in blocks: the rounding error of one running sum grows with the number of its terms.
         for (var start = first; start < end; start += PART) {
             var part = vec4<f32>(0.0);
             for (var tap = start; tap < min(start + PART, end); tap++) {

@@ -190,15 +190,15 @@ pub struct Kind {
     pub name: &'static str,
     /// One line for a person.
     pub summary: &'static str,
-    /// Whether it needs more than a processor: [`open`] then puts the CPU engine behind it.
+    /// Whether it needs more than a processor: [`open`] then gives it the CPU engine as fallback.
     pub may_fail: bool,
     /// Lines on what it has to compute with here, for a person.
     pub devices: fn() -> Vec<String>,
-    /// Opens it for the given models, with nothing behind it.
+    /// Opens it for the given models, without a fallback.
     pub open: fn(Arc<Models>) -> Result<Box<dyn Engine>>,
 }
 
-/// Every engine that this build has: first the one that is chosen where nobody chooses, then the fastest first.
+/// Every engine of this build: the default first, then the fastest first.
 pub fn available() -> &'static [Kind] {
     &KINDS
 }
@@ -242,7 +242,7 @@ static KINDS: [Kind; 6] = [
     },
 ];
 
-/// The name of the engine that is asked for where nobody chooses.
+/// The name of the default engine.
 pub const AUTO: &str = "auto";
 
 /// The engine of that name.
@@ -256,18 +256,18 @@ pub fn named(name: &str) -> Result<&'static Kind> {
     })
 }
 
-/// Opens the engine of that name. Where it may fail, the CPU engine stands behind it (see [`fallback`]). Its answers are finite, or an
+/// Opens the engine with this name. If it can fail, the CPU engine is its fallback (see [`fallback`]). Its answers are finite, or an
 /// error that names the point and the member; the draws of a member without a random layer are equal to the bit.
 ///
 /// # Errors
 /// When there is none of that name, or it cannot be opened.
 pub fn open(name: &str, models: Arc<Models>) -> Result<Box<dyn Engine>> {
-    let engine = named(name)?.open_with_the_cpu_behind(Arc::clone(&models))?;
+    let engine = named(name)?.open_with_fallback(Arc::clone(&models))?;
     Ok(Box::new(checked::Checked { engine, models }))
 }
 
 impl Kind {
-    fn open_with_the_cpu_behind(&self, models: Arc<Models>) -> Result<Box<dyn Engine>> {
+    fn open_with_fallback(&self, models: Arc<Models>) -> Result<Box<dyn Engine>> {
         if self.may_fail { fallback::open(self.open, models) } else { (self.open)(models) }
     }
 }
@@ -289,12 +289,12 @@ mod tests {
     }
 
     #[test]
-    fn the_cpu_stands_behind_what_may_fail_and_behind_nothing_else() {
+    fn only_engines_that_may_fail_have_a_fallback() {
         let open = |_| Err(Error::Engine("there is no adapter".to_owned()));
         let kind = |may_fail| Kind { name: "absent", summary: "", may_fail, devices: Vec::new, open };
-        let opened = kind(true).open_with_the_cpu_behind(test_engine::small_models()).unwrap();
+        let opened = kind(true).open_with_fallback(test_engine::small_models()).unwrap();
         assert_eq!((opened.name(), opened.notice().as_deref()), ("cpu", Some("The CPU computes: there is no adapter.")));
-        assert!(matches!(kind(false).open_with_the_cpu_behind(test_engine::small_models()), Err(Error::Engine(_))));
+        assert!(matches!(kind(false).open_with_fallback(test_engine::small_models()), Err(Error::Engine(_))));
         assert!(matches!((kind(true).open)(test_engine::small_models()), Err(Error::Engine(_))));
     }
 }

@@ -182,6 +182,7 @@ pub fn mobile_net(
 /// # Errors
 /// As [`convolutional_decoder`].
 pub fn convolutional_vae(image_shape: [usize; 3], widths: &[usize], latent: usize) -> Result<VaeGraphs> {
+    check_halvings(image_shape, widths)?;
     VaeGraphs::new(image_shape, |part, shape| match part {
         VaePart::Encoder => {
             let mut builder = Builder::default();
@@ -206,9 +207,21 @@ pub fn convolutional_vae(image_shape: [usize; 3], widths: &[usize], latent: usiz
     })
 }
 
-/// How often both sides of an image can be halved, at most so many times.
-pub fn halvings([_, height, width]: [usize; 3], most: usize) -> usize {
-    (height.trailing_zeros().min(width.trailing_zeros()) as usize).min(most)
+/// How often both sides of an image can be halved without a remainder.
+pub fn halvings([_, height, width]: [usize; 3]) -> usize {
+    height.trailing_zeros().min(width.trailing_zeros()) as usize
+}
+
+/// Refuses widths that halve an image more often than it can be halved.
+fn check_halvings(image_shape: [usize; 3], widths: &[usize]) -> Result<()> {
+    let (most, count, [_, height, width]) = (halvings(image_shape), widths.len(), image_shape);
+    if (1..=most).contains(&count) {
+        return Ok(());
+    }
+    let mend = if most == 0 { "use linear layers, or resize the images".to_owned() } else { format!("give 1 to {most} widths") };
+    Err(Error::Network(format!(
+        "a convolutional VAE halves images once for each of its {count} widths, but {height} × {width} pixels can be halved {most} times: {mend}"
+    )))
 }
 
 /// The decoder of a convolutional VAE: a linear layer from `latent` numbers to the last of `widths` channels, then transposed 4×4
@@ -217,14 +230,7 @@ pub fn halvings([_, height, width]: [usize; 3], most: usize) -> usize {
 /// # Errors
 /// When the image is not 2ⁿ times as large as its smallest form for the n `widths`.
 pub fn convolutional_decoder(image_shape: [usize; 3], widths: &[usize], latent: usize) -> Result<Graph> {
-    let [_, height, width] = image_shape;
-    if widths.is_empty() || halvings(image_shape, widths.len()) < widths.len() {
-        return Err(Error::Network(format!(
-            "a convolutional VAE of {} widths halves images as often, but {height} × {width} pixels can be halved {} times: give as many widths",
-            widths.len(),
-            halvings(image_shape, usize::MAX)
-        )));
-    }
+    check_halvings(image_shape, widths)?;
     let mut builder = Builder::default();
     let small = [1, 2].map(|axis| image_shape[axis] >> widths.len());
     let mut channels = widths.last().copied().unwrap_or(1);

@@ -1,12 +1,12 @@
-//! What is wrong with a `model.json` that does not fit its schema: the node or the key, and the line. The error of serde knows neither, for
-//! it reads the whole object before it knows its kind.
+//! Error messages for a `model.json` that does not match its schema: the node or key, and the line. serde's error has neither, because it
+//! buffers a tagged object before it knows its variant.
 
 use super::{Ending, Likelihood};
 use serde::de::DeserializeOwned;
 use serde_json::{Deserializer, Value};
 use std::ops::Range;
 
-/// The fault of a text whose lists of nodes, under these keys, hold `N`; `error` is that of the whole text.
+/// The message for a text whose lists of nodes, under these keys, hold `N`; `error` is that of the whole text.
 pub(super) fn fault<N: DeserializeOwned>(text: &[u8], lists: &[&str], error: &serde_json::Error) -> String {
     if !error.is_data() {
         return error.to_string();
@@ -16,7 +16,7 @@ pub(super) fn fault<N: DeserializeOwned>(text: &[u8], lists: &[&str], error: &se
     of_lists.or_else(of_keys).unwrap_or_else(|| without_place(error))
 }
 
-/// That of the first wrong node of a list.
+/// The message for the first invalid node of a list.
 fn of_list<N: DeserializeOwned>(text: &[u8], list: &str) -> Option<String> {
     elements(text, list).into_iter().enumerate().find_map(|(number, place)| {
         let node = &text[place.clone()];
@@ -27,7 +27,7 @@ fn of_list<N: DeserializeOwned>(text: &[u8], list: &str) -> Option<String> {
     })
 }
 
-/// That of the first wrong value beside the lists.
+/// The message for the first invalid value outside the lists.
 fn of_keys(whole: &Value, lists: &[&str]) -> Option<String> {
     fn of<T: DeserializeOwned>(whole: &Value, key: &str) -> Option<String> {
         let error = T::deserialize(whole.get(key)?).err()?;

@@ -1,6 +1,6 @@
 //! Graphs of operations, checked once: after [`Graph::new`] every name, shape and order is right.
 
-use super::shapes::elements;
+use super::shapes::is_possible;
 use super::{Layer, Op};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -43,8 +43,8 @@ impl Graph {
     /// When a name is taken twice, empty or unknown, there is a cycle, the number of outputs is not one, an operation cannot take the
     /// shapes of its inputs, or two nodes draw from one stream. Names the node.
     pub fn new(input_shape: &[usize], nodes: Vec<Node>) -> Result<Self> {
-        if !matches!(elements(input_shape), Some(1..)) {
-            return Err(Error::Network(format!("the input shape {input_shape:?} has no elements or too many")));
+        if !is_possible(input_shape) {
+            return Err(Error::Network(format!("the input shape {input_shape:?} has no axis, no elements, or too many")));
         }
         let (nodes, sources) = ordered(nodes)?;
         let mut shapes = vec![input_shape.to_vec()];

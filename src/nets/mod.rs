@@ -6,7 +6,7 @@
 //! `engine::reference` (f64), `engine::cpu` and `engine::gpu` (f32), `autodiff::steps` (gradients of inputs). Training has its own form of
 //! each operation in `autodiff::forward`. A row of the conformance suite (`tests/graphs.rs`), a row against PyTorch
 //! (`tests/reference/torch_ops.py`) and `docs/model-format.md` are counted by tests. A new elementwise function is a variant of
-//! [`Function`], and its form in single precision in `engine::cpu` and `engine::gpu`.
+//! [`Function`], and its forms in single precision in `engine::cpu`, `engine::gpu` and `kernels::functions`.
 
 pub mod architectures;
 mod description;

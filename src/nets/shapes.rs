@@ -146,9 +146,9 @@ pub(super) fn is_single(value: f64) -> bool {
     value.abs() <= f64::from(f32::MAX)
 }
 
-/// Whether a value may have this shape.
+/// Whether a value may have this shape: it has an axis at least, and elements that fit into memory.
 pub(super) fn is_possible(shape: &[usize]) -> bool {
-    matches!(elements(shape), Some(1..=MOST_ELEMENTS))
+    !shape.is_empty() && matches!(elements(shape), Some(1..=MOST_ELEMENTS))
 }
 
 /// The number of elements of a shape, `None` where it overflows.

@@ -286,9 +286,9 @@ impl Engine for Cpu {
             self.prepare(block, &draws)?;
             let engine = &*self;
             let at_once = self.tasks_at_once(block, panels);
-            in_groups(grid.rows_mut(), panels * LANES * rows * length, at_once, |task, sums, alone| {
+            in_groups(grid.rows_mut(), panels * LANES * rows * length, at_once, |task, sums, shares_threads| {
                 let some = task * panels..points.div_ceil(LANES).min((task + 1) * panels);
-                let tallies = engine.task(block, &draws, some, !alone, || vec![Tally::new(classes); block.groups], add);
+                let tallies = engine.task(block, &draws, some, shares_threads, || vec![Tally::new(classes); block.groups], add);
                 for (point, sums) in sums.chunks_mut(rows * length).enumerate() {
                     let of_point = tallies.iter().flat_map(|of_member| &of_member[point / LANES]);
                     sums.chunks_mut(length).zip(of_point).for_each(|(sums, tally)| tally.add_to(point % LANES, sums));
@@ -329,10 +329,10 @@ impl Engine for Cpu {
             self.prepare(block, &draws)?;
             let engine = &*self;
             let at_once = self.tasks_at_once(block, panels);
-            in_groups(&mut probabilities, panels * LANES * members * length, at_once, |task, rows, alone| {
+            in_groups(&mut probabilities, panels * LANES * members * length, at_once, |task, rows, shares_threads| {
                 let some = task * panels..points.div_ceil(LANES).min((task + 1) * panels);
                 let add = |list: &mut Vec<_>, draws: Range<u32>, logits: &[Row]| list.push((draws, softmax(logits)));
-                let passes = engine.task(block, &draws, some, !alone, Vec::new, add);
+                let passes = engine.task(block, &draws, some, shares_threads, Vec::new, add);
                 for (point, rows) in rows.chunks_mut(members * length).enumerate() {
                     for (rows, passes) in rows.chunks_mut(length).zip(&passes) {
                         for (draws, p) in &passes[point / LANES] {
@@ -353,21 +353,19 @@ impl Engine for Cpu {
     }
 }
 
-/// How many tasks of so many rows of activations run at once: one at least.
+/// How many tasks with `rows` rows of activations run at once: one at least.
 fn tasks_within(bytes: usize, rows: usize, threads: usize) -> usize {
     (bytes / (rows * size_of::<Row>()).max(1)).clamp(1, threads.max(1))
 }
 
-/// Calls `work(number of the task, its values, whether tasks are held back)` for each piece of `length` values. Where fewer tasks than
-/// threads may run at once, they run in groups of so many, and each should take no other thread.
+/// Calls `work(task, its values, whether it may use other threads)` for each piece of `length` values, with at most `at_once` pieces in
+/// parallel.
 fn in_groups<T: Send>(values: &mut [T], length: usize, at_once: usize, work: impl Fn(usize, &mut [T], bool) + Sync) {
     let length = length.max(1);
-    if at_once >= rayon::current_num_threads() {
-        values.par_chunks_mut(length).enumerate().for_each(|(task, values)| work(task, values, false));
-        return;
-    }
-    for (group, values) in values.chunks_mut(length * at_once).enumerate() {
-        values.par_chunks_mut(length).enumerate().for_each(|(task, values)| work(group * at_once + task, values, true));
+    let all_at_once = at_once >= rayon::current_num_threads();
+    let group = if all_at_once { values.len().div_ceil(length).max(1) } else { at_once };
+    for (number, values) in values.chunks_mut(length * group).enumerate() {
+        values.par_chunks_mut(length).enumerate().for_each(|(task, values)| work(number * group + task, values, all_at_once));
     }
 }
 

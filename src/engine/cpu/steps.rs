@@ -10,8 +10,8 @@ use super::winograd::Winograd;
 use crate::nets::Function;
 use crate::nets::lowering::Taps;
 
-/// Numbers that are added up in single precision; the sums of more are in double precision, for a sum of n numbers in single precision
-/// loses about as many digits as n has.
+/// Numbers that are added up in single precision. Longer sums add such parts in double precision: the rounding error of one running sum
+/// grows with the number of its terms.
 const PART: usize = 32;
 
 /// A program, prepared: as many steps as instructions. Buffers are numbered.
@@ -28,8 +28,9 @@ pub struct Steps {
     pub buffers: usize,
     /// The buffers that draws read and none writes.
     pub crossing: Vec<usize>,
-    /// The rows of all buffers together, and of those that cross.
+    /// Rows of all buffers.
     pub rows: usize,
+    /// Rows of the buffers that cross from trunk to head.
     pub crossing_rows: usize,
 }
 

@@ -214,7 +214,7 @@ fn tasks_are_held_back_where_their_values_do_not_fit() {
     }
     for (at_once, alone) in [(1, rayon::current_num_threads() > 1), (usize::MAX, false)] {
         let mut values = vec![(0, true); 11];
-        in_groups(&mut values, 2, at_once, |task, values, alone| values.fill((task, alone)));
+        in_groups(&mut values, 2, at_once, |task, values, shares_threads| values.fill((task, !shares_threads)));
         assert_eq!(values, (0..11).map(|at| (at / 2, alone)).collect::<Vec<_>>());
     }
     in_groups(&mut [0; 0], 0, 1, |_, _, _| unreachable!("there is nothing to do"));

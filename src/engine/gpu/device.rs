@@ -22,7 +22,7 @@ pub struct Device {
     /// What the adapter is called.
     pub name: String,
     /// After how many rounds its driver ends the loops of a kernel, all together, where it does so.
-    pub most_rounds: Option<usize>,
+    pub max_loop_iterations: Option<usize>,
     /// What kind of adapter it is.
     pub kind: DeviceType,
     pub raw: wgpu::Device,
@@ -104,13 +104,13 @@ impl Device {
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             let _ = uncaptured.set(one_line(&error.to_string()));
         }));
-        // Mesa's llvmpipe counts the rounds of all loops of an invocation, and ends them without a word.
-        let most_rounds = info.driver.to_lowercase().contains("llvmpipe").then_some(65_535);
+        // Mesa's llvmpipe counts the iterations of all loops of an invocation, and silently stops them at a limit.
+        let max_loop_iterations = info.driver.to_lowercase().contains("llvmpipe").then_some(65_535);
         let (kind, pipelines) = (info.device_type, Mutex::default());
         let (tile, workgroups_to_fill) = (Tile::of(kind), workgroups_to_fill(kind));
         Ok(Self {
             name: info.name,
-            most_rounds,
+            max_loop_iterations,
             kind,
             raw: device,
             queue,

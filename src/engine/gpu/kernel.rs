@@ -7,6 +7,8 @@ use wgpu::DeviceType;
 
 /// Threads of a workgroup of every kernel but the product.
 pub const THREADS: u32 = 128;
+/// Terms that a kernel adds up in one go: the rounding error of a running sum grows with the number of its terms.
+pub const PART: u32 = 128;
 
 /// Parameters of a kernel: one structure in Rust and in WGSL.
 pub trait Parameters {
@@ -254,7 +256,7 @@ impl Kernel {
                 f16::MAX
             );
         } else {
-            let _ = writeln!(source, "const THREADS: u32 = {THREADS}u;");
+            let _ = writeln!(source, "const THREADS: u32 = {THREADS}u;\nconst PART: u32 = {PART}u;");
         }
         function::declare(&mut source, activation);
         source + parameters + library + body

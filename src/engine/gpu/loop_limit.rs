@@ -1,33 +1,41 @@
-//! How many rounds the loops of the kernels take for a network. Some drivers end loops, and the sums in them, after so many.
+//! How many loop iterations the kernels take for a network. Some drivers stop loops, and the sums in them, at a limit.
 
 use super::device::Device;
-use super::kernel::THREADS;
+use super::kernel::{PART, THREADS};
+use super::steps::MOMENTS_LANES;
 use super::weights::has_small_groups;
+use crate::engine::Models;
 use crate::error::{Error, Result};
-use crate::nets::lowering::{Instruction, Kind, Plane, Program};
+use crate::nets::Ending;
+use crate::nets::lowering::{Instruction, Kind, Plane, Program, lower};
 
-/// Refuses a network of which a kernel takes more rounds than the driver allows; `name` is that of the model.
+/// Refuses models of which a kernel takes more loop iterations than the driver allows.
 ///
 /// # Errors
-/// Names the node.
-pub fn check(device: &Device, program: &Program, name: &str) -> Result<()> {
-    let Some(most) = device.most_rounds else { return Ok(()) };
-    let output = program.values[program.output].length;
-    let of_nodes = program.instructions.iter().map(|instruction| (instruction.node.as_str(), rounds(instruction, program)));
-    // Of the softmax of the logits two loops.
-    match of_nodes.chain([("the output", 2 * (output + 1))]).max_by_key(|&(_, rounds)| rounds) {
-        Some((node, rounds)) if rounds > most => Err(Error::Engine(format!(
-            "'{node}' of '{name}' takes loops of {rounds} rounds, and the driver of {} ends loops after {most}",
+/// Names the node and the model.
+pub fn check(device: &Device, models: &Models) -> Result<()> {
+    let Some(most) = device.max_loop_iterations else { return Ok(()) };
+    let allows = |program: &Program, output: usize, name: &str| {
+        let of_nodes = program.instructions.iter().map(|instruction| (instruction.node.as_str(), iterations(instruction, program)));
+        let longest = of_nodes.chain([("the output", output)]).max_by_key(|&(_, iterations)| iterations);
+        let Some((node, iterations)) = longest.filter(|&(_, iterations)| iterations > most) else { return Ok(()) };
+        Err(Error::Engine(format!(
+            "'{node}' of '{name}' takes loops of {iterations} iterations, and the driver of {} ends loops after {most}",
             device.name
-        ))),
-        _ => Ok(()),
+        )))
+    };
+    for member in models.ensemble.members() {
+        let program = member.program();
+        // Two loops of the softmax of the logits.
+        allows(&program, 2 * (program.values[program.output].length + 1), &member.name)?;
     }
+    models.decoder.as_ref().map_or(Ok(()), |network| allows(&lower(network, Ending::Logits), 0, "the decoder"))
 }
 
-/// The rounds of all loops of the kernel of an instruction in one invocation.
-fn rounds(instruction: &Instruction, program: &Program) -> usize {
+/// The iterations of all loops of the kernel of an instruction in one invocation.
+fn iterations(instruction: &Instruction, program: &Program) -> usize {
     let length = program.values[instruction.inputs[0]].length;
-    // Products take 16 inputs in 17 rounds, and one that finds the end.
+    // Products take 16 inputs in 17 iterations, and one more test finds the end.
     let tiled = |inputs: usize| inputs.div_ceil(16) * 18;
     let of_kind = match &instruction.kind {
         Kind::Product(product) => {
@@ -38,7 +46,7 @@ fn rounds(instruction: &Instruction, program: &Program) -> usize {
         Kind::Gaussian(gaussian) => tiled(gaussian.inputs),
         Kind::Plane(plane) => taps(plane),
         // Every eighth row, twice.
-        Kind::Normalise { groups, .. } => 2 * in_parts(length / groups / (THREADS as usize / 16)) + 32,
+        Kind::Normalise { groups, .. } => 2 * in_parts(length / groups / (THREADS / MOMENTS_LANES) as usize) + 32,
         Kind::Softmax { size, .. } => 3 * (length / size + 1),
         // Four units in turn, of which the words are drawn before.
         Kind::Mask { size, .. } => 4 * size + 48,
@@ -47,12 +55,12 @@ fn rounds(instruction: &Instruction, program: &Program) -> usize {
     of_kind.max(instruction.pool.as_ref().map_or(0, taps))
 }
 
-/// The rounds of the largest window.
+/// The iterations of the largest window.
 fn taps(plane: &Plane) -> usize {
     plane.taps().starts.windows(2).map(|window| window[1] - window[0]).max().map_or(0, |taps| in_parts(taps as usize))
 }
 
-/// Those of a sum of sums of 128: what finds an end of a loop is a round as well.
+/// The iterations of a sum in blocks of [`PART`]: each block also costs the test that ends its own loop.
 fn in_parts(count: usize) -> usize {
-    count + 2 * count.div_ceil(128) + 1
+    count + 2 * count.div_ceil(PART as usize) + 1
 }

@@ -8,10 +8,10 @@ mod chunks;
 mod device;
 mod function;
 mod kernel;
+mod loop_limit;
 mod network;
 mod pass;
 mod recorder;
-mod rounds;
 mod steps;
 mod weights;
 
@@ -117,11 +117,7 @@ impl Gpu {
             let lacking = if precision == Precision::Half { "16-bit floats" } else { "matrix units that shaders could use" };
             return Err(Error::Engine(format!("the graphics adapter {} has no {lacking}", device.name)));
         }
-        if device.most_rounds.is_some() {
-            for member in models.ensemble.members() {
-                rounds::check(&device, &member.program(), &member.name)?;
-            }
-        }
+        loop_limit::check(&device, &models)?;
         let decoder = models.decoder.as_ref().map(|network| Plan::decoder(&device, network)).transpose()?;
         // A first guess, low enough that no kernel is much too long; measured from the first block on.
         let rate = match device.kind {

@@ -2,7 +2,6 @@
 
 use super::device::Device;
 use super::recorder::Slot;
-use super::rounds;
 use super::weights::{Grouped, Product, Thinned, coefficients, grouped, has_small_groups, products, taps, thinned};
 use crate::error::Result;
 use crate::nets::lowering::{self, Instruction, Program};
@@ -118,7 +117,6 @@ impl Plan {
     /// As [`new`](Self::new).
     pub fn decoder(device: &Device, network: &Network) -> Result<Self> {
         let program = lowering::lower(network, Ending::Logits);
-        rounds::check(device, &program, "the decoder")?;
         let mut plan = Self::new(device, &program, Some(Slot::Image))?;
         for step in plan.trunk.iter_mut().chain(&mut plan.head) {
             if let Kind::Products(products) = &mut step.kind {

@@ -15,7 +15,7 @@ use crate::random::drop_threshold;
 use wgpu::Buffer;
 
 /// Vec4s of points of a workgroup of `moments.wgsl`.
-const MOMENTS_LANES: u32 = 16;
+pub(super) const MOMENTS_LANES: u32 = 16;
 
 /// What a step works on.
 struct Operands<'a> {

@@ -283,7 +283,7 @@ impl VaePlan {
         let graphs = match &self.architecture {
             VaeArchitecture::Mlp => VaeGraphs::of_layers(shape, &VaeLayers::dense(shape, &self.hidden, self.latent))?,
             VaeArchitecture::ConvVae => {
-                let usual = &WIDTHS[..halvings(shape, WIDTHS.len()).max(1)];
+                let usual = &WIDTHS[..halvings(shape).clamp(1, WIDTHS.len())];
                 convolutional_vae(shape, if self.widths.is_empty() { usual } else { &self.widths }, self.latent)?
             }
             VaeArchitecture::File(path) => return self.of_file(path, train),

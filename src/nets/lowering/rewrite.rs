@@ -3,10 +3,10 @@
 use super::{Instruction, Kind, PlaneMap, Program, Value};
 use crate::nets::{Ending, Function};
 
-/// Is added to probabilities before their logarithm is taken, so that a probability of 0 has a finite one. Well above the smallest number
-/// of single precision, which some adapters take for 0; a negative number still has no logarithm.
+/// Added to probabilities before the logarithm, so that ln 0 is finite. Above the smallest normal number of single precision, because some
+/// adapters flush subnormal ones to 0. A negative number still has no logarithm.
 const SMALLEST_PROBABILITY: f64 = 1e-37;
-/// Logarithms of probabilities are raised to this: that of 0 is −∞, and the probability of this one is 0 in every precision.
+/// Lower bound of log-probabilities: it replaces −∞, and its exponential is 0 in every precision.
 const LOWEST_LOGARITHM: f64 = -1e4;
 
 /// Instructions in an order in which they can run, each with a value of its own.
