@@ -1,6 +1,6 @@
 //! Numbers as text, everywhere alike.
 
-/// A number with so many decimals; what rounds to 0 has no sign: "0.00" rather than "-0.00".
+/// A number with a fixed count of decimals; what rounds to 0 has no sign: "0.00" rather than "-0.00".
 pub fn fixed(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
     match text.strip_prefix('-') {

@@ -25,6 +25,8 @@ mod training;
 mod window;
 
 #[cfg(test)]
+mod snapshots;
+#[cfg(test)]
 mod tests;
 
 pub use run::{Start, leave_the_window_its_time, open};

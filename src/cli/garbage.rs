@@ -13,7 +13,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
-/// Points that are nearer than this are told as one: their distance would be printed as 0.000.
+/// Two points closer than this count as the same: their distance would be printed as 0.000.
 const SAME_POINT: f64 = 5e-4;
 
 /// `epistemap garbage`.

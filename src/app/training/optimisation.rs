@@ -79,7 +79,7 @@ fn schedule(ui: &mut Ui, plan: &mut TrainingPlan) {
         let drag = DragValue::new(&mut schedule.warm_up_epochs).range(0.0..=epochs.saturating_sub(1) as f64).clamp_existing_to_range(false);
         ui.add(drag.speed(0.02).max_decimals(2))
             .labelled_by(label.id)
-            .on_hover_text("Over so many first epochs the learning rate rises linearly to its full value");
+            .on_hover_text("The number of first epochs over which the learning rate rises linearly to its full value");
     });
     if let Decay::Step { every_epochs, factor } = &mut schedule.decay {
         ui.horizontal(|ui| {
@@ -116,7 +116,7 @@ fn augmentation(ui: &mut Ui, plan: &mut TrainingPlan) {
         let response = ui.add(DragValue::new(&mut augmentation.shift).range(0..=MOST).clamp_existing_to_range(false).speed(0.05));
         response
             .labelled_by(label.id)
-            .on_hover_text("Augmentation: training images are moved at random by at most so many pixels along each axis");
+            .on_hover_text("Augmentation: training images are shifted at random along each axis, by up to this number of pixels");
         if augmentation.shift > 0 {
             let mut is_edge = augmentation.fill == Fill::Edge;
             ui.toggle_value(&mut is_edge, "edge").on_hover_text("A shift fills with the nearest pixels of the image instead of zeros");
@@ -126,8 +126,8 @@ fn augmentation(ui: &mut Ui, plan: &mut TrainingPlan) {
         }
         let label = ui.label("crop");
         let response = ui.add(DragValue::new(&mut augmentation.crop).range(0..=MOST).clamp_existing_to_range(false).speed(0.05));
-        response
-            .labelled_by(label.id)
-            .on_hover_text("Augmentation: training images are padded by so many zeros on each side and cropped at a random place");
+        response.labelled_by(label.id).on_hover_text(
+            "Augmentation: training images are padded by this number of zeros on each side and cropped at a random position",
+        );
     });
 }

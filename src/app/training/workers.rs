@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 /// Loads the training and test images that a plan names, and what is to be said of them.
 pub type LoadTraining = Arc<dyn Fn(&TrainingPlan) -> Result<FolderData> + Send + Sync>;
 
-/// Says what a plan takes on prepared training and test images, unless it is told to stop.
+/// Estimates parameters, memory and time of a plan on prepared training and test images. `Break` from the closure cancels it.
 pub type EstimateTraining =
     Arc<dyn Fn(&TrainingPlan, (&Dataset, &Dataset), &dyn Fn() -> ControlFlow<()>) -> Result<Estimate> + Send + Sync>;
 

@@ -24,11 +24,11 @@ pub enum Fill {
 pub struct Augmentation {
     /// A horizontal flip, in half of the cases.
     pub flip: bool,
-    /// A shift by at most so many pixels along each axis, all with the same probability.
+    /// The largest shift along each axis in pixels; every shift up to it is equally probable.
     pub shift: usize,
     /// What a shift moves in.
     pub fill: Fill,
-    /// Padding by so many zeros on each side, then a crop of the image's size at a random place (torchvision's `RandomCrop`).
+    /// The zeros that pad each side, before a crop of the image's size at a random place (torchvision's `RandomCrop`).
     pub crop: usize,
 }
 

@@ -176,7 +176,7 @@ impl StatefulOptimiser {
         self.variables.iter().map(memory).collect()
     }
 
-    /// Goes on after so many steps with what [`memory`](Self::memory) gave.
+    /// Continues after `steps` steps with what [`memory`](Self::memory) gave.
     pub fn restore(&mut self, steps: u64, memory: Vec<[Vec<f32>; 2]>) -> Result<()> {
         self.steps = steps;
         for ((variable, own), stored) in self.variables.iter_mut().zip(memory) {

@@ -48,7 +48,7 @@ pub enum Event<'a> {
     Epoch(Epoch),
 }
 
-/// Is told, and may stop the training; if not, says how much of its time went into previews.
+/// Receives the events of a training. `Break` stops it; `Continue` holds the time that the observer spent on previews.
 pub type EventObserver<'a> = &'a mut dyn FnMut(Event<'_>) -> ControlFlow<(), Duration>;
 
 /// Trains to the end into `folder`: after every epoch the log, the checkpoint and the model (f32) are on the disk. With

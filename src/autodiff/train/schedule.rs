@@ -16,7 +16,7 @@ pub enum Decay {
     Linear,
     /// To 0 at the end of the training along half a cosine (Loshchilov & Hutter 2017, PyTorch's `CosineAnnealingLR`).
     Cosine,
-    /// By a factor after every so many epochs (PyTorch's `StepLR`).
+    /// Multiplies the learning rate by a factor after every `every_epochs` epochs (PyTorch's `StepLR`).
     Step { every_epochs: usize, factor: f64 },
 }
 
@@ -36,7 +36,7 @@ pub struct Schedule {
     /// What comes after the warm-up.
     #[serde(flatten)]
     pub decay: Decay,
-    /// The first so many epochs, or a fraction of one: the learning rate rises linearly to its full value.
+    /// The number of first epochs, or a fraction of one, over which the learning rate rises linearly to its full value.
     pub warm_up_epochs: f64,
 }
 
@@ -91,14 +91,14 @@ impl Schedule {
         }
     }
 
-    /// Checks the numbers for a training of so many epochs.
+    /// Checks the numbers for a training of `epochs` epochs.
     ///
     /// # Errors
     /// Names the setting that makes no sense.
     pub fn check(self, epochs: usize) -> Result<()> {
         let warm_up = self.warm_up_epochs;
         if !(0.0..epochs as f64).contains(&warm_up) {
-            let mend = format!("give a number of epochs from 0 to below {epochs}, the length of the training");
+            let mend = format!("give a number of epochs of at least 0 and less than the {epochs} of the training");
             return Err(Error::setting("--warm-up", format!("{warm_up} is out of range"), mend));
         }
         if let Decay::Step { every_epochs, factor } = self.decay {

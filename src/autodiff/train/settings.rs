@@ -149,7 +149,7 @@ impl Settings {
         Ok(())
     }
 
-    /// The learning rate of the step after so many steps.
+    /// The learning rate of the step after `steps_done` steps.
     pub fn learning_rate(&self, steps_done: u64) -> f64 {
         let factor = self.schedule.factor(steps_done, self.images.div_ceil(self.batch), self.epochs);
         factor * self.optimiser.learning_rate()

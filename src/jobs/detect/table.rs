@@ -167,7 +167,7 @@ pub struct Detection {
     pub images: usize,
     /// A row for each attack.
     pub rows: Vec<Detected>,
-    /// What was found of other data, where any were looked at.
+    /// The results for out-of-distribution data, if there are any.
     pub unfamiliar: Vec<Unfamiliar>,
 }
 
