@@ -40,7 +40,7 @@ pub enum Purpose {
     Augmentation,
 }
 
-/// A stream of random words, addressed by (a, b, index).
+/// A stream of random words, addressed by (a, b, c, index).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stream {
     key: [u32; 2],
@@ -108,7 +108,7 @@ pub fn drop_threshold(rate: f64) -> u32 {
 }
 
 /// One dropout mask: which of `units` units are kept, by the hash of (seed, member, draw, layer, point, unit). `layer` is
-/// the index of the dropout layer in its network; `point` is 0 for masks shared by the plane, else 1 + the point's number.
+/// the stream of the dropout node; `point` is 0 for masks shared by the plane, else 1 + the point's number.
 pub fn keep_mask(seed: u32, member: u32, draw: u32, layer: u32, point: u32, rate: f64, units: usize) -> Vec<bool> {
     let mut mask = Vec::with_capacity(units + 3);
     let (stream, threshold) = (Stream::new(seed, Purpose::Member(member)), drop_threshold(rate));

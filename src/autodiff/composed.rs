@@ -2,11 +2,11 @@
 //! and gradients are theirs: at 0 the slope of max(x, 0) is 0, and of equal elements of a window the first is the largest.
 
 use crate::kernels::{BatchMoments, Convolution, ConvolutionBlock, Pooling, TransposedConvolution};
-use crate::nets::Function;
 use crate::nets::lowering::Plane;
+use crate::nets::{Function, GELU_CUBIC, ROOT_2_OVER_PI};
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::ops;
-use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
+use std::f64::consts::FRAC_1_SQRT_2;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -94,7 +94,7 @@ pub(super) fn apply(x: &Tensor, function: Function) -> Result<Tensor> {
         }
         Function::Gelu { tanh: false } => x * (((x * FRAC_1_SQRT_2)?.erf()? + 1.0)? * 0.5)?,
         Function::Gelu { tanh: true } => {
-            let inner = ((x + (x.sqr()? * x)? * 0.044_715)? * (FRAC_2_SQRT_PI * FRAC_1_SQRT_2))?;
+            let inner = ((x + (x.sqr()? * x)? * GELU_CUBIC)? * ROOT_2_OVER_PI)?;
             x * ((inner.tanh()? + 1.0)? * 0.5)?
         }
         Function::Silu {} => x * ops::sigmoid(x)?,
@@ -167,7 +167,7 @@ pub(super) fn batch_norm(
     let y = apart.broadcast_mul(&scale)?.broadcast_add(&part(1)?)?.reshape(x.shape())?;
     let y = residual.map_or(Ok(y.clone()), |residual| y + residual)?;
     let y = if relu_follows { relu(&y)? } else { y };
-    let values = |moment: &Tensor| moment.detach().flatten_all()?.to_dtype(DType::F64)?.to_vec1();
+    let values = |moment: &Tensor| moment.detach().flatten_all()?.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.to_vec1();
     let moments = BatchMoments { mean: values(&mean)?, variance: values(&variance)?, count: x.elem_count() / channels };
     Ok((y, Arc::new(moments)))
 }

@@ -31,11 +31,13 @@ impl Member {
         let mut parameters = self.parameters.clone();
         for (node, gaussian) in &self.gaussians {
             let (stream, count) = (gaussian.stream, gaussian.count());
-            let weights = gaussian.draw(&(tape.random.noise)(NoiseOf { member: number, draw, stream, count }));
-            let weights = Tensor::from_vec(weights, (gaussian.outputs, gaussian.inputs + 1), &Device::Cpu)?;
-            let weights = weights.to_dtype(tape.dtype)?.to_device(&tape.device)?;
-            parameters.set(format!("{node}.weight"), weights.narrow(1, 0, gaussian.inputs)?.contiguous()?);
-            parameters.set(format!("{node}.bias"), weights.narrow(1, gaussian.inputs, 1)?.flatten_all()?);
+            let drawn = gaussian.draw(&(tape.random.noise)(NoiseOf { member: number, draw, stream, count }));
+            let (weight, bias) = gaussian.weight_and_bias(&drawn);
+            for (part, values, shape) in [("weight", weight, &[gaussian.outputs, gaussian.inputs][..]), ("bias", bias, &[gaussian.outputs])]
+            {
+                let tensor = Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(tape.dtype)?.to_device(&tape.device)?;
+                parameters.set(format!("{node}.{part}"), tensor);
+            }
         }
         Ok(parameters)
     }

@@ -1,6 +1,6 @@
 //! Batch normalisation in training (Ioffe & Szegedy 2015), with the sum and the ReLU that often follow it.
 
-use super::{Real, vectorised};
+use super::{Real, relu_gradient, vectorised};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -151,21 +151,12 @@ impl BatchNorm {
         gradient: &[T],
     ) -> BatchNormGradients<T> {
         let affine = self.affine(moments, weight, bias);
-        // What the sum takes back, which is the residual's gradient.
+        // The gradient before the ReLU; it is also the residual's gradient.
         let residual = match y {
             Some(y) if self.relu => {
                 let mut residual = vec![T::ZERO; x.len()];
                 let each = residual.par_chunks_mut(self.image()).zip(gradient.par_chunks(self.image())).zip(y.par_chunks(self.image()));
-                each.for_each(|((residual, gradient), y)| {
-                    vectorised(
-                        #[inline(always)]
-                        || {
-                            for ((residual, &gradient), &y) in residual.iter_mut().zip(gradient).zip(y) {
-                                *residual = if y <= T::ZERO { T::ZERO } else { gradient };
-                            }
-                        },
-                    );
-                });
+                each.for_each(|((residual, gradient), y)| relu_gradient(residual, gradient, y));
                 residual
             }
             Some(_) => gradient.to_vec(),

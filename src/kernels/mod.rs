@@ -1,7 +1,7 @@
 //! Kernels on the CPU that training and attacks share: convolutions, dense layers, batch normalisation, pooling,
 //! elementwise functions, forward and backward, in f32 or f64.
 //!
-//! Work is split over images (rayon), never over a sum: results do not depend on the number of threads.
+//! Work is split (rayon) into tasks whose size does not depend on the number of threads, so neither do the results.
 
 #![allow(clippy::inline_always, reason = "loops are compiled for the widest vectors only where all that they call is inlined")]
 
@@ -23,7 +23,7 @@ pub use pooling::Pooling;
 /// Runs loops compiled for the widest vectors of the machine. `body` and what it calls must be `#[inline(always)]`; it is an `FnMut`, since rustc
 /// calls an `FnOnce` that could be called again through a function that stays out of line, and scalar.
 #[inline(always)]
-fn vectorised<R>(body: impl FnMut() -> R) -> R {
+pub(crate) fn vectorised<R>(body: impl FnMut() -> R) -> R {
     struct Body<F>(F);
     impl<R, F: FnMut() -> R> WithSimd for Body<F> {
         type Output = R;
@@ -36,14 +36,24 @@ fn vectorised<R>(body: impl FnMut() -> R) -> R {
     Arch::new().dispatch(Body(body))
 }
 
+/// The gradient before a ReLU for the gradient behind it and the output y.
+fn relu_gradient<T: Real>(target: &mut [T], gradient: &[T], y: &[T]) {
+    vectorised(
+        #[inline(always)]
+        || {
+            for ((target, &gradient), &y) in target.iter_mut().zip(gradient).zip(y) {
+                *target = if y <= T::ZERO { T::ZERO } else { gradient };
+            }
+        },
+    );
+}
+
 /// The two precisions.
 pub trait Real:
     functions::Elementwise + faer::traits::ComplexField + faer::traits::RealField + Copy + PartialOrd + Send + Sync + std::iter::Sum + 'static
 {
     /// 0.
     const ZERO: Self;
-    /// 1 / `count`.
-    fn reciprocal(count: usize) -> Self;
     /// As f64.
     fn double(self) -> f64;
     /// The nearest to an f64.
@@ -52,10 +62,6 @@ pub trait Real:
 
 impl Real for f32 {
     const ZERO: Self = 0.0;
-
-    fn reciprocal(count: usize) -> Self {
-        1.0 / count as Self
-    }
 
     #[inline(always)]
     fn double(self) -> f64 {
@@ -70,10 +76,6 @@ impl Real for f32 {
 
 impl Real for f64 {
     const ZERO: Self = 0.0;
-
-    fn reciprocal(count: usize) -> Self {
-        1.0 / count as Self
-    }
 
     #[inline(always)]
     fn double(self) -> f64 {

@@ -1,6 +1,7 @@
 //! Maximum and average over windows, forward and backward.
 
 use super::Real;
+use crate::nets::lowering::{Plane, PlaneMap};
 use rayon::prelude::*;
 use std::hint::select_unpredictable;
 
@@ -25,6 +26,20 @@ fn is_nan<T: Real>(x: T) -> bool {
 }
 
 impl Pooling {
+    /// The pool that a map of images with this number of channels is: windows within the image, whose elements can be numbered. `None` for
+    /// any other map.
+    pub fn of(channels: usize, plane: &Plane) -> Option<Self> {
+        let (kernel, stride, maximum) = match plane.map {
+            PlaneMap::Maximum { kernel, stride, padding: [0, 0] } => (kernel, stride, true),
+            PlaneMap::Mean { kernel, stride, padding: [0, 0], .. } => (kernel, stride, false),
+            _ => return None,
+        };
+        let inside = (0..2).all(|axis| (plane.to[axis] - 1) * stride[axis] + kernel[axis] <= plane.from[axis]);
+        let few = u16::try_from(kernel[0].saturating_mul(kernel[1])).is_ok();
+        let [input, output] = [plane.from, plane.to].map(|[height, width]| [channels, height, width]);
+        (inside && few).then_some(Self { input, output, kernel, stride, maximum })
+    }
+
     fn plane(&self) -> usize {
         self.input[1] * self.input[2]
     }
@@ -86,7 +101,7 @@ impl Pooling {
 
     /// Images \[N, C, H, W\] into \[N, C, H', W'\].
     pub fn forward<T: Real>(&self, images: &[T]) -> Vec<T> {
-        let (offsets, share) = (self.offsets(), T::reciprocal(self.kernel[0] * self.kernel[1]));
+        let (offsets, share) = (self.offsets(), T::of_double(1.0 / (self.kernel[0] * self.kernel[1]) as f64));
         let mut output = vec![T::ZERO; images.len() / self.plane() * self.pooled()];
         output.par_chunks_mut(self.pooled()).zip(images.par_chunks(self.plane())).for_each(|(output, plane)| {
             for (at, value) in output.iter_mut().enumerate() {
@@ -103,7 +118,7 @@ impl Pooling {
 
     /// The gradient of the images for the gradient of the output. A maximum's goes to the first of the largest.
     pub fn backward<T: Real>(&self, images: &[T], gradient: &[T]) -> Vec<T> {
-        let (offsets, share) = (self.offsets(), T::reciprocal(self.kernel[0] * self.kernel[1]));
+        let (offsets, share) = (self.offsets(), T::of_double(1.0 / (self.kernel[0] * self.kernel[1]) as f64));
         let mut of_images = vec![T::ZERO; images.len()];
         of_images.par_chunks_mut(self.plane()).zip(images.par_chunks(self.plane())).zip(gradient.par_chunks(self.pooled())).for_each(
             |((target, plane), gradient)| {
@@ -146,5 +161,14 @@ mod tests {
             let alone = pooling.forward(&image);
             assert!(alone[window].is_nan() && !alone[1 - window].is_nan());
         }
+    }
+
+    #[test]
+    fn windows_with_more_elements_than_can_be_numbered_are_left_to_others() {
+        let of = |size: usize| {
+            let map = PlaneMap::Maximum { kernel: [size; 2], stride: [1, 1], padding: [0, 0] };
+            Pooling::of(1, &Plane { from: [300, 300], to: [301 - size; 2], map })
+        };
+        assert!(of(255).is_some() && of(257).is_none());
     }
 }

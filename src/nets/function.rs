@@ -53,10 +53,10 @@ pub const FUNCTIONS: [Function; 14] = [
     Function::Ln {},
 ];
 
-/// √(2/π).
-const ROOT_2_OVER_PI: f64 = std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2;
+/// √(2/π), of GELU's approximation.
+pub(crate) const ROOT_2_OVER_PI: f64 = std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2;
 /// The cubic term of GELU's approximation.
-const CUBIC: f64 = 0.044_715;
+pub(crate) const GELU_CUBIC: f64 = 0.044_715;
 
 impl Function {
     /// The function at `x`.
@@ -84,7 +84,7 @@ impl Function {
                 }
             }
             Self::Gelu { tanh: false } => x * normal_distribution(x),
-            Self::Gelu { tanh: true } => 0.5 * x * (1.0 + (ROOT_2_OVER_PI * (x + CUBIC * x * x * x)).tanh()),
+            Self::Gelu { tanh: true } => 0.5 * x * (1.0 + (ROOT_2_OVER_PI * (x + GELU_CUBIC * x * x * x)).tanh()),
             Self::Silu {} => x * sigmoid(x),
             Self::Clip { low, high } => clip(x, low, high),
             Self::HardSigmoid {} => clip(x + 3.0, 0.0, 6.0) / 6.0,
@@ -124,8 +124,8 @@ impl Function {
             }
             Self::Gelu { tanh: false } => normal_distribution(x) + x * (-0.5 * x * x).exp() * 0.5 * ROOT_2_OVER_PI,
             Self::Gelu { tanh: true } => {
-                let tanh = (ROOT_2_OVER_PI * (x + CUBIC * x * x * x)).tanh();
-                0.5 * (1.0 + tanh) + 0.5 * x * (1.0 - tanh * tanh) * ROOT_2_OVER_PI * (1.0 + 3.0 * CUBIC * x * x)
+                let tanh = (ROOT_2_OVER_PI * (x + GELU_CUBIC * x * x * x)).tanh();
+                0.5 * (1.0 + tanh) + 0.5 * x * (1.0 - tanh * tanh) * ROOT_2_OVER_PI * (1.0 + 3.0 * GELU_CUBIC * x * x)
             }
             Self::Silu {} => sigmoid(x) * (1.0 + x * sigmoid(-x)),
             Self::Clip { low, high } => within(low, high),

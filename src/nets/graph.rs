@@ -271,6 +271,14 @@ mod tests {
             (vec![relu("a", &[]), relu("a", &[])], "'a' (relu) has the name of another node"),
             (vec![relu("input", &[])], "needs another name"),
             (
+                vec![
+                    node("fc", &[], Op::Linear { inputs: 4, outputs: 1, bias: true }),
+                    node("none", &[], Op::Reshape { shape: vec![] }),
+                    node("twice", &["none", "none"], Op::Concatenate {}),
+                ],
+                "'none' (reshape) makes the impossible shape []",
+            ),
+            (
                 vec![node("fc", &[], Op::Linear { inputs: 7, outputs: 2, bias: true })],
                 "'fc' (linear) expects a vector of 7 but is given [4]",
             ),

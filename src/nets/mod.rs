@@ -26,6 +26,7 @@ mod tensor;
 
 pub use description::Description;
 pub use function::{FUNCTIONS, Function};
+pub(crate) use function::{GELU_CUBIC, ROOT_2_OVER_PI};
 pub use gaussian::{Gaussian, Spread};
 pub use graph::{Graph, INPUT, Node};
 pub use layer::Layer;

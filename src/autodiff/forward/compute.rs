@@ -1,4 +1,4 @@
-//! What each operation is on candle tensors. On the CPU the kernels of this program run where they are faster than candle's own
+//! Computes each operation on candle tensors. On the CPU the kernels of this program run where they are faster than candle's own
 //! operations, or where candle has no gradient.
 
 use super::stages::{self, image};
@@ -7,7 +7,7 @@ use crate::autodiff::{composed, operations};
 use crate::kernels::{Convolution, ConvolutionBlock, TransposedConvolution};
 use crate::nets::lowering::Plane;
 use crate::nets::{Function, Graph, Op};
-use candle_core::{D, Result, Tensor, bail};
+use candle_core::{D, Device, Result, Tensor, bail};
 use candle_nn::ops;
 
 /// A stage in a pass.
@@ -60,7 +60,8 @@ impl Stage<'_> {
             }
             Op::Normalise { mean, std } => {
                 let constant = |values: &[f64]| {
-                    let constant = Tensor::new(values, x.device())?.to_dtype(x.dtype())?;
+                    // Converted on the CPU: not every device has f64.
+                    let constant = Tensor::new(values, &Device::Cpu)?.to_dtype(x.dtype())?.to_device(x.device())?;
                     along_channels(&constant, x.rank())
                 };
                 x.broadcast_sub(&constant(mean)?)?.broadcast_div(&constant(std)?)
@@ -134,7 +135,7 @@ impl Stage<'_> {
         let (x, residual) = (&self.inputs[0], self.inputs.get(1));
         let Some(moments) = moments else { return self.normalised_by_running_moments(epsilon) };
         if x.elem_count() / x.dims()[1] < 2 {
-            bail!("normalises by the moments of a batch, which here is one value per channel: leave no batch of a single image");
+            bail!("needs at least two values per channel in a training batch: choose another --batch");
         }
         let parameters = Tensor::stack(&[self.weight("weight")?, self.weight("bias")?], 0)?;
         let batch_norm = if self.parameters.fused { operations::batch_norm } else { composed::batch_norm };

@@ -1,7 +1,8 @@
-//! What runs as one: a product or a batch normalisation with the functions, the addition and the pool behind it. Each pass over a value
+//! Fuses a product or a batch normalisation with the function, the addition and the pool that follow it. Each pass over a value
 //! of a batch costs about as much as it takes to write it.
 
 use crate::kernels::Pooling;
+use crate::nets::lowering::Plane;
 use crate::nets::{Function, Graph, Op};
 
 /// A node, and those behind it that run with it.
@@ -100,10 +101,10 @@ fn stage(graph: &Graph, readers: &[Vec<usize>], is_taken: &mut [bool], node: usi
         }
     }
     if let (Op::Conv2d { .. }, Some(next)) = (op(node), only_reader(stage.output, is_taken))
-        && let Op::MaxPool2d { kernel, stride, padding: [0, 0], ceil_mode: false } = *op(next)
+        && let Some(plane) = Plane::of(op(next), graph.shape(stage.output), graph.shape(next + 1))
+        && let Some(pooling) = Pooling::of(graph.shape(next + 1)[0], &plane).filter(|pooling| pooling.maximum)
     {
-        let [input, output] = [stage.output, next + 1].map(|value| image(graph.shape(value)));
-        stage.pooling = Some(Pooling { input, output, kernel, stride, maximum: true });
+        stage.pooling = Some(pooling);
         is_taken[next] = true;
         stage.output = next + 1;
     }

@@ -38,7 +38,7 @@ pub(in crate::autodiff) fn batch_norm(
 
 struct Normalise {
     kernel: BatchNorm,
-    /// Found on the way forward.
+    /// Saved by the forward pass.
     moments: Arc<OnceLock<Arc<BatchMoments>>>,
 }
 

@@ -30,7 +30,7 @@ pub(in crate::autodiff) fn convolve_transposed(
 
 struct Convolve {
     block: ConvolutionBlock,
-    /// Which element of its window each output is: found on the way forward, needed on the way back.
+    /// Which element of its window each output is: saved by the forward pass for the backward pass.
     chosen: OnceLock<Vec<u16>>,
 }
 

@@ -22,7 +22,7 @@ pub(in crate::autodiff) fn dense(x: &Tensor, weight: &Tensor, bias: Option<&Tens
 
 struct DenseLayer {
     layer: Dense,
-    /// What the function was applied to: found on the way forward, needed on the way back.
+    /// What the function was applied to: saved by the forward pass for the backward pass.
     sums: OnceLock<CpuStorage>,
 }
 

@@ -1,9 +1,8 @@
 //! Operations with gradients that candle lacks or computes slowly on the CPU. Each takes f32 or f64 and stands on the kernels in
 //! [`crate::kernels`]; `composed.rs` has the same of candle's own operations, for other devices.
 
-use crate::kernels::{Pooling, Real};
-use candle_core::backend::BackendStorage as _;
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Storage, Tensor, WithDType, bail};
+use crate::kernels::Real;
+use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, WithDType, bail};
 
 /// A type that both candle and the kernels compute with.
 pub(in crate::autodiff) trait Element: WithDType + Real {}
@@ -42,7 +41,7 @@ pub(super) use dense::dense;
 pub(super) use functions::{apply, apply_anywhere, bernoulli};
 pub(super) use plane::plane;
 
-fn slice<'a, T: Element>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
+pub(super) fn slice<'a, T: Element>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
     match layout.contiguous_offsets() {
         Some((start, end)) => Ok(&T::cpu_storage_as_slice(storage)?[start..end]),
         None => bail!("a custom operation was given a tensor that is not contiguous: {layout:?}"),
@@ -56,27 +55,5 @@ pub(super) fn with_values<T: Element, R>(tensor: &Tensor, f: impl FnOnce(&[T]) -
     match &*storage {
         Storage::Cpu(storage) => f(slice(storage, layout)?),
         _ => bail!("custom operations run on the CPU"),
-    }
-}
-
-/// Maximum or average pooling.
-pub(super) struct Pool(pub Pooling);
-
-impl CustomOp1 for Pool {
-    fn name(&self) -> &'static str {
-        "pooling"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout) -> Result<(CpuStorage, Shape)> {
-        let [channels, height, width] = self.0.output;
-        let shape = Shape::from((xl.dims()[0], channels, height, width));
-        with_element!(x.dtype(), T, Ok((T::to_cpu_storage_owned(self.0.forward::<T>(slice(x, xl)?)), shape)))
-    }
-
-    fn bwd(&self, x: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        with_element!(x.dtype(), T, {
-            let of_images = with_values::<T, _>(x, |x| with_values(gradient, |gradient| Ok(self.0.backward(x, gradient))))?;
-            Ok(Some(Tensor::from_vec(of_images, x.shape(), x.device())?))
-        })
     }
 }

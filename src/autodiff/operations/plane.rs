@@ -1,9 +1,9 @@
-//! Pools, paddings and other sizes of an image's channels.
+//! Pooling, padding and resampling of images.
 
 use super::{slice, with_values};
 use crate::autodiff::steps::Map;
 use crate::kernels::Pooling;
-use crate::nets::lowering::{Plane, PlaneMap};
+use crate::nets::lowering::Plane;
 use candle_core::backend::BackendStorage as _;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType as _, bail};
 use std::sync::OnceLock;
@@ -17,27 +17,15 @@ pub(in crate::autodiff) fn plane(x: &Tensor, plane: &Plane) -> Result<Tensor> {
     if plane.from != [height, width] {
         bail!("a map of images of {:?} pixels is given {:?}", plane.from, x.dims());
     }
-    match pooling(channels, plane) {
-        Some(pooling) => x.contiguous()?.apply_op1(super::Pool(pooling)),
+    match Pooling::of(channels, plane) {
+        Some(pooling) => x.contiguous()?.apply_op1(Pool(pooling)),
         None => x.contiguous()?.apply_op1(MapPlane { plane: plane.clone(), chosen: OnceLock::new() }),
     }
 }
 
-/// The kernel for a pool whose windows all lie within the image.
-fn pooling(channels: usize, plane: &Plane) -> Option<Pooling> {
-    let (kernel, stride, maximum) = match plane.map {
-        PlaneMap::Maximum { kernel, stride, padding: [0, 0] } => (kernel, stride, true),
-        PlaneMap::Mean { kernel, stride, padding: [0, 0], .. } => (kernel, stride, false),
-        _ => return None,
-    };
-    let inside = (0..2).all(|axis| (plane.to[axis] - 1) * stride[axis] + kernel[axis] <= plane.from[axis]);
-    let [input, output] = [plane.from, plane.to].map(|[height, width]| [channels, height, width]);
-    inside.then_some(Pooling { input, output, kernel, stride, maximum })
-}
-
 struct MapPlane {
     plane: Plane,
-    /// The pixels that were the largest: found on the way forward, needed on the way back.
+    /// The pixels that were the largest: saved by the forward pass for the backward pass.
     chosen: OnceLock<Vec<u32>>,
 }
 
@@ -60,6 +48,28 @@ impl CustomOp1 for MapPlane {
         with_element!(x.dtype(), T, {
             let of_x = with_values::<T, _>(gradient, |gradient| Ok(Map::new(&self.plane).backward(chosen, gradient)))?;
             Ok(Some(Tensor::from_vec(of_x, x.shape(), x.device())?))
+        })
+    }
+}
+
+/// Maximum or average pooling.
+struct Pool(Pooling);
+
+impl CustomOp1 for Pool {
+    fn name(&self) -> &'static str {
+        "pooling"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout) -> Result<(CpuStorage, Shape)> {
+        let [channels, height, width] = self.0.output;
+        let shape = Shape::from((xl.dims()[0], channels, height, width));
+        with_element!(x.dtype(), T, Ok((T::to_cpu_storage_owned(self.0.forward::<T>(slice(x, xl)?)), shape)))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        with_element!(x.dtype(), T, {
+            let of_images = with_values::<T, _>(x, |x| with_values(gradient, |gradient| Ok(self.0.backward(x, gradient))))?;
+            Ok(Some(Tensor::from_vec(of_images, x.shape(), x.device())?))
         })
     }
 }

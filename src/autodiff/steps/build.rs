@@ -117,7 +117,9 @@ impl<'a> Building<'a> {
                 };
                 let relu = then.first() == Some(&Function::Relu {});
                 then = &then[usize::from(relu)..];
-                let pooling = pool.filter(|_| then.is_empty()).and_then(|pool| pooling(product.output, pool));
+                // Behind a reshape the pool has other channels.
+                let pooling = pool.filter(|_| then.is_empty()).and_then(|pool| Pooling::of(product.output[0], pool));
+                let pooling = pooling.filter(|pooling| pooling.maximum && pooling.input == product.output);
                 pool = pool.filter(|_| pooling.is_none());
                 let block = ConvolutionBlock { convolution, relu, pooling };
                 Some(Kind::Convolve { block, weight: values(&phase.weight), bias: values(&product.bias) })
@@ -180,14 +182,4 @@ fn is_plain(product: &Product) -> bool {
         }
         _ => false,
     }
-}
-
-/// A pool of maxima of the channels that a product makes, whose windows all lie within the image, so few elements in each that their
-/// numbers fit. Behind a reshape the pool has other channels.
-fn pooling([channels, rows, columns]: [usize; 3], pool: &Plane) -> Option<Pooling> {
-    let PlaneMap::Maximum { kernel, stride, padding: [0, 0] } = pool.map else { return None };
-    let inside = (0..2).all(|axis| (pool.to[axis] - 1) * stride[axis] + kernel[axis] <= pool.from[axis]);
-    let few = u16::try_from(kernel[0].saturating_mul(kernel[1])).is_ok();
-    let [input, output] = [pool.from, pool.to].map(|[height, width]| [channels, height, width]);
-    (inside && few && pool.from == [rows, columns]).then_some(Pooling { input, output, kernel, stride, maximum: true })
 }

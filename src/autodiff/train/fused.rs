@@ -1,10 +1,10 @@
 //! The fused update of the optimisers on the CPU: one pass over weights, state and gradient, in place.
 
 use super::optimiser::{ADAM_EPSILON, BETAS, Optimiser, UpdateRule};
-use candle_core::{CpuStorage, InplaceOp2, Layout, Result, WithDType, bail};
-use pulp::Arch;
+use crate::autodiff::operations::slice;
+use crate::kernels::vectorised;
+use candle_core::{CpuStorage, InplaceOp2, Layout, Result, bail};
 use rayon::prelude::*;
-use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 /// Weights per piece of work.
@@ -31,8 +31,11 @@ impl InplaceOp2 for FusedUpdate<'_> {
 
     fn cpu_fwd(&self, weights: &mut CpuStorage, weight_layout: &Layout, gradient: &CpuStorage, gradient_layout: &Layout) -> Result<()> {
         let CpuStorage::F32(weights) = weights else { bail!("the optimisers' fused update takes weights in f32") };
-        let weights = &mut weights[range(weight_layout)?];
-        let gradient = &f32::cpu_storage_as_slice(gradient)?[range(gradient_layout)?];
+        let Some((start, end)) = weight_layout.contiguous_offsets() else {
+            bail!("an optimiser was given weights that are not contiguous: {weight_layout:?}")
+        };
+        let weights = &mut weights[start..end];
+        let gradient: &[f32] = slice(gradient, gradient_layout)?;
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         let [first, second] = &mut **memory;
         if [gradient.len(), first.len(), second.len()] != [weights.len(); 3] {
@@ -42,13 +45,6 @@ impl InplaceOp2 for FusedUpdate<'_> {
         let pieces = weights.par_chunks_mut(PIECE).zip(state).zip(gradient.par_chunks(PIECE));
         pieces.for_each(|((weights, (first, second)), gradient)| update(&self.rule, Piece { weights, first, second, gradient }));
         Ok(())
-    }
-}
-
-fn range(layout: &Layout) -> Result<Range<usize>> {
-    match layout.contiguous_offsets() {
-        Some((start, end)) => Ok(start..end),
-        None => bail!("an optimiser was given a tensor that is not contiguous: {layout:?}"),
     }
 }
 
@@ -100,11 +96,12 @@ fn update(rule: &UpdateRule, piece: Piece<'_>) {
 #[allow(clippy::inline_always, reason = "the loop is compiled for the widest vectors only where it is inlined")]
 #[inline(always)]
 fn each(piece: Piece<'_>, update: impl Fn(&mut f32, &mut f32, &mut f32, f32)) {
-    Arch::new().dispatch(
+    let Piece { weights, first, second, gradient } = piece;
+    vectorised(
         #[inline(always)]
         || {
-            let Piece { weights, first, second, gradient } = piece;
-            for (((weight, first), second), &gradient) in weights.iter_mut().zip(first).zip(second).zip(gradient) {
+            let state = first.iter_mut().zip(second.iter_mut());
+            for ((weight, (first, second)), &gradient) in weights.iter_mut().zip(state).zip(gradient) {
                 update(weight, first, second, gradient);
             }
         },

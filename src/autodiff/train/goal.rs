@@ -84,9 +84,8 @@ impl<'de> Deserialize<'de> for Goal {
 
 /// The settings of a checkpoint as they are written today. Those of before graphs hold layers, which know no shape of images.
 pub(super) fn modernised(mut settings: Value) -> Value {
-    let shape = settings["image_shape"].clone();
-    let goal = &mut settings["goal"];
-    if goal.get("layers").is_some() {
+    let shape = settings.get("image_shape").cloned().unwrap_or_default();
+    if let Some(goal) = settings.get_mut("goal").filter(|goal| goal.get("layers").is_some()) {
         let as_published = goal.get(AS_PUBLISHED).cloned().unwrap_or_default();
         goal["name"] = "".into();
         goal["input_shape"] = shape;

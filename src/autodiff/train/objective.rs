@@ -10,7 +10,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::nets::{Ending, Graph, Likelihood, Op, VaeGraphs};
 use crate::random::{Purpose, Stream, drop_threshold};
-use candle_core::{D, Tensor};
+use candle_core::{D, Device, Tensor};
 use candle_nn::{loss, ops};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -188,7 +188,7 @@ fn reconstruction(likelihood: Likelihood, parameters: &Parameters, images: &Tens
             let squares = (ops::sigmoid(&logits)? - &images)?.sqr()?.sum(1)?;
             let log_variance = match parameters.named(LOG_VARIANCE) {
                 Ok(learned) => learned.clone(),
-                Err(_) => Tensor::new(&[variance.ln()], logits.device())?.to_dtype(logits.dtype())?,
+                Err(_) => Tensor::new(&[variance.ln()], &Device::Cpu)?.to_dtype(logits.dtype())?.to_device(logits.device())?,
             };
             let constant = ((&log_variance + (2.0 * PI).ln())? * images.dims()[1] as f64)?;
             squares.broadcast_div(&log_variance.exp()?)?.broadcast_add(&constant)? * 0.5

@@ -1,5 +1,4 @@
-//! First-order optimisers behind candle-nn's [`Optimizer`]. Unlike those of candle-nn they have momentum and weight decay, and their whole
-//! state can be saved.
+//! First-order optimisers behind candle-nn's [`Optimizer`], whose whole state can be saved: candle-nn's own keep theirs to themselves.
 
 use super::fused::FusedUpdate;
 use candle_core::backprop::GradStore;

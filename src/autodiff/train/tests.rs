@@ -162,6 +162,9 @@ fn checkpoints_of_before_graphs_are_read() {
     old["goal"] = serde_json::json!({ "kind": "classifier", "layers": layers(), "classes": ["a", "b", "c"] });
     assert!(serde_json::from_value::<Settings>(old.clone()).is_err(), "layers alone do not know the shape of an image");
     assert_eq!(serde_json::from_value::<Settings>(modernised(old)).unwrap(), now);
+    for damaged in [serde_json::json!([]), serde_json::json!(1), serde_json::json!({ "goal": 7 })] {
+        assert_eq!(modernised(damaged.clone()), damaged, "left to the error of reading it");
+    }
 }
 
 /// The layers with a batch normalisation of the flattened pixels.

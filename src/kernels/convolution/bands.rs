@@ -236,12 +236,13 @@ impl Convolution {
             interleave(outputs, from, self.output_len());
             let made = &mut made[..LANES * self.input_len()];
             let pair = (inputs.as_chunks().0, from.as_chunks().0);
-            if let Some(of_images) = of_images {
+            if of_images.is_some() {
                 made.fill(T::ZERO);
-                self.gradients_lanes::<T, LANES>(pair, weight, of_weight, Some(made.as_chunks_mut().0), columns);
+            }
+            let wanted = of_images.is_some().then_some(made.as_chunks_mut().0);
+            self.gradients_lanes::<T, LANES>(pair, weight, of_weight, wanted, columns);
+            if let Some(of_images) = of_images {
                 separate(made, of_images, self.input_len());
-            } else {
-                self.gradients_lanes::<T, LANES>(pair, weight, of_weight, None, columns);
             }
             return;
         }

@@ -2,7 +2,7 @@
 
 use super::bands::Scratch;
 use super::{Convolution, GROUPS, add_bias_gradient, sum_of_parts};
-use crate::kernels::{Pooling, Real, vectorised};
+use crate::kernels::{Pooling, Real, relu_gradient, vectorised};
 use rayon::prelude::*;
 
 /// The gradients of a convolution.
@@ -156,17 +156,8 @@ impl ConvolutionBlock {
         gradient: &'a [T],
         [passed, of_convolution]: &'a mut [Vec<T>; 2],
     ) -> &'a [T] {
-        let cut = |target: &mut [T]| {
-            vectorised(
-                #[inline(always)]
-                || {
-                    for ((target, &gradient), &output) in target.iter_mut().zip(gradient).zip(output) {
-                        // What the ReLU cut off is the maximum of a window only where the whole window was cut off.
-                        *target = if output <= T::ZERO { T::ZERO } else { gradient };
-                    }
-                },
-            );
-        };
+        // What the ReLU cut off is the maximum of a window only where the whole window was cut off.
+        let cut = |target: &mut [T]| relu_gradient(target, gradient, output);
         let Some(pooling) = self.pooling else {
             if !self.relu {
                 return gradient;

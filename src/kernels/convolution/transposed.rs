@@ -2,7 +2,7 @@
 
 use super::block::{Gradients, finish};
 use super::{Convolution, GROUPS, add_bias_gradient, sum_of_parts};
-use crate::kernels::Real;
+use crate::kernels::{Real, relu_gradient};
 use rayon::prelude::*;
 
 /// A transposed convolution (PyTorch's `ConvTranspose2d`) and the ReLU that follows it.
@@ -60,8 +60,7 @@ impl TransposedConvolution {
                 let end = (first + at_once).min(all.end);
                 let mut gradient = &gradient[first * to..end * to];
                 if self.relu {
-                    let both = gradient.iter().zip(&output[first * to..end * to]);
-                    passed.iter_mut().zip(both).for_each(|(to, (&gradient, &y))| *to = if y <= T::ZERO { T::ZERO } else { gradient });
+                    relu_gradient(&mut passed, gradient, &output[first * to..end * to]);
                     gradient = &passed[..gradient.len()];
                 }
                 for image in gradient.chunks_exact(to) {

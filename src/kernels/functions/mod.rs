@@ -6,18 +6,13 @@ mod single;
 mod tests;
 
 use super::{Real, vectorised};
-use crate::nets::Function;
+use crate::nets::{Function, GELU_CUBIC, ROOT_2_OVER_PI};
 use rayon::prelude::*;
 
 pub use double::{exp_of_negative, sigmoid};
 
 /// Values per task.
 const PIECE: usize = 1 << 13;
-
-/// Applies the function to every value, on this thread.
-pub fn apply<T: Real>(function: Function, values: &mut [T]) {
-    T::apply(function, values);
-}
 
 /// The function of every value.
 pub fn map<T: Real>(function: Function, x: &[T]) -> Vec<T> {
@@ -203,7 +198,7 @@ impl Elementwise for f32 {
                 gradient,
                 #[inline(always)]
                 move |x| {
-                    const SLOPE: [f32; 2] = [ROOT_2_OVER_PI as f32, (3.0 * CUBIC) as f32];
+                    const SLOPE: [f32; 2] = [ROOT_2_OVER_PI as f32, (3.0 * GELU_CUBIC) as f32];
                     let inner = single::cubic(x);
                     // ½ (1 + tanh(u)) is sigmoid(2u).
                     single::sigmoid(2.0 * inner) + 0.5 * x * single::tanh_slope(inner) * SLOPE[0] * (1.0 + SLOPE[1] * x * x)
@@ -327,11 +322,6 @@ fn scale(x: &[f32], gradient: &mut [f32], derivative: impl Fn(f32) -> f32) {
         },
     );
 }
-
-/// √(2/π).
-const ROOT_2_OVER_PI: f64 = std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2;
-/// The cubic term of GELU's approximation.
-const CUBIC: f64 = 0.044_715;
 
 #[inline(always)]
 fn positive(x: f32) -> f32 {

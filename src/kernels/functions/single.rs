@@ -1,6 +1,7 @@
 //! Functions of one f32, without branches and calls, so that they vectorise. NaN stays NaN.
 
-use super::{CUBIC, INVERSE_ODD, ROOT_2_OVER_PI};
+use super::INVERSE_ODD;
+use crate::nets::{GELU_CUBIC, ROOT_2_OVER_PI};
 use std::hint::select_unpredictable;
 
 /// exp(x) for x ≤ 0 as power · (1 + rest), power a power of 2 and rest in −0.3 … 0.42: Cephes' expf (Moshier 1992). x = n ln 2 + r with
@@ -67,7 +68,7 @@ pub fn softplus(x: f32) -> f32 {
 /// What GELU's approximation takes the tanh of.
 #[inline(always)]
 pub fn cubic(x: f32) -> f32 {
-    ROOT_2_OVER_PI as f32 * (x + CUBIC as f32 * x * x * x)
+    ROOT_2_OVER_PI as f32 * (x + GELU_CUBIC as f32 * x * x * x)
 }
 
 /// Φ(x), below 0 to 10⁻⁶ of itself: Press et al., *Numerical Recipes*, 2nd ed., section 6.2, erfcc.
