@@ -77,7 +77,6 @@ fn reach(values: &[f64], pairs: &[[usize; 2]]) -> Option<f64> {
     if pairs.len() < 2 {
         return None;
     }
-    // Sorted by image, so that sums are always taken in the same order.
     let (mut by_image, mut by_dyad): (HashMap<usize, f64>, HashMap<[usize; 2], f64>) = Default::default();
     for (&value, &[a, b]) in values.iter().zip(pairs) {
         *by_image.entry(a).or_default() += value;
@@ -86,6 +85,7 @@ fn reach(values: &[f64], pairs: &[[usize; 2]]) -> Option<f64> {
         }
         *by_dyad.entry([a.min(b), a.max(b)]).or_default() += value;
     }
+    // Sorted, so that the sum does not depend on the order of a map.
     let squares = |sums: Vec<f64>| {
         let mut squares: Vec<f64> = sums.into_iter().map(|sum| sum * sum).collect();
         squares.sort_unstable_by(f64::total_cmp);

@@ -86,6 +86,12 @@ impl Components {
     }
 }
 
+/// The variance of numbers, over their count less one.
+pub fn sample_variance(values: &[f64]) -> f64 {
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (values.len() - 1) as f64
+}
+
 /// The 2.5th and the 97.5th percentile: an interval of many numbers, too narrow for few.
 #[cfg(test)]
 pub(crate) fn percentiles(mut values: Vec<f64>) -> [f64; 2] {

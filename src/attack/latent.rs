@@ -63,21 +63,22 @@ impl Plane<'_> {
         self.climb(free.take(starts).collect(), steps, watch)
     }
 
-    /// The garbage that is nearest to z, if any was found: climbs from places all around it, then comes back as far as garbage goes.
+    /// The garbage that climbs from places all around z find.
     ///
     /// # Errors
     /// As [`search`](Self::search).
-    pub fn nearest(&self, z: [f64; 2], steps: u32, watch: Watch<'_>) -> Result<Option<Found>> {
-        let around = |radius: f64, phase: f64| {
-            (0..DIRECTIONS).map(move |number| {
-                let (sine, cosine) = (TAU * (number as f64 + phase) / DIRECTIONS as f64).sin_cos();
-                [z[0] + radius * cosine, z[1] + radius * sine]
-            })
-        };
-        let starts = std::iter::once(z).chain(RADII.into_iter().flat_map(|radius| around(radius, 0.0))).map(|z| self.inside(z));
-        let found = self.climb(starts.collect(), steps, watch)?;
+    pub fn around(&self, z: [f64; 2], steps: u32, watch: Watch<'_>) -> Result<Vec<Found>> {
+        let starts = std::iter::once(z).chain(RADII.into_iter().flat_map(|radius| circle(z, radius, 0.0))).map(|z| self.inside(z));
+        self.climb(starts.collect(), steps, watch)
+    }
+
+    /// The nearest garbage to z, if any was found: comes back from what [`around`](Self::around) found as far as garbage goes.
+    ///
+    /// # Errors
+    /// As [`search`](Self::search).
+    pub fn nearest(&self, z: [f64; 2], found: &[Found]) -> Result<Option<Found>> {
         let mut candidates = Vec::new();
-        for end in &found {
+        for end in found.iter().filter(|end| end.confidence >= self.confidence) {
             candidates
                 .extend((0..=WAY).map(|step| step as f64 / WAY as f64).map(|t| [0, 1].map(|axis| z[axis] + t * (end.z[axis] - z[axis]))));
         }
@@ -87,7 +88,7 @@ impl Plane<'_> {
         for round in 0..ROUNDS {
             let reach = apart(best.z, z) * 0.5_f64.powi(round + 1);
             let centre = best.z;
-            let near: Vec<[f64; 2]> = around(reach, 0.5 * f64::from(round))
+            let near: Vec<[f64; 2]> = circle(z, reach, 0.5 * f64::from(round))
                 .map(|at| self.inside([centre[0] + at[0] - z[0], centre[1] + at[1] - z[1]]))
                 .filter(|&candidate| apart(candidate, z) < apart(best.z, z))
                 .collect();
@@ -181,4 +182,12 @@ impl Plane<'_> {
 fn unit([a, b]: [f64; 2]) -> [f64; 2] {
     let length = a.hypot(b);
     if length > 0.0 && length.is_finite() { [a / length, b / length] } else { [0.0; 2] }
+}
+
+/// Points at equal angles around z, the first of them turned by `phase` of the angle between two.
+fn circle(z: [f64; 2], radius: f64, phase: f64) -> impl Iterator<Item = [f64; 2]> {
+    (0..DIRECTIONS).map(move |number| {
+        let (sine, cosine) = (TAU * (number as f64 + phase) / DIRECTIONS as f64).sin_cos();
+        [z[0] + radius * cosine, z[1] + radius * sine]
+    })
 }

@@ -88,7 +88,7 @@ impl Figures {
             let single = wanted.iter().filter(|figure| figure.needs.members() == Some(Members::One)).map(|figure| figure.name);
             let single: Vec<&str> = single.collect();
             if !single.is_empty() {
-                say(&format!("{}: of one network, {name}, whatever --members says.", single.join(", ")));
+                say(&format!("{}: only the first network of --members, {name}, is shown.", single.join(", ")));
             }
         }
         let bar = Bar::new(map.view.len() as u64, "points");

@@ -4,7 +4,7 @@ use super::drawing::Drawing;
 use super::progress::Bar;
 use super::shared::{MapOptions, ModelOptions, choice};
 use crate::error::{Error, Result};
-use crate::figure::{ColourRange, Document, Format, Layers, Panel, check_dpi, heat_map, range_of};
+use crate::figure::{Document, Format, Layers, Panel, check_dpi, colour_range, heat_map};
 use crate::files;
 use crate::jobs::{RawFormat, map, map_data};
 use crate::uncertainty::{Measure, Passes};
@@ -63,15 +63,10 @@ impl Map {
         let places: Vec<usize> = (0..settings.members.len()).collect();
         let data = map_data(&map, measure, &places)?;
         let options = self.drawing.options();
-        let canvas = heat_map(&[Panel { title: None, map: &data, scatter: None, layers: Layers::default() }], &options)?;
-        let ends = match options.range {
-            ColourRange::Natural => None,
-            // Equal values have no range: the colours are those of the natural one.
-            ColourRange::Data => range_of(&data.values).filter(|[low, high]| low < high),
-        };
+        let panels = [Panel { title: None, map: &data, scatter: None, layers: Layers::default() }];
+        let canvas = heat_map(&panels, &options)?;
         provenance["drawn"] = json!({
-            "measure": measure, "colours": options.colours, "range": options.range,
-            "range_ends": ends.map_or(data.natural, |ends| ends.map(f64::from)),
+            "measure": measure, "colours": options.colours, "range": options.range, "range_ends": colour_range(&panels, &options),
         });
         Document { title: measure.label().to_owned(), canvas, provenance }.write(&self.out, Format::of(&self.out)?, self.drawing.dpi)
     }

@@ -229,8 +229,8 @@ fn panel_ticks(panels: &[Panel<'_>], index: usize, side: f64, style: &Style) -> 
     (z1, z2, labels)
 }
 
-/// The values of the ends of the colour map.
-fn colour_range(panels: &[Panel<'_>], options: &Options) -> [f64; 2] {
+/// The values at the ends of the colour map.
+pub fn colour_range(panels: &[Panel<'_>], options: &Options) -> [f64; 2] {
     let wider = |[low, high]: [f64; 2], [a, b]: [f64; 2]| [low.min(a), high.max(b)];
     let nothing = [f64::INFINITY, f64::NEG_INFINITY];
     let natural = panels.iter().map(|panel| panel.map.natural).fold(nothing, wider);

@@ -27,7 +27,7 @@ pub use colour::{ColourMap, NOT_A_NUMBER, Rgb, class_colour, difference_colour, 
 pub use document::{Document, Format, PRINT_DPI, Pixels, check_dpi};
 pub use facets::{Facet, ImageGrid, facets};
 pub use gallery::{Card, gallery};
-pub use heat_map::{ColourRange, MapData, Options, Panel, Scatter, heat_map};
+pub use heat_map::{ColourRange, MapData, Options, Panel, Scatter, colour_range, heat_map};
 pub use layers::{Layers, PlanePath};
 pub use plot::{Axis, Plot, Sample, Series, Strip, histograms, plots};
 pub use scale::{Scale, Scaled, range_of};

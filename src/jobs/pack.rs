@@ -76,7 +76,8 @@ pub(super) fn write_encodings(vae: &Vae, [train, test]: [&Dataset; 2], into: &Pa
 /// The card as Markdown.
 fn card(descriptions: &[Description], evaluation: &Evaluation) -> String {
     let mut text = format!(
-        "# The models\n\nTrained by this program on {}; each line under *How each was made* is the whole command. The figures below were\n\
+        "# The models\n\nTrained by this program on {}; each line under *How each was made* has epochs, batch, schedule and seed, and\n\
+         each `model.json` the architecture. The figures below were\n\
          measured by `epistemap evaluate` on the {} of {}, with the f16 weights as they stand here. Logarithms are natural.\n\n",
         descriptions[0].training()["dataset"].as_str().unwrap_or("unnamed data"),
         counted(evaluation.images as u64, "image"),

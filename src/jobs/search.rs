@@ -109,10 +109,9 @@ pub fn search_garbage(
     let asked = Asked { samples: settings.samples, members: &settings.members, seed: settings.seed, masks: Masks::Shared };
     let watch = &mut |iterate: crate::attack::Iterate<'_>| observe(Progress { done: iterate.step.into(), total: iterate.steps.into() });
     if let Some(z) = settings.near {
+        let around = plane(settings.confidence).around(z, settings.steps, watch)?;
         for margin in MARGINS {
-            let Some(found) = plane(settings.confidence + margin * (1.0 - settings.confidence)).nearest(z, settings.steps, watch)? else {
-                break;
-            };
+            let Some(found) = plane(settings.confidence + margin * (1.0 - settings.confidence)).nearest(z, &around)? else { break };
             let garbage = describe(engine, asked, found.z, 0, surroundings)?;
             if garbage.confidence >= settings.confidence {
                 return Ok(vec![garbage]);

@@ -13,8 +13,8 @@ use serde::Serialize;
 const DETECTED: f64 = 0.95;
 /// The false positive rates that [`Ranking::tpr_at_1_fpr`] and [`Ranking::tpr_at_5_fpr`] are about.
 const TOLERATED: [f64; 2] = [0.01, 0.05];
-/// With fewer positives, or negatives, many resamples hold hardly any of them: the bootstrap says little about other images.
-pub const FEWEST: usize = 10;
+/// Minimum number of positives, and of negatives, for a meaningful bootstrap interval.
+const FEWEST: usize = 10;
 /// How many numbers a [`Quality`] holds.
 const NUMBERS: usize = 5;
 
@@ -329,6 +329,11 @@ fn detected(counts: &[[f64; 2]], tolerated: f64) -> f64 {
     let all = totals(counts);
     // Rates of few negatives: 1 of 100 is 1 %, whatever the rounding.
     sums(counts).take_while(|above| above[0] <= tolerated * all[0] * (1.0 + 1e-12)).last().map_or(0.0, |above| above[1] / all[1])
+}
+
+/// Whether there are positives, or negatives, but too few for a meaningful bootstrap interval.
+pub fn is_few(count: usize) -> bool {
+    (1..FEWEST).contains(&count)
 }
 
 /// The numbers of a [`Quality`]; NaN without a negative or without a positive.

@@ -15,6 +15,7 @@ use crate::engine::{Engine, Input, Masks};
 use crate::error::{Error, Result};
 use crate::uncertainty::{CellStatistics, Measure, Passes};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use std::ops::{ControlFlow, Range};
 
 /// Images per batch. Where an attack on many is cut into parts, they are these.
@@ -235,6 +236,17 @@ pub fn success_rate(successes: &[Option<bool>]) -> Option<f64> {
 pub fn success_proportion(successes: &[Option<bool>]) -> Option<Estimate> {
     let eligible = successes.iter().flatten();
     proportion(eligible.clone().filter(|success| **success).count(), eligible.count())
+}
+
+/// The success of an attack as JSON: rate, 95 % interval, and counts.
+pub(in crate::jobs) fn success_json(successes: &[Option<bool>]) -> Value {
+    let success = success_proportion(successes);
+    json!({
+        "rate": success.map(|success| success.value),
+        "interval": success.and_then(Estimate::interval),
+        "successful": successes.iter().flatten().filter(|success| **success).count(),
+        "eligible": successes.iter().flatten().count(),
+    })
 }
 
 /// A rate in percent with one digit; "–" where there is none.

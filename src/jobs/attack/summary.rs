@@ -1,7 +1,6 @@
 //! What is said about an attack, for other programs.
 
-use super::{Attacked, success_proportion};
-use crate::analysis::detection::Estimate;
+use super::{Attacked, success_json};
 use crate::attack::Norm;
 use crate::jobs::Classifiers;
 use crate::jobs::figures::classifier_provenance;
@@ -13,7 +12,6 @@ impl Attacked {
     /// before and after; with `each`, also these numbers of every image.
     pub fn summary(&self, classifiers: &Classifiers, labels: &str, each: bool) -> Value {
         let successes = self.successes();
-        let success = success_proportion(&successes);
         let predictions: Vec<[usize; 2]> = self.predictions().collect();
         let right = |when: usize| predictions.iter().zip(&self.labels).filter(|(said, label)| said[when] == **label).count();
         let count = self.labels.len() as f64;
@@ -27,12 +25,7 @@ impl Attacked {
         let mut all = json!({
             "images": self.labels.len(),
             "labels": labels,
-            "success": {
-                "rate": success.map(|success| success.value),
-                "interval": success.and_then(Estimate::interval),
-                "successful": successes.iter().flatten().filter(|success| **success).count(),
-                "eligible": successes.iter().flatten().count(),
-            },
+            "success": success_json(&successes),
             share: { "before": right(0) as f64 / count, "after": right(1) as f64 / count },
             "norms": norms.collect::<Map<String, Value>>(),
             "measures": measures.into_iter().collect::<Map<String, Value>>(),

@@ -2,10 +2,10 @@
 
 use super::cells::COMPARED;
 use super::{Detected, Detection, Detector, Negatives, Positives, Scored, SeedSpread};
-use crate::analysis::detection::{Estimate, FEWEST, Quality};
+use crate::analysis::detection::{Estimate, Quality, is_few};
 use crate::attack::Norm;
 use crate::figure::provenance::{JSON_KEY, csv_line};
-use crate::jobs::attack::success_proportion;
+use crate::jobs::attack::{success_json, success_proportion};
 use crate::jobs::figures::classifier_provenance;
 use crate::jobs::passes::ComputedBy;
 use crate::jobs::{Classifiers, On};
@@ -325,12 +325,7 @@ fn row(row: &Detected) -> Value {
         "on": settings.on,
         "members": settings.members,
         "samples": settings.samples,
-        "success": {
-            "rate": success(row).map(|success| success.value),
-            "interval": success(row).and_then(Estimate::interval),
-            "successful": successes.iter().flatten().filter(|success| **success).count(),
-            "eligible": successes.iter().flatten().count(),
-        },
+        "success": success_json(&successes),
         "accuracy": { "before": right(0) as f64 / count, "after": right(1) as f64 / count },
         "mean_l2": attacked.norms.iter().map(|lengths| lengths[L2]).sum::<f64>() / count,
         "detection": scored,
@@ -380,7 +375,7 @@ fn notes(row: &Detected) -> Vec<String> {
     }
     for (positives, name) in Positives::ALL.into_iter().zip(["attacked", "successfully attacked"]) {
         let [_, count] = row.images(positives, Negatives::Both).map(|side| side.len());
-        if (1..FEWEST).contains(&count) {
+        if is_few(count) {
             notes.push(format!(
                 "{}: too few for the intervals to say how other images would vary",
                 counted(count as u64, &format!("{name} image"))

@@ -3,7 +3,7 @@
 use super::Detector;
 use super::npz::{self, Column};
 use super::scores::COLUMNS;
-use crate::analysis::detection::{Clusters, Comparison, Estimate, FEWEST, Quality, Ranking};
+use crate::analysis::detection::{Clusters, Comparison, Estimate, Quality, Ranking, is_few};
 use crate::error::{Error, Result};
 use crate::files;
 use serde::Serialize;
@@ -320,7 +320,7 @@ pub fn scored_text(lines: &[ScoredLine]) -> String {
         let this = format!("{}: {positives} {} against {negatives} {against}", of.join(" "), line.positives);
         let is_first = this != head;
         if is_first {
-            let few = if (1..FEWEST).contains(&positives.min(negatives)) { " (too few for the intervals to say much)" } else { "" };
+            let few = if is_few(positives.min(negatives)) { " (too few for the intervals to say much)" } else { "" };
             let _ = writeln!(text, "{}{few}", this.trim_start_matches(": "));
             (head, first) = (this, &line.detector);
         }

@@ -2,6 +2,7 @@
 
 use super::{Detected, Detector, Kind, Negatives, Positives};
 use crate::analysis::detection::auroc;
+use crate::analysis::variance::sample_variance;
 use crate::error::Result;
 use crate::jobs::attack::Said;
 use serde::Serialize;
@@ -22,14 +23,11 @@ pub struct SeedSpread {
 impl SeedSpread {
     /// That of some AUROCs; `None` for fewer than two, which have no spread.
     fn of(values: &[f64]) -> Option<Self> {
-        let count = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / count;
-        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
         (values.len() > 1).then(|| Self {
             seeds: values.len(),
             lowest: values.iter().copied().fold(f64::INFINITY, f64::min),
             highest: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-            standard_deviation: (squares / (count - 1.0)).sqrt(),
+            standard_deviation: sample_variance(values).sqrt(),
         })
     }
 }

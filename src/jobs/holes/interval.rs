@@ -4,7 +4,7 @@ use super::super::map::{Map, MapSettings, map};
 use super::super::{ModelSet, Observer, tell};
 use super::{HoleCriterion, HoleGround, PointValues, Reference, reference, view_area};
 use crate::analysis::holes::{area, count};
-use crate::analysis::variance::Components;
+use crate::analysis::variance::{Components, sample_variance};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::latent::{Surroundings, View};
@@ -106,7 +106,7 @@ impl Repeats {
         let found = (0..RESAMPLES).into_par_iter().map(of_resample).collect::<Result<Vec<_>>>()?;
         let areas: Vec<f64> = found.iter().map(|(area, _)| scale.to(*area)).collect();
         let counts: Vec<f64> = found.iter().map(|(_, count)| count.sqrt()).collect();
-        self.runs.push(Run { area, count, of_images: [variance(&areas), variance(&counts)] });
+        self.runs.push(Run { area, count, of_images: [areas, counts].map(|values| sample_variance(&values)) });
         Ok(())
     }
 
@@ -158,12 +158,6 @@ impl AreaScale {
     }
 }
 
-/// The variance of numbers, over their count less one.
-fn variance(values: &[f64]) -> f64 {
-    let mean = values.iter().sum::<f64>() / values.len() as f64;
-    values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (values.len() - 1) as f64
-}
-
 /// Refuses less than two seeds.
 pub(super) fn check_seeds(seeds: usize) -> Result<()> {
     if seeds < 2 {
@@ -172,7 +166,7 @@ pub(super) fn check_seeds(seeds: usize) -> Result<()> {
     Ok(())
 }
 
-/// A bootstrap resample of so many images.
+/// A bootstrap resample of `count` images.
 pub(super) fn resampled(seed: u32, resample: u32, count: usize) -> Vec<usize> {
     let stream = Stream::new(seed, Purpose::Bootstrap);
     (0..count as u32).map(|i| ((stream.uniform([2, resample, 0], i) * count as f64) as usize).min(count - 1)).collect()
@@ -242,15 +236,12 @@ mod tests {
                 })
                 .collect();
             let [areas, counts, control] = [0, 1, 2].map(|which| shares.iter().map(|share| share[which]).sum::<f64>() / 300.0);
-            eprintln!("{seeds} seeds: areas {areas:.3}, numbers {counts:.3}; percentiles {control:.3}");
             assert!((0.93..=0.975).contains(&areas), "{seeds}: {areas}");
             assert!(counts >= 0.93, "{seeds}: {counts}");
             assert!(control < of_percentiles, "the negative control: {seeds}: {control}");
         }
         let [of_area, of_count] = [0, 1].map(|which| repeats.runs.iter().map(|run| run.of_images[which]).sum::<f64>() / f64::from(SEEDS));
         assert!(of_area > 0.0 && of_count > 0.0);
-        let logarithms: Vec<f64> = repeats.runs.iter().map(|run| scale.to(run.area)).collect();
-        eprintln!("variance of ln area: {:.4} between seeds, {of_area:.4} between resampled images", variance(&logarithms));
     }
 
     #[test]

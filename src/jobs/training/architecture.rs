@@ -299,6 +299,10 @@ impl VaePlan {
     fn of_file(&self, path: &Path, train: &Dataset) -> Result<Goal> {
         let (path, description) = read(path)?;
         let refused = |problem: String| Error::file(&path, problem, "give the model.json of a VAE for these data");
+        if self.likelihood != LikelihoodPlan::Bernoulli {
+            let problem = format!("the architecture of {} has a likelihood of its own", path.display());
+            return Err(Error::setting("--likelihood", problem, "leave it out, or change the file"));
+        }
         match Goal::from(description) {
             Goal::Classifier { .. } => Err(refused("describes a classifier, not a VAE".to_owned())),
             Goal::Vae { graphs, .. } if graphs.encoder.input_shape() != train.image_shape => {

@@ -1,4 +1,4 @@
-//! What a training takes, told before it begins.
+//! Estimates the parameters, memory and time of a training before it starts.
 
 use super::TrainingPlan;
 use crate::autodiff::train::{Settings, Trainer};
@@ -15,7 +15,7 @@ const BYTES_PER_WEIGHT: usize = 16;
 
 /// What a training takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Estimate {
+pub struct TrainingEstimate {
     /// Trained weights of all models of the plan.
     pub parameters: usize,
     /// Bytes of the largest model's weights with gradients and optimiser, of a batch's values with theirs, and of the images.
@@ -28,11 +28,10 @@ pub struct Estimate {
 ///
 /// # Errors
 /// When the plan does not fit the images, or `go_on` says stop.
-pub fn estimate(plan: &TrainingPlan, (train, test): (&Dataset, &Dataset), go_on: &dyn Fn() -> ControlFlow<()>) -> Result<Estimate> {
-    plan.check_images(train)?;
+pub fn estimate(plan: &TrainingPlan, (train, test): (&Dataset, &Dataset), go_on: &dyn Fn() -> ControlFlow<()>) -> Result<TrainingEstimate> {
     let parts = plan.parts()?;
     let images = 4 * (train.images.len() + test.images.len());
-    let mut whole = Estimate { parameters: 0, memory: images, seconds: 0.0 };
+    let mut whole = TrainingEstimate { parameters: 0, memory: images, seconds: 0.0 };
     for is_vae in [true, false] {
         let count = parts.iter().filter(|part| part.vae == is_vae).count();
         let Some(part) = parts.iter().find(|part| part.vae == is_vae) else { continue };

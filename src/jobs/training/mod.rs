@@ -15,7 +15,7 @@ mod tests;
 pub use crate::autodiff::train::{Augmentation, Decay, Epoch, Fill, Schedule, Scores, Step};
 pub use architecture::{ClassifierArchitecture, ClassifierPlan, Draw, LikelihoodPlan, VaeArchitecture, VaePlan};
 pub use data::{DECODED, SHIPPED, load_split};
-pub use estimate::{Estimate, estimate};
+pub use estimate::{TrainingEstimate, estimate};
 pub use film::{FILM, film};
 pub use look::{Cost, Frame, LOOKS_SHARE, Look, Looks};
 pub use method::Method;
@@ -25,11 +25,11 @@ pub use plan::{DataChoice, PLAN, TrainingData, TrainingPlan, What, plan_of};
 
 use super::laplace::laplace_in_place;
 use super::{Progress, pack};
-use crate::autodiff::train::{self, Event, Settings};
+use crate::autodiff::train::{self, Event, Goal, Settings};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::nets::Vae;
 use crate::nets::folder::{Model, load};
+use crate::nets::{Likelihood, Vae, VaeGraphs};
 use look::Watch;
 use plan::Part;
 use std::ops::ControlFlow;
@@ -191,10 +191,7 @@ impl<'a> Job<'a> {
             if let Some(watch) = &mut self.watch {
                 watch.leave();
             }
-            match answer {
-                ControlFlow::Continue(()) => ControlFlow::Continue(previews),
-                ControlFlow::Break(()) => ControlFlow::Break(()),
-            }
+            answer.map_continue(|()| previews)
         });
         failed.map_or(result, Err)?;
         Ok(self.watch.map_or_else(Cost::default, |watch| watch.cost))
@@ -231,9 +228,11 @@ impl<'a> Job<'a> {
     /// A sentence for a model that a guess would beat by far, a sign of too large steps; said once.
     fn worse_than_guessing(&mut self, epoch: Epoch) -> Option<String> {
         const FAR: f64 = 3.0;
-        let guess = match epoch.test {
-            Scores::Classifier { .. } => (self.data.0.classes.len() as f64).ln(),
-            Scores::Vae { .. } => self.data.0.pixels() as f64 * std::f64::consts::LN_2,
+        let guess = match (epoch.test, &self.settings.goal) {
+            (Scores::Classifier { .. }, _) => (self.data.0.classes.len() as f64).ln(),
+            // Of Bernoulli pixels. A density of Gaussian ones has no such bound: it depends on the variance.
+            (Scores::Vae { .. }, Goal::Vae { graphs: VaeGraphs { likelihood: Likelihood::Gaussian { .. }, .. }, .. }) => return None,
+            (Scores::Vae { .. }, _) => self.data.0.pixels() as f64 * std::f64::consts::LN_2,
         };
         let loss = epoch.test.loss();
         let rate = self.settings.optimiser.learning_rate();

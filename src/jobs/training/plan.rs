@@ -159,22 +159,14 @@ impl TrainingPlan {
             }
         }
         check_weight_decay(self.weight_decay.unwrap_or(0.0))?;
-        let kinds: &[bool] = match self.what {
-            What::Vae => &[true],
-            What::Classifier | What::Ensemble => &[false],
-            What::Set => &[true, false],
-        };
-        kinds.iter().try_for_each(|&is_vae| self.schedule.check(self.epochs_of(is_vae)))?;
         if self.members == 0 {
             return Err(Error::setting("--members", "0 is no number of classifiers", "give 1 or more"));
         }
-        if self.what != What::Vae {
-            self.classifier.check()?;
+        for part in self.parts()? {
+            self.schedule.check(self.epochs_of(part.vae))?;
+            if part.vae { self.vae.check()? } else { self.classifier.check()? }
         }
-        if matches!(self.what, What::Vae | What::Set) {
-            self.vae.check()?;
-        }
-        self.parts().map(|_| ())
+        Ok(())
     }
 
     /// Cuts the data down to what the plan wants: the chosen classes, then the first so many training images, then the label noise.
