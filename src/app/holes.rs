@@ -213,7 +213,7 @@ impl Panel for HolePanel {
             return style::empty(
                 ui,
                 "These models have no encodings",
-                "Holes are where the networks are sure outside the region of the training encodings: make these with `epistemap pack`.",
+                "Holes are where the networks are sure outside the region of the training encodings: make these with `epistemap encode`.",
             );
         }
         let status = self.workers.found.status();

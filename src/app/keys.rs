@@ -1,7 +1,7 @@
 //! Every shortcut, in one list that the help shows as well.
 
 use super::scope::{Command, Scope};
-use super::session::{Layout, Session};
+use super::session::{Layout, Overlays, Session};
 use crate::figure::{ColourMap, ColourRange};
 use crate::uncertainty::Measure;
 use eframe::egui::{Context, Key, KeyboardShortcut, LayerId, Modifiers};
@@ -49,11 +49,11 @@ pub const SHORTCUTS: [Shortcut; 22] = [
     plain(Key::R, "Fixed or fitted range of the colours", |scope| {
         scope.session.range = next(&[ColourRange::Natural, ColourRange::Data], scope.session.range);
     }),
-    plain(Key::E, "Encodings of the training data", |scope| flip(&mut scope.session.overlays.encodings)),
-    plain(Key::D, "Density of the encodings", |scope| flip(&mut scope.session.overlays.density)),
-    plain(Key::H, "Holes", |scope| flip(&mut scope.session.overlays.holes)),
-    plain(Key::G, "Grid of decoded images", |scope| flip(&mut scope.session.overlays.digits)),
-    plain(Key::L, "Interpolation line", |scope| flip(&mut scope.session.overlays.line)),
+    plain(Key::E, "Encodings of the training data", |scope| flip(scope, |overlays| &mut overlays.encodings)),
+    plain(Key::D, "Density of the encodings", |scope| flip(scope, |overlays| &mut overlays.density)),
+    plain(Key::H, "Holes", |scope| flip(scope, |overlays| &mut overlays.holes)),
+    plain(Key::G, "Grid of decoded images", |scope| flip(scope, |overlays| &mut overlays.digits)),
+    plain(Key::L, "Interpolation line", |scope| flip(scope, |overlays| &mut overlays.line)),
     plain(Key::Num0, "Back to the whole plane", |scope| scope.session.reset_view()),
     plain(Key::Plus, "Closer", |scope| zoom(&mut scope.session, 1.25)),
     plain(Key::Equals, "Closer", |scope| zoom(&mut scope.session, 1.25)),
@@ -100,8 +100,12 @@ fn zoom(session: &mut Session, factor: f64) {
     session.zoom(factor, session.centre);
 }
 
-fn flip(switch: &mut bool) {
-    *switch = !*switch;
+/// Switches an overlay, unless the maps show a training preview: overlays belong to the models at hand.
+fn flip(scope: &mut Scope, overlay: fn(&mut Overlays) -> &mut bool) {
+    if scope.underway.is_none() {
+        let switch = overlay(&mut scope.session.overlays);
+        *switch = !*switch;
+    }
 }
 
 /// The one after, and after the last the first.

@@ -11,7 +11,7 @@ use crate::data::shipped_digits;
 use crate::engine::test_engine::TestEngine;
 use crate::engine::{AUTO, Block, cpu, fallback};
 use crate::error::Error;
-use crate::jobs::training::Estimate;
+use crate::jobs::training::TrainingEstimate;
 use crate::jobs::{Additions, Map, ModelSet, SharedEngine, Status, decoded_digits, map, screen_data};
 use crate::uncertainty::Measure;
 use eframe::egui::{Event, Key, Modifiers, Pos2, Rect, pos2, vec2};
@@ -35,7 +35,7 @@ pub fn start() -> Start {
         attack_cache: None,
         load_training: Arc::new(|plan| plan.data.load(None)),
         // A picture of a measured time would be another each time.
-        estimate_training: Arc::new(|_, _, _| Ok(Estimate { parameters: 1_200_000, memory: 389_000_000, seconds: 420.0 })),
+        estimate_training: Arc::new(|_, _, _| Ok(TrainingEstimate { parameters: 1_200_000, memory: 389_000_000, seconds: 420.0 })),
         library: None,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::choice::DetectionChoice;
 use super::view::View;
-use crate::analysis::detection::{Estimate, FEWEST};
+use crate::analysis::detection::{Estimate, is_few};
 use crate::app::map::describe;
 use crate::app::scope::Scope;
 use crate::app::style;
@@ -49,7 +49,7 @@ pub fn show(ui: &mut Ui, scope: &mut Scope, view: &View, is_narrow: bool) {
         ui.label(style::note(format!("AUROC of {} {}", detector.label().to_lowercase(), spread_text(spread)))).on_hover_text(SPREAD);
     }
     let positives = view.sides[1].values.len();
-    if (1..FEWEST).contains(&positives) {
+    if is_few(positives) {
         let text = format!("{}: too few for the intervals to say how other images would vary", counted(positives as u64, "positive"));
         ui.label(style::note(text).color(style::WARNING));
     }
@@ -92,7 +92,7 @@ const COLUMNS: [(&str, &str, &str); 5] = [
     ("TPR at 5 %", "TPR5", "The share that is detected where at most 5 % of the negatives are false alarms"),
 ];
 
-/// In a wide table so many of these stand with their intervals; the others have them in their tooltips.
+/// Number of columns that show their interval in a wide table; the others have it in their tooltip.
 const BRACKETED: usize = 3;
 
 /// What the spread over seeds is.

@@ -70,7 +70,11 @@ pub fn show(ui: &mut Ui, scope: &mut Scope, holes: &Holes, thumbnails: Option<&T
                     ui.label(format!("{:.2}", hole.region.area));
                 }
                 ui.label(format!("{:.2}", hole.distance));
-                if ui.small_button("Garbage").on_hover_text("Search for the most confident point farthest from the data").clicked() {
+                if ui
+                    .small_button("Garbage")
+                    .on_hover_text("Search for the most confident point farthest from the training encodings")
+                    .clicked()
+                {
                     search = Some(number);
                 }
                 ui.end_row();

@@ -28,11 +28,19 @@ pub fn vae(ui: &mut Ui, plan: &mut VaePlan) {
             "Linear layers as the paper's, convolutions of stride 2 and back, or the graphs of a model.json without weights",
         );
         if plan.architecture == VaeArchitecture::ConvVae {
-            named(numbers(ui, "vae channels", &mut plan.widths, "32,64,…", 76.0), "Channels of the VAE's convolutions")
-                .on_hover_text("Channels of the convolutions, each of which halves the image; the decoder mirrors them");
+            style::named(
+                numbers(ui, "vae channels", &mut plan.widths, "32,64,…", 76.0),
+                Role::TextInput,
+                "Channels of the VAE's convolutions",
+            )
+            .on_hover_text("Channels of the convolutions, each of which halves the image; the decoder mirrors them");
         } else if plan.architecture == VaeArchitecture::Mlp {
-            named(numbers(ui, "vae widths", &mut plan.hidden, "400,256", 76.0), "Widths of the VAE's hidden layers")
-                .on_hover_text("Widths of the encoder's hidden layers; the decoder mirrors them");
+            style::named(
+                numbers(ui, "vae widths", &mut plan.hidden, "400,256", 76.0),
+                Role::TextInput,
+                "Widths of the VAE's hidden layers",
+            )
+            .on_hover_text("Widths of the encoder's hidden layers; the decoder mirrors them");
         }
     });
     if let VaeArchitecture::File(path) = &mut plan.architecture {
@@ -145,7 +153,7 @@ fn sizes(ui: &mut Ui, network: &mut ClassifierPlan) {
             let is_residual = *architecture == ClassifierArchitecture::Resnet;
             let hint: Vec<String> = architecture.usual_widths().iter().map(ToString::to_string).collect();
             let text = if is_residual { "Channels of the stages" } else { "Widths of the hidden layers" };
-            named(numbers(ui, "widths", &mut network.widths, &hint.join(","), 60.0), text).on_hover_text(text);
+            style::named(numbers(ui, "widths", &mut network.widths, &hint.join(","), 60.0), Role::TextInput, text).on_hover_text(text);
             if is_residual {
                 let response = ui.add(DragValue::new(&mut network.blocks).range(1..=50).speed(0.05));
                 named(response, "Blocks of each stage").on_hover_text("Blocks of each stage");

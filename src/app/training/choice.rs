@@ -48,10 +48,13 @@ pub fn one_more(plan: &TrainingPlan, members: &[Description]) -> Option<Training
     let count = |key: &str| training[key].as_u64().map(|count| count as usize);
     Some(TrainingPlan {
         what: What::Classifier,
-        classifier: like(graph, &plan.classifier)?,
+        classifier: like(graph)?,
         epochs: count("epochs"),
         batch: count("batch").unwrap_or(plan.batch),
         schedule: Schedule::of_facts(training).unwrap_or(plan.schedule),
+        optimiser: None,
+        learning_rate: None,
+        weight_decay: None,
         augmentation: training["augmentation"].as_str().and_then(|text| text.parse().ok()).unwrap_or_default(),
         seed: members.iter().filter_map(seed).max().map_or(0, |seed| seed as u32).wrapping_add(1),
         ..plan.clone()
@@ -59,7 +62,7 @@ pub fn one_more(plan: &TrainingPlan, members: &[Description]) -> Option<Training
 }
 
 /// The sizes of a network of two convolutions and two linear layers.
-fn like(graph: &Graph, usual: &ClassifierPlan) -> Option<ClassifierPlan> {
+fn like(graph: &Graph) -> Option<ClassifierPlan> {
     let (mut channels, mut widths, mut rates) = (Vec::new(), Vec::new(), Vec::new());
     for node in graph.nodes() {
         match node.op {
@@ -70,7 +73,7 @@ fn like(graph: &Graph, usual: &ClassifierPlan) -> Option<ClassifierPlan> {
         }
     }
     let (&[first, second], &[hidden, _], &[after_pool, after_hidden]) = (&channels[..], &widths[..], &rates[..]) else { return None };
-    let plan = ClassifierPlan { channels: [first, second], hidden, dropout: [after_pool, after_hidden], ..usual.clone() };
+    let plan = ClassifierPlan { channels: [first, second], hidden, dropout: [after_pool, after_hidden], ..ClassifierPlan::default() };
     let shape = <[usize; 3]>::try_from(graph.input_shape()).ok()?;
     let same = Graph::chain(&shape, &cnn(shape, graph.output_shape()[0], plan.channels, hidden, plan.dropout)).ok()?;
     (same == *graph).then_some(plan)
@@ -80,6 +83,7 @@ fn like(graph: &Graph, usual: &ClassifierPlan) -> Option<ClassifierPlan> {
 mod tests {
     use super::*;
     use crate::jobs::ModelSet;
+    use crate::jobs::training::{ClassifierArchitecture, Draw};
 
     #[test]
     fn one_more_is_like_those_at_hand_with_a_seed_of_its_own() {
@@ -91,5 +95,8 @@ mod tests {
         assert!(seeds.len() == members.len() && !seeds.contains(&plan.seed.into()), "{seeds:?} {}", plan.seed);
         assert!(plan.what == What::Classifier && one_more(&plan, &set.descriptions[..1]).is_none(), "a VAE is no member");
         assert!(one_more(&plan, &[]).is_none());
+        let other = ClassifierPlan { architecture: ClassifierArchitecture::Resnet, draw: Draw::Deterministic, ..ClassifierPlan::default() };
+        let chosen = TrainingPlan { classifier: other, learning_rate: Some(7.0), ..TrainingPlan::default() };
+        assert_eq!(one_more(&chosen, members), Some(plan), "whatever the tab has chosen");
     }
 }

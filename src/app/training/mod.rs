@@ -17,7 +17,7 @@ pub use workers::{EstimateTraining, LoadTraining};
 use super::scope::{Command, Scope};
 use super::{Panel, Place, style};
 use crate::error::Result;
-use crate::jobs::training::{Estimate, FilmMeasure, Frame, Look, Looks, TrainingPlan, What, film, is_complete, past, plan_of};
+use crate::jobs::training::{FilmMeasure, Frame, Look, Looks, TrainingEstimate, TrainingPlan, What, film, is_complete, past, plan_of};
 use crate::jobs::{Status, Wake, library};
 use crate::latent::View;
 use crate::numbers::counted;
@@ -47,7 +47,7 @@ pub struct TrainingPanel {
     /// What the last training made, and where.
     made: Option<(What, PathBuf)>,
     /// The plan that was last estimated, and what it takes.
-    estimated: (Option<TrainingPlan>, Option<Estimate>),
+    estimated: (Option<TrainingPlan>, Option<TrainingEstimate>),
     /// The name that was last looked for on the disk, and whether a stopped training is there.
     resumable: (String, bool),
 }
@@ -150,15 +150,16 @@ impl TrainingPanel {
         if let Some(estimate) = self.workers.estimate.take() {
             self.estimated.1 = Some(estimate);
         }
-        let plan = &scope.session.training.plan;
+        // What changes neither the size nor the time of a training asks for no new trial.
+        let plan = TrainingPlan { seed: 0, learning_rate: None, weight_decay: None, ..scope.session.training.plan.clone() };
         if working {
             // The steps of the trial would slow the training down.
             self.workers.estimate.cancel();
             self.estimated = (None, None);
-        } else if scope.open_tab == self.name() && self.estimated.0.as_ref() != Some(plan) {
+        } else if scope.open_tab == self.name() && self.estimated.0.as_ref() != Some(&plan) {
             self.estimated = (Some(plan.clone()), None);
             let (load, estimate) = (Arc::clone(&scope.load_training), Arc::clone(&scope.estimate_training));
-            self.workers.estimate.request(EstimateRequest { plan: plan.clone(), load, estimate });
+            self.workers.estimate.request(EstimateRequest { plan, load, estimate });
         }
     }
 
@@ -253,13 +254,13 @@ impl TrainingPanel {
 
     /// Parameters, memory and time of the plan.
     fn expectation(&self, ui: &mut Ui) {
-        let text = match (self.workers.estimate.status(), self.estimated.1) {
-            (Status::Working(_), _) => "estimating…".to_owned(),
-            (Status::Failed(sentence), _) => sentence,
-            (_, Some(estimate)) => expectation(&estimate),
+        let (text, how) = match (self.workers.estimate.status(), self.estimated.1) {
+            (Status::Working(_), _) => ("estimating…".to_owned(), ""),
+            (Status::Failed(sentence), _) => (sentence, ""),
+            (_, Some(estimate)) => (expectation(&estimate), ". Measured by two steps; previews not counted."),
             (_, None) => return,
         };
-        ui.add(Label::new(style::note(&text)).truncate()).on_hover_text(format!("{text}. Measured by two steps; previews not counted."));
+        ui.add(Label::new(style::note(&text)).truncate()).on_hover_text(text + how);
     }
 
     /// What can be done with what was made.
@@ -353,8 +354,8 @@ fn progress(ui: &mut Ui, status: &Status, watched: &Watched) {
     }
 }
 
-fn expectation(estimate: &Estimate) -> String {
-    let Estimate { parameters, memory, seconds } = *estimate;
+fn expectation(estimate: &TrainingEstimate) -> String {
+    let TrainingEstimate { parameters, memory, seconds } = *estimate;
     let parameters = match parameters {
         0..=9_999 => parameters.to_string(),
         10_000..=999_999 => format!("{} k", parameters / 1000),

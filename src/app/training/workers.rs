@@ -4,7 +4,7 @@ use super::run::Run;
 use crate::app::run::unhurried;
 use crate::data::{Dataset, FolderData};
 use crate::error::{Error, Result};
-use crate::jobs::training::{Estimate, FilmMeasure, Frame, Looks, TrainingPlan, What, save_film, train};
+use crate::jobs::training::{FilmMeasure, Frame, Looks, TrainingEstimate, TrainingPlan, What, save_film, train};
 use crate::jobs::{Wake, Worker};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ pub type LoadTraining = Arc<dyn Fn(&TrainingPlan) -> Result<FolderData> + Send +
 
 /// Estimates parameters, memory and time of a plan on prepared training and test images. `Break` from the closure cancels it.
 pub type EstimateTraining =
-    Arc<dyn Fn(&TrainingPlan, (&Dataset, &Dataset), &dyn Fn() -> ControlFlow<()>) -> Result<Estimate> + Send + Sync>;
+    Arc<dyn Fn(&TrainingPlan, (&Dataset, &Dataset), &dyn Fn() -> ControlFlow<()>) -> Result<TrainingEstimate> + Send + Sync>;
 
 /// News wake the window so often.
 const NEWS: Duration = Duration::from_millis(120);
@@ -83,7 +83,7 @@ pub struct Workers {
     /// Answers with the file or folder that was written.
     pub film: Worker<Film, PathBuf>,
     /// Answers with what a plan takes.
-    pub estimate: Worker<EstimateRequest, Estimate>,
+    pub estimate: Worker<EstimateRequest, TrainingEstimate>,
 }
 
 impl Workers {
