@@ -1,7 +1,7 @@
 //! Epistemap: a microscope for what an image classifier does not know.
 //!
-//! It decodes the two-dimensional latent plane of a variational autoencoder into images, asks a Bayesian classifier (MC
-//! dropout, or an ensemble of dropout networks) about each of them many times, and maps how much the answers disagree:
+//! It decodes the two-dimensional latent plane of a variational autoencoder into images, evaluates a Bayesian classifier (MC
+//! dropout, last-layer Laplace, or an ensemble) on each of them many times, and maps how much the predictions disagree:
 //! predictive entropy, mutual information and the other measures of Smith & Gal, *Understanding Measures of Uncertainty for
 //! Adversarial Example Detection* (UAI 2018).
 //!
@@ -14,9 +14,9 @@
 //! | [`nets`] | networks as data: graphs of operations with named weights, the models made of them, the model folder, and the lowering to what engines run |
 //! | [`data`] | images with labels: IDX files, image folders, downloads, where data are looked for |
 //! | [`latent`] | views of the latent plane, where the data lie on it and how densely, geodesics |
-//! | [`kernels`] | convolution and pooling, forward and backward |
+//! | [`kernels`] | convolutions, dense layers, batch normalisation, pooling and elementwise functions, forward and backward |
 //! | [`engine`] | latent points or images in, statistics out: `cpu` (vectorised), `gpu` (shaders; alone in knowing wgpu), `reference` (plain f64); where another fails, the CPU takes over |
-//! | [`analysis`] | −ELBO, calibration, AUROC, holes |
+//! | [`analysis`] | −ELBO, calibration, AUROC, rank correlation, holes, and the intervals of them |
 //! | [`autodiff`] | gradients, training, last-layer Laplace; alone in knowing candle |
 //! | [`attack`] | changes to images within a budget that fool the networks: FGM, BIM, MIM, PGD and others |
 //! | [`figure`] | figures for print, with their provenance |
