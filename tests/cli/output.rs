@@ -43,10 +43,10 @@ fn figures_of_one_network_say_so_where_members_were_asked_for() {
     let desk = Desk::with_models(IMAGE_SHAPE, CLASSES);
     let line = "figures figure-1 --models models --grid 4 --samples 3 --format svg";
     let [_, err] = desk.succeeds(&format!("{line} --members 2"));
-    assert!(err.contains("figure-1: of one network, classifier-0"), "{err}");
+    assert!(err.contains("figure-1: only the first network of --members, classifier-0, is shown."), "{err}");
     for members in ["", "--members 1", "--members 1,"] {
         let [_, err] = desk.succeeds(&format!("{line} {members}"));
-        assert!(!err.contains("of one network"), "{members}: {err}");
+        assert!(!err.contains("only the first network"), "{members}: {err}");
     }
 }
 
