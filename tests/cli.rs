@@ -21,6 +21,8 @@ mod interpolate;
 mod laplace;
 #[path = "cli/output.rs"]
 mod output;
+#[path = "cli/shards.rs"]
+mod shards;
 #[path = "cli/training.rs"]
 mod training;
 

@@ -4,7 +4,7 @@
 
 use epistemap::data::Source;
 use epistemap::data::fetch::{Progress, fetch};
-use epistemap::data::sources::Published;
+use epistemap::data::sources::{Checksum, Layout, Published};
 use md5::{Digest as _, Md5};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
@@ -25,9 +25,11 @@ fn content(file: &str) -> Vec<u8> {
 
 /// A data set of two files. Its checksums live as long as the program, as those of the real sets do.
 fn set() -> Source {
-    let published = [IMAGES, LABELS]
-        .map(|file| Published { file, md5: format!("{:032x}", u128::from_be_bytes(Md5::digest(content(file)).into())).leak() });
-    Source { folder: "set", name: "Set", classes: &["a"], published: Box::leak(Box::new(published)), mirrors: &[] }
+    let published = [IMAGES, LABELS].map(|file| Published {
+        file,
+        checksum: Checksum::Md5(format!("{:032x}", u128::from_be_bytes(Md5::digest(content(file)).into())).leak()),
+    });
+    Source { folder: "set", name: "Set", classes: &["a"], layout: Layout::Idx, published: Box::leak(Box::new(published)), mirrors: &[] }
 }
 
 /// What a mirror does with a request.

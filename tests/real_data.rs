@@ -22,7 +22,7 @@ fn load(name: &str, split: Split) -> Option<Dataset> {
         let line = format!("SKIPPED: {} holds no {split} images of {name}\n", directory.display());
         std::io::stderr().write_all(line.as_bytes()).unwrap();
     }
-    found.map(|found| found.load().unwrap())
+    found.map(|found| found.load(None).unwrap().0)
 }
 
 /// The MD5 of the IDX file that these bytes make.
@@ -41,7 +41,7 @@ fn mnist_is_read_to_the_byte() {
         let Some(data) = load("mnist", split) else { continue };
         assert_eq!((data.len(), data.image_shape, data.classes.len()), (count, [1, 28, 28], 10));
         assert_eq!((data.name.as_str(), &data.labels[..3]), (format!("MNIST {split}").as_str(), &first_labels[..]));
-        let mut bytes: Vec<u8> = data.images.iter().map(|pixel| (pixel * 255.0).round() as u8).collect();
+        let mut bytes: Vec<u8> = data.images().iter().map(|pixel| (pixel * 255.0).round() as u8).collect();
         assert_eq!(md5(&[count as u32, 28, 28], &bytes), images_md5);
         assert_eq!(md5(&[count as u32], &data.labels), labels_md5);
         bytes[12_345] ^= 1;
@@ -56,7 +56,7 @@ fn shipped_digits_are_the_start_of_mnists_test_set() {
     let (shipped, start) = (shipped_digits().unwrap(), data.slice(0..1000));
     assert_eq!((shipped.len(), shipped.image_shape, &shipped.classes), (1000, start.image_shape, &start.classes));
     assert_eq!(shipped.labels, start.labels);
-    assert!(shipped.images == start.images && shipped.images != data.slice(1..1001).images);
+    assert!(shipped.images() == start.images() && shipped.images() != data.slice(1..1001).images());
 }
 
 #[test]
@@ -79,7 +79,8 @@ fn the_shipped_networks_fall_to_attacks_on_mnist() {
     let mut success = |method: &str, epsilon: f64, on: On, as_published: bool| {
         let attack = Settings { as_published, ..Settings::new(method, Norm::Linf, epsilon) };
         let settings = AttackSettings { attack, on, members: vec![0], samples: 10 };
-        let images = (&data.images[..], data.image_shape);
+        let pixels = data.images();
+        let images = (&pixels[..], data.image_shape);
         let observe: jobs::AttackObserver<'_> = &mut |_, _| ControlFlow::Continue(());
         let done = jobs::attack(&classifiers, engine.as_mut(), images, Labels::Given(&labels), &settings, observe).unwrap();
         // The checks take longer than the attack.
@@ -109,7 +110,8 @@ fn a_sparse_attack_in_l1_uses_its_budget_on_mnist() {
     let classifiers = Classifiers::open(None).unwrap();
     let mut engine = engine::open("cpu", Arc::clone(&classifiers.models)).unwrap();
     let labels: Vec<usize> = data.labels.iter().map(|&label| usize::from(label)).collect();
-    let images = (&data.images[..], data.image_shape);
+    let pixels = data.images();
+    let images = (&pixels[..], data.image_shape);
     for method in ["fgm", "bim", "pgd", "apgd"] {
         let attack = Settings::new(method, Norm::L1, 20.0);
         let settings = AttackSettings { attack, on: On::Deterministic, members: vec![0], samples: 1 };
@@ -134,7 +136,7 @@ fn a_sparse_attack_in_l1_uses_its_budget_on_mnist() {
 fn one_value_a_step(classifiers: &Classifiers, data: &Dataset, labels: &[usize]) -> [f64; 2] {
     let networks = input_gradients(classifiers.ensemble(), Precision::Single, Randomness::of_seed(0));
     let (passes, up) = (Passes { members: vec![0], draws: None }, Objective { loss: Loss::MeanProbability, towards: false });
-    let original: Vec<f64> = data.images.iter().copied().map(f64::from).collect();
+    let original: Vec<f64> = data.images().iter().copied().map(f64::from).collect();
     let mut images = original.clone();
     let right = |images: &[f64]| -> Vec<bool> {
         let mean = networks.answer(images, labels, &passes, up, false).unwrap().mean;

@@ -16,7 +16,7 @@ fn on_the_real_test_images_they_are_as_good_as_promised() {
         eprintln!("SKIPPED: MNIST is not on this machine");
         return;
     };
-    let (set, data) = (ModelSet::shipped().unwrap(), found.load().unwrap());
+    let (set, data) = (ModelSet::shipped().unwrap(), found.load(None).unwrap().0);
     let mut engine = engine::open("cpu", Arc::clone(&set.models)).unwrap();
     let evaluation = evaluate(set.ensemble(), Some(&set.vae), engine.as_mut(), &data, 2, 0, &mut |_| ControlFlow::Continue(())).unwrap();
     assert_eq!((evaluation.images, evaluation.classifiers.len()), (10_000, 10));

@@ -25,6 +25,7 @@ mod properties;
 mod real_data;
 mod reference;
 mod shipped;
+mod transfer;
 
 /// Cargo finds no file of tests by itself: one that is named nowhere would be no test.
 #[test]

@@ -131,7 +131,7 @@ impl Scope {
             pinned: [None, None],
             geodesic: None,
             attack_path: None,
-            load_named: Arc::new(|name| locate::find(sources::named(name)?, Split::Test, None)),
+            load_named: Arc::new(|name| Ok(locate::find(sources::named(name)?, Split::Test, None, None)?.0)),
             attack_cache: None,
             load_training: Arc::new(|_| Err(Error::setting("training data", "there are none here", "start the window anew"))),
             estimate_training: Arc::new(estimate),

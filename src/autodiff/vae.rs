@@ -49,10 +49,11 @@ fn each_batch(vae: &Vae, data: &Dataset, mut visit: impl FnMut(&Parts, usize, &[
         )));
     }
     let parts = Parts::of(vae)?;
-    for (number, images) in data.images.chunks(TEST_BATCH * data.pixels()).enumerate() {
-        let count = images.len() / data.pixels();
-        let features = output(&parts.encoder, &Arc::new(images.to_vec()), count);
-        visit(&parts, number, images, &features, count);
+    for (number, first) in (0..data.len()).step_by(TEST_BATCH).enumerate() {
+        let count = TEST_BATCH.min(data.len() - first);
+        let images = Arc::new(data.images_of(first..first + count).into_owned());
+        let features = output(&parts.encoder, &images, count);
+        visit(&parts, number, &images, &features, count);
     }
     Ok(())
 }
@@ -160,7 +161,7 @@ mod tests {
         // Means, errors at the means, and the bound's two parts.
         let expected = |vae: &Vae| {
             let mut all = (Vec::new(), Vec::new(), [0.0; 2]);
-            for (image, noise) in data.images.chunks(30).zip(noise.chunks(2)) {
+            for (image, noise) in data.images().chunks(30).zip(noise.chunks(2)) {
                 let image = in_double(image);
                 let features = forward(&vae.encoder, &image, None);
                 let [mean, log_variance] = [&vae.mean, &vae.log_variance].map(|part| forward(part, &features, None));

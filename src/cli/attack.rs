@@ -18,7 +18,7 @@ use std::sync::Arc;
 #[derive(Debug, Args)]
 pub struct Method {
     /// The length of a step [default: ε / 10; ε / 30 for pgd, 0.02 for cw; for apgd the first, 2 ε, ε in L1].
-    #[arg(long, value_name = "S", allow_hyphen_values = true)]
+    #[arg(long, value_name = "S", value_parser = super::shared::number, allow_hyphen_values = true)]
     step: Option<f64>,
     /// Steps (queries for square) [default: 10; 40 for pgd, 100 for each loss of apgd, 5 × 100 for cw, 1000 for square].
     #[arg(long, value_name = "N")]
@@ -43,7 +43,7 @@ pub struct Method {
     fresh_masks: bool,
     /// The loss of the paper's code, which takes the softmax twice and so is nearly flat.
     #[arg(long)]
-    as_published: bool,
+    pub as_published: bool,
     /// Dropout draws per member, T: so many are attacked, and so many others measure.
     #[arg(long, value_name = "T", default_value_t = 20)]
     pub samples: u32,
@@ -142,7 +142,7 @@ pub struct Attack {
     #[arg(long, value_parser = choice(Norm::ALL.map(Norm::key), |key| Norm::from_key(key).ok()))]
     norm: Option<Norm>,
     /// The budget: no change is longer. Only cw, which looks for the smallest change, can do without.
-    #[arg(long, value_name = "E", allow_hyphen_values = true)]
+    #[arg(long, value_name = "E", value_parser = super::shared::number, allow_hyphen_values = true)]
     eps: Option<f64>,
     /// Whose answer: one network with dropout off, the mean of its draws, or the mean over all members and their draws.
     #[arg(long, value_parser = choice(On::ALL.map(On::key), On::from_key), default_value = "deterministic")]

@@ -1,12 +1,15 @@
 //! `epistemap evaluate` and `epistemap pack`: how good the models are, and models made ready to ship.
 
 use super::progress::Bar;
+use super::shard::ShardOptions;
 use super::shared::{DataOptions, ModelOptions, Seed, first_images, print, print_json};
 use crate::data::Split;
 use crate::error::Result;
+use crate::files;
 use crate::jobs::{Evaluation, ModelSet, evaluate, pack};
 use crate::numbers::counted;
 use clap::Args;
+use serde_json::json;
 use std::path::PathBuf;
 
 /// `epistemap evaluate`.
@@ -30,6 +33,11 @@ pub struct Evaluate {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    /// Write what would be printed into this file instead.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    pub shard: ShardOptions,
 }
 
 impl Evaluate {
@@ -39,14 +47,24 @@ impl Evaluate {
     /// When models or data are missing, damaged or do not fit.
     pub fn run(self) -> Result<()> {
         let (classifiers, vae) = self.models.set.open_classifiers()?;
-        let mut engine = self.models.open_engine_of(&classifiers.models)?;
         let ensemble = classifiers.ensemble();
+        let engine = self.models.open_engine_of(&classifiers.models)?;
+        let mut engine = self.shard.engine(engine, ensemble.classes().len(), &classifiers.hashes)?;
+        // A shard has no use for what the VAE alone says.
+        let vae = vae.filter(|_| self.shard.shard.is_none());
         let data = self.data.load_for(ensemble, &self.dataset, Split::Test)?;
         let data = first_images(data, self.images)?;
         let bar = Bar::new(data.len() as u64, "images");
         let evaluation = evaluate(ensemble, vae.as_ref(), engine.as_mut(), &data, self.samples, self.seed.seed, &mut bar.follow())?;
         drop(bar);
-        if self.json { print_json(&evaluation) } else { print(&table(&evaluation)) }
+        if self.shard.finish(engine.as_ref(), &classifiers.hashes, self.out.as_deref(), None)? {
+            return Ok(());
+        }
+        let Some(out) = &self.out else {
+            return if self.json { print_json(&evaluation) } else { print(&table(&evaluation)) };
+        };
+        let text = if self.json { format!("{:#}", json!(evaluation)) } else { table(&evaluation) };
+        files::write_atomically(out, format!("{text}\n").as_bytes())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::drawing::Drawing;
 use super::progress::Bar;
+use super::shard::ShardOptions;
 use super::shared::{DrawOptions, ModelOptions, TestImages, choice, pair, print, print_json, say};
 use crate::error::{Error, Result};
 use crate::figure::{Document, Format, check_dpi};
@@ -78,6 +79,8 @@ pub struct Holes {
     curve_threshold: ThresholdChoice,
     #[command(flatten)]
     drawing: Drawing,
+    #[command(flatten)]
+    pub shard: ShardOptions,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -116,11 +119,16 @@ impl Holes {
     /// # Errors
     /// When an option makes no sense, the models are damaged or have no encodings, or the file cannot be written.
     pub fn run(self) -> Result<()> {
-        let output = self.output()?;
+        if self.garbage > 0 && (self.shard.shard.is_some() || self.shard.is_merge()) {
+            let problem = "the search for garbage goes from answer to answer, and a shard has not all of them";
+            return Err(Error::setting("--garbage", problem, "leave it out, or --shard"));
+        }
+        let output = if self.shard.shard.is_some() { None } else { self.output()? };
         check_dpi(self.drawing.dpi)?;
         let criterion = self.criterion();
         criterion.check()?;
-        let (set, mut engine) = self.models.open()?;
+        let (set, engine) = self.models.open()?;
+        let mut engine = self.shard.engine(engine, set.ensemble().classes().len(), &set.hashes)?;
         let train = &set.encodings()?.train;
         let view = match self.region {
             Some(extent) => View::square(extent, self.grid)?,
@@ -165,7 +173,7 @@ impl Holes {
         let garbage = (0..wanted)
             .map(|hole| jobs::garbage(engine.as_mut(), &map, &holes, hole, &surroundings, &mut bar.follow()))
             .collect::<Result<Vec<_>>>()?;
-        let (engine, ground) = (engine.as_mut(), HoleGround { images, surroundings: &surroundings });
+        let ground = HoleGround { images, surroundings: &surroundings };
         let threshold = match self.curve_threshold {
             ThresholdChoice::Own => CurveThreshold::Own,
             ThresholdChoice::Whole => CurveThreshold::Whole,
@@ -173,15 +181,18 @@ impl Holes {
         let curve = CurveSettings { seeds: self.seeds, subsets: self.subsets, threshold };
         // The curve's draws hold those of the interval.
         let (points, interval) = if self.curve {
-            let points = hole_curve(&set, engine, &settings, ground, &criterion, &curve, &mut bar.follow())?;
+            let points = hole_curve(&set, engine.as_mut(), &settings, ground, &criterion, &curve, &mut bar.follow())?;
             let interval = points.interval;
             (Some(points), Some(interval))
         } else if self.seeds > 0 {
-            (None, Some(hole_interval(&set, engine, &settings, ground, &criterion, self.seeds, &mut bar.follow())?))
+            (None, Some(hole_interval(&set, engine.as_mut(), &settings, ground, &criterion, self.seeds, &mut bar.follow())?))
         } else {
             (None, None)
         };
         drop(bar);
+        if self.shard.finish(engine.as_ref(), &set.hashes, self.out.as_deref(), None)? {
+            return Ok(());
+        }
         let provenance = jobs::hole_provenance(&set, &map, &criterion, self.curve.then_some(&curve));
         let report = HoleReport { holes, garbage, curve: points, interval, provenance };
         match (output, &self.out) {

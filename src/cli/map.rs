@@ -2,6 +2,7 @@
 
 use super::drawing::Drawing;
 use super::progress::Bar;
+use super::shard::ShardOptions;
 use super::shared::{MapOptions, ModelOptions, choice};
 use crate::error::{Error, Result};
 use crate::figure::{Document, Format, Layers, Panel, check_dpi, colour_range, heat_map};
@@ -27,6 +28,8 @@ pub struct Map {
     measure: Measure,
     #[command(flatten)]
     drawing: Drawing,
+    #[command(flatten)]
+    pub shard: ShardOptions,
 }
 
 impl Map {
@@ -39,7 +42,7 @@ impl Map {
         let extension = self.out.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_ascii_lowercase();
         let format = Format::named(&extension);
         let raw = RawFormat::named(&extension);
-        if format.is_none() && raw.is_none() {
+        if format.is_none() && raw.is_none() && self.shard.shard.is_none() {
             return Err(Error::file(
                 &self.out,
                 format!("'.{extension}' is no format of maps"),
@@ -47,13 +50,17 @@ impl Map {
             ));
         }
         check_dpi(self.drawing.dpi)?;
-        let (set, mut engine) = self.models.open()?;
+        let (set, engine) = self.models.open()?;
+        let mut engine = self.shard.engine(engine, set.ensemble().classes().len(), &set.hashes)?;
         // The arrays hold every measure; a picture only needs what its own is a function of.
         let deterministic = format.is_none() || measure.passes() == Passes::Deterministic;
         let settings = self.settings.settings(&set, deterministic)?;
         files::create_folder_of(&self.out)?;
         let bar = Bar::new(settings.view.len() as u64, "points");
         let map = map(&set, engine.as_mut(), &settings, &mut bar.follow())?;
+        if self.shard.finish(engine.as_ref(), &set.hashes, Some(&self.out), None)? {
+            return Ok(());
+        }
         let mut provenance = map.provenance(&set);
         // Its thinned networks may take as much memory as the map: what follows has no use for them.
         drop(engine);

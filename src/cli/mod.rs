@@ -17,6 +17,7 @@ mod interpolate;
 mod laplace;
 mod map;
 mod progress;
+mod shard;
 mod shared;
 mod small;
 mod speaking;
@@ -83,6 +84,8 @@ enum Verb {
     Pack(evaluate::Pack),
     /// Encode a VAE's data, so that density and holes of its plane can be seen.
     Encode(encode::Encode),
+    /// Join the parts that `--shard` made into what one run writes.
+    Merge(shard::Merge),
     /// List data sets, or download one.
     Data(data::Data),
     /// Compute the same map with two engines, and say where they differ most; exit code 1 where that is more than a tolerance.
@@ -124,6 +127,7 @@ fn run(verb: Option<Verb>) -> Result<()> {
         Some(Verb::Film(film)) => film.run(),
         Some(Verb::Pack(pack)) => pack.run(),
         Some(Verb::Encode(encode)) => encode.run(),
+        Some(Verb::Merge(merge)) => merge.run(),
         Some(Verb::Data(data)) => data.run(),
         Some(Verb::Compare(compare)) => compare.run(),
         Some(Verb::Bench(bench)) => bench.run(),

@@ -96,6 +96,19 @@ impl TestImages {
     }
 }
 
+/// A number, or a fraction such as 8/255.
+///
+/// # Errors
+/// When it is neither.
+pub fn number(text: &str) -> std::result::Result<f64, String> {
+    let parts: Option<Vec<f64>> = text.splitn(2, '/').map(|part| part.trim().parse().ok()).collect();
+    match parts.as_deref() {
+        Some(&[number]) => Ok(number),
+        Some(&[over, under]) if under != 0.0 => Ok(over / under),
+        _ => Err(format!("'{text}' is neither a number nor a fraction such as 8/255")),
+    }
+}
+
 /// The first so many images of a data set; all for `None`.
 ///
 /// # Errors

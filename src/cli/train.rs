@@ -1,14 +1,18 @@
-//! `epistemap train`: a VAE, a classifier, an ensemble or a set of both, into model folders.
+//! `epistemap train`: a VAE, a classifier, an ensemble, a set of both, or heads on a frozen trunk, into model folders.
+
+mod options;
 
 use super::film::{Film, export};
 use super::progress::Bar;
 use super::shared::{DataOptions, Seed, say};
 use crate::error::{Error, Result};
+use crate::jobs::Shard;
 use crate::jobs::training::{
-    self, Augmentation, ClassifierArchitecture, ClassifierPlan, DataChoice, Decay, Draw, Epoch, LikelihoodPlan, Method, News, Schedule,
-    Scores, TrainingData, TrainingPlan, VaeArchitecture, VaePlan, What as Trained, plan_of,
+    self, Augmentation, ClassifierArchitecture, ClassifierPlan, DataChoice, Epoch, News, Scores, TrainingData, TrainingPlan,
+    VaeArchitecture, What as Trained, plan_of,
 };
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
+use options::{ClassifierOptions, DrawChoice, MethodChoice, ScheduleOptions, VaeOptions};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -53,6 +57,9 @@ enum What {
         architecture: ClassifierOptions,
         #[command(flatten)]
         members: Members,
+        /// Train the I-th of N shares of the members only, into an --out of its own; `epistemap merge` puts the folders together.
+        #[arg(long, value_name = "I/N")]
+        shard: Option<Shard>,
     },
     /// A VAE and an ensemble on the same data, with the encodings of the data: a folder for `--models`.
     Set {
@@ -73,6 +80,27 @@ enum What {
         vae_widths: Vec<usize>,
         #[command(flatten)]
         latent: VaeOptions,
+    },
+    /// A classifier of transfer: dropout and a new last layer on the features of a network that is trained already and stays as it is. The
+    /// features of all images are computed once and kept for the next run.
+    Head {
+        #[command(flatten)]
+        common: Common,
+        /// The network whose last layer is replaced: a classifier's model folder, or a .safetensors file of a torchvision ResNet.
+        #[arg(long, value_name = "DIR|FILE")]
+        backbone: PathBuf,
+        /// Bring the images to N × N pixels inside the model, bilinearly [default: to the size that the network takes].
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+        resize: Option<u32>,
+        /// The dropout rate of the features.
+        #[arg(long, value_name = "P", default_value_t = 0.5)]
+        dropout: f64,
+        /// What a draw is.
+        #[arg(long, value_enum, default_value_t = DrawChoice::Dropout)]
+        draw: DrawChoice,
+        /// How many heads that differ in their seed, on the same trunk: OUT/classifier-SEED each [default: one, OUT itself].
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        members: Option<u32>,
     },
     /// Go on with what was trained into a folder, as its plan says.
     Resume {
@@ -142,139 +170,10 @@ struct Common {
 }
 
 #[derive(Debug, Args)]
-struct ScheduleOptions {
-    /// How the learning rate falls [default: constant].
-    #[arg(long, value_enum)]
-    schedule: Option<DecayChoice>,
-    /// The same as `--schedule linear`.
-    #[arg(long, conflicts_with = "schedule")]
-    anneal: bool,
-    /// Let the learning rate rise linearly over the first epochs, or a fraction of one.
-    #[arg(long, value_name = "EPOCHS", default_value_t = 0.0)]
-    warm_up: f64,
-    /// With `--schedule step`: the epochs between two falls of the learning rate [default: 10].
-    #[arg(long, value_name = "EPOCHS")]
-    step_every: Option<usize>,
-    /// With `--schedule step`: the factor of the learning rate at each fall [default: 0.1].
-    #[arg(long, value_name = "FACTOR")]
-    step_factor: Option<f64>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum DecayChoice {
-    Constant,
-    /// Linearly to 0 at the end of the training.
-    Linear,
-    /// To 0 at the end of the training along half a cosine.
-    Cosine,
-    /// By --step-factor after every --step-every epochs.
-    Step,
-}
-
-impl ScheduleOptions {
-    fn schedule(&self) -> Result<Schedule> {
-        let choice = self.schedule.unwrap_or(if self.anneal { DecayChoice::Linear } else { DecayChoice::Constant });
-        let for_step = [("--step-every", self.step_every.is_some()), ("--step-factor", self.step_factor.is_some())];
-        if let Some((option, _)) = for_step.into_iter().find(|(_, is_given)| *is_given && choice != DecayChoice::Step) {
-            return Err(Error::setting(option, "it is for another schedule than the chosen one", "add --schedule step, or leave it out"));
-        }
-        let decay = match choice {
-            DecayChoice::Constant => Decay::Constant,
-            DecayChoice::Linear => Decay::Linear,
-            DecayChoice::Cosine => Decay::Cosine,
-            DecayChoice::Step => Decay::Step {
-                every_epochs: self.step_every.unwrap_or(Decay::EVERY_EPOCHS),
-                factor: self.step_factor.unwrap_or(Decay::FACTOR),
-            },
-        };
-        Ok(Schedule { decay, warm_up_epochs: self.warm_up })
-    }
-}
-
-#[derive(Debug, Args)]
-struct VaeOptions {
-    /// The number of latent dimensions; the map needs 2.
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    latent: usize,
-    /// p(x|z) of the VAE; a file has its own.
-    #[arg(long, value_enum, default_value_t = LikelihoodChoice::Bernoulli)]
-    likelihood: LikelihoodChoice,
-    /// The variance of a Gaussian likelihood, of pixels in 0..=1; a learned one starts there.
-    #[arg(long, value_name = "V", default_value_t = 0.01)]
-    variance: f64,
-    /// Sample z = μ + ½ σ ε, as the paper's code did; the loss is then no ELBO.
-    #[arg(long)]
-    as_published: bool,
-}
-
-#[derive(Debug, Args)]
 struct Members {
     /// How many classifiers.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     members: u32,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum MethodChoice {
-    Adam,
-    /// Adam with decoupled weight decay.
-    #[value(name = "adamw")]
-    AdamW,
-    /// With Keras's ρ = 0.95 and ε = 1e-7.
-    Adadelta,
-    /// Adadelta with PyTorch's ρ = 0.9 and ε = 1e-6.
-    AdadeltaPytorch,
-    /// With momentum 0.9.
-    Sgd,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum DrawChoice {
-    /// A dropout mask at the rates of --dropout.
-    Dropout,
-    /// A dropout mask at learned rates, which start at --dropout (concrete dropout).
-    Concrete,
-    /// The last layer's weights from a Gaussian that is fitted at the end; --dropout is then of the training only (last-layer Laplace).
-    Laplace,
-    /// The network itself, without dropout: a deep ensemble, where there are several.
-    None,
-}
-
-#[derive(Debug, Args)]
-struct ClassifierOptions {
-    /// The classifier's architecture: mlp, paper-cnn, resnet, or the file of a model whose graph is taken without its weights (model.json
-    /// or its folder).
-    #[arg(long, value_name = "NAME|FILE", default_value = "paper-cnn")]
-    architecture: ClassifierArchitecture,
-    /// The channels of the two 3×3 convolutions of paper-cnn.
-    #[arg(long, value_name = "N,N", value_parser = super::shared::pair::<usize>, default_value = "32,64")]
-    channels: [usize; 2],
-    /// The width of the hidden layer of paper-cnn.
-    #[arg(long, value_name = "N", default_value_t = 128)]
-    hidden: usize,
-    /// The widths of the hidden layers of mlp, or of the stages of resnet [default: 256,256 for mlp, 32,64,128 for resnet].
-    #[arg(long, value_name = "N,N,…", value_delimiter = ',')]
-    widths: Vec<usize>,
-    /// The blocks of each stage of resnet.
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    blocks: usize,
-    /// What a draw of the classifier is.
-    #[arg(long, value_enum, default_value_t = DrawChoice::Dropout)]
-    draw: DrawChoice,
-    /// The two dropout rates. paper-cnn: after the pooling and after the hidden layer; mlp: of the pixels and after each hidden layer;
-    /// resnet: of channels after each block, and before the last layer; 0 is none [default: 0.25,0.5 for paper-cnn, 0,0.5 for mlp, 0.1,0.5
-    /// for resnet; a file has its own].
-    #[arg(long, value_name = "P,P", value_parser = super::shared::pair::<f64>)]
-    dropout: Option<[f64; 2]>,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum LikelihoodChoice {
-    Bernoulli,
-    /// With a fixed variance.
-    Gaussian,
-    /// With one variance for all pixels, which is learned.
-    LearnedGaussian,
 }
 
 fn shape(text: &str) -> std::result::Result<[usize; 3], String> {
@@ -282,48 +181,9 @@ fn shape(text: &str) -> std::result::Result<[usize; 3], String> {
     parts.and_then(|parts| parts.try_into().ok()).ok_or_else(|| format!("'{text}' is no shape such as 1,28,28"))
 }
 
-impl ClassifierOptions {
-    fn plan(&self) -> ClassifierPlan {
-        let draw = match self.draw {
-            DrawChoice::Dropout => Draw::Dropout,
-            DrawChoice::Concrete => Draw::ConcreteDropout,
-            DrawChoice::Laplace => Draw::LastLayerLaplace,
-            DrawChoice::None => Draw::Deterministic,
-        };
-        let dropout = self.dropout.unwrap_or_else(|| self.architecture.usual_dropout());
-        ClassifierPlan {
-            architecture: self.architecture.clone(),
-            channels: self.channels,
-            hidden: self.hidden,
-            widths: self.widths.clone(),
-            blocks: self.blocks,
-            draw,
-            dropout,
-        }
-    }
-}
-
-impl VaeOptions {
-    fn plan(&self, architecture: VaeArchitecture, hidden: Vec<usize>, widths: Vec<usize>) -> VaePlan {
-        let likelihood = match self.likelihood {
-            LikelihoodChoice::Bernoulli => LikelihoodPlan::Bernoulli,
-            LikelihoodChoice::Gaussian => LikelihoodPlan::Gaussian,
-            LikelihoodChoice::LearnedGaussian => LikelihoodPlan::LearnedGaussian,
-        };
-        let Self { latent, variance, as_published, .. } = *self;
-        VaePlan { architecture, hidden, widths, latent, likelihood, variance, as_published }
-    }
-}
-
 impl Common {
     fn plan(&self, what: Trained) -> Result<TrainingPlan> {
-        let optimiser = self.optimiser.map(|method| match method {
-            MethodChoice::Adam => Method::Adam,
-            MethodChoice::AdamW => Method::AdamW,
-            MethodChoice::Adadelta => Method::Adadelta,
-            MethodChoice::AdadeltaPytorch => Method::AdadeltaPytorch,
-            MethodChoice::Sgd => Method::Sgd,
-        });
+        let optimiser = self.optimiser.map(MethodChoice::method);
         Ok(TrainingPlan {
             what,
             data: TrainingData {
@@ -365,14 +225,26 @@ impl Train {
                 let plan = TrainingPlan { classifier: architecture.plan(), ..common.plan(Trained::Classifier)? };
                 common.train(&plan)
             }
-            What::Ensemble { common, architecture, members: Members { members } } => {
-                let plan = TrainingPlan { classifier: architecture.plan(), members, ..common.plan(Trained::Ensemble)? };
+            What::Ensemble { common, architecture, members: Members { members }, shard } => {
+                let plan = TrainingPlan { classifier: architecture.plan(), members, shard, ..common.plan(Trained::Ensemble)? };
                 common.train(&plan)
             }
             What::Set { common, architecture, members: Members { members }, vae_architecture, vae_hidden, vae_widths, latent } => {
                 let (vae, classifier) = (latent.plan(vae_architecture, vae_hidden, vae_widths), architecture.plan());
                 let plan = TrainingPlan { vae, classifier, members, ..common.plan(Trained::Set)? };
                 common.train(&plan)
+            }
+            What::Head { common, backbone, resize, dropout, draw, members } => {
+                let path = std::path::absolute(&backbone).unwrap_or(backbone);
+                let classifier = ClassifierPlan {
+                    architecture: ClassifierArchitecture::Backbone(path),
+                    draw: draw.draw(),
+                    dropout: [0.0, dropout],
+                    resize: resize.map(|side| side as usize),
+                    ..ClassifierPlan::default()
+                };
+                let plan = common.plan(if members.is_some() { Trained::Ensemble } else { Trained::Classifier })?;
+                common.train(&TrainingPlan { classifier, members: members.unwrap_or(1), ..plan })
             }
             What::Resume { folder, epochs, data, film } => {
                 let Some(plan) = plan_of(&folder)? else {
@@ -418,6 +290,7 @@ fn follow(plan: &TrainingPlan, data: &DataOptions, folder: &Path, resume: bool, 
                 let time = format!("{seconds:.1} s with {test_seconds:.1} s of testing{previews}");
                 bar.say(&format!("{name}, epoch {number} of {all}: loss {loss:.4}, test {test} ({time})"));
             }
+            News::Features(progress) => bar.of(progress.done, progress.total, "features of images"),
             News::Note(note) => bar.say(&note),
             News::Frame(_) | News::Fitting(_) => {}
         }

@@ -95,7 +95,7 @@ mod tests {
         let kept = data(12, 5).keep_classes(&[4, 1]).unwrap();
         assert_eq!(kept.classes, ["class 4", "class 1"]);
         assert_eq!(kept.labels, [1, 0, 1, 0, 1]);
-        assert_eq!(kept.images, [1.0, 4.0, 6.0, 9.0, 11.0].map(|image: f32| image / 12.0));
+        assert_eq!(*kept.images(), [1.0, 4.0, 6.0, 9.0, 11.0].map(|image: f32| image / 12.0));
         assert_eq!(data(12, 5).with_classes(&kept.classes).unwrap(), kept);
         assert_eq!(data(12, 5).with_classes(&["class 1".to_owned(), "other".to_owned()]).unwrap(), data(12, 5));
         let mut without = data(12, 5);

@@ -31,7 +31,7 @@ mod tests {
         let halves = |z: &[f64]| Ok(z.iter().flat_map(|&z| [z as f32, 0.5]).collect());
         let decode = |labels: &[u8], shape| decoded_digits(&[[0.25, 1.0], [0.0, 0.75]], labels, &["a".into(), "b".into()], shape, halves);
         let data = decode(&[1, 0], [1, 2, 2]).unwrap();
-        assert_eq!((data.name.as_str(), data.image(1)), (DECODED_DIGITS, &[0.0, 0.5, 0.75, 0.5][..]));
+        assert_eq!((data.name.as_str(), data.image(1)), (DECODED_DIGITS, vec![0.0, 0.5, 0.75, 0.5].into()));
         assert!(decode(&[1], [1, 2, 2]).is_err());
         assert!(decode(&[1, 2], [1, 2, 2]).is_err());
         assert!(decode(&[1, 0], [1, 2, 3]).is_err());

@@ -2,11 +2,12 @@
 //! right checksum, and under their final name only when whole.
 
 use super::Source;
-use super::sources::Published;
+use super::sources::{Checksum, Layout, Published};
 use crate::error::{Error, Result};
 use crate::files;
-use md5::{Digest as _, Md5};
-use std::fs::{self, OpenOptions};
+use md5::{Digest, Md5};
+use sha2::Sha256;
+use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
@@ -19,7 +20,7 @@ const STALL: Duration = Duration::from_secs(30);
 /// How often a transfer that brings something each time may be cut before the next mirror is tried.
 const MOST_CUTS: usize = 10;
 /// None of the published files comes near this size.
-const MOST_BYTES: u64 = 1 << 28;
+const MOST_BYTES: u64 = 1 << 30;
 
 /// How far the download of a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +57,11 @@ impl From<Error> for Fault {
 pub fn fetch(set: &Source, into: &Path, mirrors: &[&str], progress: &mut dyn FnMut(Progress<'_>)) -> Result<()> {
     let folder = into.join(set.folder);
     if set.published.is_empty() {
-        return Err(Error::setting(set.name, "cannot be downloaded", format!("put its IDX files into {}", folder.display())));
+        return Err(Error::setting(
+            set.name,
+            "cannot be downloaded",
+            format!("put its {} into {}", if set.layout == Layout::Idx { "IDX files" } else { "images" }, folder.display()),
+        ));
     }
     files::create_folder(&folder)?;
     let agent = agent(STALL);
@@ -76,7 +81,7 @@ fn agent(stall: Duration) -> Agent {
 fn fetch_file(agent: &Agent, published: &Published, folder: &Path, mirrors: &[&str], progress: &mut dyn FnMut(Progress<'_>)) -> Result<()> {
     let target = folder.join(published.file);
     let size = length(&target)?;
-    if size > 0 && md5(&target)? == published.md5 {
+    if size > 0 && is_right(&target, published.checksum)? {
         progress(Progress { file: published.file, bytes: size, total: Some(size) });
         return Ok(());
     }
@@ -100,7 +105,7 @@ fn from_mirror(agent: &Agent, mirror: &str, published: &Published, part: &Path, 
     for _ in 0..MOST_CUTS {
         let had = length(part)?;
         match transfer(agent, mirror, published.file, part, had, progress) {
-            Ok(()) if md5(part)? == published.md5 => return Ok(()),
+            Ok(()) if is_right(part, published.checksum)? => return Ok(()),
             Ok(()) => {
                 fs::remove_file(part).map_err(|error| Error::io(part, &error))?;
                 if !foreign {
@@ -158,8 +163,22 @@ fn length(path: &Path) -> Result<u64> {
     }
 }
 
-fn md5(path: &Path) -> Result<String> {
-    Ok(format!("{:032x}", u128::from_be_bytes(Md5::digest(files::read(path)?).into())))
+/// Whether a file has the published checksum.
+fn is_right(path: &Path, checksum: Checksum) -> Result<bool> {
+    fn of<D: Digest>(path: &Path) -> std::io::Result<String> {
+        let (mut file, mut hash, mut buffer) = (File::open(path)?, D::new(), vec![0; 1 << 20]);
+        loop {
+            match file.read(&mut buffer)? {
+                0 => return Ok(hash.finalize().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))),
+                count => hash.update(&buffer[..count]),
+            }
+        }
+    }
+    let found = match checksum {
+        Checksum::Md5(expected) => of::<Md5>(path).map(|found| found == expected),
+        Checksum::Sha256(expected) => of::<Sha256>(path).map(|found| found == expected),
+    };
+    found.map_err(|error| Error::io(path, &error))
 }
 
 #[cfg(test)]

@@ -1,19 +1,11 @@
 //! A folder of one's own data: IDX files under MNIST's names, or an image folder with one sub-folder per class.
 
-use super::{Dataset, Split, idx, image_file};
+use super::image_set::{self, Entry, Holder};
+use super::pixels::Pixels;
+use super::{Dataset, Split, idx};
 use crate::error::{Error, Result};
-use rayon::prelude::*;
-use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
 
-/// Of images that nobody has split, a fifth is for testing: those whose name hashes below this share of 256.
-const TEST_SHARE: u8 = 51;
-/// A data set of more values than this (2 GiB) is taken for a slip.
-const MOST_VALUES: usize = 1 << 29;
-/// So many images, evenly spread over the folder, say which shape becomes of all.
-const SAMPLED: usize = 64;
-/// Images of one size keep it up to so many pixels along a side.
-const LARGEST_KEPT: usize = 32;
 /// Labels are bytes.
 const MOST_CLASSES: usize = 256;
 
@@ -32,8 +24,8 @@ pub struct FolderData {
 /// and JPEG files in one sub-folder per class, or such folders in `train` and `test`. Where nobody has split the data, a fifth is for
 /// testing: of IDX files every fifth image, of images those whose name hashes so, whatever else is in the folder.
 ///
-/// All images of an image folder are brought to `shape` [channels, height, width]: scaled to fit, in the middle of black. `None`: the size
-/// they share if it is no larger than 32 × 32, else 28 × 28 in grey or 32 × 32 in colour.
+/// All images of an image folder are brought to `shape` [channels, height, width], in bytes: scaled to fit, in the middle of black. `None`: the
+/// size they share if it is no larger than 32 × 32, else 28 × 28 in grey or 32 × 32 in colour.
 ///
 /// # Errors
 /// When the folder holds neither, a file is damaged (single images are left out, and a note says so), or there is too much of it.
@@ -84,26 +76,6 @@ fn split(all: &Dataset, is_test: &[bool], name: &str, mut notes: Vec<String>) ->
     FolderData { train: part(Split::Train, false), test: part(Split::Test, true), notes }
 }
 
-/// An image file of a class.
-struct Entry {
-    path: PathBuf,
-    class: usize,
-    /// The hash of class and file name: it orders the images and parts them, whatever else is in the folder.
-    hash: [u8; 8],
-}
-
-impl Entry {
-    fn new(path: PathBuf, class: usize) -> Self {
-        let parts: Vec<_> = path.components().rev().take(2).map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
-        let digest = Sha256::digest(parts.join("/"));
-        Self { path, class, hash: std::array::from_fn(|at| digest[at]) }
-    }
-
-    fn is_for_testing(&self) -> bool {
-        self.hash[0] < TEST_SHARE
-    }
-}
-
 fn image_folder(folder: &Path, name: &str, shape: Option<[usize; 3]>) -> Result<FolderData> {
     let [train, test] = ["train", "test"].map(|part| folder.join(part)).map(|part| part.is_dir().then_some(part));
     let (root, other) = match (train, test) {
@@ -116,39 +88,38 @@ fn image_folder(folder: &Path, name: &str, shape: Option<[usize; 3]>) -> Result<
     if let Some(test) = &other {
         entries.extend(self::entries(test, &classes)?);
     }
-    let shape = match shape {
-        Some(shape) => shape,
-        None => common_shape(&entries),
-    };
-    let values: usize = shape.iter().product();
-    if values == 0 || values.saturating_mul(entries.len()) > MOST_VALUES {
-        let problem = format!("{} images of {shape:?} are none, or too many", entries.len());
-        return Err(Error::file(folder, problem, "choose fewer images, or a smaller --shape"));
-    }
-    let read: Vec<_> = entries.par_iter().map(|entry| image_file::read_as_it_is(&entry.path, shape)).collect();
-    let (mut images, mut labels, mut is_test, mut refused) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for (number, (entry, read)) in entries.iter().zip(read).enumerate() {
-        match read {
-            Ok(image) => {
-                images.extend(image);
-                labels.push(entry.class as u8);
-                is_test.push(if other.is_some() { number >= of_training } else { entry.is_for_testing() });
-            }
-            Err(error) => refused.push(error),
-        }
-    }
-    if labels.is_empty() {
-        // The first says why.
-        return Err(refused.into_iter().next().unwrap_or_else(|| nothing_in(folder)));
-    }
-    let mut notes = Vec::new();
-    if let Some(first) = refused.first() {
-        notes.push(format!("{} of {} images cannot be read and are left out: {first}", refused.len(), entries.len()));
-    }
+    let is_test = |number: usize| if other.is_some() { number >= of_training } else { entries[number].is_for_testing() };
+    let shape = shape.unwrap_or_else(|| image_set::common_shape(&entries));
+    let mut data = of_images(folder, name, (&Holder::Folder, &entries), shape, classes, is_test)?;
     if other.is_none() {
-        notes.push(format!("{name} has no folders 'train' and 'test': a fifth of its images is kept for testing."));
+        data.notes.push(format!("{name} has no folders 'train' and 'test': a fifth of its images is kept for testing."));
     }
-    let all = Dataset::new(name, shape, images, labels, classes)?;
+    Ok(data)
+}
+
+/// The data of the image files of a set; `of` names it in messages, and `is_test` says which of its files are for testing.
+pub(super) fn of_images(
+    of: &Path,
+    name: &str,
+    (holder, entries): (&Holder, &[Entry]),
+    shape: [usize; 3],
+    classes: Vec<String>,
+    is_test: impl Fn(usize) -> bool,
+) -> Result<FolderData> {
+    let images = image_set::read(of, holder, entries, shape)?;
+    let mut notes = Vec::new();
+    match images.refused {
+        // The first says why.
+        Some((count, first)) if count == entries.len() => {
+            return Err(Error::file(of, format!("holds no image that can be read: {first}"), "name a folder of images"));
+        }
+        Some((count, first)) => notes.push(format!("{count} of {} images cannot be read and are left out: {first}", entries.len())),
+        None => {}
+    }
+    let labels = images.read.iter().map(|&number| entries[number].class as u8).collect();
+    let pixels = Pixels::of_bytes(shape.iter().product(), images.bytes, images.read.iter().map(|&number| number as u32).collect());
+    let all = Dataset { name: name.to_owned(), image_shape: shape, images: pixels, labels, classes };
+    let is_test: Vec<bool> = images.read.into_iter().map(is_test).collect();
     Ok(split(&all, &is_test, name, notes))
 }
 
@@ -161,8 +132,8 @@ fn nothing_in(folder: &Path) -> Error {
 /// The names of the sub-folders that hold images, sorted.
 fn class_names(root: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
-    for path in listed(root)? {
-        if path.is_dir() && !files_in(&path)?.is_empty() {
+    for path in image_set::listed(root)? {
+        if path.is_dir() && !image_set::image_files(&path)?.is_empty() {
             names.extend(path.file_name().map(|name| name.to_string_lossy().into_owned()));
         }
     }
@@ -179,41 +150,11 @@ fn entries(root: &Path, classes: &[String]) -> Result<Vec<Entry>> {
     for (class, name) in classes.iter().enumerate() {
         let folder = root.join(name);
         if folder.is_dir() {
-            entries.extend(files_in(&folder)?.into_iter().map(|path| Entry::new(path, class)));
+            entries.extend(image_set::image_files(&folder)?.into_iter().map(|path| Entry::new(path, class)));
         }
     }
-    entries.sort_by_key(|entry| entry.hash);
+    image_set::shuffle(&mut entries);
     Ok(entries)
-}
-
-/// The image files in a folder by their extension, sorted by name.
-fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
-    let is_image = |path: &PathBuf| {
-        let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-        path.is_file() && extension.is_some_and(|extension| ["png", "jpg", "jpeg"].contains(&extension.as_str()))
-    };
-    Ok(listed(folder)?.into_iter().filter(is_image).collect())
-}
-
-fn listed(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
-    let mut paths: Vec<PathBuf> = entries.map_err(|error| Error::io(folder, &error))?.iter().map(std::fs::DirEntry::path).collect();
-    paths.sort();
-    Ok(paths)
-}
-
-/// The shape that all images are brought to where nobody chose one.
-fn common_shape(entries: &[Entry]) -> [usize; 3] {
-    let step = entries.len().div_ceil(SAMPLED).max(1);
-    let kinds: Vec<_> = entries.iter().step_by(step).filter_map(|entry| image_file::kind_of(&entry.path)).collect();
-    let channels = if kinds.iter().any(|kind| kind.colour) { 3 } else { 1 };
-    match kinds.first() {
-        Some(first) if first.size.iter().all(|&side| side <= LARGEST_KEPT) && kinds.iter().all(|kind| kind.size == first.size) => {
-            [channels, first.size[1], first.size[0]]
-        }
-        _ if channels == 3 => [3, 32, 32],
-        _ => [1, 28, 28],
-    }
 }
 
 #[cfg(test)]
@@ -250,10 +191,10 @@ mod tests {
         let first = &data.train.labels[..10];
         assert!(first.contains(&0) && first.contains(&1), "the first images are of every class: {first:?}");
         // An image stays on its side when others go.
-        let before: Vec<f32> = data.test.images.clone();
+        let before = data.test.images();
         std::fs::remove_dir_all(folder.path().join("b")).unwrap();
         let after = load_folder(folder.path(), None).unwrap().test;
-        assert!(after.images.iter().all(|pixel| before.contains(pixel)));
+        assert!(after.images().iter().all(|pixel| before.contains(pixel)));
     }
 
     #[test]

@@ -248,7 +248,7 @@ mod tests {
             load_pair("three", images.path(), labels.path(), classes(count)).map_err(|error| error.to_string())
         };
         let data = load(&[2, 0, 1], 3).unwrap();
-        assert_eq!((data.len(), data.image_shape, data.image(1)), (3, [1, 2, 1], [0.4, 0.6].as_slice()));
+        assert_eq!((data.len(), data.image_shape, data.image(1)), (3, [1, 2, 1], vec![0.4, 0.6].into()));
         assert!(load(&[2, 0], 3).unwrap_err().contains("holds 2 labels"));
         assert!(load(&[2, 0, 1], 2).unwrap_err().contains("label 0 is 2, but the classes are numbered 0 to 1"));
     }

@@ -3,6 +3,8 @@
 use crate::error::{Error, Result};
 use image::imageops::{FilterType, resize};
 use image::{DynamicImage, GenericImageView as _, ImageBuffer, ImageDecoder as _, ImageError, ImageReader, Limits, Luma, Rgba};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Cursor, Seek};
 use std::path::Path;
 
 /// Beyond so many pixels along a side, or so many bytes, an image is no photograph: it is refused before it is decoded.
@@ -28,12 +30,15 @@ pub struct ImageFile {
 /// # Errors
 /// When the file cannot be read, is no such image or a huge one, or the networks take neither one channel nor three.
 pub fn read_image(path: &Path, shape: [usize; 3]) -> Result<ImageFile> {
-    read(path, shape, true)
+    let file = File::open(path).map_err(|error| Error::io(path, &error))?;
+    read(path, BufReader::new(file), shape, true)
 }
 
-/// As [`read_image`], but bright borders stay bright: what is trained on comes in one way.
-pub(super) fn read_as_it_is(path: &Path, shape: [usize; 3]) -> Result<Vec<f32>> {
-    Ok(read(path, shape, false)?.image)
+/// As [`read_image`] from the bytes of a file, each pixel rounded to a byte; bright borders stay bright: what is trained on comes in one way.
+/// `path` is for messages.
+pub(super) fn decode_as_it_is(path: &Path, bytes: &[u8], shape: [usize; 3]) -> Result<Vec<u8>> {
+    let image = read(path, Cursor::new(bytes), shape, false)?.image;
+    Ok(image.into_iter().map(|pixel| (255.0 * pixel).round() as u8).collect())
 }
 
 /// What a file's header says of an image.
@@ -51,12 +56,12 @@ pub(super) fn kind_of(path: &Path) -> Option<ImageKind> {
     Some(ImageKind { size: [width as usize, height as usize], colour: decoder.color_type().has_color() })
 }
 
-fn read(path: &Path, [channels, height, width]: [usize; 3], invert_paper: bool) -> Result<ImageFile> {
+fn read(path: &Path, bytes: impl BufRead + Seek, [channels, height, width]: [usize; 3], invert_paper: bool) -> Result<ImageFile> {
     if channels != 1 && channels != 3 {
         let problem = format!("an image file has one channel or three, but the models take {channels}");
         return Err(Error::file(path, problem, "pick an image from the data instead"));
     }
-    let picture = decode(path)?;
+    let picture = decode(path, bytes)?;
     let [from_width, from_height] = [picture.width(), picture.height()].map(|side| side as usize);
     let scale = (width as f64 / from_width as f64).min(height as f64 / from_height as f64);
     let [inner_width, inner_height] =
@@ -90,14 +95,14 @@ fn read(path: &Path, [channels, height, width]: [usize; 3], invert_paper: bool) 
     Ok(ImageFile { image, notes })
 }
 
-fn decode(path: &Path) -> Result<DynamicImage> {
+fn decode(path: &Path, bytes: impl BufRead + Seek) -> Result<DynamicImage> {
     let wrong = |error: ImageError| match error {
         ImageError::IoError(error) => Error::io(path, &error),
         ImageError::Limits(_) => too_large(path),
         ImageError::Unsupported(_) => Error::file(path, "is no PNG or JPEG image", "convert it into one of them"),
         other => Error::file(path, other.to_string(), "save it anew as PNG or JPEG"),
     };
-    let mut reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(|error| Error::io(path, &error))?;
+    let mut reader = ImageReader::new(bytes).with_guessed_format().map_err(|error| Error::io(path, &error))?;
     let mut limits = Limits::default();
     (limits.max_image_width, limits.max_image_height, limits.max_alloc) = (Some(LONGEST_SIDE), Some(LONGEST_SIDE), Some(MOST_BYTES));
     reader.limits(limits);

@@ -2,7 +2,8 @@
 //! looked in: data from elsewhere under the same name would be a quiet mistake. With none named: the user's data directory,
 //! then `../shared/data`. Each holds a folder per set, such as `mnist/train-images-idx3-ubyte.gz`.
 
-use super::{Dataset, Source, Split, idx, sources};
+use super::sources::Layout;
+use super::{Dataset, Source, Split, folder, idx, image_set, sources};
 use crate::error::{Error, Result};
 use std::ffi::OsString;
 use std::fmt;
@@ -54,19 +55,38 @@ pub struct Found {
     pub split: Split,
     /// The directory that holds it.
     pub place: Place,
-    /// The file of images.
-    pub images: PathBuf,
-    /// The file of labels.
-    pub labels: PathBuf,
+    files: Files,
+}
+
+/// What holds the images of a set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Files {
+    /// The IDX files of images and of labels.
+    Idx([PathBuf; 2]),
+    /// A folder of image files, or an archive of such a folder.
+    Images(PathBuf),
 }
 
 impl Found {
-    /// Reads it.
+    /// Reads it; image files are brought to `shape` [channels, height, width], or the set's own. Also what should be said of the reading.
     ///
     /// # Errors
-    /// As [`idx::load_pair`].
-    pub fn load(&self) -> Result<Dataset> {
-        idx::load_pair(&format!("{} {}", self.set.name, self.split), &self.images, &self.labels, self.set.class_names())
+    /// When the files are damaged, or are not what they seem.
+    pub fn load(&self, shape: Option<[usize; 3]>) -> Result<(Dataset, Option<String>)> {
+        let classes = self.set.class_names();
+        match (&self.files, self.set.layout) {
+            (Files::Idx([images, labels]), _) => {
+                Ok((idx::load_pair(&format!("{} {}", self.set.name, self.split), images, labels, classes)?, None))
+            }
+            (Files::Images(path), Layout::Images { root, shape: own, .. }) => {
+                let (holder, entries) = image_set::of_source(path, root, &classes)?;
+                let is_test = |number: usize| entries[number].is_for_testing();
+                let data = folder::of_images(path, self.set.name, (&holder, &entries), shape.unwrap_or(own), classes, is_test)?;
+                let note = (!data.notes.is_empty()).then(|| data.notes.join(" "));
+                Ok((if self.split == Split::Train { data.train } else { data.test }, note))
+            }
+            (Files::Images(path), Layout::Idx) => Err(Error::file(path, "holds no IDX files", "get the data set again")),
+        }
     }
 }
 
@@ -91,12 +111,13 @@ pub fn locate(set: &'static Source, split: Split, data_dir: Option<&Path>) -> Op
     locate_in(&places(data_dir), set, split)
 }
 
-/// Finds and reads a split of a data set.
+/// Finds and reads a split of a data set, as [`Found::load`].
 ///
 /// # Errors
 /// When no place holds it (lists them, and what to do), or its files are damaged.
-pub fn find(set: &'static Source, split: Split, data_dir: Option<&Path>) -> Result<Dataset> {
-    find_in(&places(data_dir), set, split)
+pub fn find(set: &'static Source, split: Split, data_dir: Option<&Path>, shape: Option<[usize; 3]>) -> Result<(Dataset, Option<String>)> {
+    let places = places(data_dir);
+    locate_in(&places, set, split).ok_or_else(|| missing(&places, set, split))?.load(shape)
 }
 
 /// Every split of every known data set, and where it was found.
@@ -122,30 +143,35 @@ fn places_of(argument: Option<&Path>, environment: Option<OsString>, user: Optio
 
 fn locate_in(places: &[Place], set: &'static Source, split: Split) -> Option<Found> {
     places.iter().find_map(|place| {
-        let file = |name: &str| {
-            let folder = place.directory.join(set.folder);
-            [folder.join(name), folder.join(format!("{name}.gz"))].into_iter().find(|path| path.is_file())
+        let folder = place.directory.join(set.folder);
+        let files = match set.layout {
+            Layout::Idx => {
+                let file = |name: &str| [folder.join(name), folder.join(format!("{name}.gz"))].into_iter().find(|path| path.is_file());
+                let [images, labels] = split.files().map(file);
+                Files::Idx([images?, labels?])
+            }
+            Layout::Images { root, archives, .. } => {
+                let holds_classes = |path: &PathBuf| set.classes.iter().all(|class| path.join(class).is_dir());
+                let unpacked = [folder.join(root), folder.clone()].into_iter().find(holds_classes);
+                let archive = || archives.iter().map(|archive| folder.join(archive)).find(|path| path.is_file());
+                Files::Images(unpacked.or_else(archive)?)
+            }
         };
-        let [images, labels] = split.files().map(file);
-        Some(Found { set, split, images: images?, labels: labels?, place: place.clone() })
+        Some(Found { set, split, files, place: place.clone() })
     })
-}
-
-fn find_in(places: &[Place], set: &'static Source, split: Split) -> Result<Dataset> {
-    match locate_in(places, set, split) {
-        Some(found) => found.load(),
-        None => Err(missing(places, set, split)),
-    }
 }
 
 fn missing(places: &[Place], set: &Source, split: Split) -> Error {
     let looked: Vec<_> = places.iter().map(Place::to_string).collect();
-    let [images, labels] = split.files();
+    let files = match set.layout {
+        Layout::Idx => split.files().map(|file| format!("{file}.gz")).join(" and "),
+        Layout::Images { root, archives, .. } => format!("'{root}' with a folder per class, or {},", archives.join(" or ")),
+    };
     let get = if set.published.is_empty() { String::new() } else { format!("run `epistemap data fetch {}`, or ", set.folder) };
     Error::setting(
         format!("the {split} images of {}", set.name),
         format!("not found in {}", looked.join(" or ")),
-        format!("{get}put {images}.gz and {labels}.gz into the folder '{}' there", set.folder),
+        format!("{get}put {files} into the folder '{}' there", set.folder),
     )
 }
 
@@ -180,10 +206,10 @@ mod tests {
             put(directory.path(), set.folder, ending);
             let found = locate(set, Split::Test, Some(directory.path())).unwrap();
             assert_eq!((found.place.origin, found.place.directory.as_path()), (Origin::Argument, directory.path()));
-            let data = find(set, Split::Test, Some(directory.path())).unwrap();
+            let data = find(set, Split::Test, Some(directory.path()), None).unwrap().0;
             assert_eq!((data.name.as_str(), data.labels.as_slice(), data.classes[9].as_str()), ("Kuzushiji-MNIST test", &[9, 0][..], "wo"));
             let all = locate_all(Some(directory.path()));
-            assert_eq!((all.len(), all.iter().filter(|(.., found)| found.is_some()).count()), (8, 1));
+            assert_eq!((all.len(), all.iter().filter(|(.., found)| found.is_some()).count()), (2 * sources::ALL.len(), 1));
         }
     }
 
@@ -205,12 +231,12 @@ mod tests {
     #[test]
     fn what_is_missing_is_said_with_the_places_and_the_mend() {
         let directory = tempfile::tempdir().unwrap();
-        let error = find(&sources::ALL[0], Split::Train, Some(directory.path())).unwrap_err().to_string();
+        let error = find(&sources::ALL[0], Split::Train, Some(directory.path()), None).unwrap_err().to_string();
         let said =
             format!("the train images of MNIST: not found in {} (--data); run `epistemap data fetch mnist`", directory.path().display());
         assert!(error.starts_with(&said), "{error}");
         let places = places_of(None, None, Some("/u".into()));
-        let error = find_in(&places, sources::named("notmnist").unwrap(), Split::Train).unwrap_err().to_string();
+        let error = missing(&places, sources::named("notmnist").unwrap(), Split::Train).to_string();
         assert!(error.contains("/u (your data directory) or ../shared/data") && !error.contains("fetch"), "{error}");
     }
 }

@@ -5,9 +5,12 @@ mod decoded;
 pub mod fetch;
 mod folder;
 pub mod idx;
+mod image_cache;
 mod image_file;
+mod image_set;
 pub mod locate;
 pub mod npy;
+mod pixels;
 mod shipped;
 pub mod sources;
 
@@ -18,7 +21,10 @@ pub use shipped::{SHIPPED_DIGITS, shipped_digits};
 pub use sources::{Source, Split};
 
 use crate::error::{Error, Result};
+use pixels::Pixels;
 use sha2::{Digest as _, Sha256};
+use std::borrow::Cow;
+use std::ops::Range;
 
 /// Labelled images.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,7 +34,7 @@ pub struct Dataset {
     /// [channels, height, width] of every image.
     pub image_shape: [usize; 3],
     /// Pixels in 0..=1, \[N, C, H, W\] row-major.
-    pub images: Vec<f32>,
+    pub(crate) images: Pixels,
     /// One class per image, each below the number of classes.
     pub labels: Vec<u8>,
     /// What the classes are called.
@@ -57,7 +63,19 @@ impl Dataset {
         if let Some(at) = images.iter().position(|pixel| !(0.0..=1.0).contains(pixel)) {
             return wrong(format!("image {} holds the pixel {}, which is not in 0..=1", at / pixels, images[at]));
         }
-        Ok(Self { name, image_shape, images, labels, classes })
+        Ok(Self { name, image_shape, images: Pixels::of_numbers(pixels, images), labels, classes })
+    }
+
+    /// The same images as numbers of another kind, such as the features that a network makes of them, \[N, size\], which may be any: as images
+    /// of \[size, 1, 1\].
+    ///
+    /// # Panics
+    /// When they are not `size` for each image.
+    #[must_use]
+    pub fn with_features(&self, size: usize, features: Vec<f32>) -> Self {
+        assert_eq!(features.len(), size * self.len(), "features of every image");
+        let (name, labels, classes) = (self.name.clone(), self.labels.clone(), self.classes.clone());
+        Self { name, image_shape: [size, 1, 1], images: Pixels::of_numbers(size, features), labels, classes }
     }
 
     /// The number of images.
@@ -79,15 +97,28 @@ impl Dataset {
     ///
     /// # Panics
     /// When `index` is not below [`len`](Self::len).
-    pub fn image(&self, index: usize) -> &[f32] {
-        &self.images[index * self.pixels()..][..self.pixels()]
+    pub fn image(&self, index: usize) -> Cow<'_, [f32]> {
+        self.images_of(index..index + 1)
+    }
+
+    /// The pixels of the images of a range, \[N, C, H, W\].
+    ///
+    /// # Panics
+    /// When it is not within [`len`](Self::len).
+    pub fn images_of(&self, range: Range<usize>) -> Cow<'_, [f32]> {
+        self.images.of(range)
+    }
+
+    /// The pixels of all images, \[N, C, H, W\]: of a large set, very many.
+    pub fn images(&self) -> Cow<'_, [f32]> {
+        self.images_of(0..self.len())
     }
 
     /// The SHA-256, in hexadecimal, of every pixel (f32, little endian) and every label: which data these are, whatever their name.
     pub fn sha256(&self) -> String {
         let mut hasher = Sha256::new();
-        for pixels in self.images.chunks(1 << 14) {
-            let bytes: Vec<u8> = pixels.iter().flat_map(|pixel| pixel.to_le_bytes()).collect();
+        for image in 0..self.len() {
+            let bytes: Vec<u8> = self.image(image).iter().flat_map(|pixel| pixel.to_le_bytes()).collect();
             hasher.update(&bytes);
         }
         hasher.update(&self.labels);
@@ -99,16 +130,8 @@ impl Dataset {
     /// # Panics
     /// When the range is empty or not within [`len`](Self::len).
     #[must_use]
-    pub fn slice(&self, range: std::ops::Range<usize>) -> Self {
-        assert!(!range.is_empty(), "a data set holds one image at least");
-        let pixels = self.pixels();
-        Self {
-            name: self.name.clone(),
-            image_shape: self.image_shape,
-            images: self.images[range.start * pixels..range.end * pixels].to_vec(),
-            labels: self.labels[range].to_vec(),
-            classes: self.classes.clone(),
-        }
+    pub fn slice(&self, range: Range<usize>) -> Self {
+        self.subset(&range.collect::<Vec<_>>())
     }
 
     /// The images of these numbers, in their order, under the same name.
@@ -121,7 +144,7 @@ impl Dataset {
         Self {
             name: self.name.clone(),
             image_shape: self.image_shape,
-            images: numbers.iter().flat_map(|&number| self.image(number)).copied().collect(),
+            images: self.images.select(numbers.iter().copied()),
             labels: numbers.iter().map(|&number| self.labels[number]).collect(),
             classes: self.classes.clone(),
         }

@@ -39,8 +39,25 @@ impl fmt::Display for Split {
 pub struct Published {
     /// Its name below a mirror's address, and in the data set's folder.
     pub file: &'static str,
-    /// The MD5 of the file as it is downloaded, in hexadecimal.
-    pub md5: &'static str,
+    /// That of the file as it is downloaded.
+    pub checksum: Checksum,
+}
+
+/// A published checksum, in hexadecimal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checksum {
+    Md5(&'static str),
+    Sha256(&'static str),
+}
+
+/// How a data set lies in its folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// The IDX files of [`Split::files`], plain or gzipped.
+    Idx,
+    /// Image files `ROOT/CLASS/NAME` in the folder itself, or in one of these archives (`.zip`, `.tar.gz`), the best first; the split is by hash of
+    /// class and name, and all become images of `shape` [channels, height, width].
+    Images { root: &'static str, archives: &'static [&'static str], shape: [usize; 3] },
 }
 
 /// A data set known by name.
@@ -52,6 +69,8 @@ pub struct Source {
     pub name: &'static str,
     /// The class names in the order of the labels.
     pub classes: &'static [&'static str],
+    /// How it lies there.
+    pub layout: Layout,
     /// The files that can be downloaded; none for a set that has to be put in place by hand.
     pub published: &'static [Published],
     /// The addresses that the files stand below, the best first.
@@ -65,17 +84,18 @@ impl Source {
     }
 }
 
-/// Every known data set. The checksums are those that torchvision and the authors publish.
-pub const ALL: [Source; 4] = [
+/// Every known data set. The checksums are those that torchvision, TensorFlow Datasets and the authors publish.
+pub const ALL: [Source; 5] = [
     Source {
         folder: "mnist",
         name: "MNIST",
         classes: &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
+        layout: Layout::Idx,
         published: &[
-            Published { file: "train-images-idx3-ubyte.gz", md5: "f68b3c2dcbeaaa9fbdd348bbdeb94873" },
-            Published { file: "train-labels-idx1-ubyte.gz", md5: "d53e105ee54ea40749a09fcbcd1e9432" },
-            Published { file: "t10k-images-idx3-ubyte.gz", md5: "9fb629c4189551a2d022fa330f9573f3" },
-            Published { file: "t10k-labels-idx1-ubyte.gz", md5: "ec29112dd5afa0611ce80d1b7f02629c" },
+            Published { file: "train-images-idx3-ubyte.gz", checksum: Checksum::Md5("f68b3c2dcbeaaa9fbdd348bbdeb94873") },
+            Published { file: "train-labels-idx1-ubyte.gz", checksum: Checksum::Md5("d53e105ee54ea40749a09fcbcd1e9432") },
+            Published { file: "t10k-images-idx3-ubyte.gz", checksum: Checksum::Md5("9fb629c4189551a2d022fa330f9573f3") },
+            Published { file: "t10k-labels-idx1-ubyte.gz", checksum: Checksum::Md5("ec29112dd5afa0611ce80d1b7f02629c") },
         ],
         mirrors: &["https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"],
     },
@@ -83,11 +103,12 @@ pub const ALL: [Source; 4] = [
         folder: "fashion-mnist",
         name: "Fashion-MNIST",
         classes: &["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"],
+        layout: Layout::Idx,
         published: &[
-            Published { file: "train-images-idx3-ubyte.gz", md5: "8d4fb7e6c68d591d4c3dfef9ec88bf0d" },
-            Published { file: "train-labels-idx1-ubyte.gz", md5: "25c81989df183df01b3e8a0aad5dffbe" },
-            Published { file: "t10k-images-idx3-ubyte.gz", md5: "bef4ecab320f06d8554ea6380940ec79" },
-            Published { file: "t10k-labels-idx1-ubyte.gz", md5: "bb300cfdad3c16e7a12a480ee83cd310" },
+            Published { file: "train-images-idx3-ubyte.gz", checksum: Checksum::Md5("8d4fb7e6c68d591d4c3dfef9ec88bf0d") },
+            Published { file: "train-labels-idx1-ubyte.gz", checksum: Checksum::Md5("25c81989df183df01b3e8a0aad5dffbe") },
+            Published { file: "t10k-images-idx3-ubyte.gz", checksum: Checksum::Md5("bef4ecab320f06d8554ea6380940ec79") },
+            Published { file: "t10k-labels-idx1-ubyte.gz", checksum: Checksum::Md5("bb300cfdad3c16e7a12a480ee83cd310") },
         ],
         mirrors: &[
             "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
@@ -99,11 +120,12 @@ pub const ALL: [Source; 4] = [
         folder: "kmnist",
         name: "Kuzushiji-MNIST",
         classes: &["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"],
+        layout: Layout::Idx,
         published: &[
-            Published { file: "train-images-idx3-ubyte.gz", md5: "bdb82020997e1d708af4cf47b453dcf7" },
-            Published { file: "train-labels-idx1-ubyte.gz", md5: "e144d726b3acfaa3e44228e80efcd344" },
-            Published { file: "t10k-images-idx3-ubyte.gz", md5: "5c965bf0a639b31b8f53240b1b52f4d7" },
-            Published { file: "t10k-labels-idx1-ubyte.gz", md5: "7320c461ea6c1c855c0b718fb2a4b134" },
+            Published { file: "train-images-idx3-ubyte.gz", checksum: Checksum::Md5("bdb82020997e1d708af4cf47b453dcf7") },
+            Published { file: "train-labels-idx1-ubyte.gz", checksum: Checksum::Md5("e144d726b3acfaa3e44228e80efcd344") },
+            Published { file: "t10k-images-idx3-ubyte.gz", checksum: Checksum::Md5("5c965bf0a639b31b8f53240b1b52f4d7") },
+            Published { file: "t10k-labels-idx1-ubyte.gz", checksum: Checksum::Md5("7320c461ea6c1c855c0b718fb2a4b134") },
         ],
         mirrors: &["https://codh.rois.ac.jp/kmnist/dataset/kmnist/", "https://storage.googleapis.com/kuzushiji-mnist/"],
     },
@@ -111,8 +133,20 @@ pub const ALL: [Source; 4] = [
         folder: "notmnist",
         name: "notMNIST",
         classes: &["A", "B", "C", "D", "E", "F", "G", "H", "I", "J"],
+        layout: Layout::Idx,
         published: &[],
         mirrors: &[],
+    },
+    Source {
+        folder: "cats-dogs",
+        name: "Cats and dogs",
+        classes: &["Cat", "Dog"],
+        layout: Layout::Images { root: "PetImages", archives: &["kagglecatsanddogs_5340.zip", "PetImages-64.tar.gz"], shape: [3, 64, 64] },
+        published: &[Published {
+            file: "kagglecatsanddogs_5340.zip",
+            checksum: Checksum::Sha256("b7974bd00a84a99921f36ee4403f089853777b5ae8d151c76a86e64900334af9"),
+        }],
+        mirrors: &["https://download.microsoft.com/download/3/E/1/3E1C3F21-ECDB-4869-8368-6DEBA77B919F/"],
     },
 ];
 
@@ -135,10 +169,15 @@ mod tests {
     fn every_source_is_found_by_its_folder_and_is_whole() {
         for source in &ALL {
             assert_eq!(named(source.folder).unwrap(), source);
-            assert_eq!(source.classes.len(), 10);
+            assert!(source.classes.len() == 10 || source.layout != Layout::Idx);
             assert!(source.mirrors.iter().all(|mirror| mirror.starts_with("http") && mirror.ends_with('/')));
-            assert!(source.published.is_empty() || source.mirrors.len() >= 2);
-            assert!(source.published.iter().all(|published| published.md5.len() == 32));
+            assert!(source.published.is_empty() || !source.mirrors.is_empty());
+            for published in source.published {
+                assert!(match published.checksum {
+                    Checksum::Md5(text) => text.len() == 32,
+                    Checksum::Sha256(text) => text.len() == 64,
+                });
+            }
         }
         assert!(named("minst").unwrap_err().to_string().contains("name one of mnist, fashion-mnist"));
     }
@@ -146,7 +185,7 @@ mod tests {
     #[test]
     fn published_files_are_those_that_are_looked_for() {
         let wanted: Vec<_> = Split::ALL.iter().flat_map(|split| split.files()).map(|file| format!("{file}.gz")).collect();
-        for source in ALL.iter().filter(|source| !source.published.is_empty()) {
+        for source in ALL.iter().filter(|source| !source.published.is_empty() && source.layout == Layout::Idx) {
             assert_eq!(source.published.iter().map(|published| published.file).collect::<Vec<_>>(), wanted);
         }
     }

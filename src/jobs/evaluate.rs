@@ -105,7 +105,7 @@ pub fn evaluate(
         let Range { start, end } = next_block(engine, done, data.len());
         let points: Vec<u32> = (start as u32..end as u32).collect();
         let block = Block {
-            input: Input::Images(&data.images[start * data.pixels()..end * data.pixels()]),
+            input: Input::Images(&data.images_of(start..end)),
             point_numbers: &points,
             members: &numbers,
             draws: Draws::Deterministic,

@@ -90,7 +90,7 @@ pub fn image_end(set: &ModelSet, data: &Dataset, number: usize) -> Result<(End, 
         return Err(Error::file(&set.origin, problem, "train one with --latent 2"));
     };
     let what = json!({ "dataset": data.name, "image": number, "class": data.classes[usize::from(data.labels[number])] });
-    Ok((End { z: [z1.into(), z2.into()], image: Some(one.images) }, what))
+    Ok((End { z: [z1.into(), z2.into()], image: Some(one.images().into_owned()) }, what))
 }
 
 /// The number of a typical image of a class: the one whose encoding is nearest to the median of the class's. The first would do
@@ -372,11 +372,12 @@ mod tests {
         assert_eq!((&what["image"], &what["class"]), (&json!(3), &json!(data.classes[usize::from(data.labels[3])])));
         let both = run(&set, &InterpolationSettings { paths: vec![Path::Pixel, Path::Latent], ..settings([from, to]) }).unwrap();
         let image = |curve: usize, step: usize| &both.curves[curve].images[784 * step..784 * (step + 1)];
-        assert_eq!((image(0, 0), image(0, 4)), (data.image(3), data.image(4)));
-        let mixed = data.image(3).iter().zip(data.image(4)).map(|(a, b)| 0.25 * a + 0.75 * b);
+        let [third, fourth] = [data.image(3), data.image(4)];
+        assert_eq!((image(0, 0), image(0, 4)), (&*third, &*fourth));
+        let mixed = third.iter().zip(fourth.iter()).map(|(a, b)| 0.25 * a + 0.75 * b);
         assert!(mixed.zip(image(0, 3)).all(|(mixed, there)| (mixed - there).abs() <= 1e-6));
         // The latent curve begins with the decoded encoding, which is not the image itself.
-        assert_ne!(image(1, 0), data.image(3));
+        assert_ne!(image(1, 0), &*third);
         assert!(both.curves[0].z.is_none() && both.curves[1].z.as_ref().is_some_and(|z| z.len() == 5));
         assert_eq!(both.positions(), [0.0, 0.25, 0.5, 0.75, 1.0]);
 

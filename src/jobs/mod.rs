@@ -21,6 +21,7 @@ mod passes;
 mod population;
 mod screen;
 mod search;
+mod shard;
 mod shared_engine;
 mod soak;
 mod tables;
@@ -33,8 +34,9 @@ pub use attack::{
 };
 pub use compare::{Comparison, Difference, compare, compare_maps};
 pub use detect::{
-    DetectObserver, DetectSettings, Detected, Detection, Detector, Distances, EntropyGain, Kind, Manifold, Negatives, Positives, ScoreFile,
-    Scored, ScoredLine, SeedSpread, SuccessDifference, Unfamiliar, cache_folder, detect, scored_csv, scored_text, unfamiliar,
+    DetectObserver, DetectSettings, Detected, Detection, Detector, Distances, EntropyGain, Kind, Manifold, Negatives, NoiseControl,
+    Positives, ScoreFile, Scored, ScoredLine, SeedSpread, SuccessDifference, Unfamiliar, cache_folder, detect, scored_csv, scored_text,
+    table1_attacks, unfamiliar,
 };
 pub use evaluate::{Evaluation, NamedScores, evaluate};
 pub use export::{Raw, RawFormat};
@@ -59,6 +61,7 @@ pub use passes::ComputedBy;
 pub use population::{Population, PopulationObserver, PopulationSettings, population};
 pub use screen::{ScreenSettings, screen, screen_data};
 pub use search::{SearchSettings, search_garbage};
+pub use shard::{MergeEngine, Part, Shard, ShardEngine, Sharing, read_parts, unpack_attacked};
 pub use shared_engine::{SharedEngine, Turn};
 pub use soak::{Soak, soak};
 pub use watched_attack::{Aim, AttackEnd, SweepPoint, WatchedAttack, attacked_answer, sweep_attack, watch_attack};

@@ -100,7 +100,8 @@ pub fn population(
             .iter()
             .flat_map(|&[a1, a2, b1, b2]: &[f32; 4]| [f64::midpoint(a1.into(), b1.into()), f64::midpoint(a2.into(), b2.into())])
             .collect();
-        let pixels = images.images.chunks_exact(2 * data.pixels()).flat_map(|pair| {
+        let images = images.images();
+        let pixels = images.chunks_exact(2 * data.pixels()).flat_map(|pair| {
             let (a, b) = pair.split_at(data.pixels());
             a.iter().zip(b).map(|(&a, &b)| f32::midpoint(a, b))
         });

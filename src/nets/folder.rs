@@ -1,16 +1,21 @@
-//! The model folder: `model.json` (what it is) and `weights.safetensors` (PyTorch's names and layout, f16, f32 or f64).
+//! The model folder: `model.json` (what it is) and `weights.safetensors` (PyTorch's names and layout, f16, f32 or f64). Models in folders side by
+//! side may share weights: a file beside these folders, which the metadata of their own weights name.
 
 use super::{Classifier, Description, Network, Tensor, Vae, Weights};
 use crate::error::{Error, Result};
 use crate::files;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use std::collections::BTreeMap;
-use std::path::Path;
+use sha2::{Digest as _, Sha256};
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
 
 /// The name of the description in a model folder.
 pub const DESCRIPTION: &str = "model.json";
 /// The name of the weights in a model folder.
 pub const WEIGHTS: &str = "weights.safetensors";
+/// The keys of the metadata that name a file of shared weights, and its SHA-256.
+const SHARED: &str = "shared_weights";
+const SHARED_HASH: &str = "shared_sha256";
 
 /// A model as it stands in a folder.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +49,11 @@ pub fn load(folder: &Path) -> Result<(Description, Model)> {
 pub fn parse(folder: &Path, description: &[u8], weights: &[u8]) -> Result<(Description, Model)> {
     let description = parse_description(folder, description)?;
     let path = folder.join(WEIGHTS);
-    let weights = decode_weights(&path, weights)?;
+    let mut all = decode_weights(&path, weights)?;
+    if let Some(shared) = shared_weights(folder, &path, weights)? {
+        all.extend(shared);
+    }
+    let weights = all;
     let model = build(&description, &weights).map_err(|error| in_file(&path, error))?;
     Ok((description, model))
 }
@@ -94,6 +103,10 @@ pub fn build(description: &Description, weights: &Weights) -> Result<Model> {
 pub fn save(folder: &Path, description: &Description, weights: &Weights, precision: Precision) -> Result<()> {
     let path = folder.join(WEIGHTS);
     files::write_atomically(&path, &encode_weights(&path, weights, precision)?)?;
+    write_description(folder, description)
+}
+
+fn write_description(folder: &Path, description: &Description) -> Result<()> {
     let mut text = serde_json::to_vec_pretty(description).map_err(|error| Error::file(folder, error.to_string(), "report this defect"))?;
     text.push(b'\n');
     files::write_atomically(&folder.join(DESCRIPTION), &text)
@@ -133,6 +146,10 @@ pub fn decode_weights(path: &Path, bytes: &[u8]) -> Result<Weights> {
 /// # Errors
 /// When the library refuses.
 pub fn encode_weights(path: &Path, weights: &Weights, precision: Precision) -> Result<Vec<u8>> {
+    encode(path, weights, precision, None)
+}
+
+fn encode(path: &Path, weights: &Weights, precision: Precision, metadata: Option<HashMap<String, String>>) -> Result<Vec<u8>> {
     let refused = |error: safetensors::SafeTensorError| Error::file(path, error.to_string(), "report this defect");
     let bytes: BTreeMap<&String, Vec<u8>> = weights
         .iter()
@@ -152,7 +169,47 @@ pub fn encode_weights(path: &Path, weights: &Weights, precision: Precision) -> R
     for (name, tensor) in weights {
         views.push((name.clone(), TensorView::new(dtype, tensor.shape.clone(), &bytes[name]).map_err(refused)?));
     }
-    safetensors::serialize(views, None).map_err(refused)
+    safetensors::serialize(views, metadata).map_err(refused)
+}
+
+/// Writes a model folder whose other weights stand in the file `shared` beside it, which is there.
+///
+/// # Errors
+/// When a file cannot be read or written.
+pub fn save_beside(folder: &Path, description: &Description, own: &Weights, shared: &str) -> Result<()> {
+    let beside = beside(folder, &folder.join(WEIGHTS), shared)?;
+    let hash = hash_of(&files::read(&beside)?);
+    let metadata = HashMap::from([(SHARED.to_owned(), shared.to_owned()), (SHARED_HASH.to_owned(), hash)]);
+    let path = folder.join(WEIGHTS);
+    files::write_atomically(&path, &encode(&path, own, Precision::F32, Some(metadata))?)?;
+    write_description(folder, description)
+}
+
+fn hash_of(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+}
+
+/// The file of shared weights beside a model's folder: a plain name, since it comes from a file.
+fn beside(folder: &Path, weights: &Path, name: &str) -> Result<PathBuf> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if name.starts_with('.') || !name.ends_with(".safetensors") || !name.chars().all(plain) {
+        let problem = format!("shares the weights of {name:?}, which is no name of a .safetensors file beside its folder");
+        return Err(Error::file(weights, problem, "get the model again"));
+    }
+    Ok(std::path::absolute(folder).map_err(|error| Error::io(folder, &error))?.parent().unwrap_or(folder).join(name))
+}
+
+/// The weights that a model shares with others, where its own name them.
+fn shared_weights(folder: &Path, path: &Path, own: &[u8]) -> Result<Option<Weights>> {
+    // What is no safetensors file was refused already.
+    let metadata = SafeTensors::read_metadata(own).ok().and_then(|(_, header)| header.metadata().clone()).unwrap_or_default();
+    let Some(name) = metadata.get(SHARED) else { return Ok(None) };
+    let beside = beside(folder, path, name)?;
+    let bytes = files::read(&beside)?;
+    if metadata.get(SHARED_HASH) != Some(&hash_of(&bytes)) {
+        return Err(Error::file(&beside, format!("is not the file that {} was made with", path.display()), "get both again"));
+    }
+    decode_weights(&beside, &bytes).map(Some)
 }
 
 fn in_file(path: &Path, error: Error) -> Error {
@@ -164,11 +221,39 @@ fn in_file(path: &Path, error: Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use super::super::random_graph_weights;
     use super::*;
 
     fn decoded(tensors: &[(&str, Dtype, Vec<usize>, Vec<u8>)]) -> Result<Weights> {
         let views = tensors.iter().map(|(name, dtype, shape, bytes)| (*name, TensorView::new(*dtype, shape.clone(), bytes).unwrap()));
         decode_weights(Path::new("w.safetensors"), &safetensors::serialize(views, None).unwrap())
+    }
+
+    #[test]
+    fn models_side_by_side_share_weights_of_a_file_with_a_plain_name() {
+        let set = tempfile::tempdir().unwrap();
+        let folder = set.path().join("one");
+        let linear = |name: &str| serde_json::json!({"name": name, "op": "linear", "in_features": 2, "out_features": 2});
+        let text = serde_json::json!({"kind": "classifier", "version": 2, "name": "one", "input_shape": [1, 1, 2], "classes": ["a", "b"],
+            "nodes": [{"name": "flat", "op": "flatten"}, linear("first"), linear("second")]});
+        let description = Description::parse(text.to_string().as_bytes()).unwrap();
+        let weights = random_graph_weights(description.graphs()[0], 3);
+        let of =
+            |part: &str| weights.iter().filter(|(name, _)| name.starts_with(part)).map(|(name, t)| (name.clone(), t.clone())).collect();
+        let file = set.path().join("shared.safetensors");
+        std::fs::write(&file, encode_weights(&file, &of("first"), Precision::F32).unwrap()).unwrap();
+        save_beside(&folder, &description, &of("second"), "shared.safetensors").unwrap();
+        let Model::Classifier(classifier) = load(&folder).unwrap().1 else { panic!("no classifier") };
+        let in_f32 = |weights: &Weights| weights.values().flat_map(Tensor::to_f32).collect::<Vec<_>>();
+        assert_eq!(in_f32(classifier.network.weights()), in_f32(&weights));
+        // Another file, none, and names that lead elsewhere.
+        std::fs::write(&file, encode_weights(&file, &of("second"), Precision::F32).unwrap()).unwrap();
+        assert!(load(&folder).unwrap_err().to_string().contains("is not the file that"));
+        std::fs::remove_file(&file).unwrap();
+        assert!(load(&folder).unwrap_err().to_string().contains("shared.safetensors"));
+        for name in ["../shared.safetensors", "/etc/w.safetensors", ".safetensors", "a/b.safetensors", "weights.bin"] {
+            assert!(save_beside(&folder, &description, &of("second"), name).unwrap_err().to_string().contains("no name of"), "{name}");
+        }
     }
 
     /// As `save_file(module.state_dict(), …)` writes a `BatchNorm2d`: its count is a scalar of 64 bits.

@@ -56,7 +56,15 @@ impl Graph {
                 return Err(wrong(node, &format!("draws from the same stream as '{other}': give each its own number")));
             }
         }
-        Ok(Self { nodes, sources, shapes })
+        let mut graph = Self { nodes, sources, shapes };
+        // Graphs are the same however their inputs were written.
+        graph.nodes = graph.named_nodes();
+        for (index, node) in graph.nodes.iter_mut().enumerate() {
+            if graph.sources[index] == [index] {
+                node.inputs.clear();
+            }
+        }
+        Ok(graph)
     }
 
     /// A chain of layers as version 1 of `model.json` lists them.
@@ -67,7 +75,7 @@ impl Graph {
         Self::new(input_shape, super::layer::nodes(layers))
     }
 
-    /// The nodes, each after those that it takes values of.
+    /// The nodes, each after those that it takes values of; inputs are left out where they are the node before.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }
@@ -153,7 +161,7 @@ impl Graph {
     }
 
     /// The nodes with their inputs by name.
-    fn named_nodes(&self) -> Vec<Node> {
+    pub fn named_nodes(&self) -> Vec<Node> {
         let name = |value: &usize| if *value == 0 { INPUT.to_owned() } else { self.nodes[value - 1].name.clone() };
         let named = |(node, sources): (&Node, &Vec<usize>)| Node { inputs: sources.iter().map(name).collect(), ..node.clone() };
         self.nodes.iter().zip(&self.sources).map(named).collect()
@@ -161,15 +169,9 @@ impl Graph {
 }
 
 impl Serialize for Graph {
-    /// The list of nodes; inputs are left out where they are the node before.
+    /// The list of nodes.
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        let mut nodes = self.named_nodes();
-        for (index, node) in nodes.iter_mut().enumerate() {
-            if self.sources[index] == [index] {
-                node.inputs.clear();
-            }
-        }
-        nodes.serialize(serializer)
+        self.nodes.serialize(serializer)
     }
 }
 
@@ -255,7 +257,10 @@ mod tests {
     #[test]
     fn json_round_trip_keeps_the_graph() {
         let nodes = vec![relu("a", &[]), relu("b", &["input"]), node("sum", &["a", "b"], Op::Add {}), relu("end", &[])];
-        let graph = Graph::new(&[2, 4, 4], nodes).unwrap();
+        let graph = Graph::new(&[2, 4, 4], nodes.clone()).unwrap();
+        let mut written_out = nodes;
+        written_out[3].inputs = vec!["sum".to_owned()];
+        assert_eq!(Graph::new(&[2, 4, 4], written_out).unwrap(), graph);
         let text = serde_json::to_string(&graph).unwrap();
         assert!(text.contains(r#"{"name":"end","op":"apply","function":"relu"}"#), "{text}");
         assert_eq!(Graph::new(&[2, 4, 4], serde_json::from_str(&text).unwrap()).unwrap(), graph);

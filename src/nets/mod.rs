@@ -23,6 +23,7 @@ mod op;
 mod random;
 mod shapes;
 mod tensor;
+pub mod torchvision;
 
 pub use description::Description;
 pub use function::{FUNCTIONS, Function};

@@ -219,7 +219,7 @@ impl View {
             Shown::Of(kind, number) => self.row()?.image(kind, number),
             Shown::Other(number) => {
                 let other = self.found.other.as_ref()?;
-                (number < other.len()).then(|| other.image(number).into())
+                (number < other.len()).then(|| other.image(number).into_owned().into())
             }
         }
     }

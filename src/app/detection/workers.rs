@@ -52,8 +52,14 @@ impl Question {
         let choice = &scope.session.detection;
         let data = Arc::clone(scope.data.as_ref()?);
         let attack = choice.settings(&scope.set, scope.session.seed);
-        let settings =
-            DetectSettings { attacks: vec![attack.clone()], resamples: RESAMPLES, seeds: SEEDS, cache: scope.attack_cache.clone() };
+        let settings = DetectSettings {
+            attacks: vec![attack.clone()],
+            resamples: RESAMPLES,
+            seeds: SEEDS,
+            noise: crate::jobs::NoiseControl::Matched,
+            shard: None,
+            cache: scope.attack_cache.clone(),
+        };
         Some(Self {
             attack,
             images: choice.images.min(data.len()),
@@ -98,7 +104,7 @@ pub fn worker(wake: &Wake) -> Result<Worker<Question, Arc<Found>>> {
         desk.publish(found(&detection, Vec::new()));
         let mut warnings = Vec::new();
         for row in &detection.rows {
-            warnings.extend(self_checks(&classifiers, &mut engine, (&data.images, data.image_shape), &row.attacked, &mut follow)?);
+            warnings.extend(self_checks(&classifiers, &mut engine, (&data.images(), data.image_shape), &row.attacked, &mut follow)?);
         }
         if !warnings.is_empty() {
             desk.publish(found(&detection, warnings));

@@ -91,6 +91,9 @@ pub fn classifier(ui: &mut Ui, plan: &mut TrainingPlan) {
     if let ClassifierArchitecture::File(path) = &mut network.architecture {
         file(ui, path, "Architecture file of the classifier");
     }
+    if let ClassifierArchitecture::Backbone(path) = &mut network.architecture {
+        file(ui, path, "Folder of the trained network");
+    }
     ui.horizontal(|ui| {
         ui.label("a draw");
         let menu = ComboBox::from_id_salt("draw").selected_text(label_of_draw(network.draw)).width(112.0).show_ui(ui, |ui| {
@@ -108,7 +111,7 @@ pub fn classifier(ui: &mut Ui, plan: &mut TrainingPlan) {
     if let Some(places) = places_of_dropout(&network.architecture).filter(|_| network.draw != Draw::Deterministic) {
         ui.horizontal(|ui| {
             ui.label("rates");
-            for (at, rate) in network.dropout.iter_mut().enumerate() {
+            for (at, rate) in network.dropout.iter_mut().enumerate().filter(|(at, _)| !places[*at].is_empty()) {
                 let response = ui.add(DragValue::new(rate).range(0.0..=0.95).speed(0.005).max_decimals(2));
                 named(response, &format!("Dropout rate {}", at + 1)).on_hover_text(places[at]);
             }
@@ -122,11 +125,13 @@ fn architecture(ui: &mut Ui, network: &mut ClassifierPlan) {
         ClassifierArchitecture::Mlp => "linear layers",
         ClassifierArchitecture::Resnet => "residual",
         ClassifierArchitecture::File(_) => "a model.json…",
+        ClassifierArchitecture::Backbone(_) => "a head on…",
     };
     let own = ClassifierArchitecture::File(PathBuf::new());
+    let head = ClassifierArchitecture::Backbone(PathBuf::new());
     let chosen = label(&network.architecture);
     let menu = ComboBox::from_id_salt("network").selected_text(chosen).width(92.0).show_ui(ui, |ui| {
-        for architecture in [ClassifierArchitecture::PaperCnn, ClassifierArchitecture::Mlp, ClassifierArchitecture::Resnet, own] {
+        for architecture in [ClassifierArchitecture::PaperCnn, ClassifierArchitecture::Mlp, ClassifierArchitecture::Resnet, own, head] {
             if ui.selectable_label(label(&architecture) == chosen, label(&architecture)).clicked() && label(&architecture) != chosen {
                 network.dropout = architecture.usual_dropout();
                 network.widths.clear();
@@ -134,8 +139,10 @@ fn architecture(ui: &mut Ui, network: &mut ClassifierPlan) {
             }
         }
     });
-    style::named(menu.response, Role::ComboBox, &format!("Architecture of the classifier: {chosen}"))
-        .on_hover_text("The paper's two convolutions, linear layers, a residual network, or the graph of a model.json without weights");
+    style::named(menu.response, Role::ComboBox, &format!("Architecture of the classifier: {chosen}")).on_hover_text(
+        "The paper's two convolutions, linear layers, a residual network, the graph of a model.json without weights, or a new last layer \
+         on the features of a trained network that stays as it is",
+    );
 }
 
 /// The numbers that an architecture has.
@@ -159,7 +166,7 @@ fn sizes(ui: &mut Ui, network: &mut ClassifierPlan) {
                 named(response, "Blocks of each stage").on_hover_text("Blocks of each stage");
             }
         }
-        ClassifierArchitecture::File(_) => {}
+        ClassifierArchitecture::File(_) | ClassifierArchitecture::Backbone(_) => {}
     }
 }
 
@@ -169,6 +176,7 @@ const fn places_of_dropout(architecture: &ClassifierArchitecture) -> Option<[&'s
         ClassifierArchitecture::PaperCnn => Some(["After the pooling", "After the hidden linear layer"]),
         ClassifierArchitecture::Mlp => Some(["Of the pixels", "After each hidden layer"]),
         ClassifierArchitecture::Resnet => Some(["Of channels, after each block", "Before the last layer"]),
+        ClassifierArchitecture::Backbone(_) => Some(["", "Of the features"]),
         ClassifierArchitecture::File(_) => None,
     }
 }

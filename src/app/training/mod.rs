@@ -18,7 +18,7 @@ use super::scope::{Command, Scope};
 use super::{Panel, Place, style};
 use crate::error::Result;
 use crate::jobs::training::{FilmMeasure, Frame, Look, Looks, TrainingEstimate, TrainingPlan, What, film, is_complete, past, plan_of};
-use crate::jobs::{Status, Wake, library};
+use crate::jobs::{Progress, Status, Wake, library};
 use crate::latent::View;
 use crate::numbers::counted;
 use crate::uncertainty::Measure;
@@ -338,9 +338,9 @@ fn progress(ui: &mut Ui, status: &Status, watched: &Watched) {
         let left = if run.is_resting() { "paused".to_owned() } else { format!("{} left", duration(left)) };
         format!(" · {per_second:.0} images/s · {left}")
     });
-    if working && let Some(fitting) = &run.fitting {
-        let share = (100 * fitting.done).checked_div(fitting.total).unwrap_or(0);
-        ui.label(style::note(format!("fitting the last layer: {share} %")));
+    if working && let Some((what, Progress { done, total })) = run.aside {
+        let share = (100 * done).checked_div(total).unwrap_or(0);
+        ui.label(style::note(format!("{what}: {share} %")));
         return;
     }
     let text = if run.epochs == 0 {

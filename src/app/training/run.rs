@@ -32,8 +32,8 @@ pub struct Run {
     pub notes: Vec<String>,
     /// Images that the model under way has seen.
     seen: usize,
-    /// How far the fit of the last layer is, in images.
-    pub fitting: Option<Progress>,
+    /// What else than steps is under way, and how far it is, in images.
+    pub aside: Option<(&'static str, Progress)>,
     /// Losses of steps that are no point of the curve yet: their sum and number.
     gathered: (f64, usize),
     speed: Speed,
@@ -65,7 +65,7 @@ impl Run {
             newest: None,
             notes: Vec::new(),
             seen: 0,
-            fitting: None,
+            aside: None,
             gathered: (0.0, 0),
             speed: Speed::default(),
         }
@@ -87,7 +87,7 @@ impl Run {
                 self.losses = done.iter().map(|epoch| [epoch.epoch as f64, epoch.loss]).collect();
                 self.done = done;
                 self.film.clear();
-                self.fitting = None;
+                self.aside = None;
                 self.gathered = (0.0, 0);
                 self.speed.go();
             }
@@ -112,7 +112,8 @@ impl Run {
                 self.speed.aside += epoch.test_seconds + epoch.preview_seconds;
                 self.done.push(epoch);
             }
-            News::Fitting(progress) => self.fitting = Some(progress),
+            News::Features(progress) => self.aside = Some(("computing the features", progress)),
+            News::Fitting(progress) => self.aside = Some(("fitting the last layer", progress)),
             News::Note(sentence) => self.notes.push(sentence),
         }
     }

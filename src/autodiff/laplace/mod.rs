@@ -181,7 +181,7 @@ impl Curvature {
         let mut blocks = if structure == Structure::Full { Blocks::new(last.outputs, width) } else { Blocks::default() };
         let mut log_likelihood = 0.0;
         for (number, labels) in data.labels.chunks(BATCH).enumerate() {
-            let images = &data.images[number * BATCH * data.pixels()..][..labels.len() * data.pixels()];
+            let images = data.images_of(number * BATCH..number * BATCH + labels.len());
             let images = images.iter().map(|&pixel| T::from_f64(f64::from(pixel))).collect();
             let (x, _) = features.forward(0, [(0, Arc::new(images))], labels.len(), None, false);
             let x: Vec<f64> = x[0].chunks_exact(last.inputs).flat_map(|x| x.iter().map(|x| x.to_f64()).chain([1.0])).collect();

@@ -32,13 +32,9 @@ fn network() -> Network {
 
 fn data(images: usize) -> Dataset {
     let stream = Stream::new(2, Purpose::Choice);
-    Dataset {
-        name: "noise".into(),
-        image_shape: [1, 2, 3],
-        images: (0..images * 6).map(|at| stream.uniform([0; 3], at as u32) as f32).collect(),
-        labels: (0..images).map(|image| (image % CLASSES) as u8).collect(),
-        classes: (0..CLASSES).map(|class| class.to_string()).collect(),
-    }
+    let pixels = (0..images * 6).map(|at| stream.uniform([0; 3], at as u32) as f32).collect();
+    let labels = (0..images).map(|image| (image % CLASSES) as u8).collect();
+    Dataset::new("noise", [1, 2, 3], pixels, labels, (0..CLASSES).map(|class| class.to_string()).collect()).unwrap()
 }
 
 fn last() -> Last {
@@ -52,7 +48,7 @@ fn features(network: &Network, data: &Dataset) -> Vec<Vec<f64>> {
         let rows = weight.chunks_exact(6).zip(bias);
         rows.map(|(row, bias)| (bias + row.iter().zip(image).map(|(w, &x)| w * f64::from(x)).sum::<f64>()).tanh()).chain([1.0]).collect()
     };
-    data.images.chunks_exact(6).map(of_image).collect()
+    data.images().chunks_exact(6).map(of_image).collect()
 }
 
 /// The negative log-likelihood of the labels for weights \[outputs, inputs + 1\] of the last layer.
@@ -254,7 +250,7 @@ fn what_cannot_be_fitted_is_refused() {
 
 /// The mean over images and classes of a logit's variance under a fitted last layer.
 fn logit_variance(fitted: &Laplace, data: &Dataset) -> f64 {
-    let images = data.images.iter().map(|&pixel| f64::from(pixel)).collect();
+    let images = data.images().iter().map(|&pixel| f64::from(pixel)).collect();
     let features = Network::of(fitted.network.graph().without_last().unwrap(), fitted.network.weights()).unwrap();
     let (features, _) = Part::<f64>::whole(&lower(&features, Ending::Logits)).forward(0, [(0, Arc::new(images))], data.len(), None, false);
     let features = &features[0];
@@ -330,7 +326,7 @@ fn kronecker_factors_keep_the_same_share_of_the_variance_as_in_python() {
     let decoded =
         crate::autodiff::DecoderGradients::new(&vae.decoder).decode(&plane).images.into_iter().map(|pixel| pixel as f32).collect();
     // [test images, plane]
-    let of_images = [(digits.slice(0..100).images.clone(), 100), (decoded, 900)].map(|(images, count): (Vec<f32>, usize)| -> Vec<f64> {
+    let of_images = [(digits.images_of(0..100).into_owned(), 100), (decoded, 900)].map(|(images, count): (Vec<f32>, usize)| -> Vec<f64> {
         let (found, _) = Part::<f32>::whole(&lower(&features, Ending::Logits)).forward(0, [(0, Arc::new(images))], count, None, false);
         found[0].iter().copied().map(f64::from).collect()
     });

@@ -113,7 +113,7 @@ impl<'a> Building<'a> {
                     stride: phase.stride,
                     padding: from.at,
                     dilation: [1, 1],
-                    groups: 1,
+                    groups: product.groups,
                 };
                 let relu = then.first() == Some(&Function::Relu {});
                 then = &then[usize::from(relu)..];
@@ -171,14 +171,14 @@ impl<'a> Building<'a> {
     }
 }
 
-/// Whether a product is a convolution of one group, with its taps and its outputs next to each other.
+/// Whether a product is a convolution with its taps and its outputs next to each other.
 fn is_plain(product: &Product) -> bool {
     let [_, rows, columns] = product.output;
     match &product.phases[..] {
         [phase] => {
             let gaps = (0..2).any(|axis| phase.dilation[axis] != 1 && phase.kernel[axis] > 1);
             let all = phase.grid == [rows, columns] && phase.place == [0, 0] && phase.step == [1, 1];
-            product.groups == 1 && !phase.kernel.contains(&0) && !gaps && all && phase.corner == [0, 0] && !product.is_linear()
+            !phase.kernel.contains(&0) && !gaps && all && phase.corner == [0, 0] && !product.is_linear()
         }
         _ => false,
     }

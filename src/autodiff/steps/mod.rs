@@ -56,7 +56,7 @@ pub(super) enum Kind<T> {
     Linear { weight: Vec<T>, bias: Vec<T> },
     /// The same, of weights that are drawn; in a deterministic pass their means.
     Drawn { slot: usize, weight: Vec<T>, bias: Vec<T>, gaussian: Gaussian },
-    /// A convolution of one group without gaps between its taps, and the ReLU and the pool that follow it.
+    /// A convolution without gaps between its taps, and the ReLU and the pool that follow it.
     Convolve { block: ConvolutionBlock, weight: Vec<T>, bias: Vec<T> },
     /// Any other product.
     Phased(Phased<T>),

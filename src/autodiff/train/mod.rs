@@ -229,7 +229,7 @@ impl Trainer {
         let Settings { augmentation, seed, .. } = &self.settings;
         let mut images = vec![0.0; batch.len() * data.pixels()];
         images.par_chunks_exact_mut(data.pixels()).zip(batch).for_each(|(image, &number)| {
-            augmentation.apply(*seed, [self.epochs_done as u32, number as u32], data.image(number), data.image_shape, image);
+            augmentation.apply(*seed, [self.epochs_done as u32, number as u32], &data.image(number), data.image_shape, image);
         });
         images
     }

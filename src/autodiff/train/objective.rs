@@ -170,8 +170,8 @@ fn mean_over_batches(data: &Dataset, mut sums: impl FnMut(&Tensor, &[u8], u32) -
     let [c, h, w] = data.image_shape;
     let mut totals = [0.0; 2];
     for (number, labels) in data.labels.chunks(TEST_BATCH).enumerate() {
-        let images = &data.images[number * TEST_BATCH * data.pixels()..][..labels.len() * data.pixels()];
-        let images = Tensor::from_slice(images, (labels.len(), c, h, w), device())?;
+        let images = data.images_of(number * TEST_BATCH..number * TEST_BATCH + labels.len());
+        let images = Tensor::from_slice(&images, (labels.len(), c, h, w), device())?;
         let batch = sums(&images, labels, number as u32)?;
         totals.iter_mut().zip(batch).for_each(|(total, sum)| *total += sum);
     }

@@ -20,7 +20,7 @@ mod winograd;
 use super::{Block, Draws, Engine, Input, Masks, Models, Profile};
 use crate::error::{Error, Result};
 use crate::nets::lowering::lower;
-use crate::nets::{Classifier, Ending};
+use crate::nets::{Classifier, Ending, Network};
 use crate::uncertainty::{StatisticsGrid, sums_len};
 use kernel::{LANES, Row};
 use masks::Address;
@@ -52,6 +52,44 @@ pub fn open(models: Arc<Models>) -> Result<Box<dyn Engine>> {
     let decoder = models.decoder.as_ref().map(|network| Steps::new(&lower(network, Ending::Logits)));
     let members = models.ensemble.members().iter().map(|_| OnceLock::new()).collect();
     Ok(Box::new(Cpu { models, decoder, members, seed: 0, thinned: HashMap::new(), scratches: Mutex::default() }))
+}
+
+/// The outputs of a network for many inputs, without draws; `inputs` \[N, input\], the result \[N, output\].
+pub fn outputs(network: &Network, inputs: &[f32]) -> Vec<f32> {
+    let steps = Steps::new(&lower(network, Ending::Logits));
+    let [taken, made] = [network.input_shape(), network.output_shape()].map(|shape| shape.iter().product::<usize>());
+    let mut made_of_all = vec![0.0; inputs.len() / taken * made];
+    run_all(&steps, &Mutex::default(), (inputs, inputs.len() / taken, |value| value), &mut made_of_all);
+    made_of_all
+}
+
+/// Runs all steps on `count` vectors of `inputs`, into as many outputs.
+fn run_all<T: Copy + Sync>(
+    steps: &Steps,
+    scratches: &Mutex<Vec<Scratch>>,
+    (inputs, count, single): (&[T], usize, impl Fn(T) -> f32 + Sync),
+    outputs: &mut [f32],
+) {
+    let length = outputs.len() / count.max(1);
+    let at_once = tasks_within(MOST_ACTIVATION_BYTES, steps.rows, rayon::current_num_threads());
+    in_groups(outputs, LANES * length, at_once, |panel, outputs, _| {
+        with_scratch(scratches, |scratch| {
+            steps.reserve(scratch);
+            load(inputs, &single, count, panel, &mut scratch.buffers[steps.input]);
+            run(&steps.all, None, scratch);
+            for (lane, output) in outputs.chunks_mut(length).enumerate() {
+                output.iter_mut().zip(&scratch.buffers[steps.output]).for_each(|(value, row)| *value = row.0[lane]);
+            }
+        });
+    });
+}
+
+fn with_scratch<T>(scratches: &Mutex<Vec<Scratch>>, work: impl FnOnce(&mut Scratch) -> T) -> T {
+    let lock = || scratches.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut scratch = lock().pop().unwrap_or_default();
+    let result = work(&mut scratch);
+    lock().push(scratch);
+    result
 }
 
 /// What it has to compute with: threads and vectors.
@@ -100,11 +138,7 @@ impl Cpu {
     }
 
     fn with_scratch<T>(&self, work: impl FnOnce(&mut Scratch) -> T) -> T {
-        let lock = || self.scratches.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut scratch = lock().pop().unwrap_or_default();
-        let result = work(&mut scratch);
-        lock().push(scratch);
-        result
+        with_scratch(&self.scratches, work)
     }
 
     /// The draws of a block in parts whose thinned networks fit into memory together.
@@ -301,19 +335,9 @@ impl Engine for Cpu {
     fn decode(&mut self, z: &[f64]) -> Result<Vec<f32>> {
         let decoder = self.decoder()?;
         let latent_size = self.models.decoder.as_ref().map_or(1, |network| network.input_shape().iter().product());
-        let (points, pixels) = (z.len() / latent_size, self.models.ensemble.image_shape().iter().product());
+        let (points, pixels) = (z.len() / latent_size, self.models.ensemble.image_shape().iter().product::<usize>());
         let mut images = vec![0.0; points * pixels];
-        let at_once = tasks_within(MOST_ACTIVATION_BYTES, decoder.rows, rayon::current_num_threads());
-        in_groups(&mut images, LANES * pixels, at_once, |panel, images, _| {
-            self.with_scratch(|scratch| {
-                decoder.reserve(scratch);
-                load(z, |z| z as f32, points, panel, &mut scratch.buffers[decoder.input]);
-                run(&decoder.all, None, scratch);
-                for (lane, image) in images.chunks_mut(pixels).enumerate() {
-                    image.iter_mut().zip(&scratch.buffers[decoder.output]).for_each(|(pixel, row)| *pixel = row.0[lane]);
-                }
-            });
-        });
+        run_all(decoder, &self.scratches, (z, points, |z| z as f32), &mut images);
         Ok(images)
     }
 

@@ -12,6 +12,7 @@ mod scores;
 mod seeds;
 mod success;
 mod table;
+mod table1;
 
 pub use cache::cache_folder;
 pub use detector::Detector;
@@ -20,10 +21,11 @@ pub use score_file::{ScoreFile, ScoredLine, scored_csv, scored_text};
 pub use seeds::SeedSpread;
 pub use success::SuccessDifference;
 pub use table::{Detected, Detection, EntropyGain, Kind, Negatives, Positives, Scored, Unfamiliar};
+pub use table1::table1_attacks;
 
 use super::attack::{BATCH, Said, attack_batch, check_shape, gradients, lengths, pixels};
 use super::passes::Asked;
-use super::{AttackSettings, Attacked, Classifiers, On, Progress};
+use super::{AttackSettings, Attacked, Classifiers, On, Progress, Shard};
 use crate::analysis::detection::Clusters;
 use crate::attack::{Iterate, Settings, named};
 use crate::data::Dataset;
@@ -33,6 +35,7 @@ use crate::nets::Classifier;
 use crate::uncertainty::Measure;
 use cache::Cache;
 use cells::{Cells, cells};
+pub use noise::NoiseControl;
 use noise::noisy;
 use seeds::SaidToAll;
 use serde::{Deserialize, Serialize};
@@ -50,6 +53,12 @@ pub struct DetectSettings {
     pub resamples: u32,
     /// The seeds of dropout masks that measure, for the spread of AUROC over them: the attack's own and those after it; no spread for 1.
     pub seeds: u32,
+    /// What attacked images are compared with beside clean ones.
+    #[serde(default)]
+    pub noise: NoiseControl,
+    /// The only images that are attacked, of several shards; the others stay as they are, and what is made of them means nothing.
+    #[serde(skip)]
+    pub shard: Option<Shard>,
     /// Where attacked images are kept, and looked for; `None`: nowhere.
     #[serde(skip)]
     pub cache: Option<PathBuf>,
@@ -141,7 +150,7 @@ pub fn detect(
     meter.tell(0.0)?;
     let cache = settings.cache.as_ref().map(|folder| Cache::new(folder)).transpose()?;
     let labels: Vec<usize> = data.labels.iter().map(|&label| usize::from(label)).collect();
-    let clean: Arc<[f32]> = data.images.as_slice().into();
+    let clean: Arc<[f32]> = data.images().into_owned().into();
     let of_images = |images: &[f32]| manifold.map(|manifold| manifold.distances(images, data.image_shape)).transpose();
     let distances_of_clean = of_images(&clean)?;
     let mut rows: Vec<Detected> = Vec::with_capacity(settings.attacks.len());
@@ -151,12 +160,12 @@ pub fn detect(
         let before = if let Some(other) = kinds(at) {
             rows[other].attacked.before.clone()
         } else {
-            measure(classifiers, engine, attack, &data.images, &mut meter)?
+            measure(classifiers, engine, attack, &clean, &mut meter)?
         };
-        let images = attacked_images(classifiers, data, &labels, attack, cache.as_ref(), &mut meter)?;
+        let images = attacked_images(classifiers, (data, &labels), attack, settings.shard, cache.as_ref(), &mut meter)?;
         let after = measure(classifiers, engine, attack, &images, &mut meter)?;
-        let norms = lengths(&images, &data.images, data.pixels());
-        let noisy_images = noisy(data, &norms, attack.attack.seed);
+        let norms = lengths(&images, &clean, data.pixels());
+        let noisy_images = noisy(settings.noise, data, &norms, attack.attack.seed);
         let noisy = measure(classifiers, engine, attack, &noisy_images, &mut meter)?;
         let mut by_other_masks: Vec<SaidToAll> = Vec::new();
         for seed in other_seeds(attack, settings.seeds) {
@@ -175,7 +184,8 @@ pub fn detect(
         };
         let undefined = undefined(classifiers, &attack.members, attack.samples);
         let attacked = Attacked { settings: attack.clone(), labels: labels.clone(), images, norms, before, after };
-        let mut row = Detected { attacked, scored: Vec::new(), gains: Vec::new(), clean: Arc::clone(&clean), noisy, distances, undefined };
+        let (scored, gains, clean) = (Vec::new(), Vec::new(), Arc::clone(&clean));
+        let mut row = Detected { attacked, scored, gains, clean, noise: settings.noise, noisy, distances, undefined };
         row.score(settings.resamples)?;
         row.add_spread(&by_other_masks)?;
         rows.push(row);
@@ -199,6 +209,7 @@ fn check(classifiers: &Classifiers, data: &Dataset, settings: &DetectSettings) -
     if settings.seeds == 0 {
         return Err(Error::setting("--seeds", "0 seeds measure nothing", "give a number from 1"));
     }
+    settings.noise.check(data.image_shape)?;
     let classes = classifiers.ensemble().classes().len();
     if let Some(label) = data.labels.iter().find(|label| usize::from(**label) >= classes) {
         let problem = format!("{} has the label {label}, but the classifiers know {classes} classes", data.name);
@@ -230,20 +241,25 @@ fn measure(
 /// The attacked images of a data set, from the cache as far as they are there.
 fn attacked_images(
     classifiers: &Classifiers,
-    data: &Dataset,
-    labels: &[usize],
+    (data, labels): (&Dataset, &[usize]),
     settings: &AttackSettings,
+    shard: Option<Shard>,
     cache: Option<&Cache>,
     meter: &mut Meter<'_>,
 ) -> Result<Vec<f32>> {
     let steps = f64::from(named(&settings.attack.method)?.steps(&settings.attack));
     let (cost, pixels) = (costs(&meter.work, settings)[0], data.pixels());
     let mut networks = None;
-    let mut all = Vec::with_capacity(data.images.len());
+    let mut all = Vec::with_capacity(data.len() * pixels);
     for first in (0..data.len()).step_by(BATCH) {
         let end = data.len().min(first + BATCH);
-        let (images, labels) = (&data.images[first * pixels..end * pixels], &labels[first..end]);
+        let (images, labels) = (&*data.images_of(first..end), &labels[first..end]);
         let size = (end - first) as f64;
+        if shard.is_some_and(|shard| !shard.has(first as u32)) {
+            all.extend_from_slice(images);
+            meter.add(cost * size * steps)?;
+            continue;
+        }
         let key = cache.map(|_| cache::key(classifiers, settings, (images, labels), first));
         let kept = cache.zip(key.as_ref()).and_then(|(cache, key)| cache.load(key, data.image_shape, end - first));
         if let Some(kept) = kept {
@@ -286,7 +302,7 @@ pub fn unfamiliar(
     let mut found = Vec::new();
     let distances: Option<[Distances; 2]> = match manifold {
         Some(manifold) => {
-            let of = |data: &Dataset| manifold.distances(&data.images, data.image_shape);
+            let of = |data: &Dataset| manifold.distances(&data.images(), data.image_shape);
             Some([of(familiar)?, of(other)?])
         }
         None => None,
@@ -299,7 +315,7 @@ pub fn unfamiliar(
         let mut ask = |data: &Dataset| -> Result<Said> {
             let start = meter.done;
             let told = &mut |done: usize| meter.tell(start + weight * done as f64);
-            let said = Said::of(classifiers, engine, (asked, *on), &data.images, told)?;
+            let said = Said::of(classifiers, engine, (asked, *on), &data.images(), told)?;
             meter.add(weight * data.len() as f64)?;
             Ok(said)
         };

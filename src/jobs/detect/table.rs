@@ -1,7 +1,7 @@
 //! The table of a detection: its rows, and how well each detector tells positives from negatives.
 
 use super::cells::{Cells, cells};
-use super::noise::noisy_image;
+use super::noise::NoiseControl;
 use super::{DetectSettings, Detector, Distances, SeedSpread};
 use crate::analysis::detection::{Clusters, Estimate, Quality};
 use crate::error::Result;
@@ -98,6 +98,7 @@ pub struct Detected {
     pub gains: Vec<EntropyGain>,
     /// The images before the attack, \[N, C, H, W\], shared by all rows.
     pub clean: Arc<[f32]>,
+    pub(super) noise: NoiseControl,
     pub(super) noisy: Said,
     /// How far clean, noisy and attacked images lie from the data, where there is a VAE.
     pub(super) distances: Option<[Distances; 3]>,
@@ -236,7 +237,7 @@ impl Detected {
         Some(match kind {
             Kind::Clean => of(&self.clean)?.into(),
             Kind::Attacked => of(&self.attacked.images)?.into(),
-            Kind::Noisy => noisy_image(of(&self.clean)?, number, norms, self.attacked.settings.attack.seed).into(),
+            Kind::Noisy => self.noise.of(of(&self.clean)?, number, norms, self.attacked.settings.attack.seed).into(),
         })
     }
 

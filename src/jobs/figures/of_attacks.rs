@@ -67,7 +67,14 @@ pub(super) fn detection(
         return Err(Error::setting("--attacked", "0 images show nothing", "give a number from 1"));
     }
     let first = data.slice(0..settings.attacks.images.min(data.len()));
-    let asked = DetectSettings { attacks, resamples: RESAMPLES, seeds: 1, cache: settings.attacks.cache.clone() };
+    let asked = DetectSettings {
+        attacks,
+        resamples: RESAMPLES,
+        seeds: 1,
+        noise: crate::jobs::NoiseControl::Matched,
+        shard: None,
+        cache: settings.attacks.cache.clone(),
+    };
     detect(&Classifiers::of(set), engine, None, &first, &asked, observe)
 }
 

@@ -82,7 +82,7 @@ mod tests {
         let data = decoded_digits(&test.points[..20], &test.labels[..20], &test.classes, [1, 28, 28], |z| engine.decode(z)).unwrap();
         let attack = Settings { iterations: Some(2), ..Settings::new("bim", Norm::Linf, 0.3) };
         let attacks = vec![AttackSettings { attack, on: On::Mc, members: vec![0], samples: 4 }];
-        let asked = DetectSettings { attacks, resamples: 1, seeds: 1, cache: None };
+        let asked = DetectSettings { attacks, resamples: 1, seeds: 1, noise: crate::jobs::NoiseControl::Matched, shard: None, cache: None };
         let classifiers = Classifiers::of(&set);
         let found = detect(&classifiers, engine.as_mut(), None, &data, &asked, &mut |_| ControlFlow::Continue(())).unwrap();
         let asked = PopulationSettings { pairs: 15, samples: 6, members: vec![0], seed: 0, masks: Masks::Shared };

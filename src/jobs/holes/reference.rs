@@ -10,6 +10,7 @@ use crate::engine::{Block, Draws, Engine, Input};
 use crate::error::{Error, Result};
 use crate::latent::Surroundings;
 use crate::uncertainty::{Measure, Passes, StatisticsGrid};
+use std::borrow::Cow;
 
 /// The most rows of statistics of a block: of ten classes they take 64 MB.
 const MOST_ROWS: usize = 1 << 18;
@@ -99,7 +100,7 @@ pub(super) struct InputPoints<'a> {
 
 enum InputValues<'a> {
     Latent(Vec<f64>),
-    Images(&'a [f32]),
+    Images(Cow<'a, [f32]>),
 }
 
 /// The reference images, at most `count`.
@@ -108,7 +109,7 @@ pub(super) fn reference_points<'a>(set: &ModelSet, images: ReferenceImages<'a>, 
         ReferenceImages::Test(data) => {
             check_data(set, data)?;
             let count = count.clamp(1, data.len());
-            Ok(InputPoints { values: InputValues::Images(&data.images[..count * data.pixels()]), count })
+            Ok(InputPoints { values: InputValues::Images(data.images_of(0..count)), count })
         }
         ReferenceImages::Decoded => {
             let test = &set.encodings()?.test.points;

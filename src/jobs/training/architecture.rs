@@ -1,5 +1,6 @@
 //! The architectures that are trained: those with a name, and those of anyone's `model.json`.
 
+use super::backbone::Backbone;
 use crate::autodiff::train::Goal;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -25,6 +26,9 @@ pub enum ClassifierArchitecture {
     Resnet,
     /// The graph of a `model.json` or of a model folder, without its weights.
     File(PathBuf),
+    /// Dropout and a linear layer on the features of a frozen trunk: that of a classifier's model folder, or of a `.safetensors` file of one of
+    /// torchvision's residual networks.
+    Backbone(PathBuf),
 }
 
 /// The architecture of a VAE.
@@ -46,7 +50,7 @@ impl ClassifierArchitecture {
         match self {
             Self::Mlp => &[256, 256],
             Self::Resnet => &[32, 64, 128],
-            Self::PaperCnn | Self::File(_) => &[],
+            Self::PaperCnn | Self::File(_) | Self::Backbone(_) => &[],
         }
     }
 
@@ -54,7 +58,7 @@ impl ClassifierArchitecture {
     pub fn usual_dropout(&self) -> [f64; 2] {
         match self {
             Self::PaperCnn | Self::File(_) => [0.25, 0.5],
-            Self::Mlp => [0.0, 0.5],
+            Self::Mlp | Self::Backbone(_) => [0.0, 0.5],
             Self::Resnet => [0.1, 0.5],
         }
     }
@@ -128,6 +132,8 @@ pub struct ClassifierPlan {
     pub draw: Draw,
     /// Two dropout rates, where the architecture says; a file has its own.
     pub dropout: [f64; 2],
+    /// Before a backbone, images are brought to so many pixels along each side, inside the model; `None`: to the size that it takes.
+    pub resize: Option<usize>,
 }
 
 impl Default for ClassifierPlan {
@@ -140,6 +146,7 @@ impl Default for ClassifierPlan {
             blocks: 2,
             draw: Draw::Dropout,
             dropout: [0.25, 0.5],
+            resize: None,
         }
     }
 }
@@ -161,7 +168,18 @@ impl ClassifierPlan {
         Ok(())
     }
 
-    /// What is trained on these images.
+    /// The frozen trunk whose features are trained on in place of images [channels, height, width], if there is one.
+    ///
+    /// # Errors
+    /// When there is no such network, or it does not take these images.
+    pub(super) fn backbone(&self, images: [usize; 3]) -> Result<Option<Backbone>> {
+        match &self.architecture {
+            ClassifierArchitecture::Backbone(path) => Backbone::open(path, images, self.resize).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// What is trained on these images, or on features in their place.
     ///
     /// # Errors
     /// When the architecture does not fit the images or the classes, or its file cannot be read.
@@ -174,6 +192,8 @@ impl ClassifierPlan {
             ClassifierArchitecture::Mlp => mlp(shape, classes.len(), widths, rates)?,
             ClassifierArchitecture::Resnet => resnet(shape, classes.len(), widths, self.blocks, rates)?,
             ClassifierArchitecture::File(path) => return self.of_file(path, train),
+            // The data are features then.
+            ClassifierArchitecture::Backbone(_) => mlp(shape, classes.len(), &[], [rates[1], 0.0])?,
         };
         Ok(Goal::Classifier { graph, ending: Ending::Logits, classes })
     }

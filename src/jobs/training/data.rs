@@ -20,11 +20,11 @@ const NO_TRAINING_IMAGES: &str =
     "MNIST is not on this machine: the decoded digits stand in for it. `epistemap data fetch mnist` downloads it.";
 
 /// One split of a known data set, or of the digits of this program; and what should be said of it. Where MNIST is nowhere to be found and no
-/// folder was named, the shipped digits are its test images, and decoded digits its training images.
+/// folder was named, the shipped digits are its test images, and decoded digits its training images. Photographs are brought to `shape`.
 ///
 /// # Errors
 /// When it is not known, not there or damaged.
-fn load_named(name: &str, split: Split, data_dir: Option<&Path>) -> Result<(Dataset, Option<String>)> {
+fn load_named(name: &str, split: Split, data_dir: Option<&Path>, shape: Option<[usize; 3]>) -> Result<(Dataset, Option<String>)> {
     match (name, split) {
         (DECODED, _) => return Ok((decoded(split)?, None)),
         (SHIPPED, Split::Test) => return Ok((data::shipped_digits()?, None)),
@@ -34,7 +34,7 @@ fn load_named(name: &str, split: Split, data_dir: Option<&Path>) -> Result<(Data
         _ => {}
     }
     match split {
-        _ if !is_replaced(name, split, data_dir) => Ok((locate::find(sources::named(name)?, split, data_dir)?, None)),
+        _ if !is_replaced(name, split, data_dir) => locate::find(sources::named(name)?, split, data_dir, shape),
         Split::Train => Ok((decoded(split)?, Some(NO_TRAINING_IMAGES.to_owned()))),
         Split::Test => Ok((data::shipped_digits()?, Some(NO_TEST_IMAGES.to_owned()))),
     }
@@ -52,7 +52,7 @@ fn is_replaced(name: &str, split: Split, data_dir: Option<&Path>) -> bool {
 /// As [`load_named`], or [`load_folder`].
 pub fn load_split(text: &str, split: Split, data_dir: Option<&Path>, shape: Option<[usize; 3]>) -> Result<(Dataset, Option<String>)> {
     match DataChoice::of(text) {
-        DataChoice::Named(name) => load_named(&name, split, data_dir),
+        DataChoice::Named(name) => load_named(&name, split, data_dir, shape),
         DataChoice::Folder(folder) => {
             let FolderData { train, test, notes } = load_folder(&folder, shape)?;
             let data = if split == Split::Train { train } else { test };
@@ -75,8 +75,9 @@ impl TrainingData {
                 Ok(FolderData { train: decoded(Split::Train)?, test: decoded(Split::Test)?, notes: vec![NO_TRAINING_IMAGES.to_owned()] })
             }
             DataChoice::Named(name) => {
-                let [train, test] = Split::ALL.map(|split| load_named(name, split, data_dir));
-                Ok(FolderData { train: train?.0, test: test?.0, notes: Vec::new() })
+                let [train, test] = Split::ALL.map(|split| load_named(name, split, data_dir, self.shape));
+                let (train, note) = train?;
+                Ok(FolderData { train, test: test?.0, notes: note.into_iter().collect() })
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Estimates the parameters, memory and time of a training before it starts.
 
-use super::TrainingPlan;
+use super::{TrainingPlan, What};
 use crate::autodiff::train::{Settings, Trainer};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -30,8 +30,19 @@ pub struct TrainingEstimate {
 /// When the plan does not fit the images, or `go_on` says stop.
 pub fn estimate(plan: &TrainingPlan, (train, test): (&Dataset, &Dataset), go_on: &dyn Fn() -> ControlFlow<()>) -> Result<TrainingEstimate> {
     let parts = plan.parts()?;
-    let images = 4 * (train.images.len() + test.images.len());
-    let mut whole = TrainingEstimate { parameters: 0, memory: images, seconds: 0.0 };
+    // What a trunk takes is told by a few of its images; a head is trained on features.
+    let (mut of_features, mut data) = (0.0, None);
+    if let Some(backbone) = if plan.what == What::Vae { None } else { plan.classifier.backbone(train.image_shape)? } {
+        let trial = train.slice(0..TRIAL.min(train.len()));
+        let start = Instant::now();
+        backbone.of(&trial, None, &mut |_| go_on())?;
+        of_features = start.elapsed().as_secs_f64() * (train.len() + test.len()) as f64 / trial.len() as f64;
+        let empty = |data: &Dataset| data.with_features(backbone.features(), vec![0.0; data.len() * backbone.features()]);
+        data = Some([empty(train), empty(test)]);
+    }
+    let (train, test) = data.as_ref().map_or((train, test), |[train, test]| (train, test));
+    let images = 4 * (train.len() * train.pixels() + test.len() * test.pixels());
+    let mut whole = TrainingEstimate { parameters: 0, memory: images, seconds: of_features };
     for is_vae in [true, false] {
         let count = parts.iter().filter(|part| part.vae == is_vae).count();
         let Some(part) = parts.iter().find(|part| part.vae == is_vae) else { continue };
@@ -75,7 +86,7 @@ fn seconds_per_epoch(settings: Settings, train: &Dataset, test: &Dataset, go_on:
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ClassifierPlan, What};
+    use super::super::ClassifierPlan;
     use super::*;
 
     #[test]
@@ -93,7 +104,7 @@ mod tests {
         assert!(one.seconds > 0.0 && one.seconds.is_finite());
         let several = of(&plan(What::Ensemble, 3));
         assert_eq!((several.parameters, several.memory), (3 * parameters, one.memory));
-        assert!(one.memory > 16 * parameters + 8 * data.images.len());
+        assert!(one.memory > 16 * parameters + 8 * data.images().len());
         let stopped = estimate(&plan(What::Classifier, 1), (&data, &data), &|| ControlFlow::Break(()));
         assert!(matches!(stopped, Err(Error::Cancelled)));
     }

@@ -202,7 +202,7 @@ impl<'a> Watch<'a> {
         let reconstructions = DecoderGradients::new(&vae.decoder).decode(&z).images.into_iter().map(|pixel| pixel as f32).collect();
         Ok(Look::Plane {
             points: means.chunks_exact(2).map(|z| [z[0], z[1]]).collect(),
-            originals: encoded.images[..shown * encoded.pixels()].to_vec(),
+            originals: encoded.images_of(0..shown).into_owned(),
             labels: encoded.labels,
             reconstructions,
             shape: encoded.image_shape,

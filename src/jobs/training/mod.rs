@@ -1,10 +1,12 @@
 //! Training: a plan, the jobs that it names, and what is seen of the models on the way.
 
 mod architecture;
+mod backbone;
 mod data;
 mod estimate;
 mod film;
 mod look;
+mod merge;
 mod method;
 mod past;
 mod picture;
@@ -18,6 +20,7 @@ pub use data::{DECODED, SHIPPED, load_split};
 pub use estimate::{TrainingEstimate, estimate};
 pub use film::{FILM, film};
 pub use look::{Cost, Frame, LOOKS_SHARE, Look, Looks};
+pub use merge::merge_trained;
 pub use method::Method;
 pub use past::{is_complete, past};
 pub use picture::{FilmMeasure, save_film};
@@ -30,6 +33,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::nets::folder::{Model, load};
 use crate::nets::{Likelihood, Vae, VaeGraphs};
+use backbone::Backbone;
 use look::Watch;
 use plan::Part;
 use std::ops::ControlFlow;
@@ -48,6 +52,8 @@ pub enum News {
     Frame(Arc<Frame>),
     /// An epoch is done and saved.
     Epoch(Epoch),
+    /// The features of a frozen trunk are being computed; in images.
+    Features(Progress),
     /// The last layer's Gaussian is being fitted; in images.
     Fitting(Progress),
     /// A caution in one sentence, such as that three images are few.
@@ -74,14 +80,26 @@ pub fn train(
 ) -> Result<Vec<PathBuf>> {
     plan.check()?;
     plan.check_images(data.0)?;
-    let parts = plan.parts()?;
+    let all = plan.parts()?;
+    let parts: Vec<Part> = match plan.shard {
+        Some(shard) => all.into_iter().enumerate().filter(|(place, _)| shard.has_member(*place)).map(|(_, part)| part).collect(),
+        None => all,
+    };
     let mut looks = looks.cloned();
+    let backbone = if plan.what == What::Vae { None } else { plan.classifier.backbone(data.0.image_shape)? };
+    let features = backbone.as_ref().map(|backbone| features(backbone, data, observe)).transpose()?;
+    let data = features.as_ref().map_or(data, |[train, test]| (train, test));
+    if backbone.is_some() {
+        // Maps are made of images.
+        looks = None;
+    }
     let mut folders = Vec::new();
     for (index, part) in parts.iter().enumerate() {
         let into = part.folder.as_ref().map_or_else(|| folder.to_owned(), |name| folder.join(name));
         let begun = |job: &mut Job<'_>| {
             if index == 0 {
                 plan.write(folder)?;
+                plan.shard.map_or(Ok(()), |shard| merge::note_shard(folder, shard))?;
                 job.notes.extend(plan.cautions(data.0));
             }
             Ok(())
@@ -89,6 +107,9 @@ pub fn train(
         Job::new(plan, part, data, &into, looks.as_ref())?.run([index + 1, parts.len()], resume, begun, observe)?;
         if !part.vae && plan.classifier.draw == Draw::LastLayerLaplace {
             fit_last_layer(&into, data.0, observe)?;
+        }
+        if let Some(backbone) = &backbone {
+            backbone.join(&into, part.folder.is_some())?;
         }
         if part.vae
             && let Some(vae) = write_encodings(folder, &into, data)?
@@ -99,6 +120,14 @@ pub fn train(
         folders.push(into);
     }
     Ok(folders)
+}
+
+/// What a frozen trunk makes of training and test images.
+fn features(backbone: &Backbone, (train, test): (&Dataset, &Dataset), observe: NewsObserver<'_>) -> Result<[Dataset; 2]> {
+    // The features of a few images are computed in no time.
+    const KEPT_FROM: usize = 1000;
+    let cache = if train.len() >= KEPT_FROM { backbone::cache_folder() } else { None };
+    Ok([backbone.of(train, cache.as_deref(), observe)?, backbone.of(test, cache.as_deref(), observe)?])
 }
 
 /// Puts a Gaussian in place of the last layer of the classifier that was trained in a folder.

@@ -1,12 +1,14 @@
 //! What is to be trained, on what, and how: everything that a person chooses.
 
-use super::architecture::{ClassifierPlan, Draw, VaePlan};
+use super::architecture::{ClassifierArchitecture, ClassifierPlan, Draw, VaePlan};
 use super::data::{DECODED, SHIPPED};
+use super::merge::shard_of;
 use super::method::Method;
 use crate::autodiff::train::{Augmentation, ConcreteDropout, Schedule, Settings, check_weight_decay};
 use crate::data::{Dataset, sources};
 use crate::error::{Error, Result};
 use crate::files;
+use crate::jobs::Shard;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -104,6 +106,9 @@ pub struct TrainingPlan {
     pub batch: usize,
     /// The seed of the first model; the members of an ensemble count up from it.
     pub seed: u32,
+    /// The only members of an ensemble that are trained here, of several shards.
+    #[serde(skip)]
+    pub shard: Option<Shard>,
 }
 
 impl Default for TrainingPlan {
@@ -123,6 +128,7 @@ impl Default for TrainingPlan {
             epochs: None,
             batch: 128,
             seed: 0,
+            shard: None,
         }
     }
 }
@@ -159,6 +165,23 @@ impl TrainingPlan {
             }
         }
         check_weight_decay(self.weight_decay.unwrap_or(0.0))?;
+        if matches!(self.classifier.architecture, ClassifierArchitecture::Backbone(_)) && self.what != What::Vae {
+            if self.what == What::Set {
+                let problem = "a set trains a VAE and classifiers of the same images, and a head is trained on features";
+                return Err(Error::setting("--backbone", problem, "train the VAE and the heads one after the other"));
+            }
+            if !self.augmentation.is_none() {
+                let problem = "the features of a frozen trunk are computed once, so its images cannot change from epoch to epoch";
+                return Err(Error::setting("--augment", problem, "leave it out"));
+            }
+        }
+        if let Some(shard) = self.shard
+            && (self.what != What::Ensemble || shard.of > self.members)
+        {
+            let problem =
+                format!("{shard} is no shard of a training of {} classifiers", if self.what == What::Ensemble { self.members } else { 1 });
+            return Err(Error::setting("--shard", problem, "train an ensemble of as many members as shards at least"));
+        }
         if self.members == 0 {
             return Err(Error::setting("--members", "0 is no number of classifiers", "give 1 or more"));
         }
@@ -252,7 +275,8 @@ impl TrainingPlan {
 
     /// How a VAE or a classifier is optimised, and its learning rate.
     pub fn method_of(&self, is_vae: bool) -> (Method, f64) {
-        let method = self.optimiser.unwrap_or(if is_vae { Method::Adam } else { Method::Adadelta });
+        let is_head = matches!(self.classifier.architecture, ClassifierArchitecture::Backbone(_));
+        let method = self.optimiser.unwrap_or(if is_vae || is_head { Method::Adam } else { Method::Adadelta });
         (method, self.learning_rate.unwrap_or_else(|| method.learning_rate()))
     }
 
@@ -303,5 +327,6 @@ pub fn plan_of(folder: &Path) -> Result<Option<TrainingPlan>> {
         return Ok(None);
     }
     let damaged = |error: serde_json::Error| Error::file(&path, format!("is no plan of a training: {error}"), "train into another folder");
-    serde_json::from_slice(&files::read(&path)?).map(Some).map_err(damaged)
+    let plan: TrainingPlan = serde_json::from_slice(&files::read(&path)?).map_err(damaged)?;
+    Ok(Some(TrainingPlan { shard: shard_of(folder)?, ..plan }))
 }

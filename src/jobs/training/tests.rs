@@ -114,7 +114,10 @@ fn a_film_holds_the_pictures_of_the_epochs_and_can_be_saved() {
             }
             (Look::Plane { points, labels, originals, reconstructions, shape }, What::Vae) => {
                 assert_eq!((points.len(), labels, originals.len(), *shape), (30, &data.labels, 640, [1, 8, 8]));
-                assert!(originals[..] == data.images[..640] && reconstructions.iter().all(|pixel| (0.0..=1.0).contains(pixel)));
+                assert!(
+                    originals[..] == *data.images_of(0..640 / data.pixels())
+                        && reconstructions.iter().all(|pixel| (0.0..=1.0).contains(pixel))
+                );
             }
             (look, _) => panic!("{look:?}"),
         }
@@ -169,7 +172,7 @@ fn a_plan_cuts_the_data_down_and_leaves_test_labels_true() {
     let (prepared, tested) = plan.prepare(train.clone(), test.clone()).unwrap();
     assert_eq!((prepared.len(), tested.len(), prepared.classes[0].as_str()), (20, 15, "bar 4"));
     let true_labels = train.keep_classes(&[4, 0, 1]).unwrap().slice(0..20);
-    assert_eq!(prepared.images, true_labels.images);
+    assert_eq!(prepared.images(), true_labels.images());
     assert_eq!(prepared.labels.iter().zip(&true_labels.labels).filter(|(now, then)| now != then).count(), 10);
     assert_eq!(tested, test.keep_classes(&[4, 0, 1]).unwrap());
     let (all, _) = small(What::Classifier).prepare(train.clone(), test).unwrap();

@@ -1,0 +1,176 @@
+//! Table 1 of Smith & Gal (2018): attacks on a transferred network on photographs of cats and dogs, and how well entropy and mutual information
+//! notice them; beside the paper's numbers as far as they are known here.
+
+use super::{Detected, Detection, Detector, Negatives, Positives};
+use crate::analysis::detection::Estimate;
+use crate::attack::{Norm, Settings};
+use crate::error::Result;
+use crate::jobs::attack::success_proportion;
+use crate::jobs::{AttackSettings, On};
+use crate::numbers::fixed;
+use crate::uncertainty::Measure;
+use std::fmt::Write as _;
+
+/// A gray level of 255, the unit of the paper's budgets.
+const LEVEL: f64 = 1.0 / 255.0;
+/// The paper's budgets and the length of a step for each, in levels.
+const BUDGETS: [(f64, f64); 2] = [(5.0, 0.5), (10.0, 1.2)];
+const STEPS: u32 = 10;
+const METHODS: [&str; 3] = ["bim", "fgm", "mim"];
+/// Stronger attacks and one that evades mutual information: a block of their own below the paper's.
+const BEYOND: [&str; 2] = ["apgd", "mi-evading"];
+
+/// What the table says of itself: where it is not the paper's experiment.
+const CAPTION: &str = "Re-examination, not replication, of Table 1 of Smith & Gal (2018): another network and resolution (the models at hand, whose card says \
+                       which), another random split, noise controls of the attacks' own L2 length, and the cross-entropy of the probabilities where the \
+                       published code took a softmax twice (--as-published does). AUROC of attacked images against clean and noisy ones, with 95 % intervals \
+                       over images; (succ): of the successful attacks only.";
+
+/// The paper's AUROC of entropy and of mutual information for a method and a budget, as far as they are known here.
+fn of_paper(method: &str, levels: f64) -> Option<[f64; 2]> {
+    match (method, levels) {
+        ("bim", 5.0) => Some([0.071, 0.728]),
+        ("fgm", 5.0) => Some([0.43, 0.56]),
+        _ => None,
+    }
+}
+
+/// The attacks of the table on the members that `members` names for each victim: first the paper's twelve, on the network without dropout and on
+/// the mean of its draws, then stronger ones on that mean. `attack` is what a person chose beside method, budget and steps.
+///
+/// # Errors
+/// As `members`.
+pub fn table1_attacks(
+    attack: impl Fn(&str, Norm, f64) -> Settings,
+    samples: u32,
+    mut members: impl FnMut(On) -> Result<Vec<usize>>,
+) -> Result<Vec<AttackSettings>> {
+    let mut attacks = Vec::new();
+    for on in [On::Deterministic, On::Mc] {
+        let members = members(on)?;
+        let beyond = if on == On::Mc { &BEYOND[..] } else { &[] };
+        for method in METHODS.iter().chain(beyond) {
+            for (levels, step) in BUDGETS {
+                let base = attack(method, Norm::Linf, levels * LEVEL);
+                // The stronger attacks have steps of their own.
+                let paper = METHODS.contains(method);
+                let iterations = base.iterations.or(paper.then_some(STEPS));
+                let step = base.step.or(paper.then_some(step * LEVEL));
+                let attack = Settings { step, iterations, ..base };
+                attacks.push(AttackSettings { attack, on, members: members.clone(), samples });
+            }
+        }
+    }
+    Ok(attacks)
+}
+
+/// One line of the table.
+struct Line<'a> {
+    row: &'a Detected,
+    levels: f64,
+    success: Option<Estimate>,
+    /// Entropy and mutual information of all, then of the successful attacks.
+    areas: [[Option<Estimate>; 2]; 2],
+    paper: Option<[f64; 2]>,
+}
+
+impl<'a> Line<'a> {
+    fn of(row: &'a Detected) -> Self {
+        let attack = &row.attacked.settings.attack;
+        let levels = (attack.epsilon / LEVEL * 100.0).round() / 100.0;
+        let area = |positives, measure| row.quality(Detector::Measure(measure), positives, Negatives::Both).map(|quality| quality.auroc);
+        Self {
+            row,
+            levels,
+            success: success_proportion(&row.attacked.successes()),
+            areas: Positives::ALL.map(|of| [Measure::PredictiveEntropy, Measure::MutualInformation].map(|measure| area(of, measure))),
+            paper: of_paper(&attack.method, levels),
+        }
+    }
+
+    fn victim(&self) -> &'static str {
+        self.row.attacked.settings.on.label()
+    }
+
+    fn method(&self) -> String {
+        self.row.attacked.settings.attack.method.to_uppercase()
+    }
+}
+
+impl Detection {
+    /// The lines of the paper's block or, `beyond` it, of the stronger attacks.
+    fn lines_of_table1(&self, beyond: bool) -> impl Iterator<Item = Line<'_>> {
+        let wanted = move |row: &&Detected| BEYOND.contains(&row.attacked.settings.attack.method.as_str()) == beyond;
+        self.rows.iter().filter(wanted).map(Line::of)
+    }
+
+    /// The accuracy of each victim's clean images, one line each.
+    fn accuracies(&self) -> Vec<String> {
+        let mut lines: Vec<String> = Vec::new();
+        for row in &self.rows {
+            let (on, labels) = (row.attacked.settings.on, &row.attacked.labels);
+            let right = row.attacked.predictions().zip(labels).filter(|(said, label)| said[0] == **label).count();
+            let line = format!("{}: {right} of {} clean images are right", on.label(), labels.len());
+            if !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
+        lines
+    }
+
+    /// Table 1 for a person.
+    pub fn to_table1(&self) -> String {
+        let number = |estimate: &Option<Estimate>| estimate.map_or_else(|| "–".to_owned(), Estimate::describe);
+        let mut lines = vec![format!("{} images of {}. {CAPTION}", self.images, self.dataset)];
+        lines.extend(self.accuracies());
+        lines.push(format!(
+            "{:<15}{:<12}{:>3}  {:<24}{:<22}{:<22}{:<22}{:<22}{}",
+            "victim", "attack", "ε", "success", "H", "I", "H (succ)", "I (succ)", "paper's H, I"
+        ));
+        for beyond in [false, true] {
+            if beyond && self.lines_of_table1(true).next().is_some() {
+                lines.push("Beyond the paper:".to_owned());
+            }
+            for line in self.lines_of_table1(beyond) {
+                let percent = |share: f64| fixed(100.0 * share, 1);
+                let success = line.success.map_or_else(
+                    || "–".to_owned(),
+                    |Estimate { value, low, high }| format!("{} % [{}, {}]", percent(value), percent(low), percent(high)),
+                );
+                let [[h, i], [h_succ, i_succ]] = line.areas.map(|pair| pair.map(|area| number(&area)));
+                let paper = line.paper.map_or_else(|| "–".to_owned(), |[h, i]| format!("{h}, {i}"));
+                let (victim, method, levels) = (line.victim(), line.method(), line.levels);
+                lines.push(format!("{victim:<15}{method:<12}{levels:>3}  {success:<24}{h:<22}{i:<22}{h_succ:<22}{i_succ:<22}{paper}"));
+            }
+        }
+        lines.push("ε in levels of 255; –: not known, or too few images.".to_owned());
+        lines.join("\n")
+    }
+
+    /// Table 1 for LaTeX, with `booktabs`: the same numbers in per cent, a caption that says what differs from the paper.
+    pub fn to_table1_latex(&self) -> String {
+        let area = |estimate: &Option<Estimate>| {
+            let interval = |[low, high]: [f64; 2]| format!(" [{}, {}]", fixed(100.0 * low, 1), fixed(100.0 * high, 1));
+            estimate.map_or_else(|| "--".to_owned(), |of| fixed(100.0 * of.value, 1) + &of.interval().map_or_else(String::new, interval))
+        };
+        let mut text = String::from("\\begin{table}\n\\centering\n\\begin{tabular}{llrrrrrrr}\n\\toprule\n");
+        text.push_str(" & & & & \\multicolumn{2}{c}{All} & \\multicolumn{2}{c}{(succ)} & Paper \\\\\n");
+        text.push_str("Victim & Attack & $\\varepsilon$ & Success & $H$ & $I$ & $H$ & $I$ & $H$ / $I$ \\\\\n\\midrule\n");
+        for beyond in [false, true] {
+            if beyond && self.lines_of_table1(true).next().is_some() {
+                text.push_str("\\midrule\n");
+            }
+            for line in self.lines_of_table1(beyond) {
+                let paper = line.paper.map_or_else(|| "--".to_owned(), |of| of.map(|area| fixed(100.0 * area, 1)).join(" / "));
+                let cells = line.areas.concat().iter().map(area).collect::<Vec<_>>().join(" & ");
+                let (victim, method, levels, success) = (line.victim(), line.method(), line.levels, area(&line.success));
+                let _ = writeln!(text, "{victim} & {method} & {levels} & {success} & {cells} & {paper} \\\\");
+            }
+        }
+        text.push_str("\\bottomrule\n\\end{tabular}\n");
+        let caption = format!("{} images of {}. {CAPTION} {}.", self.images, self.dataset, self.accuracies().join("; "));
+        let caption = caption.replace('&', "\\&").replace('%', "\\%").replace("--as", "-{}-as");
+        let _ = writeln!(text, "\\caption{{{caption}}}\n\\end{{table}}");
+        text
+    }
+}

@@ -1,0 +1,120 @@
+//! Work in shards, each a process of its own, and the parts joined: the bytes of one run.
+
+use super::{CLASSES, IMAGE_SHAPE};
+use crate::program::{Desk, write_classifier, write_vae};
+
+/// Runs a line in one piece and in shards, merges the parts in another order, and compares the bytes of what is written.
+fn joined(desk: &Desk, line: &str, shards: u32, ending: &str) {
+    desk.succeeds(&format!("{line} --engine cpu --out one.{ending}"));
+    let mut parts: Vec<String> = (1..=shards).map(|number| format!("{number}.part")).collect();
+    for (number, part) in (1..).zip(&parts) {
+        desk.succeeds(&format!("{line} --engine cpu --shard {number}/{shards} --out {part}"));
+    }
+    parts.rotate_left(1);
+    desk.succeeds(&format!("merge {} --out joined.{ending}", parts.join(" ")));
+    assert!(desk.read(&format!("joined.{ending}")) == desk.read(&format!("one.{ending}")), "{line}");
+}
+
+const MAP: &str = "map --models models --grid 21 --samples 3 --seed 5";
+
+#[test]
+fn maps_and_evaluations_of_shards_are_those_of_one_run() {
+    let desk = Desk::with_models(IMAGE_SHAPE, CLASSES);
+    for (options, ending) in [("", "npz"), (" --masks per-point", "csv"), ("", "svg")] {
+        joined(&desk, &format!("{MAP}{options}"), 3, ending);
+    }
+    let digits = Desk::new();
+    write_vae(&digits.path("models/vae"), [1, 28, 28], 2);
+    [0, 1].into_iter().for_each(|seed| write_classifier(&digits.path(&format!("models/classifier-{seed}")), [1, 28, 28], 10, seed));
+    joined(&digits, "evaluate --models models --dataset mnist-1000 --images 450 --samples 2 --json", 4, "json");
+    joined(
+        &digits,
+        "detect --model models --dataset mnist-1000 --images 250 --attacks fgm,bim --iterations 2 --samples 2 --on mc --eps 0.1 \
+        --resamples 20 --seeds 2 --no-checks --csv",
+        2,
+        "csv",
+    );
+}
+
+#[test]
+fn holes_with_their_curve_come_in_shards() {
+    let desk = Desk::new();
+    joined(
+        &desk,
+        "holes --grid 20 --samples 4 --members 2 --seeds 2 --subsets 2 --curve --reference decoded --reference-images 150 --json",
+        3,
+        "json",
+    );
+}
+
+#[test]
+fn sixty_four_shards_of_which_one_is_repeated_give_the_bytes_of_one_run() {
+    let desk = Desk::with_models(IMAGE_SHAPE, CLASSES);
+    let line = "map --models models --grid 81 --samples 2";
+    let shard = |number: u32| desk.succeeds(&format!("{line} --engine cpu --shard {number}/64 --out {number}.part"));
+    (1..=64).for_each(|number| drop(shard(number)));
+    // A shard that was killed left nothing, or half a file of another name.
+    let first = desk.read("17.part");
+    std::fs::remove_file(desk.path("17.part")).unwrap();
+    let parts: Vec<String> = (1..=64).map(|number| format!("{number}.part")).collect();
+    let there: Vec<&str> = parts.iter().map(String::as_str).filter(|part| *part != "17.part").collect();
+    let missing = desk.refuses(&format!("merge {} --out joined.npz", there.join(" ")));
+    assert!(missing.contains("of 64 shards there are 63; missing: 17"), "{missing}");
+    shard(17);
+    assert!(desk.read("17.part") == first);
+    desk.succeeds(&format!("merge {} --out joined.npz", parts.join(" ")));
+    desk.succeeds(&format!("{line} --engine cpu --out one.npz"));
+    assert!(desk.read("joined.npz") == desk.read("one.npz"));
+}
+
+#[test]
+fn parts_that_do_not_belong_together_are_named() {
+    let desk = Desk::with_models(IMAGE_SHAPE, CLASSES);
+    let shard = |options: &str, number: u32, name: &str| {
+        desk.succeeds(&format!("{MAP}{options} --engine cpu --shard {number}/2 --out {name}"));
+    };
+    shard("", 1, "1.part");
+    shard("", 2, "2.part");
+    shard(" --masks per-point", 2, "other.part");
+    let says = |line: &str, text: &str| {
+        let said = desk.refuses(line);
+        assert!(said.contains(text), "{line}: {said}");
+    };
+    says("merge 1.part 1.part --out map.npz", "is shard 1/2 once more");
+    says("merge 1.part other.part --out map.npz", "other.part: is of another run than 1.part");
+    let mut bytes = desk.read("2.part");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x20;
+    std::fs::write(desk.path("broken.part"), bytes).unwrap();
+    says("merge 1.part broken.part --out map.npz", "broken.part: is no whole part");
+    std::fs::write(desk.path("text.part"), "no part").unwrap();
+    says("merge text.part --out map.npz", "text.part: is no whole part");
+    // Other models under the same names.
+    write_classifier(&desk.path("models/classifier-0"), IMAGE_SHAPE, CLASSES, 99);
+    says("merge 1.part 2.part --out map.npz", "classifier-0 differ");
+    says(&format!("{MAP} --engine cpu --shard 1/2 --out nowhere/./"), "nowhere");
+    says("holes --garbage 1 --shard 1/2 --out x.part", "--garbage");
+    desk.misunderstands(&format!("{MAP} --shard 3/2 --out x.part"));
+    assert!(!desk.path("map.npz").exists());
+}
+
+#[test]
+fn an_ensemble_that_was_trained_in_shards_is_that_of_one_run() {
+    let desk = Desk::new();
+    let line = "train ensemble --dataset decoded-digits --images 60 --epochs 1 --batch 20 --channels 2,3 --hidden 4 --members 3 --out";
+    desk.succeeds(&format!("{line} one"));
+    desk.succeeds(&format!("{line} first --shard 1/2"));
+    desk.succeeds(&format!("{line} second --shard 2/2"));
+    assert!(desk.path("first/classifier-2").is_dir() && !desk.path("first/classifier-1").exists());
+    let missing = desk.refuses("merge first --out joined");
+    assert!(missing.contains("missing: 2"), "{missing}");
+    // What is resumed stays a shard.
+    desk.succeeds("train resume second");
+    assert!(!desk.path("second/classifier-0").exists());
+    desk.succeeds("merge second first --out joined");
+    for file in ["plan.json", "classifier-0/weights.safetensors", "classifier-1/weights.safetensors", "classifier-2/weights.safetensors"] {
+        assert!(desk.read(&format!("joined/{file}")) == desk.read(&format!("one/{file}")), "{file}");
+    }
+    assert!(desk.refuses("merge second first --out joined").contains("holds models already"));
+    assert!(desk.refuses(&format!("{line} third --shard 1/4")).contains("--shard"));
+}

@@ -1,0 +1,147 @@
+//! Transfer: torchvision's residual networks by the names of their weights, and heads on frozen trunks.
+
+use epistemap::data::Dataset;
+use epistemap::engine::reference::forward;
+use epistemap::jobs::training::{ClassifierArchitecture, ClassifierPlan, News, TrainingPlan, What, train};
+use epistemap::nets::folder::{Model, decode_weights, load};
+use epistemap::nets::{Classifier, Graph, Network, Op, Weights, torchvision};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+/// Networks of `tests/reference/torchvision_resnets.py`.
+fn state_dict(name: &str) -> (PathBuf, Weights) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/reference/torchvision/{name}.safetensors"));
+    let weights = decode_weights(&path, &std::fs::read(&path).unwrap()).unwrap();
+    (path, weights)
+}
+
+#[test]
+fn residual_networks_of_torchvision_answer_as_in_pytorch() {
+    let text = include_str!("reference/torchvision/outputs.json");
+    let expected: serde_json::Value = serde_json::from_str(text).unwrap();
+    let image = |number: usize| (0..1728).map(|at| ((number * 1728 + at) % 251) as f64 / 250.0).collect::<Vec<f64>>();
+    for (name, outputs) in expected["outputs"].as_object().unwrap() {
+        let (_, weights) = state_dict(name);
+        assert!(torchvision::is_resnet(&weights));
+        let network = Network::of(torchvision::resnet([3, 24, 24], &weights).unwrap(), &weights).unwrap();
+        let got = [0, 1].map(|number| forward(&network, &image(number), None)).concat();
+        for (got, expected) in got.iter().zip(outputs.as_array().unwrap()) {
+            assert!((got - expected.as_f64().unwrap()).abs() <= 2e-5, "{name}: {got} {expected}");
+        }
+        assert!((got[0] - got[3]).abs() > 1e-4, "{name}: the images differ");
+    }
+}
+
+#[test]
+fn weights_of_no_residual_network_are_named() {
+    let (_, weights) = state_dict("bottleneck");
+    let refused = |change: &dyn Fn(&mut Weights)| {
+        let mut changed = weights.clone();
+        change(&mut changed);
+        torchvision::resnet([3, 24, 24], &changed).unwrap_err().to_string()
+    };
+    let missing = refused(&|weights| drop(weights.remove("layer2.0.conv2.weight")));
+    assert!(missing.contains("'layer2.0.conv2.weight' is missing"), "{missing}");
+    let foreign = refused(&|weights| drop(weights.insert("mask.weight".to_owned(), weights["conv1.weight"].clone())));
+    assert!(foreign.contains("'mask.weight' is of no residual network"), "{foreign}");
+    let shape = refused(&|weights| drop(weights.insert("conv1.weight".to_owned(), weights["fc.weight"].clone())));
+    assert!(shape.contains("'conv1.weight' has the impossible shape"), "{shape}");
+}
+
+/// Images of three classes, which a channel's brightness tells.
+fn data(count: usize) -> Dataset {
+    let pixel = |at: usize| {
+        let (image, channel) = (at / 432, at % 432 / 144);
+        if channel == image % 3 { 0.9 } else { 0.05 * ((at * 7 % 11) as f32 / 10.0) }
+    };
+    let labels = (0..count).map(|image| (image % 3) as u8).collect();
+    let classes = ["red", "green", "blue"].map(str::to_owned).to_vec();
+    Dataset::new("colours train", [3, 12, 12], (0..count * 432).map(pixel).collect(), labels, classes).unwrap()
+}
+
+fn classifier_of(folder: &Path) -> Classifier {
+    match load(folder).unwrap().1 {
+        Model::Classifier(classifier) => classifier,
+        Model::Vae(_) => panic!("a VAE"),
+    }
+}
+
+#[test]
+fn heads_are_trained_on_the_features_of_a_frozen_trunk_and_share_its_weights() {
+    let (path, trunk) = state_dict("basic");
+    let (desk, data) = (tempfile::tempdir().unwrap(), data(60));
+    let plan = |epochs: usize, what: What| TrainingPlan {
+        what,
+        members: 2,
+        classifier: ClassifierPlan {
+            architecture: ClassifierArchitecture::Backbone(path.clone()),
+            dropout: [0.0, 0.25],
+            resize: Some(24),
+            ..ClassifierPlan::default()
+        },
+        epochs: Some(epochs),
+        learning_rate: Some(0.05),
+        batch: 20,
+        ..TrainingPlan::default()
+    };
+    let mut features = 0;
+    let mut run = |name: &str, epochs: usize, what: What, resume: bool| {
+        let mut observe = |news: News| {
+            features += usize::from(matches!(news, News::Features(_)));
+            ControlFlow::Continue(())
+        };
+        train(&plan(epochs, what), (&data, &data), &desk.path().join(name), resume, None, &mut observe).unwrap()
+    };
+    let heads = run("ensemble", 20, What::Ensemble, false);
+    let shared = desk.path().join("ensemble/backbone.safetensors");
+    assert!(heads.len() == 2 && shared.is_file());
+    let [one, other] = [0, 1].map(|head: usize| classifier_of(&heads[head]));
+    // The whole network takes the images, and is PyTorch's trunk with a last layer of its own.
+    assert_eq!((one.network.input_shape(), one.network.output_shape()), (&[3, 12, 12][..], &[3][..]));
+    assert!(one.network.nodes().iter().any(|node| matches!(node.op, Op::Upsample { size: [24, 24], .. })));
+    assert_eq!(one.network.nodes().iter().filter(|node| node.op.draws()).count(), 1);
+    assert_eq!(one.network.weights()["conv1.weight"], trunk["conv1.weight"]);
+    let last = |classifier: &Classifier| classifier.network.weights()["head.fc1.weight"].clone();
+    assert!(last(&one) != last(&other) && !one.network.weights().contains_key("fc.weight"));
+    // Its logits are those of the head on the features.
+    let image: Vec<f64> = data.image(7).iter().map(|&pixel| f64::from(pixel)).collect();
+    let nodes = one.network.nodes().iter().take_while(|node| !node.name.starts_with("head.")).cloned().collect();
+    let seen = forward(&Network::of(Graph::new(&[3, 12, 12], nodes).unwrap(), one.network.weights()).unwrap(), &image, None);
+    let (weight, bias) = (last(&one), &one.network.weights()["head.fc1.bias"]);
+    for (class, logit) in forward(&one.network, &image, None).into_iter().enumerate() {
+        let sum: f64 = weight.values[class * seen.len()..].iter().zip(&seen).map(|(weight, feature)| weight * feature).sum();
+        assert!((logit - sum - bias.values[class]).abs() <= 1e-9);
+    }
+    // One head holds all weights itself; what goes on ends as what never stopped.
+    let whole = run("whole", 4, What::Classifier, false);
+    run("parts", 2, What::Classifier, false);
+    let parts = run("parts", 4, What::Classifier, true);
+    assert_eq!(classifier_of(&whole[0]).network.weights(), classifier_of(&parts[0]).network.weights());
+    assert!(features > 0);
+    assert!(classifier_of(&whole[0]).network.weights() != one.network.weights(), "the negative control");
+}
+
+#[test]
+fn what_cannot_be_transferred_is_said() {
+    let (path, _) = state_dict("basic");
+    let (desk, data) = (tempfile::tempdir().unwrap(), data(6));
+    let said = |path: &Path, augment: &str, what: What| {
+        let classifier = ClassifierPlan { architecture: ClassifierArchitecture::Backbone(path.to_owned()), ..ClassifierPlan::default() };
+        let augmentation = augment.parse().unwrap();
+        let plan = TrainingPlan { what, classifier, augmentation, epochs: Some(1), ..TrainingPlan::default() };
+        let error = train(&plan, (&data, &data), &desk.path().join("out"), false, None, &mut |_| ControlFlow::Continue(()));
+        error.unwrap_err().to_string()
+    };
+    assert!(said(&path, "flip", What::Classifier).starts_with("--augment: "));
+    assert!(said(&path, "", What::Set).starts_with("--backbone: "));
+    assert!(said(&desk.path().join("nothing"), "", What::Classifier).contains("nothing"));
+    let other = desk.path().join("w.safetensors");
+    std::fs::write(&other, safetensors_of_one()).unwrap();
+    assert!(said(&other, "", What::Classifier).contains("not under the names of a torchvision ResNet"));
+    assert!(!desk.path().join("out").exists());
+}
+
+fn safetensors_of_one() -> Vec<u8> {
+    let header = r#"{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
+    [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &1f32.to_le_bytes()].concat()
+}
