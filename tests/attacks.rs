@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use crate::fixtures::{load, numbers, odd_classifier, weights};
-use crate::networks::{classifier, random_images, random_layers};
+use crate::networks::{classifier, graph_classifier, random_classifier_graph, random_images};
 use epistemap::attack::{self, FIRST_DRAW, Norm, Problem, Settings, Victim, round_towards};
 use epistemap::autodiff::{InputGradients, Loss, MaskOf, Objective, Passes, Precision, Randomness, input_gradients};
 use epistemap::engine::{self, Block, Draws, Input, Masks, Models};
@@ -146,10 +146,10 @@ fn another_normalisation_of_mim_is_told_apart() {
     }
 }
 
-/// An ensemble of random networks of the same layers and its image shape.
+/// An ensemble of random networks of one graph and its image shape.
 fn random_ensemble(seed: u32) -> (Ensemble, [usize; 3]) {
-    let (shape, layers) = random_layers(seed);
-    let members = [seed, seed + 1000].map(|seed| classifier(&shape, layers.clone(), seed));
+    let (shape, graph) = random_classifier_graph(seed, |_| true);
+    let members = [seed, seed + 1000].map(|seed| graph_classifier(graph.clone(), seed));
     (Ensemble::new(members.to_vec()).unwrap(), shape)
 }
 

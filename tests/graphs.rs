@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
 use crate::cli::read_npz;
-use crate::conformance::Case;
-use crate::engines::hold;
+use crate::conformance::{Answer, Case};
+use crate::controls::controls;
+use crate::engines::{hold, hold_with};
+use crate::networks::{graph_classifier, names};
 use epistemap::engine::{self, Draws, Masks, Models};
 use epistemap::jobs::{MapSettings, ModelSet, map};
 use epistemap::latent::View;
@@ -18,14 +20,8 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-fn classifier(graph: Graph, seed: u32) -> Classifier {
-    let weights = random_graph_weights(&graph, seed);
-    let classes = (0..graph.output_shape()[0]).map(|class| class.to_string()).collect();
-    Classifier::new(format!("random-{seed}"), classes, Network::of(graph, &weights).unwrap()).unwrap()
-}
-
 fn case(graph: Graph, points: usize, draws: std::ops::Range<u32>) -> Case {
-    let ensemble = Ensemble::new(vec![classifier(graph, 1)]).unwrap();
+    let ensemble = Ensemble::new(vec![graph_classifier(graph, 1)]).unwrap();
     Case::new(Models::new(None, ensemble).unwrap(), points, draws)
 }
 
@@ -136,18 +132,11 @@ fn rows() -> Vec<(String, Graph)> {
     rows
 }
 
-/// The variants that an enum knows, as its own error names them.
-fn variants<T: serde::de::DeserializeOwned>(key: &str) -> BTreeSet<String> {
-    let text = format!(r#"{{"{key}": "none of these"}}"#);
-    let error = serde_json::from_str::<T>(&text).err().unwrap().to_string();
-    error.split('`').skip(3).step_by(2).map(str::to_owned).collect()
-}
-
 #[test]
 fn every_operation_has_a_row() {
     let graphs = rows();
     let ops: BTreeSet<String> = graphs.iter().flat_map(|(_, graph)| graph.nodes()).map(|node| node.op.label()).collect();
-    let known = [variants::<Op>("op"), variants::<Function>("function")];
+    let known = [names::<Op>("op"), names::<Function>("function")];
     assert!(known[0].contains("conv_transpose2d") && known[1].contains("hard_swish"), "{known:?}");
     // Functions are called by their own names.
     let missing: Vec<&String> = known.iter().flatten().filter(|name| *name != "apply" && !ops.contains(*name)).collect();
@@ -158,7 +147,14 @@ fn every_operation_has_a_row() {
 fn every_operation_on_every_engine() {
     for (what, graph) in rows() {
         let case = case(graph, 5, 1..4);
-        hold(&what, &case);
+        let member = &case.models.ensemble.members()[0];
+        let of = |network| {
+            let ensemble = Ensemble::new(vec![Classifier { network, ..member.clone() }]).unwrap();
+            Case { models: Models::new(None, ensemble).unwrap(), ..case.clone() }
+        };
+        let controls: Vec<_> = controls(&member.network, "op").into_iter().map(|(what, network)| (what, of(network))).collect();
+        assert!(!controls.is_empty(), "{what} has no negative control");
+        hold_with(&what, &case, &Answer::of_reference(&case), &[case.twins(), controls].concat());
         hold(&format!("{what}, masks per point"), &case.per_point(vec![8, 70_000, 1, 2, 3]));
     }
 }
@@ -225,7 +221,7 @@ fn a_decoder_of_transposed_convolutions() {
     let decoder = convolutional_decoder([1, 8, 12], &[3, 5], 3).unwrap();
     let weights = random_graph_weights(&decoder, 4);
     let decoder = Network::of(decoder, &weights).unwrap();
-    let ensemble = Ensemble::new(vec![classifier(resnet([1, 8, 12], 3, &[4], 1, [0.0, 0.5]).unwrap(), 2)]).unwrap();
+    let ensemble = Ensemble::new(vec![graph_classifier(resnet([1, 8, 12], 3, &[4], 1, [0.0, 0.5]).unwrap(), 2)]).unwrap();
     hold("latent points", &Case::new(Models::new(Some(decoder), ensemble).unwrap(), 35, 0..3));
 }
 
@@ -239,7 +235,7 @@ fn a_classifier_may_end_in_probabilities_or_their_logarithms() {
         if let Some(op) = last {
             builder.then("end", op);
         }
-        let classifier = classifier(builder.graph(&[1, 2, 3]).unwrap(), 1).ending_in(ending);
+        let classifier = graph_classifier(builder.graph(&[1, 2, 3]).unwrap(), 1).ending_in(ending);
         Models::new(None, Ensemble::new(vec![classifier]).unwrap()).unwrap()
     };
     let of = |models: Models, name: &str| {
@@ -312,7 +308,7 @@ fn a_shuffled_graph_is_the_same_network() {
 #[test]
 fn the_model_format_is_documented() {
     let text = std::fs::read_to_string("docs/model-format.md").unwrap();
-    for name in variants::<Op>("op").iter().chain(&variants::<Function>("function")) {
+    for name in names::<Op>("op").iter().chain(&names::<Function>("function")) {
         assert!(text.contains(&format!("`{name}`")), "docs/model-format.md does not name {name}");
     }
     let mut examples = text.split("```json").skip(1).filter_map(|rest| rest.split("```").next()).map(|example| {

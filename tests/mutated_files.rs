@@ -6,7 +6,7 @@
 use epistemap::data::idx;
 use epistemap::latent::{Encodings, ShippedEncodings};
 use epistemap::nets::folder::{self, DESCRIPTION, Precision, WEIGHTS};
-use epistemap::nets::{Description, Ending, Graph, Layer, Tensor, VaeGraphs, VaeLayers, Weights};
+use epistemap::nets::{Description, Ending, Layer, OPERATIONS, Tensor, VaeGraphs, VaeLayers, Weights, random_graph};
 use epistemap::random::{Purpose, Stream};
 use flate2::{Compression, write::GzEncoder};
 use peak_alloc::PeakAlloc;
@@ -207,27 +207,7 @@ fn encodings() {
     }
 }
 
-/// One layer of every kind, with odd and unequal shapes.
-fn every_layer() -> Vec<Layer> {
-    let conv = Layer::Conv2d { name: "conv".into(), in_channels: 2, out_channels: 3, kernel: [3, 2], stride: [2, 1], padding: [1, 0] };
-    vec![
-        conv,
-        Layer::BatchNorm { name: "norm".into(), channels: 3, epsilon: 1e-5 },
-        Layer::Relu,
-        Layer::Dropout2d { rate: 0.5 },
-        Layer::MaxPool2d { kernel: [2, 2], stride: [1, 2] },
-        Layer::AveragePool2d { kernel: [2, 1], stride: [1, 1] },
-        Layer::Reshape { shape: vec![3, 9] },
-        Layer::Flatten,
-        Layer::Elu,
-        Layer::Dropout { rate: 0.25 },
-        Layer::Tanh,
-        Layer::Softplus,
-        Layer::Linear { name: "out".into(), inputs: 27, outputs: 4 },
-    ]
-}
-
-fn weights_of<'a>(layers: impl IntoIterator<Item = &'a Layer>) -> Weights {
+fn weights_of(shapes: impl IntoIterator<Item = (String, Vec<usize>)>) -> Weights {
     let mut choices = Choices::new(3, 0);
     let mut tensor = |(name, shape): (String, Vec<usize>)| {
         // A variance is above 0.
@@ -235,22 +215,22 @@ fn weights_of<'a>(layers: impl IntoIterator<Item = &'a Layer>) -> Weights {
         let values = (0..shape.iter().product()).map(|_| choices.below(2000) as f64 / 1000.0 + least).collect();
         (name, Tensor::new(shape, values))
     };
-    layers.into_iter().flat_map(Layer::weights).map(&mut tensor).collect()
+    shapes.into_iter().map(&mut tensor).collect()
 }
 
+/// A classifier of every operation.
 fn classifier() -> (Description, Weights) {
-    let layers = every_layer();
-    let graph = Graph::chain(&[2, 9, 7], &layers).unwrap();
-    assert_eq!(graph.output_shape(), [4]);
-    let weights = weights_of(&layers);
+    let input_shape = [2, 4, 3];
+    let graph = random_graph(&input_shape, 4, OPERATIONS, 7, |_| true).unwrap();
+    let weights = weights_of(graph.weights());
     let classes = ["a", "b", "c", "d"].map(String::from).to_vec();
-    let (name, input_shape, ending, training) = ("odd".into(), [2, 9, 7], Ending::Logits, json!({"epochs": 3}));
+    let (name, ending, training) = ("odd".into(), Ending::Logits, json!({"epochs": 3}));
     (Description::Classifier { name, input_shape, classes, ending, graph, training }, weights)
 }
 
 fn vae() -> (Description, Weights) {
     let layers = VaeLayers::dense([2, 3, 5], &[7, 4], 2);
-    let weights = weights_of(layers.all());
+    let weights = weights_of(layers.all().flat_map(Layer::weights));
     let graphs = VaeGraphs::of_layers([2, 3, 5], &layers).unwrap();
     (Description::Vae { name: "vae".into(), input_shape: [2, 3, 5], graphs, training: Value::Null }, weights)
 }
@@ -355,7 +335,15 @@ fn descriptions_that_are_json_but_lie() {
 /// Mistakes that people make, with what the sentence must say.
 #[test]
 fn particular_mistakes_are_named() {
-    let (layers, (_, weights)) = (every_layer(), classifier());
+    let layers = [
+        Layer::Conv2d { name: "conv".into(), in_channels: 2, out_channels: 3, kernel: [3, 2], stride: [2, 1], padding: [1, 0] },
+        Layer::MaxPool2d { kernel: [2, 2], stride: [1, 2] },
+        Layer::Reshape { shape: vec![3, 12] },
+        Layer::Flatten,
+        Layer::Dropout { rate: 0.25 },
+        Layer::Linear { name: "out".into(), inputs: 36, outputs: 4 },
+    ];
+    let weights = weights_of(layers.iter().flat_map(Layer::weights));
     let classifier = |classes: &[&str], layers: &[Layer], weights: &Weights| {
         let place = tempfile::tempdir().unwrap();
         let description =
@@ -374,7 +362,7 @@ fn particular_mistakes_are_named() {
         weights
     };
     let replaced = |at: usize, layer: Layer| {
-        let mut layers = layers.clone();
+        let mut layers = layers.to_vec();
         layers[at] = layer;
         layers
     };
@@ -392,9 +380,9 @@ fn particular_mistakes_are_named() {
         ),
         (classifier(&classes, &layers, &with("conv.weight", None)), "'conv.weight' of shape [3, 2, 3, 2] is missing"),
         (classifier(&classes, &layers, &with("fc9.bias", Some(Tensor::new([1], vec![0.0])))), "no node takes the weight 'fc9.bias'"),
-        (classifier(&classes, &replaced(9, Layer::Dropout { rate: 1.0 }), &weights), "rate 1, which is not in 0 ≤ rate < 1"),
-        (classifier(&classes, &replaced(6, Layer::Reshape { shape: vec![3, 8] }), &weights), "as many elements as [3, 8] has"),
-        (classifier(&classes, &replaced(4, Layer::MaxPool2d { kernel: [2, 2], stride: [0, 2] }), &weights), "a stride of 0"),
+        (classifier(&classes, &replaced(4, Layer::Dropout { rate: 1.0 }), &weights), "rate 1, which is not in 0 ≤ rate < 1"),
+        (classifier(&classes, &replaced(2, Layer::Reshape { shape: vec![3, 8] }), &weights), "as many elements as [3, 8] has"),
+        (classifier(&classes, &replaced(1, Layer::MaxPool2d { kernel: [2, 2], stride: [0, 2] }), &weights), "a stride of 0"),
         (classifier(&classes, &[], &weights), "it has no nodes"),
     ] {
         let error = result.unwrap_err();

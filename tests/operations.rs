@@ -1,13 +1,17 @@
-//! Every operation of a graph against PyTorch's numbers (`tests/reference/torch_ops.py`): the output by the reference engine, the gradient
-//! of the input in both precisions. Every comparison has a twin with one number changed that must fail.
+//! Every operation of a graph against PyTorch's numbers (`tests/reference/torch_ops.py`): the output by the reference engine in double and by the
+//! others in single precision, the gradient of the input in both. Every comparison has a twin with one number changed that must fail.
 
+use crate::controls::named_nodes;
+use crate::engines::{Open, engines};
 use crate::fixtures::{load, numbers, weights};
+use crate::networks::{graph_classifier, names};
 use epistemap::autodiff::{Loss, MaskOf, NoiseOf, Objective, Passes, Precision, Randomness, input_gradients};
-use epistemap::engine::reference::{Draw, forward};
+use epistemap::engine::reference::{self, Draw, forward};
+use epistemap::engine::{Block, Draws, Input, Masks, Models};
 use epistemap::nets::{Classifier, Ensemble, FUNCTIONS, Function, Graph, Network, Node, Op, Weights};
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// A row of the file.
 struct Row {
@@ -48,6 +52,10 @@ impl Row {
         self.keep[&stream].iter().map(|&keep| keep > 0.0).collect()
     }
 
+    fn draws(&self) -> bool {
+        !self.keep.is_empty() || !self.noise.is_empty()
+    }
+
     fn network(&self) -> Network {
         Network::of(self.graph.clone(), &self.weights).unwrap()
     }
@@ -59,9 +67,7 @@ impl Row {
     }
 
     fn gradient_at(&self, input: &[f64], label: usize, precision: Precision) -> Vec<f64> {
-        let network = self.network();
-        let classes = (0..network.output_shape()[0]).map(|class| class.to_string()).collect();
-        let ensemble = Ensemble::new(vec![Classifier::new("one", classes, network).unwrap()]).unwrap();
+        let ensemble = Ensemble::new(vec![classifier_of(self.network())]).unwrap();
         let (keep, noise) = (self.keep.clone(), self.noise.clone());
         let random = Randomness {
             keep: Box::new(move |MaskOf { stream, .. }| keep[&(stream as usize)].iter().map(|&keep| keep > 0.0).collect()),
@@ -76,6 +82,11 @@ impl Row {
         assert_eq!(first, second, "{}", self.about);
         first.to_vec()
     }
+}
+
+fn classifier_of(network: Network) -> Classifier {
+    let classes = (0..network.output_shape()[0]).map(|class| class.to_string()).collect();
+    Classifier::new("one", classes, network).unwrap()
 }
 
 fn rows() -> Vec<Row> {
@@ -107,6 +118,47 @@ fn outputs_are_those_of_pytorch() {
     }
 }
 
+/// The answer of an engine to one row: its network stands for a decoder, whose images are the outputs. Where it draws, what a classifier of it
+/// answers with masks and weights of this program.
+fn answer_of(open: Open, row: &Row, input: &[f64]) -> Vec<f64> {
+    let pixels: usize = row.graph.output_shape().iter().product();
+    let mut nodes = named_nodes(&row.graph);
+    nodes.push(Node { name: "as an image".into(), inputs: Vec::new(), op: Op::Reshape { shape: vec![1, 1, pixels] } });
+    let decoder = Network::of(Graph::new(row.graph.input_shape(), nodes).unwrap(), &row.weights).unwrap();
+    if row.draws() {
+        let models = Models::new(None, Ensemble::new(vec![classifier_of(row.network())]).unwrap()).unwrap();
+        let images: Vec<f32> = input.iter().map(|&x| x as f32).collect();
+        let (input, draws) = (Input::Images(&images), Draws::Sampled(0..3));
+        let block = Block { input, point_numbers: &[0], members: &[0], draws, groups: 1, seed: 5, masks: Masks::Shared };
+        return open(Arc::new(models)).unwrap().probabilities(&block).unwrap();
+    }
+    let flatten = Node { name: "flat".into(), inputs: Vec::new(), op: Op::Flatten {} };
+    let classes = Node { name: "fc".into(), inputs: Vec::new(), op: Op::Linear { inputs: pixels, outputs: 2, bias: true } };
+    let classifier = graph_classifier(Graph::new(&[1, 1, pixels], vec![flatten, classes]).unwrap(), 1);
+    let models = Models::new(Some(decoder), Ensemble::new(vec![classifier]).unwrap()).unwrap();
+    open(Arc::new(models)).unwrap().decode(input).unwrap().into_iter().map(f64::from).collect()
+}
+
+#[test]
+fn outputs_of_engines_are_those_of_pytorch() {
+    let (mut compared, mut drawn) = (0, 0);
+    for row in rows() {
+        // The reference, which PyTorch's masks and weights have been given to, answers with this program's.
+        let expected = if row.draws() { answer_of(reference::open, &row, &row.input) } else { row.output.clone() };
+        let is_gaussian = !row.noise.is_empty();
+        for (name, open) in engines().into_iter().filter(|(name, _)| *name == "cpu" || *name == "gpu" && !is_gaussian) {
+            let got = apart(&answer_of(open, &row, &row.input), &expected);
+            assert!(got <= 1e-5, "{name}, {}: {got}", row.about);
+            // A dropped element may be the one that moved: then another.
+            let twins = [moved(&row.input), row.input.iter().map(|x| x + 0.37).collect()];
+            assert!(twins.iter().any(|twin| apart(&answer_of(open, &row, twin), &expected) > 1e-5), "{name}, the twin of {}", row.about);
+        }
+        compared += 1;
+        drawn += usize::from(row.draws());
+    }
+    assert!(drawn >= 3 && compared > 10 * drawn, "{drawn} of {compared} rows draw");
+}
+
 #[test]
 fn input_gradients_are_those_of_pytorch() {
     for row in rows() {
@@ -119,12 +171,6 @@ fn input_gradients_are_those_of_pytorch() {
             assert!(told, "the twin of {} in {precision:?}", row.about);
         }
     }
-}
-
-/// The names that serde knows, from what it says of one that it does not.
-fn names<T: DeserializeOwned>(tag: &str) -> BTreeSet<String> {
-    let error = serde_json::from_value::<T>(serde_json::json!({ tag: "?" })).map(|_| ()).unwrap_err().to_string();
-    error.split('`').skip(1).step_by(2).filter(|name| *name != "?").map(str::to_owned).collect()
 }
 
 #[test]

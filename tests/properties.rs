@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
-use crate::networks::{classifier, random_images, random_layers};
+use crate::networks::{graph_classifier, random_classifier_graph, random_images};
 use epistemap::engine::reference::{self, forward, softmax};
 use epistemap::engine::{Block, Draws, Input, Masks, Models};
-use epistemap::nets::{Classifier, Ensemble, Layer, Network};
+use epistemap::nets::{Classifier, Ensemble, Graph, Network, Node, Op};
 use epistemap::uncertainty::{CellStatistics, Measure};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -92,14 +92,14 @@ proptest! {
 
     #[test]
     fn the_reference_runs_every_network(seed in 0..100_000u32) {
-        let (shape, layers) = random_layers(seed);
-        let random = classifier(&shape, layers.clone(), seed);
-        let mean = |layer| match layer {
-            Layer::GaussianLinear { name, inputs, outputs, .. } => Layer::Linear { name, inputs, outputs },
-            other => other,
+        let (shape, graph) = random_classifier_graph(seed, |_| true);
+        let mean = |node: Node| match node.op {
+            Op::GaussianLinear { inputs, outputs, .. } => Node { op: Op::Linear { inputs, outputs, bias: true }, ..node },
+            _ => node,
         };
-        let sure: Vec<Layer> = layers.into_iter().filter(|layer| !layer.is_dropout()).map(mean).collect();
-        let network = Network::new(&shape, sure, random.network.weights()).unwrap();
+        let sure = Graph::new(&shape, graph.without_dropout().into_iter().map(mean).collect()).unwrap();
+        let random = graph_classifier(graph, seed);
+        let network = Network::of(sure, random.network.weights()).unwrap();
         let sure = Classifier { network, ..random.clone() };
         let images = random_images(&shape, 2, seed);
         let deterministic: Vec<f64> = images

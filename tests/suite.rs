@@ -5,6 +5,8 @@
 
 #[path = "common/conformance.rs"]
 mod conformance;
+#[path = "common/controls.rs"]
+mod controls;
 #[path = "common/fixtures.rs"]
 mod fixtures;
 #[path = "common/networks.rs"]

@@ -7,7 +7,7 @@ use super::{ModelSet, Observer, Progress, tell};
 use crate::engine::{Block, Engine, Masks, Models, reference};
 use crate::error::{Error, Result};
 use crate::latent::View;
-use crate::nets::{Classifier, Ensemble, Layer, Network, Vae, VaeLayers, cnn, random_weights};
+use crate::nets::{Classifier, Ensemble, Graph, Network, Vae, VaeLayers, cnn, random_graph, random_graph_weights, random_weights};
 use crate::random::{Purpose, Stream};
 use crate::uncertainty::StatisticsGrid;
 use serde::Serialize;
@@ -178,37 +178,20 @@ impl Engine for Chopped<'_> {
 /// The number of classifiers.
 const MEMBERS: usize = 3;
 
-/// A VAE and three classifiers with random weights: two like the paper's, whose draws are thinned networks, and one that drops whole
-/// channels before a convolution, whose draws are not.
+/// A VAE and three classifiers with random weights: two like the paper's, whose draws are thinned networks, and a random graph of ten
+/// operations, whose draws are not.
 pub(super) fn random_models(seed: u32) -> Result<ModelSet> {
-    let [channels, height, width] = IMAGE_SHAPE;
     let layers = VaeLayers::dense(IMAGE_SHAPE, &[13], 2);
     let vae = Vae::new(IMAGE_SHAPE, &layers, &random_weights(layers.all(), seed))?;
-    let convolution = |name: &str, in_channels, out_channels| Layer::Conv2d {
-        name: name.to_owned(),
-        in_channels,
-        out_channels,
-        kernel: [3, 3],
-        stride: [1, 1],
-        padding: [1, 1],
-    };
-    let of_channels = vec![
-        convolution("conv1", channels, 4),
-        Layer::BatchNorm { name: "norm".to_owned(), channels: 4, epsilon: 1e-3 },
-        Layer::Elu,
-        Layer::Dropout2d { rate: 0.4 },
-        convolution("conv2", 4, 3),
-        Layer::Softplus,
-        Layer::Flatten,
-        Layer::Dropout { rate: 0.2 },
-        Layer::Linear { name: "logits".to_owned(), inputs: 3 * height * width, outputs: CLASSES },
-    ];
-    let like_the_papers = cnn(IMAGE_SHAPE, CLASSES, [3, 5], 19, [0.25, 0.5]);
+    let like_the_papers = Graph::chain(&IMAGE_SHAPE, &cnn(IMAGE_SHAPE, CLASSES, [3, 5], 19, [0.25, 0.5]))?;
+    // Shaders draw masks, but no weights.
+    let random = |offset| random_graph(&IMAGE_SHAPE, CLASSES, 10, seed.wrapping_add(offset), |op| op.dropout().is_some() || !op.draws());
+    let other = (0..100).map(random).find(|graph| graph.as_ref().map_or(true, Graph::draws)).unwrap_or_else(|| random(0))?;
     let classes: Vec<String> = (0..CLASSES).map(|class| class.to_string()).collect();
-    let members: [_; MEMBERS] = [like_the_papers.clone(), of_channels, like_the_papers];
-    let member = |(number, layers): (usize, Vec<Layer>)| {
-        let weights = random_weights(&layers, seed.wrapping_add(1 + number as u32));
-        Classifier::new(format!("member {number}"), classes.clone(), Network::new(&IMAGE_SHAPE, layers, &weights)?)
+    let members: [_; MEMBERS] = [like_the_papers.clone(), other, like_the_papers];
+    let member = |(number, graph): (usize, Graph)| {
+        let weights = random_graph_weights(&graph, seed.wrapping_add(1 + number as u32));
+        Classifier::new(format!("member {number}"), classes.clone(), Network::of(graph, &weights)?)
     };
     let ensemble = Ensemble::new(members.into_iter().enumerate().map(member).collect::<Result<_>>()?)?;
     let models = Arc::new(Models::new(Some(vae.decoder.clone()), ensemble)?);

@@ -4,8 +4,9 @@
 //! A new operation takes two files here: `op.rs`, where its variant of [`Op`], its weights and its shape rule stand, and
 //! `lowering/mod.rs`, where it becomes instructions. If no instruction serves it, one more in `lowering/program.rs` and in each backend:
 //! `engine::reference` (f64), `engine::cpu` and `engine::gpu` (f32), `autodiff::steps` (gradients of inputs). Training has its own form of
-//! each operation in `autodiff::forward`. A row of the conformance suite (`tests/graphs.rs`), a row against PyTorch
-//! (`tests/reference/torch_ops.py`) and `docs/model-format.md` are counted by tests. A new elementwise function is a variant of
+//! each operation in `autodiff::forward`. A number in `random_graph.rs`, a row of the conformance suite (`tests/graphs.rs`), a row against
+//! PyTorch (`tests/reference/torch_ops.py`) and `docs/model-format.md` are counted by tests; without its negative controls
+//! (`tests/common/controls.rs`) the suite does not compile. A new elementwise function is a variant of
 //! [`Function`], and its forms in single precision in `engine::cpu`, `engine::gpu` and `kernels::functions`.
 
 pub mod architectures;
@@ -21,6 +22,7 @@ mod models;
 mod network;
 mod op;
 mod random;
+mod random_graph;
 mod shapes;
 mod tensor;
 pub mod torchvision;
@@ -35,4 +37,5 @@ pub use models::{Classifier, Ending, Ensemble, Likelihood, Vae, VaeGraphs, VaeLa
 pub use network::{Network, Weights};
 pub use op::{Covariance, Interpolation, Op};
 pub use random::{random_graph_weights, random_weights};
+pub use random_graph::{OPERATIONS, random_graph};
 pub use tensor::Tensor;

@@ -22,8 +22,10 @@ pub fn measure(runs: usize) -> Result<Value> {
     let depthwise = mobile_net([3, 128, 128], 2, 16, &blocks, (6, 1280), false, 0.0)?;
     let decoder = convolutional_decoder([3, 64, 64], &[32, 64, 128, 128], 2)?;
     Ok(json!({
-        "resnet_ms_per_image": classify(residual, 64, runs)?,
-        "depthwise_ms_per_image": classify(depthwise, 64, runs)?,
+        "resnet_ms_per_image": classify(residual.clone(), 64, runs)?,
+        "resnet_ms_of_one_image": classify(residual, 1, runs)?,
+        "depthwise_ms_per_image": classify(depthwise.clone(), 64, runs)?,
+        "depthwise_ms_of_one_image": classify(depthwise, 1, runs)?,
         "conv_vae_decode_ms": decode(decoder, 64, runs)?,
         "attack_ms_per_image": attack(100, runs)?,
         "resnet_step_seconds": resnet_step(runs)?,

@@ -1,10 +1,13 @@
 //! Products of any form on panels of points: linear layers, convolutions, transposed and grouped ones.
 
 use super::functions;
-use super::kernel::{LANES, Packed, Row, add_products};
+use super::kernel::{LANES, Packed, Row, add_some_products, even_parts};
+use super::scratch::Part;
+use super::sharing::LEAST_PRODUCTS;
 use crate::nets::Function;
 use crate::nets::lowering::{Phase, Product};
 use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
 use std::ops::Range;
 
 /// Places of a convolution's output that are computed at once: few enough for the innermost cache.
@@ -100,56 +103,71 @@ impl Convolution {
         self.plane
     }
 
-    /// All outputs.
-    pub fn run(&self, x: &[Row], work: &mut Vec<Row>, out: &mut Vec<Row>) {
+    /// All outputs, as many threads at once as there are `parts`.
+    pub fn run(&self, x: &[Row], parts: &mut [Part], out: &mut Vec<Row>) {
         out.resize(self.bias.len() * self.plane, Row::splat(0.0));
         for channel in out.chunks_mut(self.plane) {
             self.border.iter().for_each(|&row| channel[row as usize] = Row::splat(0.0));
         }
         for phase in &self.phases {
-            self.run_phase(phase, 0..phase.corners.len(), x, self.plane, work, out);
+            let products = phase.corners.len() * phase.taps.len() * self.bias.len();
+            match &phase.weights {
+                Weights::Depthwise(weights) => self.run_depthwise(phase, weights, x, parts.len() > 1 && products >= LEAST_PRODUCTS, out),
+                Weights::Packed(packed) => {
+                    let parts = if products / self.groups < LEAST_PRODUCTS { &mut parts[..1] } else { &mut *parts };
+                    self.run_packed(phase, packed, x, parts, out);
+                }
+            }
         }
     }
 
     /// The outputs at some of the positions. In `out` a channel has `plane` rows, which start over when they are full.
     pub fn run_lines(&self, positions: Range<usize>, x: &[Row], plane: usize, work: &mut Vec<Row>, out: &mut Vec<Row>) {
         out.resize(self.bias.len() * plane, Row::splat(0.0));
-        self.run_phase(&self.phases[0], positions, x, plane, work, out);
+        let phase = &self.phases[0];
+        if let Weights::Packed(packed) = &phase.weights {
+            let mut channels: Vec<&mut [Row]> = out.chunks_exact_mut(plane).collect();
+            let task = Task { weights: &packed[0], x, bias: &self.bias, outputs: 0..self.bias.len(), positions, plane, first: 0 };
+            task.run(phase, &self.then, work, &mut channels);
+        }
     }
 
-    fn run_phase(&self, phase: &PreparedPhase, positions: Range<usize>, x: &[Row], plane: usize, work: &mut Vec<Row>, out: &mut [Row]) {
-        match &phase.weights {
-            Weights::Depthwise(weights) => self.run_depthwise(phase, weights, x, out),
-            Weights::Packed(packed) => {
-                let of_group = self.bias.len() / self.groups;
-                for (group, weights) in packed.iter().enumerate() {
-                    let bias = &self.bias[group * of_group..][..of_group];
-                    let (x, out) = (&x[group * self.group_size..], &mut out[group * of_group * plane..]);
-                    let mut at = positions.start;
-                    for corners in phase.corners[positions.clone()].chunks(POSITIONS) {
-                        work.clear();
-                        work.extend(corners.iter().flat_map(|_| bias).map(|&bias| Row::splat(bias)));
-                        add_products(corners.iter().map(|&corner| &x[corner as usize..]), &phase.taps, weights, work);
-                        functions::apply(&self.then, work);
-                        let place = |at: usize| phase.places.as_ref().map_or(at, |places| places[at] as usize) % plane;
-                        let places: [usize; POSITIONS] = std::array::from_fn(|number| place((at + number).min(positions.end - 1)));
-                        // Channel by channel: neighbours lie on one page of memory.
-                        for (output, channel) in out.chunks_exact_mut(plane).take(of_group).enumerate() {
-                            for (&place, row) in places.iter().zip(work[output..].iter().step_by(of_group)) {
-                                channel[place] = *row;
-                            }
-                        }
-                        at += corners.len();
-                    }
+    /// Group by group; the threads share the positions of a group, or its outputs where these are more.
+    fn run_packed(&self, phase: &PreparedPhase, packed: &[Packed], x: &[Row], parts: &mut [Part], out: &mut [Row]) {
+        let (of_group, plane, count) = (self.bias.len() / self.groups, self.plane, phase.corners.len());
+        for (group, weights) in packed.iter().enumerate() {
+            let x = &x[group * self.group_size..];
+            let mut rest: Vec<&mut [Row]> = out[group * of_group * plane..].chunks_exact_mut(plane).take(of_group).collect();
+            let all = Task { weights, x, bias: &self.bias[group * of_group..], outputs: 0..of_group, positions: 0..count, plane, first: 0 };
+            let mut tasks = Vec::with_capacity(parts.len());
+            if count >= parts.len() {
+                for positions in even_parts(count, count.div_ceil(parts.len())) {
+                    let (first, end) = (plane - rest[0].len(), if positions.end == count { plane } else { phase.place(positions.end) });
+                    let (channels, others): (Vec<_>, Vec<_>) = rest.into_iter().map(|channel| channel.split_at_mut(end - first)).unzip();
+                    tasks.push((Task { positions, first, ..all.clone() }, channels));
+                    rest = others;
                 }
+            } else {
+                for outputs in weights.parts(parts.len()) {
+                    let others = rest.split_off(outputs.len());
+                    tasks.push((Task { outputs, ..all.clone() }, std::mem::replace(&mut rest, others)));
+                }
+            }
+            let run = |((task, mut channels), part): ((Task<'_>, Vec<&mut [Row]>), &mut Part)| {
+                task.run(phase, &self.then, &mut part.work, &mut channels);
+            };
+            match &mut parts[..] {
+                [part] => tasks.into_iter().for_each(|task| run((task, &mut *part))),
+                parts => tasks.into_par_iter().zip(parts).for_each(run),
             }
         }
     }
 
-    fn run_depthwise(&self, phase: &PreparedPhase, weights: &[f32], x: &[Row], out: &mut [Row]) {
+    /// Channel by channel; the threads share the channels.
+    fn run_depthwise(&self, phase: &PreparedPhase, weights: &[f32], x: &[Row], is_shared: bool, out: &mut [Row]) {
         let taps = phase.taps.len();
-        let mut line = [Row::splat(0.0); LINE];
-        for (channel, plane) in out.chunks_mut(self.plane).enumerate() {
+        let of_channel = |(channel, plane): (usize, &mut [Row])| {
+            let mut line = [Row::splat(0.0); LINE];
             let (x, weights) = (&x[channel * self.group_size..], &weights[channel * taps..][..taps]);
             let bias = self.bias[channel];
             let mut at = 0;
@@ -157,10 +175,61 @@ impl Convolution {
                 Arch::new().dispatch(DepthwiseLine { x, corners, taps: &phase.taps, weights, bias, out: &mut line });
                 functions::apply(&self.then, &mut line[..corners.len()]);
                 for row in &line[..corners.len()] {
-                    plane[phase.places.as_ref().map_or(at, |places| places[at] as usize)] = *row;
+                    plane[phase.place(at)] = *row;
                     at += 1;
                 }
             }
+        };
+        if is_shared {
+            out.par_chunks_mut(self.plane).enumerate().for_each(of_channel);
+        } else {
+            out.chunks_mut(self.plane).enumerate().for_each(of_channel);
+        }
+    }
+}
+
+impl PreparedPhase {
+    /// The place of a position in the output: the later, the larger.
+    fn place(&self, position: usize) -> usize {
+        self.places.as_ref().map_or(position, |places| places[position] as usize)
+    }
+}
+
+/// Some outputs of a group at some positions of a phase.
+#[derive(Clone)]
+struct Task<'a> {
+    weights: &'a Packed,
+    /// The input of the group, and the bias of its outputs.
+    x: &'a [Row],
+    bias: &'a [f32],
+    outputs: Range<usize>,
+    positions: Range<usize>,
+    /// Rows of a channel, which start over when they are full.
+    plane: usize,
+    /// The first places of each channel, which are left out.
+    first: usize,
+}
+
+impl Task<'_> {
+    /// Writes the rows of each output into its channel.
+    fn run(&self, phase: &PreparedPhase, then: &[Function], work: &mut Vec<Row>, channels: &mut [&mut [Row]]) {
+        let outputs = self.outputs.len();
+        let mut at = self.positions.start;
+        for corners in phase.corners[self.positions.clone()].chunks(POSITIONS) {
+            work.clear();
+            work.extend(corners.iter().flat_map(|_| &self.bias[self.outputs.clone()]).map(|&bias| Row::splat(bias)));
+            let xs = corners.iter().map(|&corner| &self.x[corner as usize..]);
+            add_some_products(xs, &phase.taps, self.weights, self.outputs.clone(), work);
+            functions::apply(then, work);
+            let place = |at: usize| phase.place(at) % self.plane - self.first;
+            let places: [usize; POSITIONS] = std::array::from_fn(|number| place((at + number).min(self.positions.end - 1)));
+            // Channel by channel: neighbours lie on one page of memory.
+            for (output, channel) in channels.iter_mut().enumerate() {
+                for (&place, row) in places.iter().zip(work[output..].iter().step_by(outputs)) {
+                    channel[place] = *row;
+                }
+            }
+            at += corners.len();
         }
     }
 }
@@ -190,6 +259,34 @@ impl WithSimd for DepthwiseLine<'_> {
                 }
                 S::as_mut_simd_f32s(&mut out.0).0[part..part + 2].copy_from_slice(&sums);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lines of a depthwise convolution as a processor with AVX2 alone computes them, on one that has more. NEON has never been run.
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn depthwise_lines_with_avx2_are_those_of_the_widest_vectors() {
+        let Some(avx2) = pulp::x86::V3::try_new() else { return };
+        let value = |at: usize| ((at * 37 % 101) as f32 - 50.0) / 50.0;
+        let x: Vec<Row> = (0..90).map(|row| Row(std::array::from_fn(|lane| value(row * LANES + lane)))).collect();
+        let weights: Vec<f32> = (0..15).map(|at| value(at + 3)).collect();
+        let taps: Vec<u32> = (0..15).map(|tap| tap / 5 * 9 + tap % 5).collect();
+        for count in [1, 7, LINE] {
+            let corners: Vec<u32> = (0..count as u32).map(|at| at / 5 * 9 + at % 5).collect();
+            let [mut widest, mut narrow] = [(); 2].map(|()| vec![Row::splat(9.0); count]);
+            let line = |out| DepthwiseLine { x: &x, corners: &corners, taps: &taps, weights: &weights, bias: 0.25, out };
+            Arch::new().dispatch(line(&mut widest));
+            Simd::vectorize(avx2, line(&mut narrow));
+            let differences = widest.iter().zip(&narrow).flat_map(|(a, b)| a.0.iter().zip(&b.0)).map(|(a, b)| (a - b).abs());
+            assert!(differences.fold(0.0, f32::max) <= 1e-5, "{count} places");
+            // One output by its definition.
+            let expected: f32 = 0.25 + taps.iter().zip(&weights).map(|(&tap, weight)| x[tap as usize].0[3] * weight).sum::<f32>();
+            assert!((narrow[0].0[3] - expected).abs() <= 1e-5 && (narrow[0].0[4] - expected).abs() > 1e-3);
         }
     }
 }

@@ -69,18 +69,37 @@ impl Packed {
     pub fn outputs(&self) -> usize {
         self.outputs
     }
+
+    /// The outputs in at most `parts` ranges that [`add_some_products`] takes.
+    pub fn parts(&self, parts: usize) -> Vec<Range<usize>> {
+        let blocks: Vec<Range<usize>> = even_parts(self.outputs, self.most).collect();
+        even_parts(blocks.len(), blocks.len().div_ceil(parts)).map(|part| blocks[part.start].start..blocks[part.end - 1].end).collect()
+    }
 }
 
 /// For each x of `xs`: out\[o\] += Σᵢ weights\[o, i\] · x\[rows\[i\]\], the outputs of one x after those of the other. The
 /// order of the sum depends on the shape of `weights` alone.
 pub fn add_products<'a>(xs: impl Iterator<Item = &'a [Row]> + Clone, rows: &[u32], weights: &Packed, out: &mut [Row]) {
-    Arch::new().dispatch(AddProducts { xs, rows, weights, out });
+    add_some_products(xs, rows, weights, 0..weights.outputs, out);
+}
+
+/// The same for a range of outputs, of [`Packed::parts`]: equal to the bit.
+pub fn add_some_products<'a>(
+    xs: impl Iterator<Item = &'a [Row]> + Clone,
+    rows: &[u32],
+    weights: &Packed,
+    outputs: Range<usize>,
+    out: &mut [Row],
+) {
+    Arch::new().dispatch(AddProducts { xs, rows, weights, some: outputs, out });
 }
 
 struct AddProducts<'a, Xs> {
     xs: Xs,
     rows: &'a [u32],
     weights: &'a Packed,
+    /// The outputs that are computed: whole blocks.
+    some: Range<usize>,
     out: &'a mut [Row],
 }
 
@@ -93,10 +112,11 @@ impl<'a, Xs: Iterator<Item = &'a [Row]> + Clone> WithSimd for AddProducts<'_, Xs
         assert_eq!(inputs, self.rows.len(), "a product of the matrix's shape");
         for depth in even_parts(inputs, DEPTH) {
             let of_depth = &values[depth.start * outputs..depth.end * outputs];
-            for (x, out) in self.xs.clone().zip(self.out.chunks_exact_mut(outputs.max(1))) {
-                for block in even_parts(outputs, most) {
+            for (x, out) in self.xs.clone().zip(self.out.chunks_exact_mut(self.some.len().max(1))) {
+                for block in even_parts(outputs, most).filter(|block| self.some.contains(&block.start)) {
                     let weights = &of_depth[block.start * depth.len()..block.end * depth.len()];
-                    block_product::<S, true>(simd, x, &self.rows[depth.clone()], weights, &mut out[block]);
+                    let out = &mut out[block.start - self.some.start..block.end - self.some.start];
+                    block_product::<S, true>(simd, x, &self.rows[depth.clone()], weights, out);
                 }
             }
         }
@@ -144,11 +164,8 @@ fn kernel<S: Simd, const ADD: bool, const OUTPUTS: usize>(simd: S, x: &[Row], ro
 mod tests {
     use super::*;
 
-    /// Products as a processor with AVX2 alone computes them, on one that has more.
-    #[test]
-    #[cfg(target_arch = "x86_64")]
-    fn products_with_avx2_are_those_of_the_widest_vectors() {
-        let Some(avx2) = pulp::x86::V3::try_new() else { return };
+    /// Holds the products with these vectors against those with the widest.
+    fn compare<S: Simd>(simd: S) {
         let value = |at: usize| ((at * 37 % 101) as f32 - 50.0) / 25.0;
         for (inputs, outputs) in [(1, 1), (7, 3), (300, 17), (513, 29)] {
             let x: Vec<Row> = (0..inputs).map(|input| Row(std::array::from_fn(|lane| value(input * LANES + lane)))).collect();
@@ -156,11 +173,47 @@ mod tests {
             let weights = Packed::new(outputs, inputs, |input| move |output| value(output * inputs + input + 5));
             let [mut widest, mut narrow] = [(); 2].map(|()| vec![Row::splat(0.5); outputs]);
             add_products(std::iter::once(x.as_slice()), &rows, &weights, &mut widest);
-            let product = AddProducts { xs: std::iter::once(x.as_slice()), rows: &rows, weights: &weights, out: &mut narrow };
-            Simd::vectorize(avx2, product);
+            let xs = std::iter::once(x.as_slice());
+            simd.vectorize(AddProducts { xs, rows: &rows, weights: &weights, some: 0..outputs, out: &mut narrow });
             let sizes = (0..inputs * outputs).map(|at| value(at + 5).abs()).fold(0.0, f32::max) * 2.0 * inputs as f32;
             let differ = widest.iter().zip(&narrow).flat_map(|(a, b)| a.0.iter().zip(&b.0)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(differ <= 1e-6 * sizes && narrow[0] != Row::splat(0.5), "{inputs} × {outputs}: {differ}");
+        }
+    }
+
+    /// Products as a processor with AVX2 alone computes them, on one that has more.
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn products_with_avx2_are_those_of_the_widest_vectors() {
+        if let Some(avx2) = pulp::x86::V3::try_new() {
+            compare(avx2);
+        }
+    }
+
+    #[test]
+    #[cfg_attr(not(target_arch = "aarch64"), ignore = "NEON has never been run: it needs an ARM processor")]
+    fn products_with_neon_are_those_of_single_numbers() {
+        compare(pulp::Scalar::new());
+    }
+
+    #[test]
+    fn parts_of_the_outputs_are_the_whole_to_the_bit() {
+        let value = |at: usize| ((at * 37 % 101) as f32 - 50.0) / 25.0;
+        let x: Vec<Row> = (0..300).map(|input| Row(std::array::from_fn(|lane| value(input * LANES + lane)))).collect();
+        let rows: Vec<u32> = (0..300).collect();
+        for outputs in [1, 29, 64] {
+            let weights = Packed::new(outputs, 300, |input| move |output| value(output * 300 + input));
+            let mut whole = vec![Row::splat(0.5); outputs];
+            add_products(std::iter::once(x.as_slice()), &rows, &weights, &mut whole);
+            for parts in [1, 2, 3, 100] {
+                let mut joined = Vec::new();
+                for part in weights.parts(parts) {
+                    let mut out = vec![Row::splat(0.5); part.len()];
+                    add_some_products(std::iter::once(x.as_slice()), &rows, &weights, part, &mut out);
+                    joined.extend(out);
+                }
+                assert!(joined == whole, "{outputs} outputs in {parts} parts");
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The fast engine: rayon over panels of points, one matrix product for every kind of layer, the trunk once per point, and draws as
+//! The fast engine: rayon over panels of points, and within the steps of a network where there are fewer panels than threads; one matrix product for every kind of layer, the trunk once per point, and draws as
 //! thinned networks. All sums run in an order that neither the number of threads nor
 //! the place of a point in its block changes, so results are equal to the bit.
 
@@ -12,12 +12,14 @@ mod gaussian;
 mod kernel;
 mod masks;
 mod prepare;
+mod scratch;
+mod sharing;
 mod steps;
 mod tally;
 mod thinned;
 mod winograd;
 
-use super::{Block, Draws, Engine, Input, Masks, Models, Profile};
+use super::{Block, Draws, Engine, Input, KernelTime, Masks, Models, Profile};
 use crate::error::{Error, Result};
 use crate::nets::lowering::lower;
 use crate::nets::{Classifier, Ending, Network};
@@ -25,10 +27,12 @@ use crate::uncertainty::{StatisticsGrid, sums_len};
 use kernel::{LANES, Row};
 use masks::Address;
 use rayon::prelude::*;
+use scratch::{Scratch, Time, Times};
+use sharing::{Sharing, in_groups, tasks_within};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use steps::{Scratch, Steps, run};
+use steps::{Steps, run};
 use tally::{Tally, softmax};
 use thinned::{Thinnable, Thinned};
 
@@ -51,45 +55,31 @@ const MOST_ACTIVATION_BYTES: usize = 2 << 30;
 pub fn open(models: Arc<Models>) -> Result<Box<dyn Engine>> {
     let decoder = models.decoder.as_ref().map(|network| Steps::new(&lower(network, Ending::Logits)));
     let members = models.ensemble.members().iter().map(|_| OnceLock::new()).collect();
-    Ok(Box::new(Cpu { models, decoder, members, seed: 0, thinned: HashMap::new(), scratches: Mutex::default() }))
+    Ok(Box::new(Cpu { models, decoder, members, seed: 0, thinned: HashMap::new(), scratches: Mutex::default(), times: None }))
 }
 
 /// The outputs of a network for many inputs, without draws; `inputs` \[N, input\], the result \[N, output\].
 pub fn outputs(network: &Network, inputs: &[f32]) -> Vec<f32> {
     let steps = Steps::new(&lower(network, Ending::Logits));
     let [taken, made] = [network.input_shape(), network.output_shape()].map(|shape| shape.iter().product::<usize>());
-    let mut made_of_all = vec![0.0; inputs.len() / taken * made];
-    run_all(&steps, &Mutex::default(), (inputs, inputs.len() / taken, |value| value), &mut made_of_all);
-    made_of_all
-}
-
-/// Runs all steps on `count` vectors of `inputs`, into as many outputs.
-fn run_all<T: Copy + Sync>(
-    steps: &Steps,
-    scratches: &Mutex<Vec<Scratch>>,
-    (inputs, count, single): (&[T], usize, impl Fn(T) -> f32 + Sync),
-    outputs: &mut [f32],
-) {
-    let length = outputs.len() / count.max(1);
-    let at_once = tasks_within(MOST_ACTIVATION_BYTES, steps.rows, rayon::current_num_threads());
-    in_groups(outputs, LANES * length, at_once, |panel, outputs, _| {
-        with_scratch(scratches, |scratch| {
-            steps.reserve(scratch);
-            load(inputs, &single, count, panel, &mut scratch.buffers[steps.input]);
-            run(&steps.all, None, scratch);
-            for (lane, output) in outputs.chunks_mut(length).enumerate() {
-                output.iter_mut().zip(&scratch.buffers[steps.output]).for_each(|(value, row)| *value = row.0[lane]);
-            }
-        });
+    let count = inputs.len() / taken;
+    let mut all = vec![0.0; count * made];
+    in_groups(&mut all, LANES * made, tasks_within(MOST_ACTIVATION_BYTES, steps.rows, rayon::current_num_threads()), |panel, outputs| {
+        let mut scratch = Scratch::default();
+        scratch.share(1);
+        steps.reserve(&mut scratch);
+        load(inputs, |value| value, count, panel, &mut scratch.buffers[steps.input]);
+        run(&steps.all, None, &mut scratch);
+        write_lanes(&scratch.buffers[steps.output], outputs, made);
     });
+    all
 }
 
-fn with_scratch<T>(scratches: &Mutex<Vec<Scratch>>, work: impl FnOnce(&mut Scratch) -> T) -> T {
-    let lock = || scratches.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut scratch = lock().pop().unwrap_or_default();
-    let result = work(&mut scratch);
-    lock().push(scratch);
-    result
+/// Writes the vectors of a panel, \[points, length\].
+fn write_lanes(rows: &[Row], vectors: &mut [f32], length: usize) {
+    for (lane, vector) in vectors.chunks_mut(length).enumerate() {
+        vector.iter_mut().zip(rows).for_each(|(value, row)| *value = row.0[lane]);
+    }
 }
 
 /// What it has to compute with: threads and vectors.
@@ -107,6 +97,8 @@ struct Cpu {
     thinned: HashMap<(usize, u32), Thinned>,
     /// As many as tasks ever ran at once.
     scratches: Mutex<Vec<Scratch>>,
+    /// What steps take, while it is measured.
+    times: Option<Mutex<Times>>,
 }
 
 /// A classifier, prepared.
@@ -137,8 +129,21 @@ impl Cpu {
         self.models.ensemble.classes().len()
     }
 
-    fn with_scratch<T>(&self, work: impl FnOnce(&mut Scratch) -> T) -> T {
-        with_scratch(&self.scratches, work)
+    /// Calls `work` with buffers for as many threads as share its steps.
+    fn with_scratch<T>(&self, parts: usize, work: impl FnOnce(&mut Scratch) -> T) -> T {
+        let lock = || self.scratches.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut scratch = lock().pop().unwrap_or_default();
+        scratch.share(parts);
+        scratch.times = self.times.as_ref().map(|_| Times::new());
+        let result = work(&mut scratch);
+        if let (Some(all), Some(times)) = (&self.times, scratch.times.take()) {
+            let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+            for (name, time) in times {
+                all.entry(name).or_default().add(time);
+            }
+        }
+        lock().push(scratch);
+        result
     }
 
     /// The draws of a block in parts whose thinned networks fit into memory together.
@@ -210,13 +215,13 @@ impl Cpu {
         block: &Block<'_>,
         draws: &Draws,
         panels: Range<usize>,
-        members_at_once: bool,
+        Sharing { parts, members_at_once }: Sharing,
         new: impl Fn() -> T + Sync,
         add: impl Fn(&mut T, Range<u32>, &[Row]) + Sync,
     ) -> Vec<Vec<T>> {
         let numbers = block.point_numbers;
         let image = |panel| {
-            self.with_scratch(|scratch| match (block.input, &self.decoder) {
+            self.with_scratch(parts, |scratch| match (block.input, &self.decoder) {
                 (Input::Latent(z), Some(decoder)) => {
                     decoder.reserve(scratch);
                     load(z, |z| z as f32, numbers.len(), panel, &mut scratch.buffers[decoder.input]);
@@ -239,7 +244,7 @@ impl Cpu {
         };
         let of_member = |&member: &usize| {
             let mut results: Vec<T> = panels.clone().map(|_| new()).collect();
-            self.with_scratch(|scratch| {
+            self.with_scratch(parts, |scratch| {
                 self.passes(&images, &addresses(member), draws, scratch, |panel, draws, logits| add(&mut results[panel], draws, logits));
             });
             results
@@ -320,9 +325,10 @@ impl Engine for Cpu {
             self.prepare(block, &draws)?;
             let engine = &*self;
             let at_once = self.tasks_at_once(block, panels);
-            in_groups(grid.rows_mut(), panels * LANES * rows * length, at_once, |task, sums, shares_threads| {
+            let sharing = Sharing::of(points.div_ceil(panels * LANES), at_once, block.members.len());
+            in_groups(grid.rows_mut(), panels * LANES * rows * length, at_once, |task, sums| {
                 let some = task * panels..points.div_ceil(LANES).min((task + 1) * panels);
-                let tallies = engine.task(block, &draws, some, shares_threads, || vec![Tally::new(classes); block.groups], add);
+                let tallies = engine.task(block, &draws, some, sharing, || vec![Tally::new(classes); block.groups], add);
                 for (point, sums) in sums.chunks_mut(rows * length).enumerate() {
                     let of_point = tallies.iter().flat_map(|of_member| &of_member[point / LANES]);
                     sums.chunks_mut(length).zip(of_point).for_each(|(sums, tally)| tally.add_to(point % LANES, sums));
@@ -337,7 +343,16 @@ impl Engine for Cpu {
         let latent_size = self.models.decoder.as_ref().map_or(1, |network| network.input_shape().iter().product());
         let (points, pixels) = (z.len() / latent_size, self.models.ensemble.image_shape().iter().product::<usize>());
         let mut images = vec![0.0; points * pixels];
-        run_all(decoder, &self.scratches, (z, points, |z| z as f32), &mut images);
+        let at_once = tasks_within(MOST_ACTIVATION_BYTES, decoder.rows, rayon::current_num_threads());
+        let sharing = Sharing::of(points.div_ceil(LANES), at_once, 1);
+        in_groups(&mut images, LANES * pixels, at_once, |panel, images| {
+            self.with_scratch(sharing.parts, |scratch| {
+                decoder.reserve(scratch);
+                load(z, |z| z as f32, points, panel, &mut scratch.buffers[decoder.input]);
+                run(&decoder.all, None, scratch);
+                write_lanes(&scratch.buffers[decoder.output], images, pixels);
+            });
+        });
         Ok(images)
     }
 
@@ -353,10 +368,11 @@ impl Engine for Cpu {
             self.prepare(block, &draws)?;
             let engine = &*self;
             let at_once = self.tasks_at_once(block, panels);
-            in_groups(&mut probabilities, panels * LANES * members * length, at_once, |task, rows, shares_threads| {
+            let sharing = Sharing::of(points.div_ceil(panels * LANES), at_once, members);
+            in_groups(&mut probabilities, panels * LANES * members * length, at_once, |task, rows| {
                 let some = task * panels..points.div_ceil(LANES).min((task + 1) * panels);
                 let add = |list: &mut Vec<_>, draws: Range<u32>, logits: &[Row]| list.push((draws, softmax(logits)));
-                let passes = engine.task(block, &draws, some, shares_threads, Vec::new, add);
+                let passes = engine.task(block, &draws, some, sharing, Vec::new, add);
                 for (point, rows) in rows.chunks_mut(members * length).enumerate() {
                     for (rows, passes) in rows.chunks_mut(length).zip(&passes) {
                         for (draws, p) in &passes[point / LANES] {
@@ -372,24 +388,19 @@ impl Engine for Cpu {
         Ok(probabilities)
     }
 
-    fn profile(&mut self, _block: &Block<'_>) -> Result<Option<Profile>> {
-        Ok(Some(Profile { peak_gflops: Some(bench::gemm_gflops(bench::YARDSTICK)), kernels: Vec::new() }))
-    }
-}
-
-/// How many tasks with `rows` rows of activations run at once: one at least.
-fn tasks_within(bytes: usize, rows: usize, threads: usize) -> usize {
-    (bytes / (rows * size_of::<Row>()).max(1)).clamp(1, threads.max(1))
-}
-
-/// Calls `work(task, its values, whether it may use other threads)` for each piece of `length` values, with at most `at_once` pieces in
-/// parallel.
-fn in_groups<T: Send>(values: &mut [T], length: usize, at_once: usize, work: impl Fn(usize, &mut [T], bool) + Sync) {
-    let length = length.max(1);
-    let all_at_once = at_once >= rayon::current_num_threads();
-    let group = if all_at_once { values.len().div_ceil(length).max(1) } else { at_once };
-    for (number, values) in values.chunks_mut(length * group).enumerate() {
-        values.par_chunks_mut(length).enumerate().for_each(|(task, values)| work(number * group + task, values, all_at_once));
+    fn profile(&mut self, block: &Block<'_>) -> Result<Option<Profile>> {
+        // The first time weights are packed and draws thinned.
+        self.statistics(block)?;
+        self.times = Some(Mutex::default());
+        let answered = self.statistics(block);
+        let times = self.times.take().map(|times| times.into_inner().unwrap_or_else(PoisonError::into_inner)).unwrap_or_default();
+        answered?;
+        // As if all threads were busy all the time.
+        let threads = rayon::current_num_threads() as f64;
+        let kernel = |(name, Time { calls, seconds, flops })| KernelTime { name, calls, seconds: seconds / threads, flops };
+        let mut kernels: Vec<KernelTime> = times.into_iter().map(kernel).collect();
+        kernels.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+        Ok(Some(Profile { peak_gflops: Some(bench::gemm_gflops(bench::YARDSTICK)), kernels }))
     }
 }
 

@@ -56,18 +56,19 @@ impl Preparation<'_> {
             // The product before it writes into the middle of the larger image.
             let is_its_product = |step: &mut Step| makes(step, inputs[0], *from);
             let before = if self.steps.len() > first { self.steps.pop_if(is_its_product) } else { None };
-            if let Some(Step { kind: StepKind::Product(product), inputs, .. }) = before {
+            if let Some(Step { kind: StepKind::Product(product), inputs, name, flops, .. }) = before {
                 let kind = StepKind::Product(product.padded(*from, *to, *at));
-                return self.steps.push(Step { kind, inputs, output, then, pool: None });
+                return self.steps.push(Step { kind, inputs, output, then, pool: None, name, flops });
             }
         }
+        let flops = instruction.flops();
         let kind = match &instruction.kind {
             Kind::Product(product) if takes_winograd(product) => {
                 return self.add_winograd(instruction, product, [inputs[0], output], first);
             }
             Kind::Product(product) => {
-                let kind = StepKind::Product(Convolution::new(product, &then));
-                return self.steps.push(Step { kind, inputs, output, then: Vec::new(), pool });
+                let (name, kind) = (name("product", instruction), StepKind::Product(Convolution::new(product, &then)));
+                return self.steps.push(Step { kind, inputs, output, then: Vec::new(), pool, name, flops });
             }
             Kind::Gaussian(gaussian) => {
                 StepKind::Gaussian { mean: Convolution::new(&Product::of_mean(gaussian), &[]), drawn: Drawn::new(gaussian.clone()) }
@@ -85,7 +86,7 @@ impl Preparation<'_> {
             Kind::Softmax { size, log } => StepKind::Softmax { size: *size, log: *log },
             Kind::Mask { stream, rate, size } => StepKind::Mask { stream: *stream, rate: *rate, size: *size },
         };
-        self.steps.push(Step { kind, inputs, output, then, pool });
+        self.steps.push(Step { name: name(kind.label(), instruction), kind, inputs, output, then, pool, flops });
     }
 
     /// A convolution by Winograd's algorithm, joined with the convolution before it in the same part of the program.
@@ -94,6 +95,7 @@ impl Preparation<'_> {
         let pool = (relu || instruction.then.is_empty()) && instruction.pool.as_ref().is_some_and(lowering::Plane::is_two_by_two);
         let winograd = Winograd::new(product, relu, pool);
         let size = [product.input[1], product.input[2]];
+        let (mut name, mut flops) = (name("winograd", instruction), instruction.flops());
         let (mut before, alone) = (None, self.is_read_once(instruction.inputs[0]));
         if winograd.input_size() != size {
             // Its tiles reach beyond the image: further zeros below and on the right.
@@ -103,7 +105,16 @@ impl Preparation<'_> {
                 }
                 _ => {
                     let kind = StepKind::Pad { from: size, to: winograd.input_size(), at: [0, 0] };
-                    self.steps.push(Step { kind, inputs: vec![input], output: self.buffers, then: Vec::new(), pool: None });
+                    let (inputs, output, then) = (vec![input], self.buffers, Vec::new());
+                    self.steps.push(Step {
+                        kind,
+                        inputs,
+                        output,
+                        then,
+                        pool: None,
+                        name: format!("padding of {}", instruction.node),
+                        flops: 0.0,
+                    });
                     input = self.buffers;
                     self.buffers += 1;
                 }
@@ -111,19 +122,27 @@ impl Preparation<'_> {
         } else if self.steps.len() > first && alone {
             let joins =
                 |step: &mut Step| makes(step, input, size) && matches!(&step.kind, StepKind::Product(product) if product.has_lines());
-            if let Some(Step { kind: StepKind::Product(product), inputs, .. }) = self.steps.pop_if(joins) {
+            if let Some(Step { kind: StepKind::Product(product), inputs, name: first, flops: more, .. }) = self.steps.pop_if(joins) {
                 (before, input) = (Some(product), inputs[0]);
+                name = format!("{first}, {name}");
+                flops += more;
             }
         }
         let then = if relu { Vec::new() } else { instruction.then.clone() };
         let left = if pool { None } else { instruction.pool.as_ref().map(plane) };
-        self.steps.push(Step { kind: StepKind::Winograd { before, winograd }, inputs: vec![input], output, then, pool: left });
+        let kind = StepKind::Winograd { before, winograd };
+        self.steps.push(Step { kind, inputs: vec![input], output, then, pool: left, name, flops });
     }
 
     fn is_read_once(&self, value: usize) -> bool {
         let reads = self.program.instructions.iter().flat_map(|instruction| &instruction.inputs).filter(|&&read| read == value).count();
         reads == 1 && value != self.program.output
     }
+}
+
+/// What a step of an instruction is called where times are told.
+fn name(what: &str, instruction: &Instruction) -> String {
+    format!("{what} of {}", instruction.node)
 }
 
 /// Whether a step is a product that writes this buffer, in channels of this size: a reshape may lie between them and what reads it.

@@ -3,12 +3,16 @@
 use super::convolution::Convolution;
 use super::functions;
 use super::gaussian::Drawn;
-use super::kernel::{LANES, Row};
+use super::kernel::{LANES, Row, even_parts};
 use super::masks::Address;
+use super::scratch::{Part, Scratch};
+use super::sharing::in_parts;
 use super::tally;
 use super::winograd::Winograd;
 use crate::nets::Function;
 use crate::nets::lowering::Taps;
+use rayon::prelude::*;
+use std::ops::Range;
 
 /// Numbers that are added up in single precision. Longer sums add such parts in double precision: the rounding error of one running sum
 /// grows with the number of its terms.
@@ -37,6 +41,10 @@ pub struct Steps {
 /// One step: from buffers to a buffer.
 #[derive(Debug)]
 pub struct Step {
+    /// What it does for which nodes of the network, for whoever measures.
+    pub name: String,
+    /// Floating-point operations for one point, as `Instruction::flops` counts them.
+    pub flops: f64,
     pub kind: StepKind,
     pub inputs: Vec<usize>,
     pub output: usize,
@@ -93,26 +101,32 @@ pub enum StepKind {
     },
 }
 
+impl StepKind {
+    /// What it is called where times are told.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Product(_) => "product",
+            Self::Winograd { .. } => "winograd",
+            Self::Pad { .. } => "padding",
+            Self::Plane(_) => "pool or resampling",
+            Self::Identity => "function",
+            Self::Affine { .. } => "scale",
+            Self::Normalise { .. } => "normalisation",
+            Self::Add => "sum",
+            Self::Multiply => "elementwise product",
+            Self::Concatenate => "concatenation",
+            Self::Softmax { .. } => "softmax",
+            Self::Mask { .. } => "mask",
+            Self::Gaussian { .. } => "drawn weights",
+        }
+    }
+}
+
 /// A linear map or maxima, the same of every channel of `size` rows.
 #[derive(Debug)]
 pub struct Plane {
     pub size: usize,
     pub taps: Taps,
-}
-
-/// Buffers of one task, kept from one to the next.
-#[derive(Debug, Default)]
-pub struct Scratch {
-    pub buffers: Vec<Vec<Row>>,
-    work: Vec<Row>,
-    lines: Vec<Row>,
-    /// The values of each panel that cross from trunk to head, while the draws run.
-    pub trunks: Vec<Vec<Vec<Row>>>,
-    /// The part of the first thinned layer that all draws share, panel by panel.
-    pub base: Vec<Row>,
-    /// The activations of thinned draws.
-    pub x: Vec<Row>,
-    pub next: Vec<Row>,
 }
 
 impl Steps {
@@ -132,39 +146,34 @@ impl Steps {
     }
 }
 
-impl Scratch {
-    /// Puts the values of a panel that cross from trunk to head away, or takes them back.
-    pub fn swap_trunk(&mut self, panel: usize, crossing: &[usize]) {
-        self.trunks[panel].resize_with(crossing.len(), Vec::new);
-        for (value, &buffer) in self.trunks[panel].iter_mut().zip(crossing) {
-            std::mem::swap(value, &mut self.buffers[buffer]);
-        }
-    }
-}
-
 /// Runs steps on the scratch's buffers; without an address dropout is off.
 pub fn run(steps: &[Step], address: Option<&Address>, scratch: &mut Scratch) {
     for step in steps {
+        let start = scratch.start();
         // A step that was joined from two may find its input in the buffer of its own output.
         let overlaps = matches!(step.kind, StepKind::Winograd { .. } | StepKind::Product(_)) && step.inputs[0] == step.output;
         let mut out = std::mem::take(if overlaps { &mut scratch.next } else { &mut scratch.buffers[step.output] });
-        let Scratch { buffers, work, lines, .. } = scratch;
-        step.run(address, buffers, [work, lines], &mut out);
-        functions::apply(&step.then, &mut out);
+        let Scratch { buffers, parts, .. } = scratch;
+        step.run(address, buffers, parts, &mut out);
+        if !step.then.is_empty() {
+            in_parts(parts.len(), 1, &mut out, |_, rows| functions::apply(&step.then, rows));
+        }
         if let Some(pool) = &step.pool {
-            std::mem::swap(lines, &mut out);
-            pool.run(lines, &mut out);
+            let unpooled = std::mem::replace(&mut out, std::mem::take(&mut parts[0].lines));
+            pool.run(&unpooled, parts.len(), &mut out);
+            parts[0].lines = unpooled;
         }
         let before = std::mem::replace(&mut scratch.buffers[step.output], out);
         if overlaps {
             scratch.next = before;
         }
+        scratch.clock(start, || step.name.clone(), step.flops);
     }
 }
 
 impl Step {
     /// The kind's result into `out`, which holds the first input where a step works in place.
-    fn run(&self, address: Option<&Address>, buffers: &[Vec<Row>], [work, lines]: [&mut Vec<Row>; 2], out: &mut Vec<Row>) {
+    fn run(&self, address: Option<&Address>, buffers: &[Vec<Row>], parts: &mut [Part], out: &mut Vec<Row>) {
         let x = &buffers[self.inputs[0]];
         let in_place = |out: &mut Vec<Row>| {
             if self.inputs[0] != self.output {
@@ -172,42 +181,35 @@ impl Step {
             }
         };
         match &self.kind {
-            StepKind::Product(product) => product.run(x, work, out),
+            StepKind::Product(product) => product.run(x, parts, out),
             StepKind::Gaussian { mean, drawn } => {
-                mean.run(x, work, out);
+                mean.run(x, parts, out);
                 if let Some(address) = address {
                     drawn.add(address, x, out);
                 }
             }
-            StepKind::Winograd { before, winograd } => {
-                let [height, width] = winograd.input_size();
-                for tile_row in 0..winograd.tile_rows() {
-                    if let Some(before) = before {
-                        let missing = if tile_row == 0 { 0..4 } else { 2 * tile_row + 2..2 * tile_row + 4 };
-                        before.run_lines(missing.start * width..missing.end * width, x, 4 * width, work, lines);
-                        winograd.run(tile_row, lines, 4 * width, work, out);
-                    } else {
-                        winograd.run(tile_row, x, height * width, work, out);
-                    }
-                }
-            }
+            StepKind::Winograd { before, winograd } => run_winograd(before.as_ref(), winograd, x, parts, out),
             StepKind::Pad { from: [h, w], to, at } => {
                 out.clear();
                 out.resize(x.len() / (h * w) * to[0] * to[1], Row::splat(0.0));
-                for (to_channel, channel) in out.chunks_mut(to[0] * to[1]).zip(x.chunks(h * w)) {
-                    for (y, line) in channel.chunks(*w).enumerate() {
-                        to_channel[(at[0] + y) * to[1] + at[1]..][..*w].copy_from_slice(line);
+                in_parts(parts.len(), to[0] * to[1], out, |first, out| {
+                    for (to_channel, channel) in out.chunks_mut(to[0] * to[1]).zip(x.chunks(h * w).skip(first)) {
+                        for (y, line) in channel.chunks(*w).enumerate() {
+                            to_channel[(at[0] + y) * to[1] + at[1]..][..*w].copy_from_slice(line);
+                        }
                     }
-                }
+                });
             }
-            StepKind::Plane(plane) => plane.run(x, out),
+            StepKind::Plane(plane) => plane.run(x, parts.len(), out),
             StepKind::Identity => in_place(out),
             StepKind::Affine { scale, offset } => {
                 in_place(out);
                 let unit = out.len() / scale.len();
-                for ((unit, scale), offset) in out.chunks_mut(unit).zip(scale).zip(offset) {
-                    unit.iter_mut().flat_map(|row| &mut row.0).for_each(|value| *value = *value * scale + offset);
-                }
+                in_parts(parts.len(), unit, out, |first, out| {
+                    for ((unit, scale), offset) in out.chunks_mut(unit).zip(&scale[first..]).zip(&offset[first..]) {
+                        unit.iter_mut().flat_map(|row| &mut row.0).for_each(|value| *value = *value * scale + offset);
+                    }
+                });
             }
             StepKind::Normalise { groups, epsilon, scale, offset } => {
                 out.clone_from(x);
@@ -215,11 +217,11 @@ impl Step {
             }
             StepKind::Add => {
                 in_place(out);
-                self.combine(buffers, out, |sum, x| sum + x);
+                self.combine(buffers, parts.len(), out, |sum, x| sum + x);
             }
             StepKind::Multiply => {
                 in_place(out);
-                self.combine(buffers, out, |product, x| product * x);
+                self.combine(buffers, parts.len(), out, |product, x| product * x);
             }
             StepKind::Concatenate => {
                 out.clear();
@@ -245,29 +247,66 @@ impl Step {
     }
 
     /// Combines the other inputs with the first, which `out` holds. A shorter one has a row per unit.
-    fn combine(&self, buffers: &[Vec<Row>], out: &mut [Row], combine: impl Fn(f32, f32) -> f32) {
+    fn combine(&self, buffers: &[Vec<Row>], parts: usize, out: &mut [Row], combine: impl Fn(f32, f32) -> f32 + Sync) {
         for &other in &self.inputs[1..] {
             let other = &buffers[other];
             let unit = out.len() / other.len();
-            for (rows, other) in out.chunks_mut(unit).zip(other) {
-                for row in rows {
-                    row.0.iter_mut().zip(&other.0).for_each(|(value, &other)| *value = combine(*value, other));
+            in_parts(parts, unit, out, |first, out| {
+                for (rows, other) in out.chunks_mut(unit).zip(&other[first..]) {
+                    for row in rows {
+                        row.0.iter_mut().zip(&other.0).for_each(|(value, &other)| *value = combine(*value, other));
+                    }
                 }
-            }
+            });
         }
     }
 }
 
-impl Plane {
-    fn run(&self, x: &[Row], out: &mut Vec<Row>) {
-        out.clear();
-        for channel in x.chunks(self.size) {
-            out.extend(self.taps.starts.windows(2).map(|window| {
-                let window = window[0] as usize..window[1] as usize;
-                let (places, shares) = (&self.taps.places[window.clone()], &self.taps.shares[window]);
-                if self.taps.maximum { maximum(channel, places) } else { weighted_sum(channel, places, shares) }
-            }));
+/// Some rows of tiles, and the channels of the output without their first places, of which the number stands between.
+type TileRows<'a> = (Range<usize>, usize, Vec<&'a mut [Row]>);
+
+/// Row by row of tiles; the threads share the rows.
+fn run_winograd(before: Option<&Convolution>, winograd: &Winograd, x: &[Row], parts: &mut [Part], out: &mut Vec<Row>) {
+    let ([height, width], count) = (winograd.input_size(), winograd.tile_rows());
+    let run = |(task, Part { work, lines }): (TileRows<'_>, &mut Part)| {
+        let (rows, first, mut channels) = task;
+        for tile_row in rows.clone() {
+            if let Some(before) = before {
+                let missing = if tile_row == rows.start { 2 * tile_row } else { 2 * tile_row + 2 };
+                before.run_lines(missing * width..(2 * tile_row + 4) * width, x, 4 * width, work, lines);
+                winograd.run(tile_row, lines, 4 * width, work, first, &mut channels);
+            } else {
+                winograd.run(tile_row, x, height * width, work, first, &mut channels);
+            }
         }
+    };
+    let mut rest = winograd.channels(out);
+    if let [part] = parts {
+        return run(((0..count, 0, rest), part));
+    }
+    let mut tasks = Vec::with_capacity(parts.len());
+    for rows in even_parts(count, count.div_ceil(parts.len())) {
+        let (first, end) = (winograd.place(rows.start), winograd.place(rows.end));
+        let (channels, others): (Vec<_>, Vec<_>) = rest.into_iter().map(|channel| channel.split_at_mut(end - first)).unzip();
+        tasks.push((rows, first, channels));
+        rest = others;
+    }
+    tasks.into_par_iter().zip(parts).for_each(run);
+}
+
+impl Plane {
+    fn run(&self, x: &[Row], parts: usize, out: &mut Vec<Row>) {
+        let windows = self.taps.starts.len() - 1;
+        out.resize(x.len() / self.size * windows, Row::splat(0.0));
+        in_parts(parts, windows, out, |first, out| {
+            for (out, channel) in out.chunks_mut(windows).zip(x.chunks(self.size).skip(first)) {
+                for (out, window) in out.iter_mut().zip(self.taps.starts.windows(2)) {
+                    let window = window[0] as usize..window[1] as usize;
+                    let (places, shares) = (&self.taps.places[window.clone()], &self.taps.shares[window]);
+                    *out = if self.taps.maximum { maximum(channel, places) } else { weighted_sum(channel, places, shares) };
+                }
+            }
+        });
     }
 }
 

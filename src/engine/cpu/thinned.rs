@@ -3,11 +3,11 @@
 //! or only the kept ones are multiplied, whichever are fewer. A layer whose weights are drawn has those of its draw. This is exact.
 
 use super::functions;
-use super::kernel::{Packed, Row, add_products};
-use super::steps::Scratch;
+use super::kernel::{Packed, Row};
+use super::scratch::Scratch;
+use super::sharing::add_products_in_parts;
 use crate::engine::thinning::{self, ThinLayer};
-use crate::nets::lowering::Program;
-
+use crate::nets::lowering::{Instruction, Kind, Program};
 use crate::random::keep_mask;
 use std::borrow::Cow;
 
@@ -15,6 +15,8 @@ use std::borrow::Cow;
 #[derive(Debug)]
 pub struct Thinnable {
     layers: Vec<ThinLayer>,
+    /// Their nodes.
+    nodes: Vec<String>,
     /// The full product of the first layer, if the dropped inputs are subtracted from it.
     full: Option<Packed>,
 }
@@ -42,7 +44,9 @@ impl Thinnable {
         let first = &layers[0];
         let full = thinning::subtracts(&layers)
             .then(|| Packed::new(first.outputs, first.inputs, |i| move |o| first.weights[i * first.outputs + o]));
-        Some(Self { layers, full })
+        let has_weights = |instruction: &&Instruction| matches!(instruction.kind, Kind::Product(_) | Kind::Gaussian(_));
+        let nodes = program.head().iter().filter(has_weights).map(|instruction| instruction.node.clone()).collect();
+        Some(Self { layers, nodes, full })
     }
 
     /// About how many bytes a thinned draw takes.
@@ -93,20 +97,24 @@ impl Thinnable {
 
     /// What all draws share: the full product of the first layer on `scratch.trunks`, if dropped inputs are subtracted.
     pub fn prepare(&self, scratch: &mut Scratch) {
-        let Scratch { trunks, base, .. } = scratch;
+        let start = scratch.start();
+        let Scratch { trunks, base, parts, .. } = scratch;
         base.clear();
         if let Some(full) = &self.full {
             base.resize(trunks.len() * full.outputs(), Row::splat(0.0));
             let rows: Vec<u32> = (0..self.layers[0].inputs as u32).collect();
-            add_products(trunks.iter().map(|crossing| crossing[0].as_slice()), &rows, full, base);
+            add_products_in_parts(parts.len(), trunks.iter().map(|crossing| crossing[0].as_slice()), &rows, full, base);
+            let flops = 2.0 * (rows.len() * full.outputs() * trunks.len()) as f64;
+            scratch.clock(start, || format!("full product of {}", self.nodes[0]), flops);
         }
     }
 
     /// The logits of a draw into `scratch.x`, panel by panel, of `scratch.trunks` and what `prepare` left. The weights of a
     /// draw come from afar, so all panels of the task take them together.
     pub fn run(&self, draw: &Thinned, scratch: &mut Scratch) {
-        let Scratch { x, next, trunks, base, .. } = scratch;
         for (index, (layer, plan)) in draw.layers.iter().zip(&self.layers).enumerate() {
+            let start = scratch.start();
+            let Scratch { x, next, trunks, base, parts, .. } = &mut *scratch;
             next.clear();
             next.extend(trunks.iter().flat_map(|_| &layer.bias).map(|&bias| Row::splat(bias)));
             if index == 0 {
@@ -116,13 +124,17 @@ impl Thinnable {
                         sum.0.iter_mut().zip(&base[output as usize].0).for_each(|(sum, base)| *sum += base);
                     }
                 }
-                add_products(trunks.iter().map(|crossing| crossing[0].as_slice()), &layer.rows, &layer.weights, next);
+                let xs = trunks.iter().map(|crossing| crossing[0].as_slice());
+                add_products_in_parts(parts.len(), xs, &layer.rows, &layer.weights, next);
             } else {
                 let length = layer.rows.len();
-                add_products((0..trunks.len()).map(|panel| &x[panel * length..]), &layer.rows, &layer.weights, next);
+                let xs = (0..trunks.len()).map(|panel| &x[panel * length..]);
+                add_products_in_parts(parts.len(), xs, &layer.rows, &layer.weights, next);
             }
             functions::apply(&plan.then, next);
             std::mem::swap(x, next);
+            let flops = 2.0 * (layer.rows.len() * layer.outputs.len() * trunks.len()) as f64;
+            scratch.clock(start, || format!("thinned draws of {}", self.nodes[index]), flops);
         }
     }
 }

@@ -66,30 +66,43 @@ impl Winograd {
         self.tiles[0]
     }
 
-    /// One row of tiles from `x` into `out` \[out, the output size\]; `work` is a buffer. A channel of `x` has `plane` rows,
-    /// line after line of the image, which start over when they are full: the four lines under the tiles must be there.
-    pub fn run(&self, tile_row: usize, x: &[Row], plane: usize, work: &mut Vec<Row>, out: &mut Vec<Row>) {
-        out.resize(self.bias.len() * self.output[0] * self.output[1], Row::splat(0.0));
+    /// The channels of the output, in `out`.
+    pub fn channels<'a>(&self, out: &'a mut Vec<Row>) -> Vec<&'a mut [Row]> {
+        let plane = self.output[0] * self.output[1];
+        out.resize(self.bias.len() * plane, Row::splat(0.0));
+        out.chunks_exact_mut(plane).collect()
+    }
+
+    /// Where the output of a row of tiles begins in a channel.
+    pub fn place(&self, tile_row: usize) -> usize {
+        let line = if self.pool { tile_row } else { 2 * tile_row };
+        line.min(self.output[0]) * self.output[1]
+    }
+
+    /// One row of tiles from `x` into the `channels` of the output, of which the first `first` places are left out; `work` is a buffer. A channel of
+    /// `x` has `plane` rows, line after line of the image, which start over when they are full: the four lines under the tiles must be there.
+    pub fn run(&self, tile_row: usize, x: &[Row], plane: usize, work: &mut Vec<Row>, first: usize, channels: &mut [&mut [Row]]) {
         work.resize(16 * (self.rows.len() + most_outputs()), Row::splat(0.0));
-        Arch::new().dispatch(Run { winograd: self, tile_row, x, plane, work, out });
+        Arch::new().dispatch(Run { winograd: self, tile_row, x, plane, work, first, channels });
     }
 }
 
-struct Run<'a> {
+struct Run<'a, 'b> {
     winograd: &'a Winograd,
     tile_row: usize,
     x: &'a [Row],
     plane: usize,
     work: &'a mut [Row],
-    out: &'a mut [Row],
+    first: usize,
+    channels: &'a mut [&'b mut [Row]],
 }
 
-impl WithSimd for Run<'_> {
+impl WithSimd for Run<'_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { winograd, tile_row, x, plane, work, out } = self;
+        let Self { winograd, tile_row, x, plane, work, first, channels: to } = self;
         let channels = winograd.rows.len();
         let (input, sums) = work.split_at_mut(16 * channels);
         let lines = [0, 1, 2, 3].map(|line| (2 * tile_row + line) * winograd.input[1] % plane);
@@ -104,7 +117,7 @@ impl WithSimd for Run<'_> {
                     block_product::<S, false>(simd, x, &winograd.rows, weights, &mut sums[at * outputs..][..outputs]);
                 }
                 for (output, channel) in group.channels.clone().enumerate() {
-                    winograd.transform_output(simd, &sums[output..], outputs, channel, [tile_row, tile], out);
+                    winograd.transform_output(simd, &sums[output..], outputs, channel, [tile_row, tile], first, to[channel]);
                 }
             }
         }
@@ -167,11 +180,21 @@ fn transform_input<S: Simd>(simd: S, image: &[Row], lines: [usize; 4], to: &mut 
 }
 
 impl Winograd {
-    /// Aᵀ m A of one channel of a tile, with bias, ReLU and pool: from 16 rows that are `stride` apart into the image `out`.
+    /// Aᵀ m A of one channel of a tile, with bias, ReLU and pool: from 16 rows that are `stride` apart into the image `out`, which begins at its
+    /// place `first`.
     #[inline(always)]
-    fn transform_output<S: Simd>(&self, simd: S, from: &[Row], stride: usize, channel: usize, tile: [usize; 2], out: &mut [Row]) {
+    #[allow(clippy::too_many_arguments, reason = "in one place, of an inner loop")]
+    fn transform_output<S: Simd>(
+        &self,
+        simd: S,
+        from: &[Row],
+        stride: usize,
+        channel: usize,
+        tile: [usize; 2],
+        first: usize,
+        out: &mut [Row],
+    ) {
         let [height, width] = self.output;
-        let out = &mut out[channel * height * width..][..height * width];
         let bias = simd.splat_f32s(self.bias[channel]);
         let least = simd.splat_f32s(if self.relu { 0.0 } else { f32::NEG_INFINITY });
         for part in 0..LANES / S::F32_LANES {
@@ -179,14 +202,14 @@ impl Winograd {
             let t = output_side(simd, transposed::<S>(output_side(simd, m)));
             if self.pool {
                 let pooled = simd.max_f32s(simd.max_f32s(t[0][0], t[0][1]), simd.max_f32s(t[1][0], t[1][1]));
-                let to = S::as_mut_simd_f32s(&mut out[tile[0] * width + tile[1]].0).0;
+                let to = S::as_mut_simd_f32s(&mut out[tile[0] * width + tile[1] - first].0).0;
                 to[part] = simd.max_f32s(simd.add_f32s(pooled, bias), least);
                 continue;
             }
             for (y, x) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
                 let [out_y, out_x] = [2 * tile[0] + y, 2 * tile[1] + x];
                 if out_y < height && out_x < width {
-                    let to = S::as_mut_simd_f32s(&mut out[out_y * width + out_x].0).0;
+                    let to = S::as_mut_simd_f32s(&mut out[out_y * width + out_x - first].0).0;
                     to[part] = simd.max_f32s(simd.add_f32s(t[x][y], bias), least);
                 }
             }
@@ -199,7 +222,7 @@ mod tests {
     use super::*;
     use crate::nets::lowering::Phase;
 
-    /// The tiles as a processor with AVX2 alone computes them, on one that has more.
+    /// The tiles as a processor with AVX2 alone computes them, on one that has more. NEON has never been run.
     #[test]
     #[cfg(target_arch = "x86_64")]
     fn tiles_with_avx2_are_those_of_the_widest_vectors() {
@@ -216,9 +239,9 @@ mod tests {
         let [mut widest, mut narrow] = [(); 2].map(|()| Vec::new());
         let mut work = Vec::new();
         for tile_row in 0..winograd.tile_rows() {
-            winograd.run(tile_row, &x, 80, &mut work, &mut widest);
-            narrow.resize(widest.len(), Row::splat(0.0));
-            Simd::vectorize(avx2, Run { winograd: &winograd, tile_row, x: &x, plane: 80, work: &mut work, out: &mut narrow });
+            winograd.run(tile_row, &x, 80, &mut work, 0, &mut winograd.channels(&mut widest));
+            let channels = &mut winograd.channels(&mut narrow);
+            Simd::vectorize(avx2, Run { winograd: &winograd, tile_row, x: &x, plane: 80, work: &mut work, first: 0, channels });
         }
         let differences = widest.iter().zip(&narrow).flat_map(|(a, b)| a.0.iter().zip(&b.0)).map(|(a, b)| (a - b).abs());
         let largest = narrow.iter().flat_map(|row| row.0).fold(0.0, f32::max);
