@@ -18,7 +18,7 @@ pub use wrapper::EngineWrapper;
 
 use crate::error::{Error, Result};
 use crate::nets::{Ensemble, Network};
-use crate::uncertainty::StatisticsGrid;
+use crate::uncertainty::{GroupSums, StatisticsGrid};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::sync::Arc;
@@ -92,7 +92,7 @@ pub struct Block<'a> {
     /// The passes.
     pub draws: Draws,
     /// Into how many groups of consecutive draws the statistics are kept apart, 1 for none: from the spread between groups
-    /// follows the standard error (see [`crate::uncertainty::mutual_information_standard_error`]).
+    /// follows the standard error (see [`GroupSums::mutual_information_standard_error`]).
     pub groups: usize,
     /// The seed of the dropout masks.
     pub seed: u32,
@@ -138,6 +138,17 @@ pub trait Engine: Send {
     /// # Errors
     /// When the engine fails; a block that does not fit the models is the caller's defect.
     fn statistics(&mut self, block: &Block<'_>) -> Result<StatisticsGrid>;
+
+    /// The statistics of each member without groups, and the sums of each group over all members: what a map needs. An engine
+    /// whose results come from afar need not bring the statistics of every group of every member.
+    ///
+    /// # Errors
+    /// As [`statistics`](Self::statistics).
+    fn grouped_statistics(&mut self, block: &Block<'_>) -> Result<(StatisticsGrid, GroupSums)> {
+        let apart = self.statistics(block)?;
+        let places: Vec<usize> = (0..block.members.len()).collect();
+        Ok((apart.without_groups(block.groups), GroupSums::of(&apart, block.groups, &places)))
+    }
 
     /// The images of latent points, \[N, C, H, W\] for z \[N, latent size\].
     ///
