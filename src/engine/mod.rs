@@ -180,6 +180,12 @@ pub struct Profile {
     pub peak_gflops: Option<f64>,
     /// The parts of the work, as far as they can be told apart.
     pub kernels: Vec<KernelTime>,
+    /// How often work was handed to the device.
+    pub submissions: u64,
+    /// The bytes that came back from the device.
+    pub bytes_read_back: u64,
+    /// How many points went through the device together, at most.
+    pub points_together: usize,
 }
 
 /// The time of one part of the work.
