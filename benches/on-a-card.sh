@@ -6,13 +6,14 @@
 # PROGRAM: a release build (default target/release/epistemap). FOLDER: where the results go (default on-a-card). First whether the answers
 # are right, which ends the run if they are not; then times; then the overrides of `benches/README.md`, one at a time; then PyTorch on the same
 # card, where TORCH names ../shared/bench/torch_map.py and a Python with CUDA is at hand (PYTHON, default python3). The summary of all times is
-# FOLDER/summary.tsv. ENGINES, GRIDS, SAMPLES, MEMBERS and SWEEP (a list of words such as TURN=4 TILE=8x8) may be set to measure less.
+# FOLDER/summary.tsv. ENGINES, GRIDS, SAMPLES, MEMBERS, SWEEP (a list of words such as TURN=4 TILE=8x8) and SWEPT (its engines) may be set to
+# measure less.
 # --small: tiny maps, which show on a software adapter that the script runs through; their times say nothing of a card.
 set -euo pipefail
 if [ "${1:-}" = --small ]; then
     shift
-    ENGINES=${ENGINES:-"gpu gpu-f16 gpu-matrix"} GRIDS=${GRIDS:-"4 6"} SAMPLES=${SAMPLES:-"1 3"} MEMBERS=${MEMBERS:-2} LARGE=6 CHECKED=4
-    REQUESTS=20 SWEEP=${SWEEP:-"BYTES=1048576 TURN=1 RATE=1 TILE=8x4 DEPTH=32 SPLITK=1 AHEAD=0"}
+    GRIDS=${GRIDS:-4} SAMPLES=${SAMPLES:-1} MEMBERS=${MEMBERS:-2} LARGE=6 CHECKED=4 REQUESTS=20 SWEPT=${SWEPT:-gpu}
+    SWEEP=${SWEEP:-"BYTES=1048576 TURN=1 RATE=1 TILE=8x4 DEPTH=32 SPLITK=1 AHEAD=0"}
 fi
 program=${1:-target/release/epistemap}
 out=${2:-on-a-card}
@@ -59,7 +60,8 @@ working=
 for engine in $engines; do
     # An adapter without 16-bit floats or matrix units has no such engine.
     if [ "$engine" = gpu ] ||
-        "$program" compare --engines "$engine,cpu" --grid "$checked" --members 2 --tolerance 2e-3 2>"$out/compare-$engine.err" | tee "$out/compare-$engine.txt"; then
+        "$program" compare --engines "$engine,cpu" --grid "$checked" --members 2 --tolerance 2e-3 2>"$out/compare-$engine.err" |
+        tee "$out/compare-$engine.txt"; then
         working="$working $engine"
     else
         say "$engine is left out: $(cat "$out/compare-$engine.err")"
@@ -80,10 +82,10 @@ for engine in $working; do
     # Once more, warm: shaders are compiled by now, where the driver keeps them.
     measure "map-$engine-$large-warm" "$engine" --grid "$large" --members "$members"
 done
-measure map-cpu cpu --grid 128 --members "$members"
+measure map-cpu cpu --grid "$large" --members "$members"
 
 say "overrides"
-for engine in $working; do
+for engine in ${SWEPT:-$working}; do
     for override in $sweep; do
         (
             export "EPISTEMAP_GPU_$override"
