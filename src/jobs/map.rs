@@ -92,7 +92,11 @@ pub fn map(set: &ModelSet, engine: &mut dyn Engine, settings: &MapSettings, obse
         let before = answered.take();
         // What is left to do for the block before runs beside the engine.
         let answer = rayon::in_place_scope(|scope| {
-            scope.spawn(|_| before.iter().for_each(|before| map.add(before, &mut standard_error)));
+            scope.spawn(|_| {
+                if let Some(before) = &before {
+                    map.add(before, &mut standard_error);
+                }
+            });
             Answered::ask(engine, &block, settings.deterministic)
         })?;
         map.by.merge(&answer.by);
@@ -100,7 +104,9 @@ pub fn map(set: &ModelSet, engine: &mut dyn Engine, settings: &MapSettings, obse
         done = tile.end;
         tell(observe, done, points.len())?;
     }
-    answered.iter().for_each(|last| map.add(last, &mut standard_error));
+    if let Some(last) = &answered {
+        map.add(last, &mut standard_error);
+    }
     map.standard_error = Some(standard_error);
     Ok(map)
 }

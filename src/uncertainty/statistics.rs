@@ -250,6 +250,7 @@ impl StatisticsGrid {
     }
 
     /// The same without groups, where each member has `groups` rows.
+    #[must_use]
     pub fn without_groups(&self, groups: usize) -> Self {
         let mut whole = Self::new(self.points, self.members / groups, self.classes);
         for (point, row) in (0..self.points).flat_map(|point| (0..self.members).map(move |row| (point, row))) {

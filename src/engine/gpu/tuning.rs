@@ -47,32 +47,40 @@ impl Tuning {
             DeviceType::IntegratedGpu | DeviceType::VirtualGpu | DeviceType::Other => (2e11, 256 << 20),
             DeviceType::Cpu => (2e9, 256 << 20),
         };
-        let mut tuning = Self { most_bytes, turn_seconds: 0.008, rate, tile: Tile::of(kind), split_k: 16, ahead: 2 };
-        // `None` where the value makes no sense.
-        let change = |[name, mend]: [&str; 2], change: &mut dyn FnMut(&str) -> Option<()>| match value(name) {
-            Some(text) => change(text.trim()).ok_or_else(|| Error::setting(name, format!("'{text}' makes no sense"), mend)),
-            None => Ok(()),
-        };
+        let tile = Tile::of(kind);
         let number = |text: &str, least: f64, most: f64| text.parse().ok().filter(|number| (least..=most).contains(number));
-        let whole = |text: &str, least: u64, most: u64| text.parse().ok().filter(|number| (least..=most).contains(number));
-        change(BYTES, &mut |text| Some(tuning.most_bytes = whole(text, 4096, u64::MAX)?))?;
-        change(TURN, &mut |text| Some(tuning.turn_seconds = 1e-3 * number(text, 0.1, 1000.0)?))?;
-        change(RATE, &mut |text| Some(tuning.rate = 1e9 * number(text, 0.1, 1e6)?))?;
-        change(DEPTH, &mut |text| Some(tuning.tile.depth = whole(text, 1, 256)? as u32))?;
-        change(SPLIT_K, &mut |text| Some(tuning.split_k = whole(text, 1, 64)? as usize))?;
-        change(AHEAD, &mut |text| Some(tuning.ahead = whole(text, 0, 8)? as usize))?;
-        change(TILE, &mut |text| {
+        let whole = |text: &str, least: u32, most: u32| text.parse().ok().filter(|number| (least..=most).contains(number));
+        let read = Reader(value);
+        let depth = read.or(DEPTH, tile.depth, |text| whole(text, 1, 256))?;
+        let [rows, columns] = read.or(TILE, [tile.rows, tile.columns], |text| {
             let (rows, columns) = text.split_once('x')?;
-            let [rows, columns] = [rows, columns].map(|size| whole(size, 2, 512));
-            (tuning.tile.rows, tuning.tile.columns) = (rows? as u32, columns? as u32);
-            tuning.tile.is_possible().then_some(())
+            let [rows, columns] = [whole(rows, 2, 512)?, whole(columns, 2, 512)?];
+            Tile { rows, columns, depth }.is_possible().then_some([rows, columns])
         })?;
-        if !tuning.tile.is_possible() {
-            let Tile { rows, columns, depth } = tuning.tile;
+        let tile = Tile { rows, columns, depth };
+        if !tile.is_possible() {
             let mend = format!("give a multiple of half of both numbers, or another {}", TILE[0]);
             return Err(Error::setting(DEPTH[0], format!("{depth} inputs do not fit the tile of {rows}x{columns} threads"), mend));
         }
-        Ok(tuning)
+        Ok(Self {
+            most_bytes: read.or(BYTES, most_bytes, |text| text.parse().ok().filter(|&bytes| bytes >= 4096))?,
+            turn_seconds: read.or(TURN, 0.008, |text| number(text, 0.1, 1000.0).map(|milliseconds| 1e-3 * milliseconds))?,
+            rate: read.or(RATE, rate, |text| number(text, 0.1, 1e6).map(|gflops| 1e9 * gflops))?,
+            tile,
+            split_k: read.or(SPLIT_K, 16, |text| whole(text, 1, 64).map(|parts| parts as usize))?,
+            ahead: read.or(AHEAD, 2, |text| whole(text, 0, 8).map(|submissions| submissions as usize))?,
+        })
+    }
+}
+
+/// Reads variables by a function from their names to their values.
+struct Reader<F>(F);
+
+impl<F: Fn(&str) -> Option<String>> Reader<F> {
+    /// What `parse` makes of a variable, or the usual where it is not set.
+    fn or<T>(&self, [name, mend]: [&str; 2], usual: T, parse: impl Fn(&str) -> Option<T>) -> Result<T> {
+        let Some(text) = (self.0)(name) else { return Ok(usual) };
+        parse(text.trim()).ok_or_else(|| Error::setting(name, format!("'{text}' makes no sense"), mend))
     }
 }
 
