@@ -119,9 +119,9 @@ fn store(own: Share, number: u32, column: u32, sum: vec4<f32>) {
         output = output_list[own.output_start + number];
     }
     let at = output * parameters.columns + column;
-    var value = sum;
+    var value = bitcast<f32>(parameters.scale) * sum;
     if parameters.subtract != 0u {
-        value = base[at] - sum;
+        value = base[at] - value;
     }
     var to = at;
     if parameters.scatter != 0u {

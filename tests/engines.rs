@@ -378,3 +378,34 @@ fn groups_keep_their_own_draws() {
         assert!(groups_differ, "{name}: every group passes for every other");
     }
 }
+
+/// Members of which draws differ and others, draws in one part and in several.
+#[test]
+fn grouped_statistics_are_those_of_all_groups() {
+    let layers = cnn([2, 7, 9], 3, [4, 3], 5, [0.3, 0.4]);
+    let sure: Vec<Layer> = layers.iter().filter(|layer| !layer.is_dropout()).cloned().collect();
+    let members = [&sure, &layers, &layers, &sure];
+    let members = members.into_iter().zip(0..).map(|(layers, seed)| classifier(&[2, 7, 9], layers.clone(), seed)).collect();
+    let case = Case::new(models(None, members), 6, 4..74);
+    let mut reference = reference::open(Arc::new(case.models.clone())).unwrap();
+    for (name, open) in engines() {
+        let mut engine = open(Arc::new(case.models.clone())).unwrap();
+        for members in [&[0, 1, 2, 3][..], &[1], &[3, 0]] {
+            for draws in [4..74, 4..15] {
+                let block = Block { groups: 10, members, draws: Draws::Sampled(draws), ..case.whole() };
+                let (expected, errors) = reference.grouped_statistics(&block).unwrap();
+                let (whole, sums) = engine.grouped_statistics(&block).unwrap();
+                assert_eq!((whole.members(), sums.groups()), (members.len(), 10));
+                for (point, member) in (0..6).flat_map(|point| (0..members.len()).map(move |member| (point, member))) {
+                    let pairs = whole.sums(point, member).iter().zip(expected.sums(point, member));
+                    assert!(pairs.clone().all(|(a, b)| (a - b).abs() <= 1e-4 * b.max(1.0)), "{name}, {members:?}, point {point}");
+                    let other = whole.sums(point, member).iter().zip(expected.sums(5 - point, member));
+                    assert!(other.clone().any(|(a, b)| (a - b).abs() > 1e-4 * b.max(1.0)), "{name}: another point passes");
+                    let [a, b] = [&sums, &errors].map(|sums| sums.mutual_information_standard_error(point, members.len()));
+                    assert!((a - b).abs() <= 1e-5, "{name}, {members:?}, point {point}: {a}, not {b}");
+                    assert_eq!(b == 0.0, members == [3, 0], "draws that differ have an error: {b}");
+                }
+            }
+        }
+    }
+}

@@ -26,6 +26,8 @@ pub fn open(models: Arc<Models>) -> Result<Box<dyn Engine>> {
     static FASTEST: OnceLock<Open> = OnceLock::new();
     let hardware = gpu::has_hardware();
     if hardware {
+        // Else an engine that it keeps from starting is only left out.
+        gpu::check_environment()?;
         // Such models say nothing of how fast other models are.
         gpu::check(&models)?;
     }

@@ -3,7 +3,7 @@
 
 use super::{Block, Engine, Input, Models, Profile};
 use crate::error::{Error, Result};
-use crate::uncertainty::{StatisticsGrid, equalize_draws};
+use crate::uncertainty::{GroupSums, StatisticsGrid, equalize_draws};
 use std::sync::Arc;
 
 /// The engine with its answers checked.
@@ -13,6 +13,23 @@ pub(super) struct Checked {
 }
 
 impl Checked {
+    /// Checks the statistics of a block, with any number of rows to a member.
+    fn check(&self, block: &Block<'_>, grid: &mut StatisticsGrid) -> Result<()> {
+        let rows_of_member = grid.members() / block.members.len().max(1);
+        for point in 0..grid.points() {
+            for row in 0..grid.members() {
+                let member = block.members[row / rows_of_member];
+                if grid.sums(point, row).iter().any(|sum| !sum.is_finite()) {
+                    return Err(self.not_finite(block, point, member));
+                }
+                if !self.models.ensemble.members()[member].has_draws() {
+                    equalize_draws(grid.sums_mut(point, row));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The error of an answer about a point of a block, by its place, that is not finite.
     fn not_finite(&self, block: &Block<'_>, place: usize, member: usize) -> Error {
         let name = &self.models.ensemble.members()[member].name;
@@ -46,18 +63,14 @@ impl Engine for Checked {
 
     fn statistics(&mut self, block: &Block<'_>) -> Result<StatisticsGrid> {
         let mut grid = self.engine.statistics(block)?;
-        for point in 0..grid.points() {
-            for row in 0..grid.members() {
-                let member = block.members[row / block.groups];
-                if grid.sums(point, row).iter().any(|sum| !sum.is_finite()) {
-                    return Err(self.not_finite(block, point, member));
-                }
-                if !self.models.ensemble.members()[member].has_draws() {
-                    equalize_draws(grid.sums_mut(point, row));
-                }
-            }
-        }
+        self.check(block, &mut grid)?;
         Ok(grid)
+    }
+
+    fn grouped_statistics(&mut self, block: &Block<'_>) -> Result<(StatisticsGrid, GroupSums)> {
+        let (mut grid, sums) = self.engine.grouped_statistics(block)?;
+        self.check(block, &mut grid)?;
+        Ok((grid, sums))
     }
 
     fn decode(&mut self, z: &[f64]) -> Result<Vec<f32>> {

@@ -1,6 +1,6 @@
 //! How much arithmetic a map needs, counted from the lowered networks, whatever engine does it and however.
 
-use super::thinning::{ThinLayer, subtracts, thinnable};
+use super::thinning::{ThinShape, subtracts, thinnable};
 use super::{Masks, Models};
 use crate::nets::Ending;
 use crate::nets::lowering::lower;
@@ -39,9 +39,9 @@ pub fn work(models: &Models, members: &[usize], draws: u32, masks: Masks) -> Wor
 }
 
 /// Of all draws of a head as thinned networks.
-fn of_thinned(layers: &[ThinLayer], draws: f64) -> f64 {
-    let kept = |layer: &ThinLayer| layer.dropout.map_or(1.0, |(_, rate)| 1.0 - rate);
-    let full = |layer: &ThinLayer| 2.0 * layer.inputs as f64 * layer.outputs as f64;
+fn of_thinned(layers: &[ThinShape], draws: f64) -> f64 {
+    let kept = |layer: &ThinShape| layer.dropout.map_or(1.0, |(_, rate)| 1.0 - rate);
+    let full = |layer: &ThinShape| 2.0 * layer.inputs as f64 * layer.outputs as f64;
     let mut flops = 0.0;
     for (index, layer) in layers.iter().enumerate() {
         let outputs = layers.get(index + 1).map_or(1.0, kept);

@@ -18,7 +18,7 @@ pub use wrapper::EngineWrapper;
 
 use crate::error::{Error, Result};
 use crate::nets::{Ensemble, Network};
-use crate::uncertainty::StatisticsGrid;
+use crate::uncertainty::{GroupSums, StatisticsGrid};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::sync::Arc;
@@ -92,7 +92,7 @@ pub struct Block<'a> {
     /// The passes.
     pub draws: Draws,
     /// Into how many groups of consecutive draws the statistics are kept apart, 1 for none: from the spread between groups
-    /// follows the standard error (see [`crate::uncertainty::mutual_information_standard_error`]).
+    /// follows the standard error (see [`GroupSums::mutual_information_standard_error`]).
     pub groups: usize,
     /// The seed of the dropout masks.
     pub seed: u32,
@@ -139,6 +139,17 @@ pub trait Engine: Send {
     /// When the engine fails; a block that does not fit the models is the caller's defect.
     fn statistics(&mut self, block: &Block<'_>) -> Result<StatisticsGrid>;
 
+    /// The statistics of each member without groups, and the sums of each group over all members: what a map needs. An engine
+    /// whose results come from afar need not bring the statistics of every group of every member.
+    ///
+    /// # Errors
+    /// As [`statistics`](Self::statistics).
+    fn grouped_statistics(&mut self, block: &Block<'_>) -> Result<(StatisticsGrid, GroupSums)> {
+        let apart = self.statistics(block)?;
+        let places: Vec<usize> = (0..block.members.len()).collect();
+        Ok((apart.without_groups(block.groups), GroupSums::of(&apart, block.groups, &places)))
+    }
+
     /// The images of latent points, \[N, C, H, W\] for z \[N, latent size\].
     ///
     /// # Errors
@@ -169,6 +180,12 @@ pub struct Profile {
     pub peak_gflops: Option<f64>,
     /// The parts of the work, as far as they can be told apart.
     pub kernels: Vec<KernelTime>,
+    /// How often work was handed to the device.
+    pub submissions: u64,
+    /// The bytes that came back from the device.
+    pub bytes_read_back: u64,
+    /// How many points went through the device together, at most.
+    pub points_together: usize,
 }
 
 /// The time of one part of the work.

@@ -2,7 +2,7 @@
 
 use super::{Block, Engine, Profile};
 use crate::error::Result;
-use crate::uncertainty::StatisticsGrid;
+use crate::uncertainty::{GroupSums, StatisticsGrid};
 
 /// An engine around another one. [`Engine`] is implemented for every wrapper.
 pub trait EngineWrapper: Send {
@@ -37,6 +37,10 @@ impl<W: EngineWrapper> Engine for W {
 
     fn statistics(&mut self, block: &Block<'_>) -> Result<StatisticsGrid> {
         self.with(|engine| engine.statistics(block))
+    }
+
+    fn grouped_statistics(&mut self, block: &Block<'_>) -> Result<(StatisticsGrid, GroupSums)> {
+        self.with(|engine| engine.grouped_statistics(block))
     }
 
     fn decode(&mut self, z: &[f64]) -> Result<Vec<f32>> {

@@ -6,7 +6,7 @@ use crate::data::Dataset;
 use crate::engine::{Block, Draws, Engine, Input, Masks};
 use crate::error::{Error, Result};
 use crate::latent::Nearest;
-use crate::uncertainty::{CellStatistics, Measure, Passes, StatisticsGrid, add_draw, mutual_information_standard_error, sums_len};
+use crate::uncertainty::{CellStatistics, GroupSums, Measure, Passes, StatisticsGrid, add_draw, sums_len};
 
 /// The groups of draws that the standard error is estimated from.
 const GROUPS: usize = 10;
@@ -220,8 +220,7 @@ impl Inspection {
     /// The standard error of the mutual information of the members at the given places, in nats; NaN with fewer than three draws of
     /// each (see [`NO_STANDARD_ERROR`](crate::uncertainty::NO_STANDARD_ERROR)).
     pub fn standard_error(&self, places: &[usize]) -> f64 {
-        let of_group = |group: usize| self.sampled.cell(0, places.iter().map(|place| place * self.groups + group));
-        mutual_information_standard_error(&(0..self.groups).map(of_group).collect::<Vec<_>>(), places.len())
+        GroupSums::of(&self.sampled, self.groups, places).mutual_information_standard_error(0, places.len())
     }
 }
 

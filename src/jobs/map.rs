@@ -5,7 +5,7 @@ use super::{ModelSet, Observer, tell};
 use crate::engine::{Block, Draws, Engine, Input, Masks};
 use crate::error::{Error, Result};
 use crate::latent::View;
-use crate::uncertainty::{CellStatistics, Measure, Passes, StatisticsGrid, mutual_information_standard_error, sums_len};
+use crate::uncertainty::{CellStatistics, GroupSums, Measure, Passes, StatisticsGrid, sums_len};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,13 @@ pub struct MapSettings {
     pub masks: Masks,
     /// Whether a pass without dropout is made as well, for the deterministic entropy.
     pub deterministic: bool,
+}
+
+impl MapSettings {
+    /// Into how many groups the draws of a map are cut, for the standard error.
+    pub fn groups(&self) -> usize {
+        GROUPS.min(self.samples as usize)
+    }
 }
 
 /// What is looked at of a map: a measure over some members, or its difference from another.
@@ -65,12 +72,11 @@ pub struct Map {
 /// As [`Map::new`], and when the engine fails or the observer stops.
 pub fn map(set: &ModelSet, engine: &mut dyn Engine, settings: &MapSettings, observe: Observer<'_>) -> Result<Map> {
     let mut map = Map::new(set, settings)?;
-    let (points, members) = (settings.view.points(), settings.members.len());
-    let groups = GROUPS.min(settings.samples as usize);
+    let points = settings.view.points();
     let mut standard_error = Vec::with_capacity(points.len());
     let numbers: Vec<u32> = (0..points.len() as u32).collect();
     tell(observe, 0, points.len())?;
-    let mut done = 0;
+    let (mut done, mut answered) = (0, None);
     while done < points.len() {
         let tile = next_block(engine, done, points.len());
         let numbers = &numbers[tile.clone()];
@@ -79,34 +85,51 @@ pub fn map(set: &ModelSet, engine: &mut dyn Engine, settings: &MapSettings, obse
             point_numbers: numbers,
             members: &settings.members,
             draws: Draws::Sampled(0..settings.samples),
-            groups,
+            groups: settings.groups(),
             seed: settings.seed,
             masks: settings.masks,
         };
-        let sampled = engine.statistics(&block)?;
-        map.by.note(engine);
-        for (at, &number) in numbers.iter().enumerate() {
-            for row in 0..members * groups {
-                map.add_sampled(number as usize, row / groups, sampled.sums(at, row));
-            }
-        }
-        standard_error.par_extend((0..numbers.len()).into_par_iter().map(|at| {
-            let of_group = |group| sampled.cell(at, (0..members).map(|member| member * groups + group));
-            let groups: Vec<CellStatistics> = (0..groups).map(of_group).collect();
-            mutual_information_standard_error(&groups, members) as f32
-        }));
-        if settings.deterministic {
-            let deterministic = engine.statistics(&Block { draws: Draws::Deterministic, groups: 1, ..block })?;
-            map.by.note(engine);
-            for (at, &number) in numbers.iter().enumerate() {
-                (0..members).for_each(|place| map.set_deterministic(number as usize, place, &deterministic.cell(at, [place])));
-            }
-        }
+        let before = answered.take();
+        // What is left to do for the block before runs beside the engine.
+        let answer = rayon::in_place_scope(|scope| {
+            scope.spawn(|_| {
+                if let Some(before) = &before {
+                    map.add(before, &mut standard_error);
+                }
+            });
+            Answered::ask(engine, &block, settings.deterministic)
+        })?;
+        map.by.merge(&answer.by);
+        answered = Some(answer);
         done = tile.end;
         tell(observe, done, points.len())?;
     }
+    if let Some(last) = &answered {
+        map.add(last, &mut standard_error);
+    }
     map.standard_error = Some(standard_error);
     Ok(map)
+}
+
+/// The engine's answer about a block of points.
+struct Answered {
+    points: Vec<u32>,
+    sampled: StatisticsGrid,
+    groups: GroupSums,
+    deterministic: Option<StatisticsGrid>,
+    by: ComputedBy,
+}
+
+impl Answered {
+    fn ask(engine: &mut dyn Engine, block: &Block<'_>, deterministic: bool) -> Result<Self> {
+        let mut by = ComputedBy::default();
+        let (sampled, groups) = engine.grouped_statistics(block)?;
+        by.note(engine);
+        let without_masks = Block { draws: Draws::Deterministic, groups: 1, ..block.clone() };
+        let deterministic = if deterministic { Some(engine.statistics(&without_masks)?) } else { None };
+        by.note(engine);
+        Ok(Self { points: block.point_numbers.to_vec(), sampled, groups, deterministic, by })
+    }
 }
 
 impl Map {
@@ -130,6 +153,22 @@ impl Map {
             standard_error: None,
             by: ComputedBy::default(),
         })
+    }
+
+    /// Adds the answer about a block, and the standard errors of its points.
+    fn add(&mut self, answered: &Answered, standard_error: &mut Vec<f32>) {
+        let Answered { points, sampled, groups, deterministic, .. } = answered;
+        let members = self.settings.members.len();
+        for (at, &number) in points.iter().enumerate() {
+            for place in 0..members {
+                self.add_sampled(number as usize, place, sampled.sums(at, place));
+                if let Some(deterministic) = deterministic {
+                    self.set_deterministic(number as usize, place, &deterministic.cell(at, [place]));
+                }
+            }
+        }
+        let error = |at| groups.mutual_information_standard_error(at, members) as f32;
+        standard_error.par_extend((0..points.len()).into_par_iter().map(error));
     }
 
     /// Adds draws of the member at a place in the settings to a point.

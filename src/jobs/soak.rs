@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::latent::View;
 use crate::nets::{Classifier, Ensemble, Graph, Network, Vae, VaeLayers, cnn, random_graph, random_graph_weights, random_weights};
 use crate::random::{Purpose, Stream};
-use crate::uncertainty::StatisticsGrid;
+use crate::uncertainty::{GroupSums, StatisticsGrid};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -164,6 +164,10 @@ impl Engine for Chopped<'_> {
 
     fn statistics(&mut self, block: &Block<'_>) -> Result<StatisticsGrid> {
         self.engine.statistics(block)
+    }
+
+    fn grouped_statistics(&mut self, block: &Block<'_>) -> Result<(StatisticsGrid, GroupSums)> {
+        self.engine.grouped_statistics(block)
     }
 
     fn decode(&mut self, z: &[f64]) -> Result<Vec<f32>> {

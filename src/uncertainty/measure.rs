@@ -190,8 +190,11 @@ impl Measure {
 
 /// `H[p̄] = −Σ_c p̄_c ln p̄_c` in nats, where `p̄ = 1/T Σ_t p_t`. NaN without draws.
 pub fn predictive_entropy(statistics: &CellStatistics) -> f64 {
-    let entropy: f64 = statistics.mean().into_iter().map(|p| if p == 0.0 { 0.0 } else { -p * p.ln() }).sum();
-    at_least_0(entropy)
+    entropy_of(statistics.mean())
+}
+
+fn entropy_of(probabilities: impl IntoIterator<Item = f64>) -> f64 {
+    at_least_0(probabilities.into_iter().map(|p| if p == 0.0 { 0.0 } else { -p * p.ln() }).sum())
 }
 
 /// `E H[p] = −1/T Σ_t Σ_c p_tc ln p_tc` in nats. NaN without draws.
@@ -209,8 +212,13 @@ pub fn mutual_information(statistics: &CellStatistics) -> f64 {
     if statistics.has_equal_draws() {
         return 0.0;
     }
-    let total = predictive_entropy(statistics);
-    let difference = at_least_0(total - expected_entropy(statistics));
+    mutual_information_of_sums(statistics.sum_p(), statistics.sum_entropy(), statistics.draws())
+}
+
+/// The same of Σp \[classes\], ΣH and n alone: for equal draws 0 only up to rounding.
+pub fn mutual_information_of_sums(sum_p: &[f64], sum_entropy: f64, draws: f64) -> f64 {
+    let total = entropy_of(sum_p.iter().map(|sum| sum / draws));
+    let difference = at_least_0(total - at_least_0(sum_entropy / draws));
     if difference > total { total } else { difference }
 }
 

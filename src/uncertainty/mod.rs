@@ -10,5 +10,5 @@ mod standard_error;
 mod statistics;
 
 pub use measure::{Measure, Passes};
-pub use standard_error::{NO_STANDARD_ERROR, mutual_information_standard_error};
+pub use standard_error::{GroupSums, NO_STANDARD_ERROR};
 pub use statistics::{CellStatistics, StatisticsGrid, add_draw, equalize_draws, sums_len};

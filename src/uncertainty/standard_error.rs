@@ -1,46 +1,99 @@
 //! Whether there were enough draws: the standard error of the estimate of mutual information.
 
-use super::CellStatistics;
-use super::measure::mutual_information;
+use super::StatisticsGrid;
+use super::measure::mutual_information_of_sums;
+use std::ops::Range;
 
 /// Why there is no standard error, for a person.
 pub const NO_STANDARD_ERROR: &str = "A standard error needs at least 3 draws of each member: without one of them, 2 must be left.";
 
-/// The standard error in nats of the mutual information of all groups together, by the delete-a-group jackknife (Shao & Wu
-/// 1989): `SE² = (G − 1)/G Σ_g (θ₍g₎ − θ̄)²`, where θ₍g₎ is the estimate without group g and θ̄ the mean of these.
-///
-/// Each of the G groups holds as many draws, those of every member. The delta method, `√(Var_t[KL(p_t‖p̄)] / T)`, would need
-/// the covariance of probabilities and entropy, which the sums of [`CellStatistics`] do not hold; a second estimate from
-/// their merged blocks costs nothing. Ten groups or more make a usable estimate. With shared masks the draws of one number
-/// are one function ω at all points, so neighbouring points err together: the error is that of a point, not of a difference
-/// between points.
-///
-/// The plug-in estimate I is also too low, by about 1.5 I/T (see [`mutual_information`]); that bias is not in the standard error.
-/// NaN with less than two groups or with an empty one, and where what is left without a group has fewer than two draws of each of
-/// the `members` (see [`NO_STANDARD_ERROR`]): one draw disagrees with nothing.
-pub fn mutual_information_standard_error(groups: &[CellStatistics], members: usize) -> f64 {
-    let count = groups.len() as f64;
-    let draws: f64 = groups.iter().map(CellStatistics::draws).sum();
-    let too_few = |group: &CellStatistics| group.draws() == 0.0 || draws - group.draws() < 2.0 * members as f64;
-    if groups.len() < 2 || groups.iter().any(too_few) {
-        return f64::NAN;
+/// Sums over the draws of all members together, in groups of consecutive draws: Σp \[classes\], ΣH, n, point by point, within a point
+/// group by group.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupSums {
+    classes: usize,
+    groups: usize,
+    sums: Vec<f64>,
+}
+
+impl GroupSums {
+    /// The sums of no draws.
+    pub fn new(points: usize, groups: usize, classes: usize) -> Self {
+        Self { classes, groups, sums: vec![0.0; points * groups * Self::length(classes)] }
     }
-    let without: Vec<f64> = (0..groups.len())
-        .map(|left_out| {
-            let mut rest = CellStatistics::new(groups[0].classes());
-            groups.iter().enumerate().filter(|&(g, _)| g != left_out).for_each(|(_, group)| rest.merge(group));
-            mutual_information(&rest)
-        })
-        .collect();
-    let mean = without.iter().sum::<f64>() / count;
-    let squares: f64 = without.iter().map(|estimate| (estimate - mean).powi(2)).sum();
-    ((count - 1.0) / count * squares).sqrt()
+
+    /// The numbers of a group at a point.
+    pub const fn length(classes: usize) -> usize {
+        classes + 2
+    }
+
+    /// Those of statistics that have `groups` rows for each member, over the members at the given places.
+    pub fn of(statistics: &StatisticsGrid, groups: usize, places: &[usize]) -> Self {
+        let classes = statistics.classes();
+        let mut sums = Self::new(statistics.points(), groups, classes);
+        for (number, row) in sums.sums.chunks_exact_mut(Self::length(classes)).enumerate() {
+            for place in places {
+                let of_member = statistics.sums(number / groups, place * groups + number % groups);
+                let taken = of_member[..classes].iter().chain(&of_member[3 * classes..]);
+                row.iter_mut().zip(taken).for_each(|(sum, other)| *sum += other);
+            }
+        }
+        sums
+    }
+
+    /// The groups of each point.
+    pub fn groups(&self) -> usize {
+        self.groups
+    }
+
+    /// The sums of some points, `groups` times [`length`](Self::length) numbers to a point.
+    pub fn rows_mut(&mut self, points: Range<usize>) -> &mut [f64] {
+        let of_point = self.groups * Self::length(self.classes);
+        &mut self.sums[points.start * of_point..points.end * of_point]
+    }
+
+    /// The standard error in nats of the mutual information of all groups together, by the delete-a-group jackknife (Shao & Wu
+    /// 1989): `SE² = (G − 1)/G Σ_g (θ₍g₎ − θ̄)²`, where θ₍g₎ is the estimate without group g and θ̄ the mean of these.
+    ///
+    /// Each of the G groups holds as many draws, those of every member. The delta method, `√(Var_t[KL(p_t‖p̄)] / T)`, would need
+    /// the covariance of probabilities and entropy, which these sums do not hold; a second estimate from
+    /// their merged blocks costs nothing. Ten groups or more make a usable estimate. With shared masks the draws of one number
+    /// are one function ω at all points, so neighbouring points err together: the error is that of a point, not of a difference
+    /// between points.
+    ///
+    /// The plug-in estimate I is also too low, by about 1.5 I/T (see [`mutual_information`](super::measure::mutual_information)); that
+    /// bias is not in the standard error. NaN with less than two groups or with an empty one, and where what is left without a group has
+    /// fewer than two draws of each of the `members` (see [`NO_STANDARD_ERROR`]): one draw disagrees with nothing.
+    pub fn mutual_information_standard_error(&self, point: usize, members: usize) -> f64 {
+        let (classes, length, count) = (self.classes, Self::length(self.classes), self.groups as f64);
+        let groups = self.sums[point * self.groups * length..][..self.groups * length].chunks_exact(length);
+        let draws: f64 = groups.clone().map(|group| group[classes + 1]).sum();
+        let too_few = |group: &[f64]| group[classes + 1] == 0.0 || draws - group[classes + 1] < 2.0 * members as f64;
+        if self.groups < 2 || groups.clone().any(too_few) {
+            return f64::NAN;
+        }
+        let without = |left_out: usize| {
+            let mut rest = vec![0.0; length];
+            for (_, group) in groups.clone().enumerate().filter(|&(number, _)| number != left_out) {
+                rest.iter_mut().zip(group).for_each(|(sum, other)| *sum += other);
+            }
+            mutual_information_of_sums(&rest[..classes], rest[classes], rest[classes + 1])
+        };
+        let without: Vec<f64> = (0..self.groups).map(without).collect();
+        let mean = without.iter().sum::<f64>() / count;
+        let squares: f64 = without.iter().map(|estimate| (estimate - mean).powi(2)).sum();
+        let error = ((count - 1.0) / count * squares).sqrt();
+        // Where all draws are equal, nothing but the rounding of entropies is left.
+        if error <= 8.0 * count * f64::EPSILON { 0.0 } else { error }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::random::{Purpose, Stream};
+    use crate::uncertainty::measure::mutual_information;
+    use crate::uncertainty::{CellStatistics, add_draw};
 
     const CLASSES: usize = 5;
 
@@ -58,8 +111,13 @@ mod tests {
         (0..draws).map(|draw| dirichlet(stream, [draw, number, 0])).collect()
     }
 
-    fn grouped(draws: &[Vec<f64>], groups: usize) -> Vec<CellStatistics> {
-        draws.chunks_exact(draws.len() / groups).map(CellStatistics::of_draws).collect()
+    /// The standard error of draws in that many groups.
+    fn error_of(draws: &[Vec<f64>], groups: usize) -> f64 {
+        let mut statistics = StatisticsGrid::new(1, groups, draws[0].len());
+        for (number, draw) in draws.iter().enumerate() {
+            add_draw(statistics.sums_mut(0, number * groups / draws.len()), draw);
+        }
+        GroupSums::of(&statistics, groups, &[0]).mutual_information_standard_error(0, 1)
     }
 
     fn spread(values: &[f64]) -> f64 {
@@ -71,7 +129,7 @@ mod tests {
     fn it_is_the_spread_over_independent_repetitions() {
         let repetitions: Vec<_> = (0..400).map(|number| repetition(number, 100)).collect();
         let estimates: Vec<f64> = repetitions.iter().map(|draws| mutual_information(&CellStatistics::of_draws(draws))).collect();
-        let errors = repetitions.iter().map(|draws| mutual_information_standard_error(&grouped(draws, 20), 1));
+        let errors = repetitions.iter().map(|draws| error_of(draws, 20));
         let (mean, truth) = (errors.sum::<f64>() / 400.0, spread(&estimates));
         assert!((mean / truth - 1.0).abs() <= 0.1, "the jackknife says {mean}, the repetitions {truth}");
     }
@@ -82,32 +140,29 @@ mod tests {
         let mean = CellStatistics::of_draws(&draws).mean();
         let divergence = |p: &Vec<f64>| p.iter().zip(&mean).map(|(p, m)| p * (p / m).ln()).sum::<f64>();
         let delta = spread(&draws.iter().map(divergence).collect::<Vec<_>>()) / 2000f64.sqrt();
-        let jackknife = mutual_information_standard_error(&grouped(&draws, 200), 1);
+        let jackknife = error_of(&draws, 200);
         assert!((jackknife / delta - 1.0).abs() <= 0.1, "the jackknife says {jackknife}, the delta method {delta}");
     }
 
     #[test]
     fn members_inside_a_group_count_as_draws() {
         let draws = repetition(1, 120);
-        let members: Vec<CellStatistics> = draws
-            .chunks_exact(12)
-            .map(|group| {
-                let mut merged = CellStatistics::of_draws(&group[..5]);
-                merged.merge(&CellStatistics::of_draws(&group[5..]));
-                merged
-            })
-            .collect();
-        let (apart, together) =
-            (mutual_information_standard_error(&members, 1), mutual_information_standard_error(&grouped(&draws, 10), 1));
+        let mut statistics = StatisticsGrid::new(1, 2 * 10, CLASSES);
+        for (number, draw) in draws.iter().enumerate() {
+            let (group, member) = (number / 12, usize::from(number % 12 >= 5));
+            add_draw(statistics.sums_mut(0, member * 10 + group), draw);
+        }
+        let sums = GroupSums::of(&statistics, 10, &[0, 1]);
+        let (apart, together) = (sums.mutual_information_standard_error(0, 1), error_of(&draws, 10));
         assert!((apart - together).abs() <= 1e-12 * together && together > 0.0, "{apart} and {together}");
     }
 
     #[test]
     fn identical_draws_have_no_error_and_one_group_has_none_to_tell() {
-        let same = vec![CellStatistics::of_draws(&[[0.7, 0.2, 0.1], [0.7, 0.2, 0.1]]); 10];
-        let error = mutual_information_standard_error(&same, 1);
-        assert!(error.abs() <= 1e-14, "{error}");
-        assert!(mutual_information_standard_error(&same[..1], 1).is_nan());
-        assert!(mutual_information_standard_error(&[same[0].clone(), CellStatistics::new(3)], 1).is_nan());
+        let same = vec![vec![0.7, 0.2, 0.1]; 20];
+        assert_eq!(error_of(&same, 10), 0.0);
+        assert!(error_of(&same, 1).is_nan());
+        let empty = GroupSums::of(&StatisticsGrid::new(1, 2, 3), 2, &[0]);
+        assert!(empty.mutual_information_standard_error(0, 1).is_nan());
     }
 }

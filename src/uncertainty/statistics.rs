@@ -249,6 +249,17 @@ impl StatisticsGrid {
         self.cell(point, 0..self.members)
     }
 
+    /// The same without groups, where each member has `groups` rows.
+    #[must_use]
+    pub fn without_groups(&self, groups: usize) -> Self {
+        let mut whole = Self::new(self.points, self.members / groups, self.classes);
+        for (point, row) in (0..self.points).flat_map(|point| (0..self.members).map(move |row| (point, row))) {
+            let to = whole.sums_mut(point, row / groups).iter_mut();
+            to.zip(self.sums(point, row)).for_each(|(sum, other)| *sum += other);
+        }
+        whole
+    }
+
     /// Adds a block of statistics whose first point is `first_point` here, with the same members and classes.
     pub fn merge_at(&mut self, first_point: usize, block: &Self) {
         assert_eq!((self.members, self.classes), (block.members, block.classes), "blocks of the same members and classes");

@@ -3,7 +3,7 @@
 use super::super::progress::Bar;
 use super::super::shared::{MapOptions, ModelOptions};
 use crate::engine::cpu::bench::{YARDSTICK, gemm_gflops};
-use crate::engine::{Block, Draws, Engine, Input, Work, work};
+use crate::engine::{Block, Draws, Engine, Input, Profile, Work, work};
 use crate::error::Result;
 use crate::jobs::{MapSettings, map};
 use crate::latent::View;
@@ -35,7 +35,11 @@ pub fn measure(options: &MapOptions, models: &ModelOptions) -> Result<Value> {
     let (points, members) = (settings.view.len() as f64, settings.members.len() as f64);
     let Work { arithmetic, effective } = work(&set.models, &settings.members, settings.samples, settings.masks);
     let gflops = |flops: f64| 1e-9 * flops * points / seconds;
-    let profile = profile(engine.as_mut(), &settings)?.unwrap_or_default();
+    let (profiled, profile) = profile(engine.as_mut(), &settings)?;
+    let profile = profile.unwrap_or_default();
+    // Where this is far from 1, the device waits for the program.
+    let kernel_seconds: f64 = profile.kernels.iter().map(|kernel| kernel.seconds).sum::<f64>() * points / profiled as f64;
+    let share_of_time = (kernel_seconds > 0.0).then_some(kernel_seconds / seconds);
     let kernels: Vec<Value> = profile
         .kernels
         .iter()
@@ -51,22 +55,25 @@ pub fn measure(options: &MapOptions, models: &ModelOptions) -> Result<Value> {
         "points_per_second": points / seconds, "draws_per_second": points * members * f64::from(settings.samples) / seconds,
         "arithmetic_gflops": gflops(arithmetic), "effective_gflops": gflops(effective),
         "peak_gflops": profile.peak_gflops, "share_of_peak": profile.peak_gflops.map(|peak| gflops(arithmetic) / peak),
+        "profiled_points": profiled, "points_together": profile.points_together, "submissions": profile.submissions,
+        "megabytes_read_back": 1e-6 * profile.bytes_read_back as f64, "kernels_share_of_time": share_of_time,
         "first_picture_ms": 1e3 * first_picture.as_secs_f64(), "gemm_gflops": gemm, "kernels": kernels,
     }))
 }
 
-/// What the engine tells of itself on one block of the map.
-fn profile(engine: &mut dyn Engine, settings: &MapSettings) -> Result<Option<crate::engine::Profile>> {
+/// What the engine tells of itself on one block of the map, of so many points.
+fn profile(engine: &mut dyn Engine, settings: &MapSettings) -> Result<(usize, Option<Profile>)> {
     let points = settings.view.points();
     let points = &points[..points.len().min(engine.points_per_block().max(1))];
     let numbers: Vec<u32> = (0..points.len() as u32).collect();
-    engine.profile(&Block {
+    let profile = engine.profile(&Block {
         input: Input::Latent(points.as_flattened()),
         point_numbers: &numbers,
         members: &settings.members,
         draws: Draws::Sampled(0..settings.samples),
-        groups: 1,
+        groups: settings.groups(),
         seed: settings.seed,
         masks: settings.masks,
-    })
+    })?;
+    Ok((points.len(), profile))
 }

@@ -400,7 +400,7 @@ impl Engine for Cpu {
         let kernel = |(name, Time { calls, seconds, flops })| KernelTime { name, calls, seconds: seconds / threads, flops };
         let mut kernels: Vec<KernelTime> = times.into_iter().map(kernel).collect();
         kernels.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
-        Ok(Some(Profile { peak_gflops: Some(bench::gemm_gflops(bench::YARDSTICK)), kernels }))
+        Ok(Some(Profile { peak_gflops: Some(bench::gemm_gflops(bench::YARDSTICK)), kernels, ..Profile::default() }))
     }
 }
 

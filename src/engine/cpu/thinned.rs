@@ -40,9 +40,10 @@ struct ThinnedLayer {
 impl Thinnable {
     /// The head of a program, if it has that form.
     pub fn new(program: &Program) -> Option<Self> {
-        let layers = thinning::thinnable(program)?;
+        let shapes = thinning::thinnable(program)?;
+        let layers: Vec<ThinLayer> = shapes.iter().map(|shape| shape.layer(program)).collect();
         let first = &layers[0];
-        let full = thinning::subtracts(&layers)
+        let full = thinning::subtracts(&shapes)
             .then(|| Packed::new(first.outputs, first.inputs, |i| move |o| first.weights[i * first.outputs + o]));
         let has_weights = |instruction: &&Instruction| matches!(instruction.kind, Kind::Product(_) | Kind::Gaussian(_));
         let nodes = program.head().iter().filter(has_weights).map(|instruction| instruction.node.clone()).collect();

@@ -47,7 +47,7 @@ fn adapters() -> Vec<Adapter> {
 }
 
 /// Why the engine cannot compute on an adapter of these limits.
-fn problem(limits: &Limits, tile: Tile) -> Option<String> {
+pub fn problem(limits: &Limits, tile: Tile) -> Option<String> {
     let threads = tile.rows * tile.columns;
     if limits.max_compute_invocations_per_workgroup < threads.max(THREADS) {
         return Some("it has no compute shaders, or too small ones".to_owned());

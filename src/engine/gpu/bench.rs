@@ -1,10 +1,11 @@
 //! How fast the adapter is, and where the time goes.
 
 use super::Gpu;
+use super::chunks::Traffic;
 use super::device::Device;
 use super::kernel::{Kernel, PeakParameters, THREADS};
 use super::recorder::{Recorder, Slot, Slots, Times, read};
-use crate::engine::{Block, Engine as _, KernelTime};
+use crate::engine::{Block, Engine as _, KernelTime, Profile};
 use crate::error::Result;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -32,7 +33,7 @@ pub fn peak_gflops(device: &Device) -> Result<f64> {
         let mut recorder = Recorder::new(device, f64::INFINITY);
         recorder.workgroups(Kernel::Peak, &PeakParameters { rounds }, &[&out], [threads / THREADS, 1, 1]);
         let start = Instant::now();
-        let submission = recorder.submit(&mut slots, Some((&out, &staging, 16)), None).map_err(no_room)?;
+        let submission = recorder.submit(&mut slots, &[(out, 16)], &staging, None).map_err(no_room)?;
         read::<f32>(device, &staging, 16, submission)?;
         Ok::<_, crate::error::Error>(start.elapsed().as_secs_f64())
     };
@@ -47,25 +48,26 @@ pub fn peak_gflops(device: &Device) -> Result<f64> {
     Ok(best)
 }
 
-/// What each kernel takes for each node in the statistics of a block by the device's own clock, the longest first; nothing where it has none.
+/// The peak, and what a block of a map takes: its way through the device, and the time of each kernel for each node by the device's own
+/// clock, the longest first; nothing where it has none.
 ///
 /// # Errors
 /// When the device fails.
-pub fn kernel_times(engine: &mut Gpu, block: &Block<'_>) -> Result<Vec<KernelTime>> {
-    if !engine.device.features.contains(wgpu::Features::TIMESTAMP_QUERY) {
-        return Ok(Vec::new());
-    }
-    // The first time shaders are compiled and weights uploaded.
-    engine.statistics(block)?;
-    engine.times = Some(HashMap::new());
-    let answered = engine.statistics(block);
+pub fn profile(engine: &mut Gpu, block: &Block<'_>) -> Result<Profile> {
+    let peak_gflops = Some(peak_gflops(&engine.device)?);
+    // The first time shaders are compiled, weights uploaded and the speed learned.
+    engine.grouped_statistics(block)?;
+    engine.times = engine.device.features.contains(wgpu::Features::TIMESTAMP_QUERY).then(HashMap::new);
+    engine.traffic = Traffic::default();
+    let answered = engine.grouped_statistics(block);
     let times = engine.times.take().unwrap_or_default();
     answered?;
     let of_kernel = |((kernel, node), Times { calls, seconds, flops }): ((Kernel, Arc<str>), Times)| {
         let name = format!("{} of {node}", kernel.name());
         KernelTime { name, calls, seconds, flops }
     };
-    let mut times: Vec<KernelTime> = times.into_iter().map(of_kernel).collect();
-    times.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
-    Ok(times)
+    let mut kernels: Vec<KernelTime> = times.into_iter().map(of_kernel).collect();
+    kernels.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+    let Traffic { submissions, bytes, points } = engine.traffic;
+    Ok(Profile { peak_gflops, kernels, submissions, bytes_read_back: bytes, points_together: points })
 }

@@ -1,7 +1,8 @@
 //! The device: an adapter of its own, apart from the window's, with the kernels' pipelines. It is shared by all engines of the process.
 
 use super::adapters::{self, has_matrix_units};
-use super::kernel::{Access, Kernel, Precision, Tile};
+use super::kernel::{Access, Kernel, Precision};
+use super::tuning::Tuning;
 use crate::error::{Error, Result};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -29,7 +30,7 @@ pub struct Device {
     pub queue: Queue,
     pub limits: Limits,
     pub features: Features,
-    pub tile: Tile,
+    pub tuning: Tuning,
     /// Products of fewer workgroups leave a part of the adapter idle.
     pub workgroups_to_fill: u32,
     pipelines: Mutex<HashMap<(Kernel, u32), Arc<Pipeline>>>,
@@ -73,13 +74,17 @@ impl Device {
     /// Opens a device on the best adapter, or on that which the environment names.
     ///
     /// # Errors
-    /// When there is no adapter that can compute, or it gives no device.
+    /// When there is no adapter that can compute, it gives no device, or a variable of the environment makes no sense.
     pub fn open() -> Result<Self> {
         Self::of(&adapters::best()?)
     }
 
     fn of(adapter: &Adapter) -> Result<Self> {
         let info = adapter.get_info();
+        let tuning = Tuning::of_environment(info.device_type)?;
+        if let Some(problem) = adapters::problem(&adapter.limits(), tuning.tile) {
+            return Err(Error::Engine(format!("the graphics adapter {} cannot be used: {problem}", info.name)));
+        }
         let mut features = adapter.features() & (Features::SHADER_F16 | Features::TIMESTAMP_QUERY);
         let mut experimental_features = ExperimentalFeatures::disabled();
         if has_matrix_units(adapter) {
@@ -107,7 +112,6 @@ impl Device {
         // Mesa's llvmpipe counts the iterations of all loops of an invocation, and silently stops them at a limit.
         let max_loop_iterations = info.driver.to_lowercase().contains("llvmpipe").then_some(65_535);
         let (kind, pipelines) = (info.device_type, Mutex::default());
-        let (tile, workgroups_to_fill) = (Tile::of(kind), workgroups_to_fill(kind));
         Ok(Self {
             name: info.name,
             max_loop_iterations,
@@ -116,8 +120,8 @@ impl Device {
             queue,
             limits,
             features,
-            tile,
-            workgroups_to_fill,
+            tuning,
+            workgroups_to_fill: workgroups_to_fill(kind),
             pipelines,
             lost,
             failure,
@@ -172,7 +176,7 @@ impl Device {
     }
 
     fn compile(&self, kernel: Kernel, activation: u32) -> Pipeline {
-        let text = kernel.source(self.tile, activation);
+        let text = kernel.source(self.tuning.tile, activation);
         let source = ShaderModuleDescriptor { label: Some(kernel.name()), source: ShaderSource::Wgsl(text.into()) };
         let module = trusted_module(&self.raw, source);
         let storage = |(number, access): (usize, &Access)| {

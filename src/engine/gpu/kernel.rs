@@ -47,11 +47,11 @@ macro_rules! parameters {
 parameters! {
     /// Of `product.wgsl`. `quads`: vec4s of points; `columns`: positions · quads; `x_draw`, `out_draw`: vec4s from one draw to the next;
     /// `input_stride`, `output_stride`: from one draw's list to the next; `first_group`, `first_draw`: where this part of it begins;
-    /// `out_start`: vec4s of the output before the first that is made; `scatter`: 1 where the positions have places in channels of
-    /// `out_plane` vec4s.
+    /// `scale`: the bits of a factor of the sums; `out_start`: vec4s of the output before the first that is made; `scatter`: 1 where the
+    /// positions have places in channels of `out_plane` vec4s.
     ProductParameters {
         quads, columns, outputs, weight_quads, x_draw, out_draw, out_start, out_plane, scatter, input_stride, output_stride, gather_inputs,
-        gather_outputs, subtract, activation, low, high, first_group, first_draw,
+        gather_outputs, subtract, scale, activation, low, high, first_group, first_draw,
     }
     /// Of `grouped.wgsl`. `group_rows`: rows of a group of the input; `out_plane`: vec4s of a channel of the output.
     GroupedParameters {
@@ -76,11 +76,13 @@ parameters! {
     /// Of `kept.wgsl`. `stride`: from one list to the next; `dropped`: 1 to list the dropped units instead of the kept ones.
     KeptParameters { units, stride, threshold, dropped, first_draw, stream, seed, member }
     /// Of `total.wgsl`.
-    TotalParameters { count, parts }
+    TotalParameters { count, parts, quads, activation, low, high }
     /// Of `softmax.wgsl`.
     SoftmaxParameters { count, quads, classes }
     /// Of `tally.wgsl`.
     TallyParameters { count, quads, classes }
+    /// Of `pool.wgsl`. `first`: 1 where the sums over members begin.
+    PoolParameters { count, quads, classes, groups, first }
     /// Of `peak.wgsl`.
     PeakParameters { rounds }
 }
@@ -113,6 +115,7 @@ pub enum Kernel {
     Total,
     Softmax,
     Tally,
+    Pool,
     Peak,
 }
 
@@ -144,6 +147,12 @@ impl Tile {
         }
     }
 
+    /// Whether the threads of a workgroup share what they bring in evenly: see `share` and the loads in `product_common.wgsl`.
+    pub fn is_possible(self) -> bool {
+        let Self { rows, columns, depth } = self;
+        rows % 2 == 0 && columns % 2 == 0 && [rows, columns].iter().all(|&size| size > 0 && depth > 0 && 2 * depth % size == 0)
+    }
+
     /// Outputs of a workgroup.
     pub fn outputs(self) -> u32 {
         8 * self.rows
@@ -158,7 +167,7 @@ impl Tile {
 impl Kernel {
     /// Every kernel.
     #[cfg(test)]
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Product(Precision::Single),
         Self::Product(Precision::Half),
         Self::Product(Precision::Matrix),
@@ -175,6 +184,7 @@ impl Kernel {
         Self::Total,
         Self::Softmax,
         Self::Tally,
+        Self::Pool,
         Self::Peak,
     ];
 
@@ -197,7 +207,17 @@ impl Kernel {
             Self::Total => "total",
             Self::Softmax => "softmax",
             Self::Tally => "tally",
+            Self::Pool => "pool",
             Self::Peak => "peak",
+        }
+    }
+
+    /// Its tile on an adapter of that tile, if it is a product: on matrix units a workgroup is four subgroups of 32 threads, and takes whole
+    /// matrices of 16 inputs.
+    pub fn tile(self, adapter: Tile) -> Tile {
+        match self {
+            Self::Product(Precision::Matrix) => Tile { depth: adapter.depth.next_multiple_of(16), ..Tile::of(DeviceType::DiscreteGpu) },
+            _ => adapter,
         }
     }
 
@@ -208,8 +228,9 @@ impl Kernel {
             Self::Product(_) => &[Read, Read, Read, Read, Read, Read, Read, Write],
             Self::Grouped => &[Read, Read, Read, Read, Read, Write],
             Self::Plane | Self::Normalise | Self::Tally => &[Read, Read, Read, Write],
-            Self::Affine | Self::Combine | Self::Mask => &[Read, Read, Write],
-            Self::Apply | Self::Moments | Self::ChannelSoftmax | Self::Total | Self::Softmax => &[Read, Write],
+            Self::Affine | Self::Combine | Self::Mask | Self::Total => &[Read, Read, Write],
+            Self::Apply | Self::Moments | Self::ChannelSoftmax | Self::Softmax => &[Read, Write],
+            Self::Pool => &[Read, Write, Write],
             Self::Kept | Self::Peak => &[Write],
         }
     }
@@ -233,9 +254,10 @@ impl Kernel {
             Self::ChannelSoftmax => (ChannelSoftmaxParameters::WGSL, "", include_str!("../../../shaders/channel_softmax.wgsl")),
             Self::Mask => (MaskParameters::WGSL, PHILOX, include_str!("../../../shaders/mask.wgsl")),
             Self::Kept => (KeptParameters::WGSL, PHILOX, include_str!("../../../shaders/kept.wgsl")),
-            Self::Total => (TotalParameters::WGSL, "", include_str!("../../../shaders/total.wgsl")),
+            Self::Total => (TotalParameters::WGSL, ACTIVATION, include_str!("../../../shaders/total.wgsl")),
             Self::Softmax => (SoftmaxParameters::WGSL, "", include_str!("../../../shaders/softmax.wgsl")),
             Self::Tally => (TallyParameters::WGSL, "", include_str!("../../../shaders/tally.wgsl")),
+            Self::Pool => (PoolParameters::WGSL, "", include_str!("../../../shaders/pool.wgsl")),
             Self::Peak => (PeakParameters::WGSL, "", include_str!("../../../shaders/peak.wgsl")),
         };
         let mut source = String::new();
@@ -246,9 +268,7 @@ impl Kernel {
                 Precision::Matrix => ("enable f16;\nenable wgpu_cooperative_matrix;\n", "f16"),
             };
             let half = precision != Precision::Single;
-            // Matrix units are on graphics processors only, whatever the adapter at hand.
-            let tile = if precision == Precision::Matrix { Tile::of(DeviceType::DiscreteGpu) } else { tile };
-            let Tile { rows, columns, depth } = tile;
+            let Tile { rows, columns, depth } = self.tile(tile);
             let _ = write!(
                 source,
                 "{enable}alias Element = {element};\nconst HALF: bool = {half};\nconst LARGEST: f32 = {};\nconst THREAD_ROWS: u32 = {rows}u;\n\

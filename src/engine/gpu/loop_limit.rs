@@ -15,8 +15,9 @@ use crate::nets::lowering::{Instruction, Kind, Plane, Program, lower};
 /// Names the node and the model.
 pub fn check(device: &Device, models: &Models) -> Result<()> {
     let Some(most) = device.max_loop_iterations else { return Ok(()) };
+    let depth = device.tuning.tile.depth as usize;
     let allows = |program: &Program, output: usize, name: &str| {
-        let of_nodes = program.instructions.iter().map(|instruction| (instruction.node.as_str(), iterations(instruction, program)));
+        let of_nodes = program.instructions.iter().map(|instruction| (instruction.node.as_str(), iterations(instruction, program, depth)));
         let longest = of_nodes.chain([("the output", output)]).max_by_key(|&(_, iterations)| iterations);
         let Some((node, iterations)) = longest.filter(|&(_, iterations)| iterations > most) else { return Ok(()) };
         Err(Error::Engine(format!(
@@ -32,11 +33,11 @@ pub fn check(device: &Device, models: &Models) -> Result<()> {
     models.decoder.as_ref().map_or(Ok(()), |network| allows(&lower(network, Ending::Logits), 0, "the decoder"))
 }
 
-/// The iterations of all loops of the kernel of an instruction in one invocation.
-fn iterations(instruction: &Instruction, program: &Program) -> usize {
+/// The iterations of all loops of the kernel of an instruction in one invocation, with products in tiles of that depth.
+fn iterations(instruction: &Instruction, program: &Program, depth: usize) -> usize {
     let length = program.values[instruction.inputs[0]].length;
-    // Products take 16 inputs in 17 iterations, and one more test finds the end.
-    let tiled = |inputs: usize| inputs.div_ceil(16) * 18;
+    // Of products the inputs of a tile, one iteration around them, and one more test that finds the end.
+    let tiled = |inputs: usize| inputs.div_ceil(depth) * (depth + 2);
     let of_kind = match &instruction.kind {
         Kind::Product(product) => {
             let outputs = product.output[0].max(1);

@@ -1,6 +1,6 @@
 //! The engine in shaders, on any graphics processor that wgpu reaches: the same programs, masks and statistics as the CPU engine's, draw for
 //! draw. Points go through in chunks; of a chunk the trunk runs once, draws run side by side, as thinned networks where they can, the
-//! statistics add up on the device, and only they come back, while the next chunk is already computing.
+//! statistics add up on the device, and only they come back, while the next chunks are already computing.
 
 mod adapters;
 mod bench;
@@ -12,7 +12,9 @@ mod loop_limit;
 mod network;
 mod pass;
 mod recorder;
+mod results;
 mod steps;
+mod tuning;
 mod weights;
 
 pub use adapters::{AdapterReport, VARIABLE, devices, has_hardware, reports};
@@ -21,26 +23,22 @@ use super::reference::softmax;
 use super::{Block, Draws, Engine, Input, Masks, Models, Profile};
 use crate::error::{Error, Result};
 use crate::nets::{Network, Op};
-use crate::uncertainty::{StatisticsGrid, sums_len};
-use chunks::{Wanted, What};
+use crate::uncertainty::{GroupSums, StatisticsGrid};
+use chunks::{Traffic, Wanted, What};
 use device::{Device, NoBuffer};
 use kernel::Precision;
 use network::{Member, Plan};
 use pass::Pass;
-use rayon::prelude::*;
 use recorder::{Recorder, Slot, Slots, TimesByNode, read};
+use results::Results;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
+use tuning::Tuning;
 use wgpu::DeviceType;
 
-/// The device is not to be held longer than this by one kernel: it also paints the window.
-const TURN_SECONDS: f64 = 0.008;
 /// A block of points should take about this long.
 const BLOCK_SECONDS: f64 = 0.03;
-/// The most bytes of one buffer of activations, however much the adapter would give; of one with memory of its own.
-const MOST_BYTES: u64 = 256 << 20;
-const MOST_BYTES_OF_ITS_OWN: u64 = 1 << 30;
 
 /// Opens the engine in single precision.
 ///
@@ -68,6 +66,14 @@ pub fn open_half(models: Arc<Models>) -> Result<Box<dyn Engine>> {
 pub fn open_matrix(models: Arc<Models>) -> Result<Box<dyn Engine>> {
     check(&models)?;
     Ok(Box::new(Gpu::new(Device::shared()?, models, Precision::Matrix)?))
+}
+
+/// Refuses overrides in the environment that make no sense on a graphics processor.
+///
+/// # Errors
+/// Names the variable.
+pub fn check_environment() -> Result<()> {
+    Tuning::of_environment(DeviceType::DiscreteGpu).map(|_| ())
 }
 
 /// Refuses members whose weights are drawn: the shaders only draw masks.
@@ -107,6 +113,8 @@ struct Gpu {
     finished: Instant,
     /// Which staging buffer is next.
     turn: u8,
+    /// What went through the device so far.
+    traffic: Traffic,
     /// Where times are taken: what each kernel took for each node.
     times: Option<TimesByNode>,
 }
@@ -119,14 +127,7 @@ impl Gpu {
         }
         loop_limit::check(&device, &models)?;
         let decoder = models.decoder.as_ref().map(|network| Plan::decoder(&device, network)).transpose()?;
-        // A first guess, low enough that no kernel is much too long; measured from the first block on.
-        let rate = match device.kind {
-            DeviceType::DiscreteGpu => 2e12,
-            DeviceType::IntegratedGpu | DeviceType::VirtualGpu | DeviceType::Other => 2e11,
-            DeviceType::Cpu => 2e9,
-        };
-        let most_bytes = if device.kind == DeviceType::DiscreteGpu { MOST_BYTES_OF_ITS_OWN } else { MOST_BYTES };
-        let most_bytes = device.most_bytes().min(most_bytes);
+        let (rate, most_bytes) = (device.tuning.rate, device.most_bytes().min(device.tuning.most_bytes));
         let members = models.ensemble.members().iter().map(|_| None).collect();
         let (slots, finished) = (Slots::default(), Instant::now());
         Ok(Self {
@@ -141,6 +142,7 @@ impl Gpu {
             most_bytes,
             finished,
             turn: 0,
+            traffic: Traffic::default(),
             times: None,
         })
     }
@@ -155,7 +157,7 @@ impl Gpu {
         self.members[number].as_ref().ok_or_else(|| self.device.error("a member was not uploaded"))
     }
 
-    /// Uploads the members of a block that are not there yet.
+    /// Uploads the members of a block that are not there yet, and counts its operations.
     fn prepare(&mut self, block: &Block<'_>) -> Result<()> {
         if let Input::Latent(_) = block.input {
             self.decoder()?;
@@ -165,6 +167,8 @@ impl Gpu {
                 self.members[number] = Some(Member::new(&self.device, &self.models.ensemble.members()[number])?);
             }
         }
+        let flops: f64 = block.members.iter().map(|&number| self.member(number).map_or(0.0, |member| Self::flops(member, block))).sum();
+        self.flops_per_point = flops / block.members.len().max(1) as f64;
         Ok(())
     }
 
@@ -189,33 +193,17 @@ impl Engine for Gpu {
     }
 
     fn statistics(&mut self, block: &Block<'_>) -> Result<StatisticsGrid> {
-        let (members, classes) = (block.members.len(), self.models.ensemble.classes().len());
-        let mut grid = StatisticsGrid::new(block.point_numbers.len(), members * block.groups, classes);
-        let length = sums_len(classes);
         self.prepare(block)?;
-        let per_point: f64 = block.members.iter().map(|&number| self.member(number).map_or(0.0, |member| Self::flops(member, block))).sum();
-        self.flops_per_point = per_point / members.max(1) as f64;
-        let alike = self.alike(block)?;
-        self.run(block, Wanted::Statistics, |received| {
-            let What { points, place, passes } = &received.what;
-            // One pass stands for all where there is no dropout.
-            let passes = if alike[*place] { 0..block.passes() } else { passes.clone() };
-            let rows: Vec<&[f32]> = received.rows().collect();
-            let of_group = |group| passes.clone().filter(|&pass| block.group(pass) == group).count() as f64;
-            let draws: Vec<f64> = (0..block.groups).map(of_group).collect();
-            let of_point = members * block.groups * length;
-            let cells = &mut grid.rows_mut()[points.start * of_point..points.end * of_point];
-            // While the device computes what is next.
-            cells.par_chunks_exact_mut(of_point).enumerate().for_each(|(at, cells)| {
-                let cells = cells[place * block.groups * length..].chunks_exact_mut(length);
-                for ((group, sums), &draws) in cells.enumerate().zip(&draws) {
-                    let (rows, times) = if alike[*place] { (&rows[..], draws) } else { (&rows[group * (length - 1)..][..length - 1], 1.0) };
-                    sums.iter_mut().zip(rows).for_each(|(sum, row)| *sum += times * f64::from(row[at]));
-                    sums[length - 1] += draws;
-                }
-            });
-        })?;
-        Ok(grid)
+        let mut results = Results::in_groups(block, self.alike(block)?, self.models.ensemble.classes().len());
+        self.run(block, Wanted::Statistics, |received| results.take(received))?;
+        Ok(results.grid)
+    }
+
+    fn grouped_statistics(&mut self, block: &Block<'_>) -> Result<(StatisticsGrid, GroupSums)> {
+        self.prepare(block)?;
+        let mut results = Results::pooled(block, self.alike(block)?, self.models.ensemble.classes().len());
+        self.run(block, Wanted::Pooled, |received| results.take(received))?;
+        Ok(results.finish())
     }
 
     fn decode(&mut self, z: &[f64]) -> Result<Vec<f32>> {
@@ -248,7 +236,7 @@ impl Engine for Gpu {
     }
 
     fn profile(&mut self, block: &Block<'_>) -> Result<Option<Profile>> {
-        Ok(Some(Profile { peak_gflops: Some(bench::peak_gflops(&self.device)?), kernels: bench::kernel_times(self, block)? }))
+        bench::profile(self, block).map(Some)
     }
 
     fn probabilities(&mut self, block: &Block<'_>) -> Result<Vec<f64>> {
@@ -279,18 +267,20 @@ impl Gpu {
     fn decode_some(&mut self, block: &Block<'_>, points: Range<usize>, pixels: usize) -> std::result::Result<Vec<f32>, NoBuffer> {
         let device = Arc::clone(&self.device);
         let quads = points.len().div_ceil(4);
-        let mut recorder = Recorder::new(&device, self.rate * TURN_SECONDS);
+        let mut recorder = Recorder::new(&device, self.rate * self.device.tuning.turn_seconds);
         let mut pass = Pass { device: &device, slots: &mut self.slots, recorder: &mut recorder, precision: self.precision, quads, block };
         pass.load(&points, self.decoder.as_ref())?;
         let image = pass.image(self.decoder.as_ref());
         let bytes = 16 * (pixels * quads) as u64;
         let from = pass.take(image, bytes)?;
         let staging = self.slots.take(&device, Slot::Staging(0), bytes)?;
-        let submission = recorder.submit(&mut self.slots, Some((&from, &staging, bytes)), self.times.as_mut())?;
+        let submission = recorder.submit(&mut self.slots, &[(from, bytes)], &staging, self.times.as_mut())?;
         read(&device, &staging, bytes, submission).map_err(NoBuffer::Failed)
     }
 }
 
+#[cfg(test)]
+mod engine_tests;
 #[cfg(test)]
 mod program_tests;
 #[cfg(test)]

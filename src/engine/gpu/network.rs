@@ -23,7 +23,7 @@ pub struct Place {
 
 /// One step: a kernel, or some that make parts of the same output.
 pub struct Step {
-    /// The node that it comes from.
+    /// The node that it comes from, with its shapes.
     pub node: Arc<str>,
     pub kind: Kind,
     pub inputs: Vec<Place>,
@@ -76,7 +76,17 @@ impl Member {
     /// When the device has no room for its weights.
     pub fn new(device: &Device, classifier: &Classifier) -> Result<Self> {
         let program = classifier.program();
-        Ok(Self { plan: Plan::new(device, &program, None)?, thinned: thinned(device, &program)? })
+        Self::of_program(device, &program)
+    }
+
+    /// As [`new`](Self::new), of a lowered network.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn of_program(device: &Device, program: &Program) -> Result<Self> {
+        let plan = Plan::new(device, program, None)?;
+        let thinned = thinned(device, program, &plan.head)?;
+        Ok(Self { plan, thinned })
     }
 
     /// Whether draws differ.
@@ -179,7 +189,7 @@ impl Builder<'_> {
     }
 
     fn instruction(&mut self, instruction: &Instruction, inputs: &[Place], output: Place) -> Result<()> {
-        let node: Arc<str> = instruction.node.as_str().into();
+        let node: Arc<str> = label(instruction, output.rows).into();
         let fuses = !matches!(instruction.kind, lowering::Kind::Mask { .. } | lowering::Kind::Softmax { .. });
         let (fused, rest) = instruction.then.split_at(usize::from(fuses).min(instruction.then.len()));
         let then = fused.first().copied();
@@ -255,6 +265,18 @@ impl Builder<'_> {
         self.push(node, kind, inputs, output, then);
         Ok(())
     }
+}
+
+/// A node with the shapes of what it takes, its padding included, and makes; of others than products and planes the number of elements.
+fn label(instruction: &Instruction, elements: usize) -> String {
+    let dims = |shape: &[usize]| shape.iter().map(usize::to_string).collect::<Vec<_>>().join("×");
+    let shapes = match &instruction.kind {
+        lowering::Kind::Product(product) if product.is_linear() => format!("{} → {}", product.input[0], product.output[0]),
+        lowering::Kind::Product(product) => format!("{} → {}", dims(&product.input), dims(&product.output)),
+        lowering::Kind::Plane(plane) => format!("{} → {}", dims(&plane.from), dims(&plane.to)),
+        _ => elements.to_string(),
+    };
+    format!("{} ({shapes})", instruction.node)
 }
 
 /// Multiply-adds of steps, times two: what a pass of one point takes.

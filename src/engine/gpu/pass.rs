@@ -1,10 +1,10 @@
 //! A chunk of points on its way through the networks: which kernel takes what from where.
 
 use super::device::{Device, NoBuffer};
-use super::kernel::{KeptParameters, Kernel, Precision, SoftmaxParameters, TallyParameters, TotalParameters};
+use super::kernel::{KeptParameters, Kernel, PoolParameters, Precision, ProductParameters, SoftmaxParameters, TallyParameters};
 use super::network::{Member, Place, Plan};
 use super::recorder::{ProductBuffers, Recorder, Slot, Slots};
-use super::weights::{Full, PARTS, Thinned, thinned_flops};
+use super::weights::{Thinned, thinned_flops};
 use crate::engine::{Block, Draws, Input, Masks};
 use crate::random::drop_threshold;
 use crate::uncertainty::sums_len;
@@ -107,31 +107,14 @@ impl Pass<'_, '_, '_> {
 
     /// The product of a first layer that the dropped inputs of all draws are subtracted from.
     fn full(&mut self, layers: &[Thinned], x: &Buffer) -> Done<()> {
-        let Thinned { node, product, full: Some(full), .. } = &layers[0] else { return Ok(()) };
-        self.recorder.works_for(node);
+        let Thinned { node, product, full: Some(zeros), .. } = &layers[0] else { return Ok(()) };
+        self.recorder.works_for(&format!("{node} for all draws").into());
         let out = self.rows(Slot::Base, product.outputs)?;
-        let mut parameters = self.parameters(product, 0, product.outputs);
-        (parameters.activation, parameters.low, parameters.high) = (0, 0, 0);
-        let (tile, bias) = (self.device.tile, &full.zeros);
-        let (inputs, outputs, base) = (&product.rows, &product.positions, &product.weights);
+        // Bias and function come with the draws.
+        let parameters = self.parameters(product, 0, product.outputs);
+        let parameters = ProductParameters { scale: layers[0].scale(), activation: 0, low: 0, high: 0, ..parameters };
         let [_, flops] = thinned_flops(layers).map(|flops| flops * (4 * self.quads) as f64);
-        let kernel = self.kernel(product);
-        let workgroups = parameters.columns.div_ceil(tile.quads()) * parameters.outputs.div_ceil(tile.outputs());
-        match &full.parts {
-            Some(parts) if workgroups < self.device.workgroups_to_fill => {
-                let some = self.rows(Slot::Parts, PARTS * product.outputs)?;
-                (parameters.gather_inputs, parameters.input_stride) = (1, Full::stride(product.inputs) as u32);
-                let buffers = ProductBuffers { product, bias, inputs: parts, outputs, x, base, out: &some };
-                self.recorder.product(kernel, parameters, &buffers, PARTS as u32, flops);
-                let count = (product.outputs * self.quads) as u32;
-                self.recorder.each(Kernel::Total, &TotalParameters { count, parts: PARTS as u32 }, &[&some, &out], count, 0.0);
-            }
-            _ => {
-                let buffers = ProductBuffers { product, bias, inputs, outputs, x, base, out: &out };
-                self.recorder.product(kernel, parameters, &buffers, 1, flops);
-            }
-        }
-        Ok(())
+        self.shared_product(product, parameters, [zeros, x, &out], flops)
     }
 
     /// Runs some passes of the head; returns where their logits stand, [draw][class][point].
@@ -184,6 +167,7 @@ impl Pass<'_, '_, '_> {
             let out = self.rows(to, draws * product.outputs)?;
             let x_rows = if number == 0 { 0 } else { product.inputs };
             let mut parameters = self.parameters(product, x_rows, product.outputs);
+            parameters.scale = layer.scale();
             let (mut inputs, mut outputs, mut base) = (&product.rows, &product.positions, &product.weights);
             if let Some((list, stride)) = &lists[number] {
                 (parameters.gather_inputs, parameters.input_stride, inputs) = (1, *stride, list);
@@ -228,6 +212,18 @@ impl Pass<'_, '_, '_> {
         let parameters = TallyParameters { count, quads, classes: classes as u32 };
         self.recorder.each(Kernel::Tally, &parameters, &[&logits, &normal, &starts, &sums], count, 0.0);
         Ok(sums)
+    }
+
+    /// Of the statistics of a member in groups: those of all groups, [3 · classes + 1][point], and the sums of each group over this member
+    /// and, unless it is the first, those before, [group][classes + 1][point].
+    pub fn pool(&mut self, sums: &Buffer, groups: usize, classes: usize, is_first: bool) -> Done<[Buffer; 2]> {
+        let rows = sums_len(classes) - 1;
+        let (whole, pooled) = (self.rows(Slot::Whole, rows)?, self.rows(Slot::Pooled, groups * (classes + 1))?);
+        let count = (rows * self.quads) as u32;
+        let (quads, classes, groups, first) = (self.quads as u32, classes as u32, groups as u32, u32::from(is_first));
+        let parameters = PoolParameters { count, quads, classes, groups, first };
+        self.recorder.each(Kernel::Pool, &parameters, &[sums, &whole, &pooled], count, 0.0);
+        Ok([whole, pooled])
     }
 }
 

@@ -7,7 +7,6 @@ use super::network::{Member, Plan};
 use super::pass::Pass;
 use super::recorder::{Recorder, Slot, Slots, read};
 use super::tests::device;
-use super::weights::thinned;
 use crate::engine::reference::{Draw, run};
 use crate::engine::thinning::thinnable;
 use crate::engine::{Block, Draws, Input, Masks};
@@ -200,7 +199,7 @@ fn program(nodes: Vec<Node>) -> Program {
 
 /// What the device makes, [pass][point][element], and the kernels that it took.
 fn on_device(device: &Device, program: &Program, block: &Block<'_>) -> (Vec<Vec<Vec<f32>>>, Vec<Kernel>) {
-    let member = Member { plan: Plan::new(device, program, None).unwrap(), thinned: thinned(device, program).unwrap() };
+    let member = Member::of_program(device, program).unwrap();
     let (mut slots, mut recorder) = (Slots::default(), Recorder::new(device, 1e6));
     let (quads, passes) = (POINTS.div_ceil(4), block.passes());
     let mut pass = Pass { device, slots: &mut slots, recorder: &mut recorder, precision: Precision::Single, quads, block };
@@ -214,7 +213,7 @@ fn on_device(device: &Device, program: &Program, block: &Block<'_>) -> (Vec<Vec<
     };
     let (out, staging) = out().ok().unwrap();
     let kernels = recorder.kernels();
-    let submission = recorder.submit(&mut slots, Some((&out, &staging, bytes)), None).ok().unwrap();
+    let submission = recorder.submit(&mut slots, &[(out, bytes)], &staging, None).ok().unwrap();
     let values: Vec<f32> = read(device, &staging, bytes, submission).unwrap();
     let of_point = |pass: usize, point: usize| (0..length).map(move |row| (pass * length + row) * 4 * quads + point);
     let of_pass = |pass: usize| (0..POINTS).map(|point| of_point(pass, point).map(|at| values[at]).collect()).collect();
@@ -284,7 +283,7 @@ fn programs_are_those_of_the_reference_engine() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    let apart = [Kernel::Softmax, Kernel::Tally, Kernel::Peak];
+    let apart = [Kernel::Softmax, Kernel::Tally, Kernel::Pool, Kernel::Peak];
     let other = |kernel: &Kernel| apart.contains(kernel) || matches!(kernel, Kernel::Product(Precision::Half | Precision::Matrix));
     let missing: Vec<_> = Kernel::ALL.into_iter().filter(|kernel| !other(kernel) && !taken.contains(kernel)).collect();
     assert!(missing.is_empty(), "no network takes {missing:?}");

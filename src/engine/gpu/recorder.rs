@@ -41,8 +41,10 @@ pub enum Slot {
     List(u8),
     /// What `softmax` leaves.
     Normal,
-    /// The statistics.
+    /// The statistics, in groups of draws; without groups; the groups' over all members.
     Sums,
+    Whole,
+    Pooled,
     /// The points' numbers.
     Numbers,
     /// Where the groups of draws begin.
@@ -165,7 +167,7 @@ impl<'a> Recorder<'a> {
 
     /// A product for `draws` draws of `flops` operations in all. `inputs` and `outputs` are lists, as `parameters` says.
     pub fn product(&mut self, kernel: Kernel, parameters: ProductParameters, buffers: &ProductBuffers<'_>, draws: u32, flops: f64) {
-        let tile = self.device.tile;
+        let tile = kernel.tile(self.device.tuning.tile);
         let (columns, outputs) = (parameters.columns.div_ceil(tile.quads()), parameters.outputs.div_ceil(tile.outputs()));
         let ProductBuffers { product, bias, inputs, outputs: made, x, base, out } = *buffers;
         let bindings = [&product.weights, &product.weights, bias, inputs, made, x, base, out];
@@ -185,14 +187,15 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    /// Submits the work; with `copy` the first bytes of a buffer then go to another.
+    /// Submits the work; the first bytes of some buffers then go to `staging`, one after another.
     ///
     /// # Errors
     /// When a shader is rejected, there is no memory for the parameters, or the device fails.
     pub fn submit(
         self,
         slots: &mut Slots,
-        copy: Option<(&Buffer, &Buffer, u64)>,
+        results: &[(Buffer, u64)],
+        staging: &Buffer,
         times: Option<&mut TimesByNode>,
     ) -> std::result::Result<SubmissionIndex, NoBuffer> {
         let Self { device, calls, parameters, .. } = self;
@@ -204,8 +207,10 @@ impl<'a> Recorder<'a> {
             Some(times) => timed(device, &calls, &buffer, times),
         }
         .map_err(NoBuffer::Failed)?;
-        if let Some((from, to, bytes)) = copy {
-            encoder.copy_buffer_to_buffer(from, 0, to, 0, bytes);
+        let mut offset = 0;
+        for (buffer, bytes) in results {
+            encoder.copy_buffer_to_buffer(buffer, 0, staging, offset, *bytes);
+            offset += bytes;
         }
         let submission = device.queue.submit([encoder.finish()]);
         device.check().map_err(NoBuffer::Failed)?;

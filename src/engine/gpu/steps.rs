@@ -3,12 +3,12 @@
 use super::function::Code;
 use super::kernel::{
     AffineParameters, ApplyParameters, ChannelSoftmaxParameters, CombineParameters, GroupedParameters, Kernel, MaskParameters,
-    MomentsParameters, NormaliseParameters, PlaneParameters, Precision, ProductParameters,
+    MomentsParameters, NormaliseParameters, PlaneParameters, Precision, ProductParameters, TotalParameters,
 };
 use super::network::{Kind, Step};
 use super::pass::{Done, Masking, Pass};
 use super::recorder::{ProductBuffers, Slot};
-use super::weights::{Grouped, Product};
+use super::weights::{Grouped, Product, Split};
 use crate::engine::Masks;
 use crate::nets::Function;
 use crate::random::drop_threshold;
@@ -43,6 +43,7 @@ impl Pass<'_, '_, '_> {
             out_start: vec4s(product.first),
             out_plane: vec4s(product.scatter.unwrap_or(0)),
             scatter: u32::from(product.scatter.is_some()),
+            scale: 1.0f32.to_bits(),
             activation,
             low,
             high,
@@ -75,7 +76,7 @@ impl Pass<'_, '_, '_> {
         let Code { activation, low, high } = Code::of(step.then);
         let operands = Operands { x: &x, out: &out, draws };
         match &step.kind {
-            Kind::Products(products) => products.iter().for_each(|product| self.product(product, step, &operands)),
+            Kind::Products(products) => products.iter().try_for_each(|product| self.product(product, step, &operands))?,
             Kind::Grouped(phases) => phases.iter().for_each(|phase| self.grouped(phase, step, &operands)),
             Kind::Plane { starts, taps, maximum, size, to } => {
                 let (size, to, maximum) = (*size as u32, *to as u32, u32::from(*maximum));
@@ -145,20 +146,53 @@ impl Pass<'_, '_, '_> {
         Ok(())
     }
 
-    fn product(&mut self, product: &Product, step: &Step, &Operands { x, out, draws }: &Operands<'_>) {
+    fn product(&mut self, product: &Product, step: &Step, &Operands { x, out, draws }: &Operands<'_>) -> Done<()> {
         let parameters = self.parameters(product, step.inputs[0].rows, step.output.rows);
-        let buffers = ProductBuffers {
-            product,
-            bias: &product.bias,
-            inputs: &product.rows,
-            outputs: &product.positions,
-            x,
-            base: &product.weights,
-            out,
-        };
         let flops = product.flops() * (4 * draws * self.quads) as f64;
+        if draws == 1 {
+            return self.shared_product(product, parameters, [&product.bias, x, out], flops);
+        }
+        let (bias, inputs, outputs, base) = (&product.bias, &product.rows, &product.positions, &product.weights);
+        let buffers = ProductBuffers { product, bias, inputs, outputs, x, base, out };
+        self.recorder.product(self.kernel(product), parameters, &buffers, draws as u32, flops);
+        Ok(())
+    }
+
+    /// A product of one draw, or that draws share, of `flops` operations; in parts of its inputs where it does not fill the adapter.
+    pub fn shared_product(
+        &mut self,
+        product: &Product,
+        parameters: ProductParameters,
+        [bias, x, out]: [&Buffer; 3],
+        flops: f64,
+    ) -> Done<()> {
         let kernel = self.kernel(product);
-        self.recorder.product(kernel, parameters, &buffers, draws as u32, flops);
+        let (tile, split) = (kernel.tile(self.device.tuning.tile), self.device.tuning.split_k);
+        let workgroups = parameters.columns.div_ceil(tile.quads()) * parameters.outputs.div_ceil(tile.outputs());
+        let count = product.outputs * self.quads;
+        let is_small = workgroups < self.device.workgroups_to_fill && 16 * (split * count) as u64 <= self.device.most_bytes();
+        let (outputs, base) = (&product.positions, &product.weights);
+        let Some(Split { zeros, parts: lists }) = product.split.as_ref().filter(|_| is_small) else {
+            let buffers = ProductBuffers { product, bias, inputs: &product.rows, outputs, x, base, out };
+            self.recorder.product(kernel, parameters, &buffers, 1, flops);
+            return Ok(());
+        };
+        let ProductParameters { activation, low, high, .. } = parameters;
+        let some = self.rows(Slot::Parts, split * product.outputs)?;
+        let of_parts = ProductParameters {
+            gather_inputs: 1,
+            input_stride: Split::stride(product.inputs, split) as u32,
+            x_draw: 0,
+            out_draw: count as u32,
+            activation: 0,
+            ..parameters
+        };
+        let buffers = ProductBuffers { product, bias: zeros, inputs: lists, outputs, x, base, out: &some };
+        self.recorder.product(kernel, of_parts, &buffers, split as u32, flops);
+        let (count, parts, quads) = (count as u32, split as u32, self.quads as u32);
+        let total = TotalParameters { count, parts, quads, activation, low, high };
+        self.recorder.each(Kernel::Total, &total, &[&some, bias, out], count, 0.0);
+        Ok(())
     }
 
     fn grouped(&mut self, phase: &Grouped, step: &Step, &Operands { x, out, draws }: &Operands<'_>) {

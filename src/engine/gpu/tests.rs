@@ -1,18 +1,16 @@
+//! Kernels against their twins.
+
 use super::device::Device;
 use super::function::{Code, NAMES};
 use super::kernel::{
-    Access, KeptParameters, Kernel, MaskParameters, PeakParameters, Precision, ProductParameters, SoftmaxParameters, THREADS,
-    TallyParameters, Tile,
+    Access, KeptParameters, Kernel, MaskParameters, PeakParameters, PoolParameters, Precision, ProductParameters, SoftmaxParameters,
+    THREADS, TallyParameters, Tile,
 };
 use super::recorder::{ProductBuffers, Recorder, Slot, Slots, read};
 use super::twins::{self, Quad};
 use super::weights::Product;
-use super::{Engine as _, Gpu};
-use crate::engine::test_engine::small_models;
-use crate::engine::{Block, Draws, Input, Masks, cpu, fallback};
 use crate::nets::Function;
 use crate::random::{Purpose, Stream, drop_threshold, keep_mask};
-use crate::uncertainty::StatisticsGrid;
 use std::sync::Arc;
 use wgpu::{Buffer, BufferUsages, DeviceType};
 
@@ -60,7 +58,7 @@ fn run<T: bytemuck::Pod>(device: &Device, out: &Buffer, values: usize, record: i
     let mut slots = Slots::default();
     let bytes = (values * size_of::<T>()) as u64;
     let staging = slots.take(device, Slot::Staging(0), bytes).ok().unwrap();
-    let submission = recorder.submit(&mut slots, Some((out, &staging, bytes)), None).ok().unwrap();
+    let submission = recorder.submit(&mut slots, &[(out.clone(), bytes)], &staging, None).ok().unwrap();
     read(device, &staging, bytes, submission).unwrap()
 }
 
@@ -212,6 +210,7 @@ fn products_are_their_twin() {
             gather_inputs,
             gather_outputs,
             subtract,
+            scale: 1.25f32.to_bits(),
             activation,
             low,
             high,
@@ -239,6 +238,7 @@ fn products_are_their_twin() {
             scatter: None,
             then: None,
             exact: false,
+            split: None,
         };
         let (x, base) = (upload(&device, &x), upload(&device, &base));
         for (precision, tolerance) in [(Precision::Single, 1e-5), (Precision::Half, 2e-2), (Precision::Matrix, 2e-2)] {
@@ -296,6 +296,22 @@ fn softmax_and_tally_are_their_twins() {
     let record =
         |recorder: &mut Recorder<'_>| recorder.each(Kernel::Tally, &parameters, &[&x, &normal, &starts, &result], parameters.count, 0.0);
     alike("tally", &run(&device, &result, length, record), &sums, &other, 2e-6);
+
+    // The first member begins the sums over members, the second is added.
+    let [rows, pooled_rows] = [3 * classes + 1, 3 * (classes + 1)].map(|rows| (rows * points) as usize);
+    let (whole, pooled) = (out::<Quad>(&device, rows), out::<Quad>(&device, pooled_rows));
+    let [mut of_whole, mut of_pooled, mut other] = [rows, pooled_rows, pooled_rows].map(|rows| vec![[9.0; 4]; rows]);
+    let uploaded = upload(&device, &sums);
+    for first in [1, 0] {
+        let parameters = PoolParameters { count: rows as u32, quads: points, classes, groups: 3, first };
+        twins::pool(&parameters, &sums, &mut of_whole, &mut of_pooled);
+        twins::pool(&PoolParameters { first: 1 - first, ..parameters }, &sums, &mut vec![[0.0; 4]; rows], &mut other);
+        let record = |recorder: &mut Recorder<'_>| {
+            recorder.each(Kernel::Pool, &parameters, &[&uploaded, &whole, &pooled], parameters.count, 0.0);
+        };
+        alike("pool", &run(&device, &pooled, pooled_rows, record), &of_pooled, &other, 2e-6);
+    }
+    alike("whole", &run(&device, &whole, rows, |_| ()), &of_whole, &sums[..rows], 2e-6);
 }
 
 #[test]
@@ -310,126 +326,4 @@ fn the_yardstick_computes_what_it_says() {
         recorder.workgroups(Kernel::Peak, &PeakParameters { rounds: 3 }, &[&result], [1; 3]);
     });
     alike("peak", &got, &expected, &other, 1e-5);
-}
-
-fn numbers(count: usize) -> Vec<u32> {
-    (0..count as u32).collect()
-}
-
-fn block<'a>(z: &'a [f64], numbers: &'a [u32], draws: u32) -> Block<'a> {
-    Block {
-        input: Input::Latent(z),
-        point_numbers: numbers,
-        members: &[0, 1],
-        draws: Draws::Sampled(0..draws),
-        groups: 1,
-        seed: 3,
-        masks: Masks::Shared,
-    }
-}
-
-fn latent(points: usize) -> Vec<f64> {
-    (0..2 * points).map(|at| Stream::new(4, Purpose::Choice).normal([0; 3], at as u32)).collect()
-}
-
-/// The largest difference between sums.
-fn difference(a: &StatisticsGrid, b: &StatisticsGrid) -> f64 {
-    let points = (0..a.points()).flat_map(|point| (0..a.members()).map(move |member| (point, member)));
-    let sums = points.flat_map(|(point, member)| a.sums(point, member).iter().zip(b.sums(point, member)));
-    sums.map(|(a, b)| (a - b).abs()).fold(0.0, |most, d| if d <= most { most } else { d })
-}
-
-#[test]
-fn a_lost_device_is_an_error_and_the_processor_takes_over() {
-    // A device of its own: the others' goes on.
-    let Some(_) = device() else { return };
-    let (models, lost) = (small_models(), Arc::new(Device::open().unwrap()));
-    let engine = Gpu::new(Arc::clone(&lost), Arc::clone(&models), Precision::Single).unwrap();
-    let mut engine = fallback::open(move |_| Ok(Box::new(engine)), Arc::clone(&models)).unwrap();
-    let (z, numbers) = (latent(40), numbers(40));
-    let expected = cpu::open(models).unwrap().statistics(&block(&z, &numbers, 20)).unwrap();
-    let (mut calls, mut before) = (0, 0);
-    std::thread::scope(|scope| {
-        let (sender, started) = std::sync::mpsc::channel();
-        scope.spawn(move || {
-            // In the middle of the work: after some answers.
-            (0..3).for_each(|_| started.recv().unwrap());
-            lost.raw.destroy();
-        });
-        while engine.notice().is_none() {
-            assert!(difference(&engine.statistics(&block(&z, &numbers, 20)).unwrap(), &expected) <= 1e-3);
-            before += usize::from(engine.notice().is_none());
-            // Nobody listens any more after the third.
-            sender.send(()).unwrap_or(());
-            calls += 1;
-            assert!(calls < 100_000, "the loss is not noticed");
-        }
-    });
-    assert!(before >= 3, "the device answered before it was lost");
-    let notice = engine.notice().unwrap();
-    assert!(notice.contains("The CPU computes") && notice.contains("the device is lost"), "{notice}");
-    assert_eq!(engine.name(), "cpu");
-    assert_eq!(engine.statistics(&block(&z, &numbers, 20)).unwrap(), expected, "now the processor's, to the bit");
-    assert!(Device::shared().unwrap().check().is_ok(), "other devices go on");
-}
-
-#[test]
-fn little_memory_means_smaller_chunks_and_too_little_is_said() {
-    let Some(device) = device() else { return };
-    let models = small_models();
-    let (z, numbers) = (latent(300), numbers(300));
-    let asked = block(&z, &numbers, 7);
-    let open = || Gpu::new(Arc::clone(&device), Arc::clone(&models), Precision::Single).unwrap();
-    let expected = open().statistics(&asked).unwrap();
-    let mut small = open();
-    small.most_bytes = 70_000;
-    assert!(small.points_together(&asked).is_err(), "nothing is uploaded yet");
-    assert!(difference(&small.statistics(&asked).unwrap(), &expected) <= 1e-4);
-    assert!(small.points_together(&asked).unwrap() < 300, "not all points fit");
-    small.most_bytes = 1000;
-    assert!(small.statistics(&asked).unwrap_err().to_string().contains("memory"));
-    // What runs short in the middle begins once more, and nothing counts twice.
-    let mut short = open();
-    short.rate = 1e12;
-    short.slots.most_bytes = Some(60_000);
-    assert!(difference(&short.statistics(&asked).unwrap(), &expected) <= 1e-4);
-    assert!(short.most_bytes < open().most_bytes, "it ran short");
-}
-
-/// Thousands of requests of random sizes leave no wrong number and no memory.
-#[test]
-fn thousands_of_requests_are_right_and_leave_no_memory() {
-    let Some(device) = device() else { return };
-    let models = small_models();
-    let (mut engine, mut other) = (Gpu::new(device, Arc::clone(&models), Precision::Single).unwrap(), cpu::open(models).unwrap());
-    let (stream, z, numbers) = (Stream::new(8, Purpose::Choice), latent(64), numbers(64));
-    // First the largest of each kind, in one piece: nothing later needs more.
-    for masks in [Masks::Shared, Masks::PerPoint] {
-        engine.rate = 1e15;
-        engine.statistics(&Block { masks, groups: 12, ..block(&z, &numbers, 12) }).unwrap();
-    }
-    let bytes = engine.slots.bytes();
-    for request in 0..2000 {
-        let pick = |what: u32, most: u32| (stream.uniform([request, what, 0], 0) * f64::from(most)) as u32;
-        let points = 1 + pick(0, 64) as usize;
-        let mut asked = block(&z[..2 * points], &numbers[..points], 1 + pick(1, 12));
-        asked.seed = pick(2, 1000);
-        asked.masks = if pick(3, 2) == 0 { Masks::Shared } else { Masks::PerPoint };
-        asked.groups = 1 + pick(4, asked.passes() as u32) as usize;
-        let answer = engine.statistics(&asked).unwrap();
-        if request % 20 == 0 {
-            assert!(difference(&answer, &other.statistics(&asked).unwrap()) <= 1e-3, "request {request}");
-        }
-    }
-    assert_eq!(engine.slots.bytes(), bytes, "buffers grow");
-    engine.device.check().unwrap();
-}
-
-#[test]
-fn speed_is_learned_from_long_turns_and_from_full_ones() {
-    let turn = super::TURN_SECONDS;
-    assert_eq!(super::chunks::learned(1e12, 1.5e12 * 0.01, 0.01), 1.5e12);
-    assert_eq!(super::chunks::learned(1e12, 9e12 * 0.01, 0.01), 2e12);
-    assert_eq!(super::chunks::learned(1e12, 0.9e12 * turn, 1e-4), 2e12, "a full turn that was short");
-    assert_eq!(super::chunks::learned(1e12, 0.1e12 * turn, 1e-4), 1e12, "a small one says nothing");
 }

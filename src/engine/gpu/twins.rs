@@ -1,7 +1,9 @@
 //! Kernels once more, as plain loops: same names, same parameters, same buffers. What the shaders of products, masks and statistics are
 //! held against; the others are held against the reference engine.
 
-use super::kernel::{KeptParameters, MaskParameters, PeakParameters, ProductParameters, SoftmaxParameters, TallyParameters};
+use super::kernel::{
+    KeptParameters, MaskParameters, PeakParameters, PoolParameters, ProductParameters, SoftmaxParameters, TallyParameters,
+};
 use crate::nets::Function;
 use crate::random::philox;
 
@@ -49,6 +51,7 @@ pub fn product(
                         let place = p.x_draw * draw + (input + position) * p.quads + column % p.quads;
                         sum += f64::from(weight) * f64::from(x[place as usize][lane]);
                     }
+                    let sum = f64::from(f32::from_bits(p.scale)) * sum;
                     let value = if p.subtract == 0 { sum } else { f64::from(base[at as usize][lane]) - sum };
                     let value = value + f64::from(bias[output as usize]);
                     then.map_or(value, |function| function.value(value)) as f32
@@ -121,6 +124,25 @@ pub fn tally(parameters: &TallyParameters, logits: &[Quad], normal: &[Quad], sta
                 }
                 add(3 * classes, of_draw(2));
             }
+        }
+    }
+}
+
+pub fn pool(parameters: &PoolParameters, sums: &[Quad], whole: &mut [Quad], pooled: &mut [Quad]) {
+    let (quads, classes) = (parameters.quads as usize, parameters.classes as usize);
+    let rows = 3 * classes + 1;
+    whole.fill([0.0; 4]);
+    if parameters.first == 1 {
+        pooled.fill([0.0; 4]);
+    }
+    for (at, value) in sums.iter().enumerate() {
+        let (group, row, quad) = (at / quads / rows, at / quads % rows, at % quads);
+        let add = |to: &mut Quad| (0..4).for_each(|lane| to[lane] += value[lane]);
+        add(&mut whole[row * quads + quad]);
+        match row {
+            row if row < classes => add(&mut pooled[(group * (classes + 1) + row) * quads + quad]),
+            row if row == 3 * classes => add(&mut pooled[(group * (classes + 1) + classes) * quads + quad]),
+            _ => {}
         }
     }
 }

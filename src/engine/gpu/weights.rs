@@ -1,10 +1,11 @@
 //! Weights, and the lists that say what they are multiplied with, on the device.
 
 use super::device::Device;
-use crate::engine::thinning::{ThinLayer, subtracts, thinnable};
+use super::network::{Kind as StepKind, Step};
+use crate::engine::thinning::{ThinShape, subtracts, thinnable};
 use crate::error::Result;
 use crate::nets::Function;
-use crate::nets::lowering::{self, Instruction, Kind, Phase, Plane, Program};
+use crate::nets::lowering::{self, Phase, Plane, Program};
 use rayon::prelude::*;
 use std::sync::Arc;
 use wgpu::Buffer;
@@ -13,11 +14,11 @@ use wgpu::Buffer;
 const FEWEST_FACTORS: [usize; 2] = [64, 32];
 /// Groups of fewer outputs are left to the kernel that makes one output a thread: they fill no tile of the product.
 const FEWEST_OUTPUTS_OF_GROUP: usize = 8;
-/// Into how many parts the inputs of a product are split where it does not fill the adapter, and of how many at least.
-pub const PARTS: usize = 16;
+/// Of how many inputs at least a product is split where it does not fill the adapter.
 const FEWEST_SPLIT: usize = 1024;
 
 /// A phase of a group of a linear layer or a convolution.
+#[derive(Clone)]
 pub struct Product {
     /// \[inputs, outputs\], the outputs padded to vec4s.
     pub weights: Buffer,
@@ -35,6 +36,8 @@ pub struct Product {
     pub then: Option<Function>,
     /// Whether it is always multiplied in single precision.
     pub exact: bool,
+    /// Of a linear layer of many inputs.
+    pub split: Option<Split>,
 }
 
 impl Product {
@@ -73,40 +76,52 @@ impl Grouped {
 pub struct Thinned {
     /// The node that it comes from.
     pub node: Arc<str>,
+    /// With the weights of the same layer in a plan, which are not yet scaled by 1 / (1 − rate).
     pub product: Product,
     /// The dropout before it: its mask stream and its rate.
     pub dropout: Option<(u32, f64)>,
     /// Functions after the first, which the product applies itself.
     pub more: Vec<Function>,
-    /// Of the first layer, if dropped inputs are subtracted: what the full product needs.
-    pub full: Option<Full>,
+    /// Of the first layer, if dropped inputs are subtracted: a bias of zeros for the full product.
+    pub full: Option<Buffer>,
 }
 
-/// What the product that all draws share needs beside the weights.
-pub struct Full {
+impl Thinned {
+    /// The bits of the factor 1 / (1 − rate) of its dropout.
+    pub fn scale(&self) -> u32 {
+        self.dropout.map_or(1.0, |(_, rate)| (1.0 / (1.0 - rate)) as f32).to_bits()
+    }
+}
+
+/// What a linear layer of many inputs needs beside its weights to be made in parts.
+#[derive(Clone)]
+pub struct Split {
     /// A bias of zeros.
     pub zeros: Buffer,
-    /// [`PARTS`] lists of inputs, if there are many.
-    pub parts: Option<Buffer>,
+    /// A list of inputs for each of [`Tuning::split_k`](super::tuning::Tuning::split_k) parts.
+    pub parts: Buffer,
 }
 
-impl Full {
+impl Split {
     /// Entries of a list of [`parts`](Self::parts), with its length.
-    pub fn stride(inputs: usize) -> usize {
-        inputs.div_ceil(PARTS) + 1
+    pub fn stride(inputs: usize, parts: usize) -> usize {
+        inputs.div_ceil(parts) + 1
     }
 
-    fn new(device: &Device, [inputs, outputs]: [usize; 2]) -> Result<Self> {
-        let zeros = device.upload("zeros", &vec![0.0f32; outputs])?;
+    /// None for a layer of few inputs.
+    fn new(device: &Device, [inputs, outputs]: [usize; 2]) -> Result<Option<Self>> {
+        let parts = device.tuning.split_k;
+        if inputs < FEWEST_SPLIT || parts == 1 {
+            return Ok(None);
+        }
         let list = |part: usize| {
-            let [start, end] = [part, part + 1].map(|part| part * inputs / PARTS);
+            let [start, end] = [part, part + 1].map(|part| part * inputs / parts);
             let mut list: Vec<u32> = [(end - start) as u32].into_iter().chain(start as u32..end as u32).collect();
-            list.resize(Self::stride(inputs), 0);
+            list.resize(Self::stride(inputs, parts), 0);
             list
         };
-        let lists = || device.upload("parts", &(0..PARTS).flat_map(list).collect::<Vec<u32>>());
-        let parts = if inputs < FEWEST_SPLIT { None } else { Some(lists()?) };
-        Ok(Self { zeros, parts })
+        let lists: Vec<u32> = (0..parts).flat_map(list).collect();
+        Ok(Some(Self { zeros: device.upload("zeros", &vec![0.0f32; outputs])?, parts: device.upload("parts", &lists)? }))
     }
 }
 
@@ -119,14 +134,19 @@ fn single(values: &[f64]) -> Vec<f32> {
     values.iter().map(|&value| value as f32).collect()
 }
 
-/// Weights \[inputs, outputs\] by `weight(input, output)`, the outputs padded to vec4s.
-fn packed(device: &Device, [inputs, outputs]: [usize; 2], weight: impl Fn(usize, usize) -> f32 + Sync) -> Result<Buffer> {
+/// Weights \[outputs, inputs\] as \[inputs, outputs\], the outputs padded to vec4s.
+fn packed(device: &Device, [inputs, outputs]: [usize; 2], weights: &[f64]) -> Result<Buffer> {
+    // Some inputs of each output in turn: one at a time would take a line of the cache for every weight.
+    const INPUTS: usize = 16;
     let padded = outputs.next_multiple_of(4);
-    let mut weights = vec![0.0f32; inputs * padded];
-    weights.par_chunks_exact_mut(padded).enumerate().for_each(|(input, line)| {
-        line[..outputs].iter_mut().enumerate().for_each(|(output, to)| *to = weight(input, output));
+    let mut packed = vec![0.0f32; inputs * padded];
+    packed.par_chunks_mut(INPUTS * padded).enumerate().for_each(|(block, lines)| {
+        for output in 0..outputs {
+            let of_output = &weights[output * inputs + block * INPUTS..];
+            lines.chunks_exact_mut(padded).zip(of_output).for_each(|(line, &weight)| line[output] = weight as f32);
+        }
     });
-    device.upload("weights", &weights)
+    device.upload("weights", &packed)
 }
 
 fn is_exact([inputs, outputs]: [usize; 2]) -> bool {
@@ -150,9 +170,8 @@ pub fn products(device: &Device, product: &lowering::Product, then: Option<Funct
         let (corners, places) = (phase.corners(width), phase.places(columns));
         let is_whole = places.iter().enumerate().all(|(at, &place)| at as u32 == place) && places.len() == rows * columns;
         let (inputs, first) = (taps.len(), group * outputs);
-        let weight = |input: usize, output: usize| phase.weight[(first + output) * inputs + input] as f32;
         Ok(Product {
-            weights: packed(device, [inputs, outputs], weight)?,
+            weights: packed(device, [inputs, outputs], &phase.weight[first * inputs..])?,
             bias: device.upload("bias", &single(&product.bias[first..first + outputs]))?,
             rows: list(device, "rows", &taps, &[])?,
             positions: list(device, "positions", &corners, if is_whole { &[] } else { &places })?,
@@ -163,6 +182,7 @@ pub fn products(device: &Device, product: &lowering::Product, then: Option<Funct
             scatter: (!is_whole).then_some(rows * columns),
             then,
             exact: is_exact([inputs, outputs]),
+            split: if product.is_linear() { Split::new(device, [inputs, outputs])? } else { None },
         })
     };
     product.phases.iter().flat_map(|phase| (0..product.groups).map(move |group| (phase, group))).map(upload).collect()
@@ -203,32 +223,21 @@ pub fn coefficients(device: &Device, scale: &[f64], offset: &[f64]) -> Result<Bu
     device.upload("coefficients", &pairs)
 }
 
-/// The head of a program as layers that a shared mask thins, if it is of that form.
-pub fn thinned(device: &Device, program: &Program) -> Result<Option<Vec<Thinned>>> {
-    let Some(layers) = thinnable(program) else { return Ok(None) };
-    let subtract = subtracts(&layers);
-    let has_weights = |instruction: &&Instruction| matches!(instruction.kind, Kind::Product(_) | Kind::Gaussian(_));
-    let nodes = program.head().iter().filter(has_weights).map(|instruction| instruction.node.as_str().into());
-    let upload = |(number, (layer, node)): (usize, (ThinLayer, Arc<str>))| {
-        let ThinLayer { inputs, outputs, dropout, weights, bias, then, .. } = layer;
-        let full = if number == 0 && subtract { Some(Full::new(device, [inputs, outputs])?) } else { None };
-        let all: Vec<u32> = (0..inputs as u32).collect();
-        let product = Product {
-            weights: packed(device, [inputs, outputs], |input, output| weights[input * outputs + output])?,
-            bias: device.upload("bias", &bias)?,
-            rows: list(device, "rows", &all, &[])?,
-            positions: list(device, "positions", &[0], &[])?,
-            inputs,
-            outputs,
-            places: 1,
-            first: 0,
-            scatter: None,
-            then: then.first().copied(),
-            exact: is_exact([inputs, outputs]),
-        };
-        Ok(Thinned { node, product, dropout, more: then.into_iter().skip(1).collect(), full })
+/// The head of a program as layers that a shared mask thins, if it is of that form, given its steps.
+pub fn thinned(device: &Device, program: &Program, head: &[Step]) -> Result<Option<Vec<Thinned>>> {
+    let Some(shapes) = thinnable(program) else { return Ok(None) };
+    let subtract = subtracts(&shapes);
+    let products = head.iter().filter_map(|step| match &step.kind {
+        StepKind::Products(products) => products.first().map(|product| (step, product)),
+        _ => None,
+    });
+    let layer = |(number, (shape, (step, product))): (usize, (ThinShape, (&Step, &Product)))| {
+        let product = Product { then: shape.then.first().copied(), ..product.clone() };
+        let full = if number == 0 && subtract { Some(device.upload("zeros", &vec![0.0f32; product.outputs])?) } else { None };
+        let (node, more) = (Arc::clone(&step.node), shape.then.into_iter().skip(1).collect());
+        Ok(Thinned { node, product, dropout: shape.dropout, more, full })
     };
-    layers.into_iter().zip(nodes).enumerate().map(upload).collect::<Result<_>>().map(Some)
+    shapes.into_iter().zip(products).enumerate().map(layer).collect::<Result<_>>().map(Some)
 }
 
 /// Operations of a thinned draw of a point, on average; and of what all draws share.
