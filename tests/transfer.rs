@@ -1,6 +1,7 @@
 //! Transfer: torchvision's residual networks by the names of their weights, and heads on frozen trunks.
 
 use epistemap::data::Dataset;
+use epistemap::engine::cpu;
 use epistemap::engine::reference::forward;
 use epistemap::jobs::training::{ClassifierArchitecture, ClassifierPlan, News, TrainingPlan, What, train};
 use epistemap::nets::folder::{Model, decode_weights, load};
@@ -144,4 +145,49 @@ fn what_cannot_be_transferred_is_said() {
 fn safetensors_of_one() -> Vec<u8> {
     let header = r#"{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
     [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &1f32.to_le_bytes()].concat()
+}
+
+/// The trunk of the shipped transferred network: what its head takes.
+fn shipped_trunk() -> Network {
+    let whole = classifier_of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("models/cats-dogs/efficientnet-0")).network;
+    let nodes = whole.nodes().iter().take_while(|node| !node.name.starts_with("head.")).cloned().collect();
+    Network::of(Graph::new(whole.input_shape(), nodes).unwrap(), whole.weights()).unwrap()
+}
+
+/// The largest difference of the trunk's features from PyTorch's.
+fn difference(trunk: &Network, images: &[f32], expected: &[f64]) -> f64 {
+    let got = cpu::outputs(trunk, images);
+    assert_eq!(got.len(), expected.len());
+    got.iter().zip(expected).map(|(got, expected)| (f64::from(*got) - expected).abs()).fold(0.0, f64::max)
+}
+
+#[test]
+fn the_shipped_trunk_makes_the_features_of_pytorch() {
+    let trunk = shipped_trunk();
+    let fixture: serde_json::Value = serde_json::from_str(include_str!("reference/efficientnet.json")).unwrap();
+    let expected: Vec<f64> = fixture["features"].as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect();
+    // Waves of several lengths, as in the script that made the fixture.
+    let pixel = |at: usize| {
+        let (image, channel, row, column) = (at / 12288, at / 4096 % 3, at / 64 % 64, at % 64);
+        let wave = (row * (image + 1) + column * (channel + 2) + 7 * image) % 97;
+        wave as f32 / 96.0
+    };
+    let images: Vec<f32> = (0..2 * 12288).map(pixel).collect();
+    let most = difference(&trunk, &images, &expected);
+    assert!(most <= 1e-4, "{most}");
+    let mut other = images;
+    other[0] = 1.0 - other[0];
+    assert!(difference(&trunk, &other, &expected) > 1e-4, "the negative control");
+
+    // Photographs that `models/cats-dogs/convert_efficientnet.py --check` read, where they are at hand.
+    let Some(path) = std::env::var_os("EPISTEMAP_FEATURES").map(PathBuf::from) else {
+        println!("skipped: 64 photographs; EPISTEMAP_FEATURES names no file of their features");
+        return;
+    };
+    let read = |path: &Path| -> Vec<f32> { npyz::NpyFile::new(&std::fs::read(path).unwrap()[..]).unwrap().into_vec().unwrap() };
+    let images = read(&path.with_file_name(format!("{}-images.npy", path.file_stem().unwrap().to_str().unwrap())));
+    let expected: Vec<f64> = read(&path).into_iter().map(f64::from).collect();
+    let most = difference(&trunk, &images, &expected);
+    println!("features of {} photographs: the largest difference is {most:e}", images.len() / 12288);
+    assert!(most <= 1e-4, "{most}");
 }

