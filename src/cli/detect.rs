@@ -64,8 +64,8 @@ pub struct Detect {
     /// The seeds of dropout masks that measure the same attacked images, for the spread of AUROC over them; 1 for none.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     seeds: u32,
-    /// The noisy images that attacked ones are told from: as long as the attack in L2, or as the paper's code made them, which destroys the image
-    /// [default: matched; published with --as-published on photographs].
+    /// Which noisy images attacked ones are told from: those as long as the attack in L2, or those of the paper's code, which destroys them
+    /// [default: matched; published for photographs that are attacked as published].
     #[arg(long, value_parser = choice(NoiseControl::ALL.map(NoiseControl::key), NoiseControl::from_key))]
     noise: Option<NoiseControl>,
     /// Resamples behind each 95 % interval.
