@@ -86,7 +86,7 @@ enum What {
     Head {
         #[command(flatten)]
         common: Common,
-        /// The network whose last layer is replaced: a classifier's model folder, or a .safetensors file of a torchvision ResNet.
+        /// The network whose last layer is replaced: a classifier's model folder, or a .safetensors file of a residual network of torchvision.
         #[arg(long, value_name = "DIR|FILE")]
         backbone: PathBuf,
         /// Bring the images to N × N pixels inside the model, bilinearly [default: to the size that the network takes].

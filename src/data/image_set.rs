@@ -202,7 +202,7 @@ pub(super) fn read(of: &Path, holder: &Holder, entries: &[Entry], shape: [usize;
     let batches = entries.chunks(BATCH).map(|batch| batch.par_iter().map(decode).collect::<Vec<_>>());
     let key = || {
         let each = entries.iter().map(|entry| format!("{}\n{}", entry.path.display(), holder.stamp(&entry.path)));
-        each.fold(Sha256::new().chain_update(format!("{shape:?}")), |hash, entry| hash.chain_update(entry)).finalize().to_vec()
+        each.fold(Sha256::new().chain_update(format!("{shape:?}")), Sha256::chain_update).finalize().to_vec()
     };
     let Cached { bytes, refused } = image_cache::bytes(of, shape, entries.len(), key, batches)?;
     let read = (0..entries.len()).filter(|entry| refused.iter().all(|(other, _)| other != entry)).collect();
@@ -250,7 +250,9 @@ mod tests {
     fn a_folder_and_both_kinds_of_archives_of_a_known_set_hold_the_same_images() {
         let places = [0, 1, 2].map(|_| tempfile::tempdir().unwrap());
         let [folder, zipped, packed] = [0, 1, 2].map(|place: usize| places[place].path().join("cats-dogs"));
-        [&folder, &zipped, &packed].into_iter().for_each(|path| std::fs::create_dir_all(path).unwrap());
+        for path in [&folder, &zipped, &packed] {
+            std::fs::create_dir_all(path).unwrap();
+        }
         let mut zip = zip::ZipWriter::new(File::create(zipped.join("kagglecatsanddogs_5340.zip")).unwrap());
         let gz = flate2::write::GzEncoder::new(File::create(packed.join("PetImages-64.tar.gz")).unwrap(), flate2::Compression::fast());
         let mut tar = tar::Builder::new(gz);

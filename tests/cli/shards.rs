@@ -25,7 +25,9 @@ fn maps_and_evaluations_of_shards_are_those_of_one_run() {
     }
     let digits = Desk::new();
     write_vae(&digits.path("models/vae"), [1, 28, 28], 2);
-    [0, 1].into_iter().for_each(|seed| write_classifier(&digits.path(&format!("models/classifier-{seed}")), [1, 28, 28], 10, seed));
+    for seed in [0, 1] {
+        write_classifier(&digits.path(&format!("models/classifier-{seed}")), [1, 28, 28], 10, seed);
+    }
     joined(&digits, "evaluate --models models --dataset mnist-1000 --images 450 --samples 2 --json", 4, "json");
     joined(
         &digits,
