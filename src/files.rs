@@ -1,8 +1,9 @@
-//! Reading and writing whole files: a file appears under its name complete, or not at all.
+//! Reading and writing whole files: a file appears under its name complete, or not at all. Hashes of files, and the user's folders.
 
 use crate::error::{Error, Result};
-use std::io::{ErrorKind, Write as _};
-use std::path::Path;
+use sha2::Digest;
+use std::io::{ErrorKind, Read, Write as _};
+use std::path::{Path, PathBuf};
 
 /// How the names of unfinished files begin.
 pub const TEMPORARY: &str = ".epistemap-";
@@ -13,6 +14,41 @@ pub const TEMPORARY: &str = ".epistemap-";
 /// Names the path and what the operating system said.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|error| Error::io(path, &error))
+}
+
+/// What is in a folder, sorted by name.
+///
+/// # Errors
+/// Names the path and what the operating system said.
+pub fn listed(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
+    let mut paths: Vec<PathBuf> = entries.map_err(|error| Error::io(folder, &error))?.iter().map(std::fs::DirEntry::path).collect();
+    paths.sort();
+    Ok(paths)
+}
+
+/// Bytes as hexadecimal digits.
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
+}
+
+/// The hash of all that a reader gives, as hexadecimal digits.
+///
+/// # Errors
+/// As the reader.
+pub fn hash_of<D: Digest>(mut reader: impl Read) -> std::io::Result<String> {
+    let (mut hash, mut buffer) = (D::new(), vec![0; 1 << 20]);
+    loop {
+        match reader.read(&mut buffer)? {
+            0 => return Ok(hexadecimal(&hash.finalize())),
+            count => hash.update(&buffer[..count]),
+        }
+    }
+}
+
+/// A folder of the user's cache directory, if the system has one; it need not be there yet.
+pub fn cache_folder(name: &str) -> Option<PathBuf> {
+    directories::ProjectDirs::from("", "", "epistemap").map(|project| project.cache_dir().join(name))
 }
 
 /// Creates a folder and its parents.

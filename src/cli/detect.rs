@@ -64,7 +64,7 @@ pub struct Detect {
     /// The seeds of dropout masks that measure the same attacked images, for the spread of AUROC over them; 1 for none.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     seeds: u32,
-    /// Which noisy images attacked ones are told from: those as long as the attack in L2, or those of the paper's code, which destroys them
+    /// The noise controls: noise of the L2 norm of the attack (matched), or the noise of the paper's code, which destroys the image (published)
     /// [default: matched; published for photographs that are attacked as published].
     #[arg(long, value_parser = choice(NoiseControl::ALL.map(NoiseControl::key), NoiseControl::from_key))]
     noise: Option<NoiseControl>,

@@ -32,7 +32,7 @@ impl ShardOptions {
     pub fn engine(&self, engine: Box<dyn Engine>, classes: usize, models: &BTreeMap<String, String>) -> Result<Box<dyn Engine>> {
         Ok(match (self.shard, &self.parts) {
             (Some(shard), _) => Box::new(ShardEngine::new(engine, classes, shard, self.sharing.clone())?),
-            (None, Some(parts)) => Box::new(MergeEngine::new(engine, classes, parts.to_vec(), models)?),
+            (None, Some(parts)) => Box::new(MergeEngine::new(engine, classes, Arc::clone(parts), models)?),
             (None, None) => engine,
         })
     }

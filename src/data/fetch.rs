@@ -5,7 +5,7 @@ use super::Source;
 use super::sources::{Checksum, Layout, Published};
 use crate::error::{Error, Result};
 use crate::files;
-use md5::{Digest, Md5};
+use md5::Md5;
 use sha2::Sha256;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Write as _};
@@ -165,20 +165,13 @@ fn length(path: &Path) -> Result<u64> {
 
 /// Whether a file has the published checksum.
 fn is_right(path: &Path, checksum: Checksum) -> Result<bool> {
-    fn of<D: Digest>(path: &Path) -> std::io::Result<String> {
-        let (mut file, mut hash, mut buffer) = (File::open(path)?, D::new(), vec![0; 1 << 20]);
-        loop {
-            match file.read(&mut buffer)? {
-                0 => return Ok(hash.finalize().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))),
-                count => hash.update(&buffer[..count]),
-            }
-        }
-    }
+    let failed = |error: std::io::Error| Error::io(path, &error);
+    let file = File::open(path).map_err(failed)?;
     let found = match checksum {
-        Checksum::Md5(expected) => of::<Md5>(path).map(|found| found == expected),
-        Checksum::Sha256(expected) => of::<Sha256>(path).map(|found| found == expected),
+        Checksum::Md5(expected) => files::hash_of::<Md5>(file).map(|found| found == expected),
+        Checksum::Sha256(expected) => files::hash_of::<Sha256>(file).map(|found| found == expected),
     };
-    found.map_err(|error| Error::io(path, &error))
+    found.map_err(failed)
 }
 
 #[cfg(test)]

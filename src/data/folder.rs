@@ -4,6 +4,7 @@ use super::image_set::{self, Entry, Holder};
 use super::pixels::Pixels;
 use super::{Dataset, Split, idx};
 use crate::error::{Error, Result};
+use crate::files;
 use std::path::{Path, PathBuf};
 
 /// Labels are bytes.
@@ -132,7 +133,7 @@ fn nothing_in(folder: &Path) -> Error {
 /// The names of the sub-folders that hold images, sorted.
 fn class_names(root: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
-    for path in image_set::listed(root)? {
+    for path in files::listed(root)? {
         if path.is_dir() && !image_set::image_files(&path)?.is_empty() {
             names.extend(path.file_name().map(|name| name.to_string_lossy().into_owned()));
         }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 const KEPT_FROM: usize = 1 << 25;
 /// Raised where the same files become other bytes than before.
 const VERSION: u32 = 1;
-/// The last line of a file says at most so many bytes of images that could not be read.
+/// The most bytes of a footer; it lists the images that could not be read.
 const MOST_OF_FOOTER: u64 = 1 << 24;
 
 /// Decoded images.
@@ -34,10 +34,6 @@ struct Footer {
 
 type Decoded = std::result::Result<Vec<u8>, String>;
 
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
-}
-
 /// The bytes of `count` images of `shape`: those of the cache if they are of the same `key`, else those of `batches`, which are kept where
 /// they are many. `of` names the set: another version of it takes its place in the cache.
 ///
@@ -50,7 +46,7 @@ pub(super) fn bytes(
     key: impl FnOnce() -> Vec<u8>,
     batches: impl Iterator<Item = Vec<Decoded>>,
 ) -> Result<Cached> {
-    let folder = directories::ProjectDirs::from("", "", "epistemap").map(|project| project.cache_dir().join("images"));
+    let folder = files::cache_folder("images");
     bytes_in(folder.as_deref(), of, (shape, count), key, batches)
 }
 
@@ -67,8 +63,8 @@ fn bytes_in(
         let refused = write(&mut held, size, batches).map_err(|error| Error::io(of, &error))?;
         return Ok(Cached { bytes: Bytes::Held(held), refused });
     }
-    let name = hexadecimal(&Sha256::digest(format!("{} {shape:?}", of.display())));
-    let key = format!("{VERSION} {}", hexadecimal(&key()));
+    let name = files::hexadecimal(&Sha256::digest(format!("{} {shape:?}", of.display())));
+    let key = format!("{VERSION} {}", files::hexadecimal(&key()));
     let path = folder.map(|folder| folder.join(format!("{name}.pixels")));
     if let Some(path) = &path
         && let Some(cached) = load(path, size * count, &key)
@@ -91,7 +87,7 @@ fn bytes_in(
     if let (Some(named), Some(path)) = (named, &path) {
         named.persist(path).ok();
     }
-    let bytes = Bytes::map(&file, 0, path.as_deref().unwrap_or(of))?;
+    let bytes = Bytes::map(&file, path.as_deref().unwrap_or(of))?;
     Ok(Cached { bytes, refused })
 }
 
@@ -134,7 +130,7 @@ fn fill(file: &mut File, size: usize, key: &str, batches: impl Iterator<Item = V
     let mut hashed = Hashed { file: BufWriter::with_capacity(1 << 20, file), hash: Sha256::new() };
     let refused = write(&mut hashed, size, batches)?;
     let Hashed { mut file, hash } = hashed;
-    let footer = Footer { key: key.to_owned(), sha256: hexadecimal(&hash.finalize()), refused };
+    let footer = Footer { key: key.to_owned(), sha256: files::hexadecimal(&hash.finalize()), refused };
     let text = serde_json::to_vec(&footer)?;
     file.write_all(&text)?;
     file.write_all(&(text.len() as u64).to_le_bytes())?;
@@ -160,16 +156,9 @@ fn load(path: &PathBuf, length: usize, key: &str) -> Option<Cached> {
         return None;
     }
     file.rewind().ok()?;
-    let (mut hash, mut buffer) = (Sha256::new(), vec![0; 1 << 20]);
-    let mut pixels = file.try_clone().ok()?.take(length as u64);
-    loop {
-        match pixels.read(&mut buffer).ok()? {
-            0 => break,
-            count => hash.update(&buffer[..count]),
-        }
-    }
-    (hexadecimal(&hash.finalize()) == footer.sha256).then_some(())?;
-    Some(Cached { bytes: Bytes::map(&file, 0, path).ok()?, refused: footer.refused })
+    let pixels = file.try_clone().ok()?.take(length as u64);
+    (files::hash_of::<Sha256>(pixels).ok()? == footer.sha256).then_some(())?;
+    Some(Cached { bytes: Bytes::map(&file, path).ok()?, refused: footer.refused })
 }
 
 #[cfg(test)]
@@ -214,8 +203,8 @@ mod tests {
         assert_eq!(from(Some(folder.path()), 2).2, COUNT);
         bytes.truncate(1000);
         std::fs::write(path(), bytes).unwrap();
-        let mended = from(Some(folder.path()), 2);
-        assert!(mended.2 == COUNT && mended.0 == first.0);
+        let repaired = from(Some(folder.path()), 2);
+        assert!(repaired.2 == COUNT && repaired.0 == first.0);
         // Without a place of its own.
         assert!(from(None, 1).0 == first.0);
     }

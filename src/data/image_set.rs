@@ -26,8 +26,9 @@ const SAMPLED: usize = 64;
 const LARGEST_KEPT: usize = 32;
 /// Files that are decoded side by side before their pixels are written.
 const BATCH: usize = 512;
-/// An archive that is unpacked into memory holds at most so many bytes, and a single image file.
+/// The most bytes of an archive that is unpacked into memory.
 const MOST_UNPACKED: u64 = 1 << 30;
+/// The most bytes of an image file in an archive.
 const MOST_OF_FILE: u64 = 1 << 28;
 
 /// An image file of a class.
@@ -89,15 +90,7 @@ fn is_image(path: &Path) -> bool {
 
 /// The image files in a folder by their extension, sorted by name.
 pub(super) fn image_files(folder: &Path) -> Result<Vec<PathBuf>> {
-    Ok(listed(folder)?.into_iter().filter(|path| path.is_file() && is_image(path)).collect())
-}
-
-/// What is in a folder, sorted by name.
-pub(super) fn listed(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
-    let mut paths: Vec<PathBuf> = entries.map_err(|error| Error::io(folder, &error))?.iter().map(std::fs::DirEntry::path).collect();
-    paths.sort();
-    Ok(paths)
+    Ok(files::listed(folder)?.into_iter().filter(|path| path.is_file() && is_image(path)).collect())
 }
 
 /// What holds image files.

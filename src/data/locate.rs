@@ -3,7 +3,7 @@
 //! then `../shared/data`. Each holds a folder per set, such as `mnist/train-images-idx3-ubyte.gz`.
 
 use super::sources::Layout;
-use super::{Dataset, Source, Split, folder, idx, image_set, sources};
+use super::{Dataset, FolderData, Source, Split, folder, idx, image_set, sources};
 use crate::error::{Error, Result};
 use std::ffi::OsString;
 use std::fmt;
@@ -73,21 +73,28 @@ impl Found {
     /// # Errors
     /// When the files are damaged, or are not what they seem.
     pub fn load(&self, shape: Option<[usize; 3]>) -> Result<(Dataset, Option<String>)> {
-        let classes = self.set.class_names();
-        match (&self.files, self.set.layout) {
-            (Files::Idx([images, labels]), _) => {
-                Ok((idx::load_pair(&format!("{} {}", self.set.name, self.split), images, labels, classes)?, None))
+        match &self.files {
+            Files::Idx([images, labels]) => {
+                let name = format!("{} {}", self.set.name, self.split);
+                Ok((idx::load_pair(&name, images, labels, self.set.class_names())?, None))
             }
-            (Files::Images(path), Layout::Images { root, shape: own, .. }) => {
-                let (holder, entries) = image_set::of_source(path, root, &classes)?;
-                let is_test = |number: usize| entries[number].is_for_testing();
-                let data = folder::of_images(path, self.set.name, (&holder, &entries), shape.unwrap_or(own), classes, is_test)?;
-                let note = (!data.notes.is_empty()).then(|| data.notes.join(" "));
-                Ok((if self.split == Split::Train { data.train } else { data.test }, note))
+            Files::Images(path) => {
+                let FolderData { train, test, notes } = images_of(self.set, path, shape)?;
+                Ok((if self.split == Split::Train { train } else { test }, (!notes.is_empty()).then(|| notes.join(" "))))
             }
-            (Files::Images(path), Layout::Idx) => Err(Error::file(path, "holds no IDX files", "get the data set again")),
         }
     }
+}
+
+/// The images of a set that lie in a folder or an archive.
+fn images_of(set: &Source, path: &Path, shape: Option<[usize; 3]>) -> Result<FolderData> {
+    let Layout::Images { root, shape: own, .. } = set.layout else {
+        return Err(Error::file(path, "holds no IDX files", "get the data set again"));
+    };
+    let classes = set.class_names();
+    let (holder, entries) = image_set::of_source(path, root, &classes)?;
+    let is_test = |number: usize| entries[number].is_for_testing();
+    folder::of_images(path, set.name, (&holder, &entries), shape.unwrap_or(own), classes, is_test)
 }
 
 /// The directories to look in, in order.
@@ -118,6 +125,20 @@ pub fn locate(set: &'static Source, split: Split, data_dir: Option<&Path>) -> Op
 pub fn find(set: &'static Source, split: Split, data_dir: Option<&Path>, shape: Option<[usize; 3]>) -> Result<(Dataset, Option<String>)> {
     let places = places(data_dir);
     locate_in(&places, set, split).ok_or_else(|| missing(&places, set, split))?.load(shape)
+}
+
+/// Finds and reads both splits of a data set, as [`find`]; photographs are read once.
+///
+/// # Errors
+/// As [`find`].
+pub fn find_both(set: &'static Source, data_dir: Option<&Path>, shape: Option<[usize; 3]>) -> Result<FolderData> {
+    let places = places(data_dir);
+    let [train, test] = Split::ALL.map(|split| locate_in(&places, set, split).ok_or_else(|| missing(&places, set, split)));
+    let train = train?;
+    if let Files::Images(path) = &train.files {
+        return images_of(set, path, shape);
+    }
+    Ok(FolderData { train: train.load(shape)?.0, test: test?.load(shape)?.0, notes: Vec::new() })
 }
 
 /// Every split of every known data set, and where it was found.

@@ -21,6 +21,7 @@ pub use shipped::{SHIPPED_DIGITS, shipped_digits};
 pub use sources::{Source, Split};
 
 use crate::error::{Error, Result};
+use crate::files;
 use pixels::Pixels;
 use sha2::{Digest as _, Sha256};
 use std::borrow::Cow;
@@ -122,7 +123,7 @@ impl Dataset {
             hasher.update(&bytes);
         }
         hasher.update(&self.labels);
-        hasher.finalize().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+        files::hexadecimal(&hasher.finalize())
     }
 
     /// The images from `start` to before `end`, under the same name.

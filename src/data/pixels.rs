@@ -1,5 +1,6 @@
 //! The pixels of a data set: numbers in memory, or bytes of a file that is mapped, so that a large set takes no memory of its own.
 
+use crate::error::{Error, Result};
 use memmap2::Mmap;
 use std::borrow::Cow;
 use std::fmt;
@@ -7,8 +8,6 @@ use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
-
-use crate::error::{Error, Result};
 
 /// The pixels of N images of the same size, in 0..=1. A copy shares what it holds.
 #[derive(Clone)]
@@ -31,8 +30,8 @@ enum Store {
 /// Bytes of images, one after the other.
 pub(super) enum Bytes {
     Held(Vec<u8>),
-    /// A file from this byte on.
-    Mapped(Mmap, usize),
+    /// A file, of which more may follow behind the images.
+    Mapped(Mmap),
 }
 
 impl Bytes {
@@ -41,16 +40,16 @@ impl Bytes {
     /// # Errors
     /// What the operating system said of `path`.
     #[expect(unsafe_code, reason = "a mapping of a file that others might cut short; those of the cache are replaced whole, never changed")]
-    pub(super) fn map(file: &File, start: usize, path: &Path) -> Result<Self> {
+    pub(super) fn map(file: &File, path: &Path) -> Result<Self> {
         // SAFETY: the file is the program's own: it is written once, under another name, and only read afterwards.
         let map = unsafe { Mmap::map(file) }.map_err(|error| Error::io(path, &error))?;
-        Ok(Self::Mapped(map, start))
+        Ok(Self::Mapped(map))
     }
 
     fn all(&self) -> &[u8] {
         match self {
             Self::Held(bytes) => bytes,
-            Self::Mapped(map, start) => &map[*start..],
+            Self::Mapped(map) => map,
         }
     }
 }
@@ -131,8 +130,8 @@ mod tests {
         let values: Vec<u8> = vec![0, 51, 102, 255, 204, 153];
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("bytes");
-        std::fs::write(&path, [&[9, 9, 9][..], &values].concat()).unwrap();
-        let mapped = Bytes::map(&File::open(&path).unwrap(), 3, &path).unwrap();
+        std::fs::write(&path, [&values[..], &[9, 9, 9]].concat()).unwrap();
+        let mapped = Bytes::map(&File::open(&path).unwrap(), &path).unwrap();
         let numbers = Pixels::of_numbers(2, [0.0, 0.2, 0.4, 1.0, 0.8, 0.6].to_vec());
         for bytes in [Bytes::Held(values), mapped] {
             let all = Pixels::of_bytes(2, Arc::new(bytes), vec![0, 1, 2]);

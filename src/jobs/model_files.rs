@@ -53,7 +53,7 @@ pub struct ReadModel {
 impl ReadModel {
     /// Makes the model of the bytes of its two files; `folder` is for messages.
     fn parse(folder: &Path, description: &[u8], weights: &[u8]) -> Result<Self> {
-        let hash = hexadecimal(&Sha256::new().chain_update(description).chain_update(weights).finalize());
+        let hash = files::hexadecimal(&Sha256::new().chain_update(description).chain_update(weights).finalize());
         let (description, model) = folder::parse(folder, description, weights)?;
         if let Model::Classifier(classifier) = &model {
             check_ending(folder, classifier)?;
@@ -160,9 +160,8 @@ pub fn model_folders(folder: &Path) -> Result<Vec<PathBuf>> {
 /// # Errors
 /// When the folder cannot be read.
 pub fn folders(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
-    let entries = entries.map_err(|error| Error::io(folder, &error))?;
-    let mut folders: Vec<PathBuf> = entries.iter().map(std::fs::DirEntry::path).filter(|path| path.is_dir()).collect();
+    let mut folders = files::listed(folder)?;
+    folders.retain(|path| path.is_dir());
     folders.sort_by_key(|path| by_number(&path.to_string_lossy()));
     Ok(folders)
 }
@@ -215,10 +214,6 @@ pub fn tell_apart(models: &mut [ReadModel]) {
         description.rename(free.clone());
         taken.insert(free);
     }
-}
-
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
 /// A key that sorts numbers within names by value: classifier-2 before classifier-10.

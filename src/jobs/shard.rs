@@ -5,7 +5,6 @@ use super::attack::BATCH;
 use crate::engine::{Block, Draws, Engine, Input};
 use crate::error::{Error, Result};
 use crate::files;
-use crate::jobs::model_files::hexadecimal;
 use crate::uncertainty::{StatisticsGrid, add_draw, sums_len};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -48,6 +47,26 @@ impl Shard {
     pub fn has_member(self, place: usize) -> bool {
         place as u32 % self.of == self.number - 1
     }
+}
+
+/// Checks that there is every shard of a run once; each comes with the file or folder that holds it.
+///
+/// # Errors
+/// Names a shard that is double, or those that are missing.
+pub(super) fn check_complete(shards: &[(Shard, &Path)]) -> Result<()> {
+    for (at, (shard, path)) in shards.iter().enumerate() {
+        if let Some((_, other)) = shards[..at].iter().find(|(other, _)| other == shard) {
+            return Err(Error::file(path, format!("is shard {shard} once more, as {}", other.display()), "give each shard once"));
+        }
+    }
+    let of = shards.first().map_or(0, |(shard, _)| shard.of);
+    let is_missing = |number: &u32| shards.iter().all(|(shard, _)| shard.number != *number);
+    let missing: Vec<String> = (1..=of).filter(is_missing).map(|number| number.to_string()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let problem = format!("of {of} shards there are {}; missing: {}", shards.len(), missing.join(", "));
+    Err(Error::setting("the parts", problem, "compute those too"))
 }
 
 impl FromStr for Shard {
@@ -115,14 +134,30 @@ impl Part {
             archive.write_all(bytes).map_err(|error| failed(error.to_string()))
         };
         let rows: Vec<u8> = self.rows.iter().flat_map(|number| number.to_le_bytes()).collect();
-        let header = Self { sha256: hexadecimal(&Sha256::digest(&rows)), ..self.clone() };
+        let header = Self { sha256: files::hexadecimal(&Sha256::digest(&rows)), ..self.clone() };
         add(HEADER, &serde_json::to_vec_pretty(&header).map_err(|error| failed(error.to_string()))?)?;
         add(ROWS, &rows)?;
-        for (name, bytes) in cached(cache)? {
-            add(&name, &bytes)?;
+        for file in cache.filter(|folder| folder.is_dir()).map(files::listed).transpose()?.unwrap_or_default() {
+            add(&file.file_name().unwrap_or_default().to_string_lossy(), &files::read(&file)?)?;
         }
         let bytes = archive.finish().map_err(|error| failed(error.to_string()))?.into_inner();
         files::write_atomically(path, &bytes)
+    }
+
+    /// Where in its numbers the answer of each key stands.
+    fn places(&self) -> HashMap<String, Range<usize>> {
+        let mut end = 0;
+        let place = |call: &Call| {
+            end += call.numbers;
+            (call.key.clone(), end - call.numbers..end)
+        };
+        self.calls.iter().map(place).collect()
+    }
+
+    /// Whether both are shards of the same run.
+    fn is_of_the_run_of(&self, other: &Self) -> bool {
+        let run = |part: &Self| (part.program.clone(), part.arguments.clone(), part.shard.of, part.models.clone(), part.engine.clone());
+        run(self) == run(other)
     }
 
     /// Reads one.
@@ -147,7 +182,7 @@ impl Part {
         if part.version != VERSION {
             return Err(damaged(format!("its version is {}, and this program reads {VERSION}", part.version)));
         }
-        if hexadecimal(&Sha256::digest(&rows)) != part.sha256 {
+        if files::hexadecimal(&Sha256::digest(&rows)) != part.sha256 {
             return Err(damaged("its answers are not those that it was written with".to_owned()));
         }
         part.rows = rows.as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect();
@@ -164,47 +199,24 @@ impl Part {
     }
 }
 
-/// The files of a folder of attacked images.
-fn cached(folder: Option<&Path>) -> Result<BTreeMap<String, Vec<u8>>> {
-    let Some(folder) = folder.filter(|folder| folder.is_dir()) else { return Ok(BTreeMap::new()) };
-    let entries = std::fs::read_dir(folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
-    let entries = entries.map_err(|error| Error::io(folder, &error))?;
-    entries.iter().map(|entry| Ok((entry.file_name().to_string_lossy().into_owned(), files::read(&entry.path())?))).collect()
-}
-
-/// Reads the parts of one run: all of its shards, once each.
+/// Reads the parts of one run, at least one: all of its shards, once each.
 ///
 /// # Errors
 /// Names a part that is missing, double, damaged, or of another run.
 pub fn read_parts(paths: &[PathBuf]) -> Result<Vec<Part>> {
-    let mut parts: Vec<(&PathBuf, Part)> = Vec::new();
+    let mut parts: Vec<Part> = Vec::new();
     for path in paths {
         let part = Part::read(path)?;
-        if let Some((first_path, first)) = parts.first() {
-            let same = |of: &Part| (of.program.clone(), of.arguments.clone(), of.shard.of, of.models.clone(), of.engine.clone());
-            if same(first) != same(&part) {
-                let problem =
-                    format!("is of another run than {}: `{}` in {} shards", first_path.display(), part.arguments.join(" "), part.shard.of);
-                return Err(Error::file(path, problem, "give the parts of one run"));
-            }
+        if parts.first().is_some_and(|first| !first.is_of_the_run_of(&part)) {
+            let problem =
+                format!("is of another run than {}: `{}` in {} shards", paths[0].display(), part.arguments.join(" "), part.shard.of);
+            return Err(Error::file(path, problem, "give the parts of one run"));
         }
-        if let Some((other, _)) = parts.iter().find(|(_, other)| other.shard == part.shard) {
-            return Err(Error::file(path, format!("is shard {} once more, as {}", part.shard, other.display()), "give each shard once"));
-        }
-        parts.push((path, part));
+        parts.push(part);
     }
-    let Some((_, first)) = parts.first() else {
-        return Err(Error::setting("the parts", "there are none", "name the files that the shards wrote"));
-    };
-    let of = first.shard.of;
-    let missing: Vec<String> =
-        (1..=of).filter(|number| parts.iter().all(|(_, part)| part.shard.number != *number)).map(|n| n.to_string()).collect();
-    if !missing.is_empty() {
-        let problem = format!("of {of} shards there are {}; missing: {}", parts.len(), missing.join(", "));
-        return Err(Error::setting("the parts", problem, "compute those too"));
-    }
-    parts.sort_by_key(|(_, part)| part.shard);
-    Ok(parts.into_iter().map(|(_, part)| part).collect())
+    let shards: Vec<(Shard, &Path)> = parts.iter().map(|part| part.shard).zip(paths.iter().map(PathBuf::as_path)).collect();
+    check_complete(&shards)?;
+    Ok(parts)
 }
 
 /// The images that the shards attacked, as files of a cache in `folder`.
@@ -238,7 +250,7 @@ fn share(block: &Block<'_>, shard: Shard) -> (Vec<usize>, OwnInput, String) {
         OwnInput::Latent(z) => z.iter().fold(hash, |hash, value| hash.chain_update(value.to_le_bytes())),
         OwnInput::Images(x) => x.iter().fold(hash, |hash, value| hash.chain_update(value.to_le_bytes())),
     };
-    (places, input, hexadecimal(&hash.finalize()))
+    (places, input, files::hexadecimal(&hash.finalize()))
 }
 
 enum OwnInput {
@@ -362,13 +374,9 @@ pub struct MergeEngine {
     /// Decodes.
     engine: Box<dyn Engine>,
     classes: usize,
-    parts: Vec<Answered>,
-}
-
-/// A part, and where in its numbers the answer of each key stands.
-struct Answered {
-    part: Part,
-    places: HashMap<String, Range<usize>>,
+    parts: Arc<Vec<Part>>,
+    /// Where in the numbers of each part the answer of each key stands.
+    places: Vec<HashMap<String, Range<usize>>>,
 }
 
 impl MergeEngine {
@@ -376,7 +384,7 @@ impl MergeEngine {
     ///
     /// # Errors
     /// When the parts are of other models.
-    pub fn new(engine: Box<dyn Engine>, classes: usize, parts: Vec<Part>, models: &BTreeMap<String, String>) -> Result<Self> {
+    pub fn new(engine: Box<dyn Engine>, classes: usize, parts: Arc<Vec<Part>>, models: &BTreeMap<String, String>) -> Result<Self> {
         if let Some(part) = parts.iter().find(|part| part.models != *models) {
             let is_other = |name: &&String| part.models.get(*name) != models.get(*name);
             let names: BTreeSet<&str> = part.models.keys().chain(models.keys()).filter(is_other).map(String::as_str).collect();
@@ -384,15 +392,8 @@ impl MergeEngine {
             let problem = format!("shard {} was computed with other models than those that are here: {names} differ", part.shard);
             return Err(Error::setting("the parts", problem, "merge where the models of the shards are"));
         }
-        let answered = |part: Part| {
-            let mut first = 0;
-            let place = |call: &Call| {
-                first += call.numbers;
-                (call.key.clone(), first - call.numbers..first)
-            };
-            Answered { places: part.calls.iter().map(place).collect(), part }
-        };
-        Ok(Self { engine, classes, parts: parts.into_iter().map(answered).collect() })
+        let places = parts.iter().map(Part::places).collect();
+        Ok(Self { engine, classes, parts, places })
     }
 }
 
@@ -408,7 +409,7 @@ impl Engine for MergeEngine {
     fn statistics(&mut self, block: &Block<'_>) -> Result<StatisticsGrid> {
         let length = block.members.len() * block.groups * sums_len(self.classes);
         let mut grid = StatisticsGrid::new(block.point_numbers.len(), block.members.len() * block.groups, self.classes);
-        for Answered { part, places: answers } in &self.parts {
+        for (part, answers) in self.parts.iter().zip(&self.places) {
             let (places, _, key) = share(block, part.shard);
             // What a shard computed for other formats than the one that is written stays unused.
             let Some(answer) = answers.get(&key).filter(|answer| answer.len() == places.len() * length) else {

@@ -186,7 +186,7 @@ pub fn save_beside(folder: &Path, description: &Description, own: &Weights, shar
 }
 
 fn hash_of(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+    files::hexadecimal(&Sha256::digest(bytes))
 }
 
 /// The file of shared weights beside a model's folder: a plain name, since it comes from a file.

@@ -88,7 +88,7 @@ fn rates_at_few_false_alarms_are_those_of_the_curve() {
     let best = |most: f64| ranking.roc().iter().filter(|point| point[0] <= most).map(|point| point[1]).fold(0.0, f64::max);
     assert_eq!([ranking.tpr_at_1_fpr(), ranking.tpr_at_5_fpr()], [best(0.01), best(0.05)]);
     assert!(best(0.01) > best(0.009) && best(0.05) > best(0.01), "one alarm in a hundred is allowed");
-    // All scores are tied: whoever detects one has all alarms.
+    // All scores are equal: a threshold that detects one image raises an alarm for all.
     assert_eq!(Ranking::new(&[1.0; 9], &[1.0; 9]).unwrap().tpr_at_5_fpr(), 0.0);
 }
 

@@ -32,7 +32,7 @@ pub struct Run {
     pub notes: Vec<String>,
     /// Images that the model under way has seen.
     seen: usize,
-    /// What else than steps is under way, and how far it is, in images.
+    /// A job beside the training steps, and its progress in images.
     pub aside: Option<(&'static str, Progress)>,
     /// Losses of steps that are no point of the curve yet: their sum and number.
     gathered: (f64, usize),

@@ -98,7 +98,7 @@ impl Schedule {
     pub fn check(self, epochs: usize) -> Result<()> {
         let warm_up = self.warm_up_epochs;
         if !(0.0..epochs as f64).contains(&warm_up) {
-            let mend = format!("give a number of epochs of at least 0 and less than the {epochs} of the training");
+            let mend = format!("give at least 0 and fewer than {epochs} epochs, the length of the training");
             return Err(Error::setting("--warm-up", format!("{warm_up} is out of range"), mend));
         }
         if let Decay::Step { every_epochs, factor } = self.decay {

@@ -140,7 +140,7 @@ impl Preparation<'_> {
     }
 }
 
-/// What a step of an instruction is called where times are told.
+/// The name of an instruction's step in a profile.
 fn name(what: &str, instruction: &Instruction) -> String {
     format!("{what} of {}", instruction.node)
 }

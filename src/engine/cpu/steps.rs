@@ -41,7 +41,7 @@ pub struct Steps {
 /// One step: from buffers to a buffer.
 #[derive(Debug)]
 pub struct Step {
-    /// What it does for which nodes of the network, for whoever measures.
+    /// Its name in a profile: the operation and the nodes of the network.
     pub name: String,
     /// Floating-point operations for one point, as `Instruction::flops` counts them.
     pub flops: f64,
@@ -102,7 +102,7 @@ pub enum StepKind {
 }
 
 impl StepKind {
-    /// What it is called where times are told.
+    /// The name of the operation in a profile.
     pub fn label(&self) -> &'static str {
         match self {
             Self::Product(_) => "product",

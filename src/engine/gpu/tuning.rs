@@ -60,7 +60,11 @@ impl Tuning {
         let tile = Tile { rows, columns, depth };
         if !tile.is_possible() {
             let mend = format!("give a multiple of half of both numbers, or another {}", TILE[0]);
-            return Err(Error::setting(DEPTH[0], format!("{depth} inputs do not fit the tile of {rows}x{columns} threads"), mend));
+            return Err(Error::setting(
+                DEPTH[0],
+                format!("a tile of {rows}x{columns} threads cannot load {depth} inputs in equal shares"),
+                mend,
+            ));
         }
         Ok(Self {
             most_bytes: read.or(BYTES, most_bytes, |text| text.parse().ok().filter(|&bytes| bytes >= 4096))?,
@@ -80,7 +84,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
     /// What `parse` makes of a variable, or the usual where it is not set.
     fn or<T>(&self, [name, mend]: [&str; 2], usual: T, parse: impl Fn(&str) -> Option<T>) -> Result<T> {
         let Some(text) = (self.0)(name) else { return Ok(usual) };
-        parse(text.trim()).ok_or_else(|| Error::setting(name, format!("'{text}' makes no sense"), mend))
+        parse(text.trim()).ok_or_else(|| Error::setting(name, format!("'{text}' is not a valid value"), mend))
     }
 }
 

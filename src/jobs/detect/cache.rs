@@ -3,7 +3,6 @@
 use crate::data::npy;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::jobs::model_files::hexadecimal;
 use crate::jobs::{AttackSettings, Classifiers};
 use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
@@ -13,7 +12,7 @@ const VERSION: u32 = 1;
 
 /// The folder of the user's cache directory that attacked images are kept in, if the system has one.
 pub fn cache_folder() -> Option<PathBuf> {
-    directories::ProjectDirs::from("", "", "epistemap").map(|project| project.cache_dir().join("attacks"))
+    files::cache_folder("attacks")
 }
 
 /// A folder of attacked images.
@@ -70,5 +69,5 @@ pub(super) fn key(classifiers: &Classifiers, settings: &AttackSettings, (images,
     for label in labels {
         hasher.update((*label as u64).to_le_bytes());
     }
-    hexadecimal(&hasher.finalize())
+    files::hexadecimal(&hasher.finalize())
 }

@@ -1,6 +1,5 @@
 //! The architectures that are trained: those with a name, and those of anyone's `model.json`.
 
-use super::backbone::Backbone;
 use crate::autodiff::train::Goal;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -166,17 +165,6 @@ impl ClassifierPlan {
             return Err(Error::setting("--blocks", "a stage has one block at least", "give a number from 1 on"));
         }
         Ok(())
-    }
-
-    /// The frozen trunk whose features are trained on in place of images [channels, height, width], if there is one.
-    ///
-    /// # Errors
-    /// When there is no such network, or it does not take these images.
-    pub(super) fn backbone(&self, images: [usize; 3]) -> Result<Option<Backbone>> {
-        match &self.architecture {
-            ClassifierArchitecture::Backbone(path) => Backbone::open(path, images, self.resize).map(Some),
-            _ => Ok(None),
-        }
     }
 
     /// What is trained on these images, or on features in their place.

@@ -7,12 +7,12 @@ use crate::engine::cpu;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::jobs::Progress;
-use crate::jobs::model_files::{classifiers_of, hexadecimal};
+use crate::jobs::model_files::classifiers_of;
 use crate::nets::folder::{Model, Precision, decode_weights, encode_weights, load, save, save_beside};
 use crate::nets::{Description, Graph, INPUT, Interpolation, Network, Node, Op, Weights, torchvision};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The file of the trunk's weights beside the folders of several heads.
 const SHARED: &str = "backbone.safetensors";
@@ -70,7 +70,7 @@ impl Backbone {
         for tensor in network.weights().values() {
             tensor.values.iter().for_each(|value| hash.update(value.to_le_bytes()));
         }
-        Ok(Self { name, hash: hexadecimal(&hash.finalize()), network })
+        Ok(Self { name, hash: files::hexadecimal(&hash.finalize()), network })
     }
 
     /// How many features it makes of an image.
@@ -83,8 +83,9 @@ impl Backbone {
     /// # Errors
     /// When the observer stops.
     pub fn of(&self, data: &Dataset, cache: Option<&Path>, observe: NewsObserver<'_>) -> Result<Dataset> {
-        let file = cache
-            .map(|folder| folder.join(format!("{}.features", hexadecimal(&Sha256::digest(format!("{} {}", self.hash, data.sha256()))))));
+        let file = cache.map(|folder| {
+            folder.join(format!("{}.features", files::hexadecimal(&Sha256::digest(format!("{} {}", self.hash, data.sha256())))))
+        });
         let kept = file.as_deref().and_then(|file| load_features(file, data.len() * self.features()));
         let features = if let Some(kept) = kept {
             kept
@@ -155,11 +156,6 @@ impl Backbone {
     }
 }
 
-/// The folder of the user's cache directory that features are kept in, if the system has one.
-pub(super) fn cache_folder() -> Option<PathBuf> {
-    directories::ProjectDirs::from("", "", "epistemap").map(|project| project.cache_dir().join("features"))
-}
-
 /// A graph without its dropouts and its last linear layer, and what stands behind that; flattened.
 fn trunk(graph: &Graph) -> Result<Graph> {
     let mut nodes = Graph::new(graph.input_shape(), graph.without_dropout())?.named_nodes();
@@ -219,6 +215,7 @@ mod tests {
     use crate::nets::architectures::resnet;
     use crate::nets::{Ending, random_graph_weights};
     use std::ops::ControlFlow;
+    use std::path::PathBuf;
 
     /// A classifier's folder.
     fn network(folder: &Path) -> PathBuf {

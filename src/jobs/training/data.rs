@@ -74,11 +74,11 @@ impl TrainingData {
             DataChoice::Named(name) if Split::ALL.iter().any(|&split| is_replaced(name, split, data_dir)) => {
                 Ok(FolderData { train: decoded(Split::Train)?, test: decoded(Split::Test)?, notes: vec![NO_TRAINING_IMAGES.to_owned()] })
             }
-            DataChoice::Named(name) => {
+            DataChoice::Named(name) if [DECODED, SHIPPED].contains(&name.as_str()) => {
                 let [train, test] = Split::ALL.map(|split| load_named(name, split, data_dir, self.shape));
-                let (train, note) = train?;
-                Ok(FolderData { train, test: test?.0, notes: note.into_iter().collect() })
+                Ok(FolderData { train: train?.0, test: test?.0, notes: Vec::new() })
             }
+            DataChoice::Named(name) => locate::find_both(sources::named(name)?, data_dir, self.shape),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Estimates the parameters, memory and time of a training before it starts.
 
-use super::{TrainingPlan, What};
+use super::TrainingPlan;
 use crate::autodiff::train::{Settings, Trainer};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -32,7 +32,7 @@ pub fn estimate(plan: &TrainingPlan, (train, test): (&Dataset, &Dataset), go_on:
     let parts = plan.parts()?;
     // What a trunk takes is told by a few of its images; a head is trained on features.
     let (mut of_features, mut data) = (0.0, None);
-    if let Some(backbone) = if plan.what == What::Vae { None } else { plan.classifier.backbone(train.image_shape)? } {
+    if let Some(backbone) = plan.backbone(train.image_shape)? {
         let trial = train.slice(0..TRIAL.min(train.len()));
         let start = Instant::now();
         backbone.of(&trial, None, &mut |_| go_on())?;
@@ -86,7 +86,7 @@ fn seconds_per_epoch(settings: Settings, train: &Dataset, test: &Dataset, go_on:
 
 #[cfg(test)]
 mod tests {
-    use super::super::ClassifierPlan;
+    use super::super::{ClassifierPlan, What};
     use super::*;
 
     #[test]

@@ -115,10 +115,8 @@ fn files_of(folder: &Path) -> Result<Vec<PathBuf>> {
     if !film.is_dir() {
         return Ok(Vec::new());
     }
-    let entries = std::fs::read_dir(&film).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
-    let entries = entries.map_err(|error| Error::io(&film, &error))?;
     let is_frame = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("epoch-"));
-    Ok(entries.iter().map(std::fs::DirEntry::path).filter(is_frame).collect())
+    Ok(files::listed(&film)?.into_iter().filter(is_frame).collect())
 }
 
 fn read(path: &Path) -> Result<Frame> {

@@ -4,6 +4,7 @@ use super::PLAN;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::jobs::Shard;
+use crate::jobs::shard::check_complete;
 use std::path::{Path, PathBuf};
 
 /// The file that says which shard a folder holds.
@@ -36,30 +37,18 @@ pub fn merge_trained(folders: &[PathBuf], out: &Path) -> Result<()> {
     if out.join(PLAN).exists() {
         return Err(Error::file(out, "holds models already", "name another folder with --out"));
     }
-    let mut shards: Vec<(Shard, &PathBuf)> = Vec::new();
+    let mut shards: Vec<(Shard, &Path)> = Vec::new();
     let plan = folders.first().map(|folder| files::read(&folder.join(PLAN))).transpose()?.unwrap_or_default();
     for folder in folders {
         let whole = || Error::file(folder, "holds no shard of a training", "name the folders that --shard trained into");
         let shard = shard_of(folder)?.ok_or_else(whole)?;
         if files::read(&folder.join(PLAN))? != plan || shards.first().is_some_and(|(first, _)| first.of != shard.of) {
-            return Err(Error::file(
-                folder,
-                format!("is of another plan than {}", folders[0].display()),
-                "give the shards of one training",
-            ));
-        }
-        if let Some((_, other)) = shards.iter().find(|(other, _)| *other == shard) {
-            return Err(Error::file(folder, format!("is shard {shard} once more, as {}", other.display()), "give each shard once"));
+            let problem = format!("is of another plan than {}", folders[0].display());
+            return Err(Error::file(folder, problem, "give the shards of one training"));
         }
         shards.push((shard, folder));
     }
-    let of = shards.first().map_or(0, |(shard, _)| shard.of);
-    let missing: Vec<String> =
-        (1..=of).filter(|number| shards.iter().all(|(shard, _)| shard.number != *number)).map(|number| number.to_string()).collect();
-    if !missing.is_empty() {
-        let problem = format!("of {of} shards there are {}; missing: {}", shards.len(), missing.join(", "));
-        return Err(Error::setting("the parts", problem, "train those too"));
-    }
+    check_complete(&shards)?;
     for (_, folder) in shards {
         copy(folder, out)?;
     }
@@ -68,13 +57,13 @@ pub fn merge_trained(folders: &[PathBuf], out: &Path) -> Result<()> {
 
 /// Copies the files of a folder and of the folders in it; links are left out.
 fn copy(from: &Path, into: &Path) -> Result<()> {
-    let entries = std::fs::read_dir(from).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
-    for entry in entries.map_err(|error| Error::io(from, &error))? {
-        let kind = entry.file_type().map_err(|error| Error::io(&entry.path(), &error))?;
+    for path in files::listed(from)? {
+        let kind = path.symlink_metadata().map_err(|error| Error::io(&path, &error))?.file_type();
+        let name = path.file_name().unwrap_or_default();
         if kind.is_dir() {
-            copy(&entry.path(), &into.join(entry.file_name()))?;
-        } else if kind.is_file() && entry.file_name() != SHARD && entry.file_name() != PLAN {
-            files::write_atomically(&into.join(entry.file_name()), &files::read(&entry.path())?)?;
+            copy(&path, &into.join(name))?;
+        } else if kind.is_file() && name != SHARD && name != PLAN {
+            files::write_atomically(&into.join(name), &files::read(&path)?)?;
         }
     }
     Ok(())

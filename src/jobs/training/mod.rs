@@ -31,6 +31,7 @@ use super::{Progress, pack};
 use crate::autodiff::train::{self, Event, Goal, Settings};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::nets::folder::{Model, load};
 use crate::nets::{Likelihood, Vae, VaeGraphs};
 use backbone::Backbone;
@@ -86,7 +87,7 @@ pub fn train(
         None => all,
     };
     let mut looks = looks.cloned();
-    let backbone = if plan.what == What::Vae { None } else { plan.classifier.backbone(data.0.image_shape)? };
+    let backbone = plan.backbone(data.0.image_shape)?;
     let features = backbone.as_ref().map(|backbone| features(backbone, data, observe)).transpose()?;
     let data = features.as_ref().map_or(data, |[train, test]| (train, test));
     if backbone.is_some() {
@@ -126,7 +127,7 @@ pub fn train(
 fn features(backbone: &Backbone, (train, test): (&Dataset, &Dataset), observe: NewsObserver<'_>) -> Result<[Dataset; 2]> {
     // The features of a few images are computed in no time.
     const KEPT_FROM: usize = 1000;
-    let cache = if train.len() >= KEPT_FROM { backbone::cache_folder() } else { None };
+    let cache = if train.len() >= KEPT_FROM { files::cache_folder("features") } else { None };
     Ok([backbone.of(train, cache.as_deref(), observe)?, backbone.of(test, cache.as_deref(), observe)?])
 }
 

@@ -1,6 +1,7 @@
 //! What is to be trained, on what, and how: everything that a person chooses.
 
 use super::architecture::{ClassifierArchitecture, ClassifierPlan, Draw, VaePlan};
+use super::backbone::Backbone;
 use super::data::{DECODED, SHIPPED};
 use super::merge::shard_of;
 use super::method::Method;
@@ -165,7 +166,7 @@ impl TrainingPlan {
             }
         }
         check_weight_decay(self.weight_decay.unwrap_or(0.0))?;
-        if matches!(self.classifier.architecture, ClassifierArchitecture::Backbone(_)) && self.what != What::Vae {
+        if self.is_of_heads() {
             if self.what == What::Set {
                 let problem = "a set trains a VAE and classifiers of the same images, and a head is trained on features";
                 return Err(Error::setting("--backbone", problem, "train the VAE and the heads one after the other"));
@@ -268,6 +269,24 @@ impl TrainingPlan {
         })
     }
 
+    /// Whether heads on a frozen trunk are trained.
+    fn is_of_heads(&self) -> bool {
+        self.what != What::Vae && matches!(self.classifier.architecture, ClassifierArchitecture::Backbone(_))
+    }
+
+    /// The frozen trunk that heads are trained on, for images [channels, height, width]; `None` where whole networks are trained.
+    ///
+    /// # Errors
+    /// When there is no such network, or it does not take these images.
+    pub(super) fn backbone(&self, images: [usize; 3]) -> Result<Option<Backbone>> {
+        match &self.classifier.architecture {
+            ClassifierArchitecture::Backbone(path) if self.what != What::Vae => {
+                Backbone::open(path, images, self.classifier.resize).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// Passes over the training images, for a VAE or a classifier.
     pub fn epochs_of(&self, is_vae: bool) -> usize {
         self.epochs.unwrap_or(if is_vae { 50 } else { 12 })
@@ -275,8 +294,7 @@ impl TrainingPlan {
 
     /// How a VAE or a classifier is optimised, and its learning rate.
     pub fn method_of(&self, is_vae: bool) -> (Method, f64) {
-        let is_head = matches!(self.classifier.architecture, ClassifierArchitecture::Backbone(_));
-        let method = self.optimiser.unwrap_or(if is_vae || is_head { Method::Adam } else { Method::Adadelta });
+        let method = self.optimiser.unwrap_or(if is_vae || self.is_of_heads() { Method::Adam } else { Method::Adadelta });
         (method, self.learning_rate.unwrap_or_else(|| method.learning_rate()))
     }
 
