@@ -9,6 +9,8 @@ mod additions;
 mod attack;
 #[path = "cli/bad_input.rs"]
 mod bad_input;
+#[path = "cli/colour.rs"]
+mod colour;
 #[path = "cli/detect.rs"]
 mod detect;
 #[path = "cli/garbage.rs"]

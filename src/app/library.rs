@@ -4,7 +4,7 @@ use super::scope::{Command, Scope};
 use super::session::Session;
 use super::style;
 use crate::error::Result;
-use crate::jobs::library::{Entry, EntryKind, delete, entries, name_of};
+use crate::jobs::library::{CATS_DOGS_MISSING, Entry, EntryKind, delete, entries, name_of};
 use crate::jobs::{Status, Wake, Worker};
 use eframe::egui::{Button, Context, Grid, Id, Label, Modal, Ui};
 use std::path::PathBuf;
@@ -66,6 +66,10 @@ impl Library {
         let (shipped, pure) = (session.models.is_none(), session.additions.is_empty());
         if ui.add_enabled(!(shipped && pure), Button::new("The shipped models")).clicked() {
             scope.ask(Command::OpenModels(None));
+        }
+        let cats_dogs = Button::new("Cats and dogs");
+        if ui.add_enabled(scope.cats_dogs.is_some(), cats_dogs).on_disabled_hover_text(CATS_DOGS_MISSING).clicked() {
+            scope.ask(Command::OpenModels(scope.cats_dogs.clone()));
         }
         if !pure && ui.button("Without what was added").clicked() {
             scope.ask(Command::DropAdditions);

@@ -25,6 +25,8 @@ mod training;
 mod window;
 
 #[cfg(test)]
+mod colour_tests;
+#[cfg(test)]
 mod snapshots;
 #[cfg(test)]
 mod tests;

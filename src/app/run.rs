@@ -40,6 +40,8 @@ pub struct Start {
     pub estimate_training: EstimateTraining,
     /// Where trained models go, if anywhere.
     pub library: Option<PathBuf>,
+    /// Where the models of cats and dogs are, if anywhere.
+    pub cats_dogs: Option<PathBuf>,
 }
 
 /// The program in its window.

@@ -96,6 +96,8 @@ pub struct Scope {
     pub library: Option<PathBuf>,
     /// Whether models have come or gone there.
     pub library_changed: bool,
+    /// Where the models of cats and dogs are, if anywhere.
+    pub cats_dogs: Option<PathBuf>,
     /// The picture of a model under training that the maps are to show instead.
     pub underway: Option<Arc<Frame>>,
     /// Whether the training that is chosen is to begin.
@@ -136,6 +138,7 @@ impl Scope {
             load_training: Arc::new(|_| Err(Error::setting("training data", "there are none here", "start the window anew"))),
             estimate_training: Arc::new(estimate),
             library: None,
+            cats_dogs: None,
             library_changed: true,
             underway: None,
             start_training: false,

@@ -30,13 +30,14 @@ pub fn start() -> Start {
         engine: AUTO.to_owned(),
         session: None,
         storage: Storage::in_folder(None),
-        load: Arc::new(decoded_digits),
+        load: Arc::new(|_| decoded_digits()),
         load_named: Arc::new(|name| Err(Error::setting(name, "it is not there", "choose another"))),
         attack_cache: None,
         load_training: Arc::new(|plan| plan.data.load(None)),
         // A picture of a measured time would be another each time.
         estimate_training: Arc::new(|_, _, _| Ok(TrainingEstimate { parameters: 1_200_000, memory: 389_000_000, seconds: 420.0 })),
         library: None,
+        cats_dogs: None,
     }
 }
 
@@ -317,10 +318,10 @@ fn the_status_line_says_when_the_shipped_digits_are_used() {
         harness.run_steps(2);
         harness
     };
-    let digits = open(Arc::new(shipped_digits));
+    let digits = open(Arc::new(|_| shipped_digits()));
     assert!(digits.query_by_label_contains(said).is_some());
     assert_eq!(scope(&digits).data.as_ref().unwrap().len(), 1000);
-    assert!(open(Arc::new(decoded_digits)).query_by_label_contains(said).is_none());
+    assert!(open(Arc::new(|_| decoded_digits())).query_by_label_contains(said).is_none());
 }
 
 #[test]

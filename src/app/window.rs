@@ -14,6 +14,7 @@ use super::{Panel, Place, panels, style};
 use crate::data::{Dataset, SHIPPED_DIGITS};
 use crate::error::{Error, Result};
 use crate::jobs::{Additions, LiveMap, MapSettings, ModelSet, SharedEngine, Status, Wake, Worker, fill};
+use crate::nets::Ensemble;
 use eframe::egui::{CentralPanel, Context, Panel as Side, ScrollArea, Ui, vec2};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,8 +23,8 @@ use std::time::{Duration, Instant};
 
 /// What the map's worker is asked for.
 type MapRequest = (Arc<ModelSet>, Arc<SharedEngine>, MapSettings, Session);
-/// Loads the images that ends and pins are chosen from.
-pub type LoadData = Arc<dyn Fn() -> Result<Dataset> + Send + Sync>;
+/// Loads the images that ends and pins are chosen from: those that the classifiers are about.
+pub type LoadData = Arc<dyn Fn(&Ensemble) -> Result<Dataset> + Send + Sync>;
 
 /// While a map grows, the window is drawn anew so often.
 const GROWING: Duration = Duration::from_millis(90);
@@ -41,7 +42,7 @@ pub struct Window {
     storage: Storage,
     maps: Worker<MapRequest, Arc<LiveMap>>,
     asked: Option<(MapSettings, Instant)>,
-    data: Worker<LoadData, (Arc<Dataset>, Option<DataIdentity>)>,
+    data: Worker<Arc<ModelSet>, (Arc<Dataset>, Option<DataIdentity>)>,
     encoded: Encoded,
     library: Library,
     /// The session that was opened, until its images have been compared with those at hand.
@@ -77,6 +78,7 @@ impl Window {
             load_training,
             estimate_training,
             library,
+            cats_dogs,
         } = start;
         style::install(ctx);
         let waker = ctx.clone();
@@ -90,19 +92,27 @@ impl Window {
             desk.publish(Arc::clone(&live));
             fill(&live, &mut engine.background(), &mut |progress| desk.tell(progress))
         })?;
-        let data = Worker::spawn("data", Arc::clone(&wake), |load: LoadData, desk| {
-            let data = Arc::new(load()?);
+        let data = Worker::spawn("data", Arc::clone(&wake), move |set: Arc<ModelSet>, desk| {
+            let data = Arc::new(load(set.ensemble())?);
             desk.publish((Arc::clone(&data), None));
             let identity = DataIdentity::of(&data);
             desk.publish((data, Some(identity)));
             Ok(())
         })?;
-        data.request(load);
         let (set, folder) = (Arc::new(set), folder.map(absolute));
+        data.request(Arc::clone(&set));
         let first = Session { models: folder, additions, engine: engine.clone(), ..Session::new(&set) };
         let engine = SharedEngine::open(&engine, &set)?;
         let mut window = Self {
-            scope: Scope { load_named, attack_cache, load_training, estimate_training, library, ..Scope::new(first, set, engine) },
+            scope: Scope {
+                load_named,
+                attack_cache,
+                load_training,
+                estimate_training,
+                library,
+                cats_dogs,
+                ..Scope::new(first, set, engine)
+            },
             panels: panels(&wake)?,
             preferences: Preferences::default(),
             history: History::default(),
@@ -168,6 +178,11 @@ impl Window {
         };
         if !session.hashes.is_empty() && session.hashes != set.hashes {
             self.said.complaints.push("The models are not those that this session was made with: its picture will differ.".to_owned());
+        }
+        let kind = |set: &ModelSet| (set.ensemble().image_shape().to_vec(), set.ensemble().classes().to_vec());
+        if kind(&set) != kind(&self.scope.set) {
+            (self.scope.data, self.scope.data_identity) = (None, None);
+            self.data.request(Arc::clone(&set));
         }
         (self.scope.set, self.scope.engine) = (set, engine);
         self.scope.session = Session { hashes: self.scope.set.hashes.clone(), ..session };

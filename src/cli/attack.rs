@@ -92,7 +92,7 @@ impl Method {
 pub struct ClassifierOptions {
     /// A folder of model folders, or the folder of one classifier [default: the shipped models].
     #[arg(long, alias = "models", value_name = "DIR")]
-    model: Option<PathBuf>,
+    pub model: Option<PathBuf>,
     /// The folder of a classifier, or of several, to ask beside theirs; may be given several times.
     #[arg(long, value_name = "DIR")]
     add_member: Vec<PathBuf>,

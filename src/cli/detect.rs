@@ -8,6 +8,7 @@ use crate::attack::{self, Norm};
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::files;
+use crate::jobs::library::{CATS_DOGS_MISSING, cats_dogs};
 use crate::jobs::{
     self, AttackSettings, DetectSettings, NoiseControl, On, ScoreFile, cache_folder, scored_csv, scored_text, self_checks, table1_attacks,
 };
@@ -23,12 +24,14 @@ use std::path::{Path, PathBuf};
 pub struct Detect {
     #[command(flatten)]
     classifiers: ClassifierOptions,
-    /// The data set, or a folder as `epistemap train` takes it, whose test images are attacked [default: mnist; cats-dogs for table1].
+    /// The data set, or a folder as `epistemap train` takes it, whose test images are attacked [default: that of the
+    /// models' classes].
     #[arg(long, value_name = "NAME|DIR")]
     dataset: Option<String>,
     #[command(flatten)]
     data: DataOptions,
-    /// A table of the paper: table1 has its attacks on photographs, with its budgets and steps, and stronger ones.
+    /// A table of the paper: table1 has its attacks on photographs, with its budgets and steps, and stronger ones, on the models of cats and dogs
+    /// where no others are named.
     #[arg(long, value_enum, conflicts_with_all = ["methods", "norm", "eps", "on", "csv"])]
     preset: Option<Preset>,
     /// How many images are attacked, the first ones [default: 1000, or all where there are fewer; 200 for table1].
@@ -127,9 +130,13 @@ impl Detect {
     ///
     /// # Errors
     /// When an option makes no sense, models or data are missing or damaged, or a file cannot be written.
-    pub fn run(self) -> Result<()> {
+    pub fn run(mut self) -> Result<()> {
         if let Some(path) = &self.from_scores {
             return self.of_scores(path);
+        }
+        if self.preset.is_some() && self.classifiers.model.is_none() {
+            let missing = || Error::setting("--preset", CATS_DOGS_MISSING, "or name models with --model DIR");
+            self.classifiers.model = Some(cats_dogs().ok_or_else(missing)?);
         }
         let scores_as_npz = self.scores.as_deref().map(is_npz).transpose()?.unwrap_or(false);
         let (classifiers, engine) = self.classifiers.open()?;
@@ -141,8 +148,8 @@ impl Detect {
             Some(Preset::Table1) => table1_attacks(
                 |method, norm, epsilon| self.how.settings(method, norm, epsilon),
                 self.how.samples,
-                |on| self.how.members(&classifiers, on),
-            )?,
+                &self.how.members(&classifiers, On::Mc)?,
+            ),
             None => Vec::new(),
         };
         attacks.iter().try_for_each(|settings| settings.check(&classifiers))?;
@@ -199,12 +206,10 @@ impl Detect {
             found.unfamiliar = jobs::unfamiliar(&classifiers, engine.as_mut(), manifold.as_ref(), [&data, other], &on, fixed, &mut follow)?;
         }
         if !self.no_checks && self.shard.shard.is_none() {
-            // One attack on each victim: the last of them, which has the largest budget.
-            for on in &On::ALL {
-                let Some(row) = found.rows.iter().rev().find(|row| row.attacked.settings.on == *on) else { continue };
+            for row in found.checked_rows() {
                 let images = data.images();
                 for failure in self_checks(&classifiers, engine.as_mut(), (&images, data.image_shape), &row.attacked, &mut follow)? {
-                    bar.say(&format!("Check of {}: {failure}", on.key()));
+                    bar.say(&format!("Check of {}: {failure}", row.attacked.settings.on.key()));
                 }
             }
         }
@@ -252,8 +257,7 @@ impl Detect {
 
     /// The images to attack, of the classes that the models know.
     fn images(&self, ensemble: &Ensemble) -> Result<Dataset> {
-        let dataset = self.dataset.as_deref().unwrap_or(if self.preset.is_some() { "cats-dogs" } else { "mnist" });
-        let mut data = self.data.load_for(ensemble, dataset, Split::Test)?;
+        let mut data = self.data.load_of(ensemble, self.dataset.as_deref(), Split::Test)?;
         if let Some(name) = &self.class {
             let class = data.classes.iter().position(|class| class == name).ok_or_else(|| {
                 let mend = format!("choose one of {}", data.classes.join(", "));

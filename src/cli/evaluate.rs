@@ -3,7 +3,7 @@
 use super::progress::Bar;
 use super::shard::ShardOptions;
 use super::shared::{DataOptions, ModelOptions, Seed, first_images, print, print_json};
-use crate::data::Split;
+use crate::data::{Split, sources};
 use crate::error::Result;
 use crate::files;
 use crate::jobs::{Evaluation, ModelSet, evaluate, pack};
@@ -17,9 +17,9 @@ use std::path::PathBuf;
 pub struct Evaluate {
     #[command(flatten)]
     models: ModelOptions,
-    /// The data set; its test images are used. `epistemap data list` names them.
-    #[arg(long, value_name = "NAME|DIR", default_value = "mnist")]
-    dataset: String,
+    /// The data set; its test images are used. `epistemap data list` names them [default: that of the models' classes].
+    #[arg(long, value_name = "NAME|DIR")]
+    dataset: Option<String>,
     #[command(flatten)]
     data: DataOptions,
     /// Use the first N test images only.
@@ -52,7 +52,7 @@ impl Evaluate {
         let mut engine = self.shard.engine(engine, ensemble.classes().len(), &classifiers.hashes)?;
         // A shard has no use for what the VAE alone says.
         let vae = vae.filter(|_| self.shard.shard.is_none());
-        let data = self.data.load_for(ensemble, &self.dataset, Split::Test)?;
+        let data = self.data.load_of(ensemble, self.dataset.as_deref(), Split::Test)?;
         let data = first_images(data, self.images)?;
         let bar = Bar::new(data.len() as u64, "images");
         let evaluation = evaluate(ensemble, vae.as_ref(), engine.as_mut(), &data, self.samples, self.seed.seed, &mut bar.follow())?;
@@ -95,9 +95,9 @@ pub struct Pack {
     /// The folder to write: the models with f16 weights, the encodings of the data, and CARD.md.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// The data set that the models were trained on.
-    #[arg(long, value_name = "NAME|DIR", default_value = "mnist")]
-    dataset: String,
+    /// The data set that the models were trained on [default: that of their classes].
+    #[arg(long, value_name = "NAME|DIR")]
+    dataset: Option<String>,
     #[command(flatten)]
     data: DataOptions,
 }
@@ -110,8 +110,9 @@ impl Pack {
     pub fn run(self) -> Result<()> {
         let set = ModelSet::load(&self.from)?;
         let shape = <[usize; 3]>::try_from(set.ensemble().image_shape()).ok();
-        let [train, test] = self.data.load_both(&self.dataset, shape)?;
         let classes = set.ensemble().classes();
+        let dataset = self.dataset.as_deref().unwrap_or_else(|| sources::of_classes(classes).folder);
+        let [train, test] = self.data.load_both(dataset, shape)?;
         let (train, test) = (train.with_classes(classes)?, test.with_classes(classes)?);
         let bar = Bar::new(test.len() as u64, "images");
         let evaluation = pack(&self.from, &self.out, [&train, &test], 50, &mut bar.follow())?;

@@ -2,7 +2,7 @@
 
 use super::drawing::Drawing;
 use super::progress::Bar;
-use super::shared::{MapOptions, ModelOptions, TestImages, choice, say};
+use super::shared::{MapOptions, ModelOptions, TestImages, choice, number, say};
 use crate::error::Result;
 use crate::figure::{self, Figure, Format, Members, check_dpi};
 use crate::files;
@@ -43,7 +43,7 @@ pub struct Figures {
     #[arg(long, value_name = "N", default_value_t = AttackFigures::default().images)]
     attacked: usize,
     /// The budget of these attacks, in L∞.
-    #[arg(long, value_name = "E", default_value_t = AttackFigures::default().epsilon, allow_hyphen_values = true)]
+    #[arg(long, value_name = "E", default_value_t = AttackFigures::default().epsilon, value_parser = number, allow_hyphen_values = true)]
     eps: f64,
     #[command(flatten)]
     images: TestImages,

@@ -17,9 +17,10 @@ pub struct Laplace {
     /// The folder of a classifier, or of several [default: the shipped models].
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
-    /// The data set that it was trained on, or a folder, as `epistemap train` takes it; its training images are used.
-    #[arg(long, value_name = "NAME|DIR", default_value = "mnist")]
-    dataset: String,
+    /// The data set that it was trained on, or a folder, as `epistemap train` takes it; its training images are used
+    /// [default: that of its classes].
+    #[arg(long, value_name = "NAME|DIR")]
+    dataset: Option<String>,
     #[command(flatten)]
     data: DataOptions,
     /// Use the first N training images only [default: as many as it was trained on].
@@ -44,7 +45,7 @@ impl Laplace {
     /// When a model or data are missing, damaged or do not fit, or a file cannot be written.
     pub fn run(self) -> Result<()> {
         let classifiers = Classifiers::open(self.model.as_deref())?;
-        let data = first_images(self.data.load_for(classifiers.ensemble(), &self.dataset, Split::Train)?, self.images)?;
+        let data = first_images(self.data.load_of(classifiers.ensemble(), self.dataset.as_deref(), Split::Train)?, self.images)?;
         let bar = Bar::new(data.len() as u64, "images");
         let made = laplace(self.model.as_deref(), &data, self.structure, &self.out, &mut bar.follow())?;
         drop(bar);

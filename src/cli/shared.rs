@@ -1,7 +1,7 @@
 //! Options that several verbs share.
 
 use super::speaking::Speaking;
-use crate::data::{self, Dataset, FolderData, Split};
+use crate::data::{Dataset, FolderData, Split, sources};
 use crate::engine::{self, Engine, Masks, Models};
 use crate::error::{Error, Result};
 use crate::jobs::training::{DataChoice, TrainingData, load_split};
@@ -41,6 +41,14 @@ impl DataOptions {
         self.load_in(name, split, shape)?.with_classes(ensemble.classes())
     }
 
+    /// The same; the data set that models of these classes are about where none is named.
+    ///
+    /// # Errors
+    /// As [`load_for`](Self::load_for).
+    pub fn load_of(&self, ensemble: &Ensemble, name: Option<&str>, split: Split) -> Result<Dataset> {
+        self.load_for(ensemble, name.unwrap_or_else(|| sources::of_classes(ensemble.classes()).folder), split)
+    }
+
     /// The same with images of a folder in this shape.
     ///
     /// # Errors
@@ -75,7 +83,7 @@ fn say_once(notes: &[String]) {
 #[derive(Debug, Args)]
 pub struct TestImages {
     /// The data set; its test images are used. `epistemap data list` names them; or a folder, as `epistemap train` takes it [default: that of
-    /// the models' training, or mnist].
+    /// the models' classes].
     #[arg(long, value_name = "NAME|DIR")]
     dataset: Option<String>,
     #[command(flatten)]
@@ -88,11 +96,7 @@ impl TestImages {
     /// # Errors
     /// As [`DataOptions::load`].
     pub fn load(&self, set: &ModelSet) -> Result<Dataset> {
-        let trained_on = set.descriptions[0].training()["dataset"].as_str().unwrap_or_default();
-        // The name of a data set stands before that of its part: "MNIST train".
-        let known = data::sources::ALL.iter().find(|source| trained_on == format!("{} {}", source.name, Split::Train));
-        let name = self.dataset.as_deref().or(known.map(|source| source.folder)).unwrap_or("mnist");
-        self.data.load_for(set.ensemble(), name, Split::Test)
+        self.data.load_of(set.ensemble(), self.dataset.as_deref(), Split::Test)
     }
 }
 

@@ -57,12 +57,13 @@ impl Window {
             engine: self.models.engine,
             session: self.session,
             storage: self.config.map_or_else(Storage::of_user, |folder| Storage::in_folder(Some(folder))),
-            load: Arc::new(move || data.load("mnist", Split::Test)),
+            load: Arc::new(move |ensemble| data.load_of(ensemble, None, Split::Test)),
             load_named: Arc::new(move |name| others.load(name, Split::Test)),
             attack_cache: cache_folder(),
             estimate_training: Arc::new(crate::jobs::training::estimate),
             load_training: Arc::new(move |plan| plan.data.load(training.data.as_deref())),
             library: library::library().ok(),
+            cats_dogs: library::cats_dogs(),
         })
     }
 }

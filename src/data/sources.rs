@@ -161,9 +161,22 @@ pub fn named(name: &str) -> Result<&'static Source> {
     })
 }
 
+/// The data that models of these classes are about: the first set that has them all; MNIST where none has.
+pub fn of_classes(classes: &[String]) -> &'static Source {
+    let has_all = |source: &&Source| classes.iter().all(|class| source.classes.contains(&class.as_str()));
+    ALL.iter().find(has_all).unwrap_or(&ALL[0])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn models_are_about_the_data_that_have_their_classes() {
+        let of = |classes: &[&str]| of_classes(&classes.iter().map(|&class| class.to_owned()).collect::<Vec<_>>()).folder;
+        assert_eq!(of(&["Cat", "Dog"]), "cats-dogs");
+        assert_eq!([of(&["7", "3"]), of(&["Sneaker", "Bag"]), of(&["Cat", "Horse"])], ["mnist", "fashion-mnist", "mnist"]);
+    }
 
     #[test]
     fn every_source_is_found_by_its_folder_and_is_whole() {

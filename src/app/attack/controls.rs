@@ -159,6 +159,13 @@ pub fn numbers(ui: &mut Ui, choice: &mut AttackChoice) {
         if ui.add_enabled(!fixed, drag).labelled_by(label.id).changed() {
             choice.iterations = Some(steps);
         }
+        draws(ui, choice);
+    });
+}
+
+/// Draws.
+pub fn draws(ui: &mut Ui, choice: &mut AttackChoice) {
+    ui.horizontal(|ui| {
         let label = ui.label("draws");
         let text = "Draws of each network: of those that are attacked, and of others that measure before and after";
         ui.add(DragValue::new(&mut choice.samples).range(1..=MOST_SAMPLES).speed(0.2)).labelled_by(label.id).on_hover_text(text);
@@ -233,11 +240,20 @@ pub fn victim(ui: &mut Ui, choice: &mut AttackChoice, members: usize) {
         });
         style::named(menu.response, Role::ComboBox, &format!("Attacked: {}", choice.on.label()))
             .on_hover_text("Whose answer is attacked: one network without dropout, the mean of its draws, or the mean of all networks");
-        if choice.on != On::Ensemble && members > 1 {
-            let label = ui.label("member");
-            ui.add(DragValue::new(&mut choice.member).range(0..=members - 1).speed(0.05)).labelled_by(label.id);
+        if choice.on != On::Ensemble {
+            member(ui, choice, members);
         }
     });
+}
+
+/// Which network is attacked, where there are several.
+pub fn member(ui: &mut Ui, choice: &mut AttackChoice, members: usize) {
+    if members > 1 {
+        ui.horizontal(|ui| {
+            let label = ui.label("member");
+            ui.add(DragValue::new(&mut choice.member).range(0..=members - 1).speed(0.05)).labelled_by(label.id);
+        });
+    }
 }
 
 fn aim(ui: &mut Ui, choice: &mut AttackChoice, classes: &[String]) {

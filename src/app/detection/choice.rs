@@ -1,8 +1,9 @@
 //! What is detected, and what is seen of it: the tab's part of the session.
 
 use crate::app::attack::AttackChoice;
+use crate::attack::Settings;
 use crate::data::sources;
-use crate::jobs::{AttackSettings, Detector, ModelSet, Negatives, Positives};
+use crate::jobs::{AttackSettings, Detector, ModelSet, Negatives, Positives, table1_attacks};
 use crate::uncertainty::Measure;
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +51,10 @@ impl Sought {
 pub struct DetectionChoice {
     /// The attack, on whom, and the draws; its image and its target do not matter here.
     pub attack: AttackChoice,
+    /// Whether all attacks of the paper's table 1 are made, with their budgets and steps, rather than that one.
+    pub table1: bool,
+    /// Of several attacks the one whose numbers and curves are shown, by its row; for `None` the table of all, and the curves of the first.
+    pub row: Option<usize>,
     /// How many images, the first ones of the data; all where there are fewer.
     pub images: usize,
     /// Another data set whose images are to be told from these as well, by name.
@@ -71,6 +76,8 @@ impl Default for DetectionChoice {
     fn default() -> Self {
         Self {
             attack: AttackChoice::default(),
+            table1: false,
+            row: None,
             images: 1000,
             unfamiliar: None,
             sought: Sought::All,
@@ -83,9 +90,13 @@ impl Default for DetectionChoice {
 }
 
 impl DetectionChoice {
-    /// The attack as jobs take it: untargeted.
-    pub fn settings(&self, set: &ModelSet, seed: u32) -> AttackSettings {
-        AttackChoice { target: None, ..self.attack.clone() }.settings(set, seed)
+    /// The attacks as jobs take them: untargeted.
+    pub fn attacks(&self, set: &ModelSet, seed: u32) -> Vec<AttackSettings> {
+        if self.table1 {
+            let attack = |method: &str, norm, epsilon| Settings { seed, ..Settings::new(method, norm, epsilon) };
+            return table1_attacks(attack, self.attack.samples, &[self.attack.member]);
+        }
+        vec![AttackChoice { target: None, ..self.attack.clone() }.settings(set, seed)]
     }
 
     /// Looks at another detector; the threshold is in the unit of the old one.

@@ -2,12 +2,15 @@
 
 use super::choice::{DetectionChoice, MOST_IMAGES, Sought};
 use super::view::View;
-use crate::app::attack::controls::{budget, fine, method, numbers, victim};
+use crate::app::attack::controls::{budget, draws, fine, member, method, numbers, victim};
 use crate::app::scope::Scope;
 use crate::app::style;
 use crate::data::sources;
 use crate::jobs::{Negatives, Status};
 use eframe::egui::{Button, ComboBox, DragValue, Role, Slider, SliderClamping, Ui};
+
+/// Images of the paper's table 1.
+const TABLE1_IMAGES: usize = 200;
 
 /// What somebody wants.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -44,13 +47,25 @@ pub fn show(ui: &mut Ui, scope: &mut Scope, ready: bool, status: &Status) -> Opt
         ui.add(DragValue::new(&mut choice.images).range(1..=MOST_IMAGES).speed(5.0)).labelled_by(label.id);
     });
     style::status_line(ui, "detecting", status);
-    method(ui, &mut choice.attack, values);
-    budget(ui, &mut choice.attack, values);
-    numbers(ui, &mut choice.attack);
-    victim(ui, &mut choice.attack, members);
+    let text = "The attacks of the paper's table 1: BIM, FGM and MIM at 5/255 and 10/255 on the network without dropout and on the mean of its \
+                draws, then stronger ones. 200 images are usual";
+    if ui.checkbox(&mut choice.table1, "all attacks of table 1").on_hover_text(text).clicked() && choice.table1 {
+        (choice.images, choice.row) = (TABLE1_IMAGES, None);
+    }
+    if choice.table1 {
+        draws(ui, &mut choice.attack);
+        member(ui, &mut choice.attack, members);
+    } else {
+        method(ui, &mut choice.attack, values);
+        budget(ui, &mut choice.attack, values);
+        numbers(ui, &mut choice.attack);
+        victim(ui, &mut choice.attack, members);
+    }
     other_data(ui, choice);
     kinds(ui, choice);
-    fine(ui, &mut choice.attack);
+    if !choice.table1 {
+        fine(ui, &mut choice.attack);
+    }
     wish
 }
 

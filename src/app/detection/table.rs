@@ -6,14 +6,23 @@ use crate::analysis::detection::{Estimate, is_few};
 use crate::app::map::describe;
 use crate::app::scope::Scope;
 use crate::app::style;
-use crate::jobs::{Classifiers, Detector, SeedSpread, percent_or_dash, success_rate};
+use crate::jobs::{Classifiers, Detector, SeedSpread, TABLE1_HEADS, percent_or_dash, success_rate};
 use crate::numbers::{counted, fixed};
-use eframe::egui::{Grid, RichText, Role, Ui};
+use eframe::egui::{Grid, RichText, Role, ScrollArea, Ui};
 
 /// Draws the table; a row chooses the measure of the histogram, its switch whether its curves are drawn. In a narrow one only AUROC stands with
 /// its interval.
 pub fn show(ui: &mut Ui, scope: &mut Scope, view: &View, is_narrow: bool) {
     let Some(row) = view.row() else { return };
+    if view.found.detection.rows.len() > 1 {
+        let choice = &mut scope.session.detection;
+        if choice.row.is_none() {
+            return all_attacks(ui, scope, view);
+        }
+        if ui.small_button("All attacks").clicked() {
+            choice.row = None;
+        }
+    }
     let settings = &row.attacked.settings;
     let (attack, samples) = (&settings.attack, settings.samples);
     let success = success_rate(&row.attacked.successes());
@@ -33,12 +42,7 @@ pub fn show(ui: &mut Ui, scope: &mut Scope, view: &View, is_narrow: bool) {
         counted(samples, "draw"),
         counted(members as u64, "member"),
     )));
-    if stale {
-        ui.label(style::note("The settings are others now: “Detect” anew.").color(style::WARNING));
-    }
-    for warning in &view.found.warnings {
-        ui.colored_label(style::WARNING, warning);
-    }
+    warnings(ui, view, stale);
     ui.label(style::note(view.legend(scope.session.detection.detector)));
     numbers(ui, &mut scope.session.detection, view, if is_narrow { 1 } else { BRACKETED });
     let difference = view.difference(&scope.session.detection).map_or_else(|| "–".to_owned(), cell);
@@ -53,16 +57,70 @@ pub fn show(ui: &mut Ui, scope: &mut Scope, view: &View, is_narrow: bool) {
         let text = format!("{}: too few for the intervals to say how other images would vary", counted(positives as u64, "positive"));
         ui.label(style::note(text).color(style::WARNING));
     }
+    copies(ui, scope, view);
+}
+
+/// What is not as it should be.
+fn warnings(ui: &mut Ui, view: &View, stale: bool) {
+    if stale {
+        ui.label(style::note("The settings are others now: “Detect” anew.").color(style::WARNING));
+    }
+    for warning in &view.found.warnings {
+        ui.colored_label(style::WARNING, warning);
+    }
+}
+
+/// Table 1: a click on an attack shows its numbers.
+fn all_attacks(ui: &mut Ui, scope: &mut Scope, view: &View) {
+    let detection = &view.found.detection;
+    ui.label(RichText::new("Table 1").strong());
+    ui.label(style::note(format!(
+        "{} images of {}; AUROC against clean and noisy images, with 95 % intervals",
+        detection.images, detection.dataset
+    )))
+    .on_hover_text("A re-examination, not a replication: network, resolution, split and noise differ from the paper's. “LaTeX” says how");
+    warnings(ui, view, !asks_for(&scope.session.detection, view, scope));
+    copies(ui, scope, view);
+    ScrollArea::both().id_salt("table 1").show(ui, |ui| {
+        Grid::new("table 1").num_columns(TABLE1_HEADS.len()).striped(true).spacing([10.0, 3.0]).show(ui, |ui| {
+            for head in TABLE1_HEADS {
+                ui.label(style::note(head));
+            }
+            ui.end_row();
+            for line in &view.lines {
+                for (column, cell) in line.cells.iter().enumerate() {
+                    // The attack is the button of its row.
+                    if column == 1 {
+                        let response = ui.selectable_label(false, cell).on_hover_text("Show the numbers and curves of this attack");
+                        let name = line.cells[..3].join(" ");
+                        if style::named(response, Role::Button, &name).clicked() {
+                            scope.session.detection.row = Some(line.row);
+                        }
+                    } else {
+                        ui.label(cell);
+                    }
+                }
+                ui.end_row();
+            }
+        });
+    });
+}
+
+/// The table for the clipboard.
+fn copies(ui: &mut Ui, scope: &mut Scope, view: &View) {
     ui.horizontal(|ui| {
         ui.label(style::note("copy"));
         let (detection, set) = (&view.found.detection, &scope.set);
+        let is_table1 = detection.rows.len() > 1;
         let mut copied = None;
         for name in ["text", "CSV", "JSON", "LaTeX"] {
             if ui.small_button(name).on_hover_text("The whole table, as `epistemap detect` prints it, for the clipboard").clicked() {
                 copied = Some(match name {
+                    "text" if is_table1 => detection.to_table1(),
                     "text" => detection.to_text(),
                     "CSV" => detection.to_csv(&Classifiers::of(set)),
                     "JSON" => format!("{:#}", detection.to_json(&Classifiers::of(set))),
+                    _ if is_table1 => detection.to_table1_latex(),
                     _ => detection.to_latex(),
                 });
             }
@@ -78,7 +136,7 @@ pub fn show(ui: &mut Ui, scope: &mut Scope, view: &View, is_narrow: bool) {
 fn asks_for(choice: &DetectionChoice, view: &View, scope: &Scope) -> bool {
     let question = &view.found.question;
     let images = scope.data.as_ref().map_or(choice.images, |data| choice.images.min(data.len()));
-    choice.settings(&scope.set, scope.session.seed) == question.attack
+    choice.attacks(&scope.set, scope.session.seed) == question.settings.attacks
         && images == question.images
         && choice.unfamiliar == question.unfamiliar
 }

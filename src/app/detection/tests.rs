@@ -195,6 +195,34 @@ fn other_data_are_told_from_these_and_missing_ones_are_said() {
 }
 
 #[test]
+fn the_attacks_of_table_1_stand_in_one_table_and_each_shows_its_own_numbers() {
+    let mut harness = alone(None, |session| (session.detection.images, session.detection.attack.samples) = (6, 2));
+    click(&mut harness, "all attacks of table 1");
+    assert_eq!(choice(&mut harness).images, 200, "the paper's number is offered");
+    choice(&mut harness).images = 6;
+    harness.run_steps(2);
+    click(&mut harness, "Detect");
+    rest(&mut harness);
+    let shown = view(&harness);
+    let (rows, lines) = (shown.found.detection.rows.len(), shown.lines.clone());
+    assert_eq!((rows, lines.len(), lines.iter().filter(|line| line.is_beyond).count()), (16, 16, 4));
+    let success = lines[7].cells[3].clone();
+    assert!(says(&harness, "Table 1") && says(&harness, "paper's H, I") && says(&harness, &success));
+    assert!(!says(&harness, "The settings are others now"));
+    let line = lines.iter().find(|line| line.cells[..3] == ["MC dropout", "FGM", "10"]).unwrap();
+    let first = view(&harness).sides[1].values.clone();
+    // Not by the pointer: the line may lie below the part that is seen.
+    harness.get_by_label("MC dropout FGM 10").click_accesskit();
+    harness.run_steps(2);
+    assert_eq!(choice(&mut harness).row, Some(line.row));
+    let settings = &view(&harness).row().unwrap().attacked.settings;
+    assert_eq!((settings.attack.method.as_str(), settings.on), ("fgm", On::Mc));
+    assert!(says(&harness, "fgm, L∞ ε = 0.039, on MC dropout") && view(&harness).sides[1].values != first);
+    click(&mut harness, "All attacks");
+    assert!(choice(&mut harness).row.is_none() && says(&harness, "Table 1") && view(&harness).sides[1].values == first);
+}
+
+#[test]
 fn a_run_stops_when_it_is_told() {
     let mut harness = alone(None, |session| {
         (session.detection.attack.samples, session.detection.attack.iterations) = (300, Some(500));

@@ -3,7 +3,7 @@
 use super::choice::{DetectionChoice, Sought};
 use super::workers::Found;
 use crate::analysis::detection::{Estimate, Quality, Ranking};
-use crate::jobs::{Detected, Detector, Kind, SeedSpread};
+use crate::jobs::{Detected, Detector, Kind, SeedSpread, Table1Line};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ pub struct Side {
 }
 
 /// What of the settings a view depends on.
-type Key = (Sought, crate::jobs::Negatives, Detector, Vec<Detector>);
+type Key = (Sought, crate::jobs::Negatives, Detector, Vec<Detector>, Option<usize>);
 
 /// A detection as it is seen.
 pub struct View {
@@ -55,23 +55,30 @@ pub struct View {
     pub sides: [Side; 2],
     /// The values from the first to the last.
     pub range: [f64; 2],
+    /// The lines of table 1, where there are several attacks.
+    pub lines: Vec<Table1Line>,
 }
 
 fn key(choice: &DetectionChoice) -> Key {
-    (choice.sought, choice.negatives, choice.detector, choice.curves.clone())
+    (choice.sought, choice.negatives, choice.detector, choice.curves.clone(), choice.row)
+}
+
+/// The attack whose numbers are shown.
+fn row<'a>(found: &'a Found, choice: &DetectionChoice) -> Option<&'a Detected> {
+    found.detection.rows.get(choice.row.unwrap_or(0)).or(found.detection.rows.first())
 }
 
 /// The scores of negatives and positives; none where what is sought was not asked for.
 fn scores(found: &Found, choice: &DetectionChoice, detector: Detector) -> [Vec<f64>; 2] {
     match choice.sought.positives() {
-        Some(positives) => found.detection.rows.first().map(|row| row.scores(detector, positives, choice.negatives)),
+        Some(positives) => row(found, choice).map(|row| row.scores(detector, positives, choice.negatives)),
         None => found.detection.unfamiliar.first().map(|other| other.scores_of(detector)),
     }
     .unwrap_or_default()
 }
 
 fn images(found: &Found, choice: &DetectionChoice, counts: [usize; 2]) -> [Vec<Shown>; 2] {
-    match (choice.sought.positives(), found.detection.rows.first()) {
+    match (choice.sought.positives(), row(found, choice)) {
         (Some(positives), Some(row)) => {
             row.images(positives, choice.negatives).map(|side| side.into_iter().map(|(kind, number)| Shown::Of(kind, number)).collect())
         }
@@ -81,7 +88,7 @@ fn images(found: &Found, choice: &DetectionChoice, counts: [usize; 2]) -> [Vec<S
 
 fn quality(found: &Found, choice: &DetectionChoice, detector: Detector) -> Option<Quality> {
     match choice.sought.positives() {
-        Some(positives) => found.detection.rows.first()?.quality(detector, positives, choice.negatives),
+        Some(positives) => row(found, choice)?.quality(detector, positives, choice.negatives),
         None => found.detection.unfamiliar.first()?.scored.iter().find(|(other, _)| *other == detector).and_then(|(_, quality)| *quality),
     }
 }
@@ -133,7 +140,7 @@ impl View {
             }
             Side { name, values, images, bins }
         };
-        let detectors = found.detection.rows.first().map_or_else(Vec::new, Detected::detectors);
+        let detectors = row(&found, choice).map_or_else(Vec::new, Detected::detectors);
         Self {
             key: key(choice),
             qualities: detectors.into_iter().map(|detector| (detector, quality(&found, choice, detector))).collect(),
@@ -141,6 +148,7 @@ impl View {
             ranking: ranking(choice.detector),
             sides: [side(name_of_negatives, negatives, of_negatives), side(name_of_positives, positives, of_positives)],
             range,
+            lines: if found.detection.rows.len() > 1 { found.detection.table1() } else { Vec::new() },
             found,
         }
     }
@@ -208,9 +216,10 @@ impl View {
         format!("Positive: {positives}, at {side} {}; negative: {negatives}", detector.label().to_lowercase())
     }
 
-    /// The attack.
+    /// The attack whose numbers are shown.
     pub fn row(&self) -> Option<&Detected> {
-        self.found.detection.rows.first()
+        let rows = &self.found.detection.rows;
+        rows.get(self.key.4.unwrap_or(0)).or(rows.first())
     }
 
     /// The pixels of an image, \[C, H, W\].

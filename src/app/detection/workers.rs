@@ -17,7 +17,6 @@ const SEEDS: u32 = 5;
 /// What is asked: another question, another answer.
 #[derive(Clone)]
 pub struct Question {
-    pub attack: AttackSettings,
     pub images: usize,
     /// Another data set, by name.
     pub unfamiliar: Option<String>,
@@ -25,12 +24,12 @@ pub struct Question {
     data: Arc<Dataset>,
     engine: Arc<SharedEngine>,
     load: LoadNamed,
-    settings: DetectSettings,
+    pub settings: DetectSettings,
 }
 
 impl PartialEq for Question {
     fn eq(&self, other: &Self) -> bool {
-        (&self.attack, self.images, &self.unfamiliar) == (&other.attack, other.images, &other.unfamiliar)
+        (&self.settings, self.images, &self.unfamiliar) == (&other.settings, other.images, &other.unfamiliar)
             && Arc::ptr_eq(&self.set, &other.set)
             && Arc::ptr_eq(&self.data, &other.data)
     }
@@ -51,9 +50,8 @@ impl Question {
     pub fn new(scope: &Scope) -> Option<Self> {
         let choice = &scope.session.detection;
         let data = Arc::clone(scope.data.as_ref()?);
-        let attack = choice.settings(&scope.set, scope.session.seed);
         let settings = DetectSettings {
-            attacks: vec![attack.clone()],
+            attacks: choice.attacks(&scope.set, scope.session.seed),
             resamples: RESAMPLES,
             seeds: SEEDS,
             noise: crate::jobs::NoiseControl::Matched,
@@ -61,7 +59,6 @@ impl Question {
             cache: scope.attack_cache.clone(),
         };
         Some(Self {
-            attack,
             images: choice.images.min(data.len()),
             unfamiliar: choice.unfamiliar.clone(),
             set: Arc::clone(&scope.set),
@@ -92,8 +89,7 @@ pub fn worker(wake: &Wake) -> Result<Worker<Question, Arc<Found>>> {
         let mut follow = |progress| desk.tell(progress);
         let manifold = Manifold::of(&question.set);
         let mut detection = detect(&classifiers, &mut engine, manifold.as_ref(), &data, &question.settings, &mut follow)?;
-        let AttackSettings { attack, on, members, samples } = &question.attack;
-        if let Some(other) = &other {
+        if let (Some(other), [AttackSettings { attack, on, members, samples }, ..]) = (&other, &question.settings.attacks[..]) {
             let on: [(On, Vec<usize>); 1] = [(*on, members.clone())];
             let fixed = (*samples, attack.seed, RESAMPLES);
             detection.unfamiliar = unfamiliar(&classifiers, &mut engine, manifold.as_ref(), [&data, other], &on, fixed, &mut follow)?;
@@ -103,7 +99,7 @@ pub fn worker(wake: &Wake) -> Result<Worker<Question, Arc<Found>>> {
         };
         desk.publish(found(&detection, Vec::new()));
         let mut warnings = Vec::new();
-        for row in &detection.rows {
+        for row in detection.checked_rows() {
             warnings.extend(self_checks(&classifiers, &mut engine, (&data.images(), data.image_shape), &row.attacked, &mut follow)?);
         }
         if !warnings.is_empty() {

@@ -17,7 +17,8 @@ use eframe::egui::{
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use subject::{Export, Subject, exports};
+use subject::Subject;
+pub use subject::{Export, exports};
 use work::{FileFormat, Reply, Request, Task};
 
 /// A growing map is drawn anew so often.

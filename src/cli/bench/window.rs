@@ -21,12 +21,13 @@ fn open(models: &ModelOptions) -> Result<Headless> {
         engine: models.engine.clone(),
         session: None,
         storage: Storage::in_folder(None),
-        load: Arc::new(decoded_digits),
+        load: Arc::new(|_| decoded_digits()),
         load_named: Arc::new(|_| decoded_digits()),
         attack_cache: None,
         estimate_training: Arc::new(crate::jobs::training::estimate),
         load_training: Arc::new(|plan| plan.data.load(None)),
         library: None,
+        cats_dogs: None,
     };
     Headless::open(start, SIZE)
 }

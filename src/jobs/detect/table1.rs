@@ -4,7 +4,6 @@
 use super::{Detected, Detection, Detector, Negatives, Positives};
 use crate::analysis::detection::Estimate;
 use crate::attack::{Norm, Settings};
-use crate::error::Result;
 use crate::jobs::attack::success_proportion;
 use crate::jobs::{AttackSettings, On};
 use crate::numbers::fixed;
@@ -35,19 +34,11 @@ fn of_paper(method: &str, levels: f64) -> Option<[f64; 2]> {
     }
 }
 
-/// The attacks of the table on the members that `members` names for each victim: first the paper's twelve, on the network without dropout and on
-/// the mean of its draws, then stronger ones on that mean. `attack` is what a person chose beside method, budget and steps.
-///
-/// # Errors
-/// As `members`.
-pub fn table1_attacks(
-    attack: impl Fn(&str, Norm, f64) -> Settings,
-    samples: u32,
-    mut members: impl FnMut(On) -> Result<Vec<usize>>,
-) -> Result<Vec<AttackSettings>> {
+/// The attacks of the table on these members: first the paper's twelve, on the network without dropout and on the mean of its draws, then
+/// stronger ones on that mean. `attack` is what a person chose beside method, budget and steps.
+pub fn table1_attacks(attack: impl Fn(&str, Norm, f64) -> Settings, samples: u32, members: &[usize]) -> Vec<AttackSettings> {
     let mut attacks = Vec::new();
     for on in [On::Deterministic, On::Mc] {
-        let members = members(on)?;
         let beyond = if on == On::Mc { &BEYOND[..] } else { &[] };
         for method in METHODS.iter().chain(beyond) {
             for (levels, step) in BUDGETS {
@@ -57,14 +48,30 @@ pub fn table1_attacks(
                 let iterations = base.iterations.or(paper.then_some(STEPS));
                 let step = base.step.or(paper.then_some(step * LEVEL));
                 let attack = Settings { step, iterations, ..base };
-                attacks.push(AttackSettings { attack, on, members: members.clone(), samples });
+                attacks.push(AttackSettings { attack, on, members: members.to_vec(), samples });
             }
         }
     }
-    Ok(attacks)
+    attacks
 }
 
-/// One line of the table.
+/// The heads of the table's columns.
+pub const TABLE1_HEADS: [&str; 9] = ["victim", "attack", "ε", "success", "H", "I", "H (succ)", "I (succ)", "paper's H, I"];
+/// Their widths in text.
+const WIDTHS: [usize; 9] = [15, 12, 5, 24, 22, 22, 22, 22, 0];
+
+/// A line of the table for a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table1Line {
+    /// The number of its attack in [`Detection::rows`].
+    pub row: usize,
+    /// Whether it is one of the stronger attacks, which the paper has not.
+    pub is_beyond: bool,
+    /// A cell below each of [`TABLE1_HEADS`].
+    pub cells: [String; 9],
+}
+
+/// The numbers of a line.
 struct Line<'a> {
     row: &'a Detected,
     levels: f64,
@@ -95,13 +102,39 @@ impl<'a> Line<'a> {
     fn method(&self) -> String {
         self.row.attacked.settings.attack.method.to_uppercase()
     }
+
+    fn is_beyond(&self) -> bool {
+        BEYOND.contains(&self.row.attacked.settings.attack.method.as_str())
+    }
+
+    fn cells(&self) -> [String; 9] {
+        let number = |estimate: &Option<Estimate>| estimate.map_or_else(|| "–".to_owned(), Estimate::describe);
+        let percent = |share: f64| fixed(100.0 * share, 1);
+        let success = self.success.map_or_else(
+            || "–".to_owned(),
+            |Estimate { value, low, high }| format!("{} % [{}, {}]", percent(value), percent(low), percent(high)),
+        );
+        let [[h, i], [h_succ, i_succ]] = self.areas.map(|pair| pair.map(|area| number(&area)));
+        let paper = self.paper.map_or_else(|| "–".to_owned(), |[h, i]| format!("{h}, {i}"));
+        [self.victim().to_owned(), self.method(), self.levels.to_string(), success, h, i, h_succ, i_succ, paper]
+    }
 }
 
 impl Detection {
-    /// The lines of the paper's block or, `beyond` it, of the stronger attacks.
-    fn lines_of_table1(&self, beyond: bool) -> impl Iterator<Item = Line<'_>> {
-        let wanted = move |row: &&Detected| BEYOND.contains(&row.attacked.settings.attack.method.as_str()) == beyond;
-        self.rows.iter().filter(wanted).map(Line::of)
+    /// The lines of Table 1 for a person, those of the paper first.
+    pub fn table1(&self) -> Vec<Table1Line> {
+        let line = |(row, of)| {
+            let line = Line::of(of);
+            Table1Line { row, is_beyond: line.is_beyond(), cells: line.cells() }
+        };
+        let mut lines: Vec<_> = self.rows.iter().enumerate().map(line).collect();
+        lines.sort_by_key(|line| line.is_beyond);
+        lines
+    }
+
+    /// The rows whose attack is checked by variations of it: one for each victim, the last, which has the largest budget.
+    pub fn checked_rows(&self) -> impl Iterator<Item = &Detected> {
+        On::ALL.into_iter().filter_map(|on| self.rows.iter().rev().find(|row| row.attacked.settings.on == on))
     }
 
     /// The accuracy of each victim's clean images, one line each.
@@ -120,28 +153,16 @@ impl Detection {
 
     /// Table 1 for a person.
     pub fn to_table1(&self) -> String {
-        let number = |estimate: &Option<Estimate>| estimate.map_or_else(|| "–".to_owned(), Estimate::describe);
         let mut lines = vec![format!("{} images of {}. {CAPTION}", self.images, self.dataset)];
         lines.extend(self.accuracies());
-        lines.push(format!(
-            "{:<15}{:<12}{:>3}  {:<24}{:<22}{:<22}{:<22}{:<22}{}",
-            "victim", "attack", "ε", "success", "H", "I", "H (succ)", "I (succ)", "paper's H, I"
-        ));
-        for beyond in [false, true] {
-            if beyond && self.lines_of_table1(true).next().is_some() {
+        let text = |cells: [&str; 9]| cells.iter().zip(WIDTHS).map(|(cell, width)| format!("{cell:<width$}")).collect::<String>();
+        lines.push(text(TABLE1_HEADS));
+        let table = self.table1();
+        for (place, line) in table.iter().enumerate() {
+            if line.is_beyond && table[..place].last().is_none_or(|before| !before.is_beyond) {
                 lines.push("Beyond the paper:".to_owned());
             }
-            for line in self.lines_of_table1(beyond) {
-                let percent = |share: f64| fixed(100.0 * share, 1);
-                let success = line.success.map_or_else(
-                    || "–".to_owned(),
-                    |Estimate { value, low, high }| format!("{} % [{}, {}]", percent(value), percent(low), percent(high)),
-                );
-                let [[h, i], [h_succ, i_succ]] = line.areas.map(|pair| pair.map(|area| number(&area)));
-                let paper = line.paper.map_or_else(|| "–".to_owned(), |[h, i]| format!("{h}, {i}"));
-                let (victim, method, levels) = (line.victim(), line.method(), line.levels);
-                lines.push(format!("{victim:<15}{method:<12}{levels:>3}  {success:<24}{h:<22}{i:<22}{h_succ:<22}{i_succ:<22}{paper}"));
-            }
+            lines.push(text(line.cells.each_ref().map(String::as_str)));
         }
         lines.push("ε in levels of 255; –: not known, or too few images.".to_owned());
         lines.join("\n")
@@ -156,11 +177,12 @@ impl Detection {
         let mut text = String::from("\\begin{table}\n\\centering\n\\begin{tabular}{llrrrrrrr}\n\\toprule\n");
         text.push_str(" & & & & \\multicolumn{2}{c}{All} & \\multicolumn{2}{c}{(succ)} & Paper \\\\\n");
         text.push_str("Victim & Attack & $\\varepsilon$ & Success & $H$ & $I$ & $H$ & $I$ & $H$ / $I$ \\\\\n\\midrule\n");
-        for beyond in [false, true] {
-            if beyond && self.lines_of_table1(true).next().is_some() {
+        for is_beyond in [false, true] {
+            let lines: Vec<Line<'_>> = self.rows.iter().map(Line::of).filter(|line| line.is_beyond() == is_beyond).collect();
+            if is_beyond && !lines.is_empty() {
                 text.push_str("\\midrule\n");
             }
-            for line in self.lines_of_table1(beyond) {
+            for line in lines {
                 let paper = line.paper.map_or_else(|| "--".to_owned(), |of| of.map(|area| fixed(100.0 * area, 1)).join(" / "));
                 let cells = line.areas.concat().iter().map(area).collect::<Vec<_>>().join(" & ");
                 let (victim, method, levels, success) = (line.victim(), line.method(), line.levels, area(&line.success));

@@ -174,25 +174,25 @@ pub fn figures(
     wanted.iter().map(|figure| Ok((*figure, document(set, engine, figure, (computed, wanted), settings, observe)?))).collect()
 }
 
-/// The measure (by key) that a figure is a map of, and of which members.
-fn mapped(figure: &Figure) -> Option<(&'static str, Members)> {
+/// The measure (by key) that a figure is a map of, of which members, and that map.
+fn mapped<'a>(figure: &Figure, computed: &'a Computed) -> Option<(&'static str, Members, &'a Map)> {
     match figure.needs {
-        Needs::Map { measure, members, .. } => Some((measure, members)),
-        Needs::Garbage { measure, .. } => Some((measure, Members::All)),
+        Needs::Map { measure, members, .. } => Some((measure, members, computed.map.as_ref()?)),
+        Needs::Garbage { measure, .. } => Some((measure, Members::All, computed.ground.as_ref()?.map())),
         _ => None,
     }
 }
 
 /// The smallest and the largest finite value of a figure's measure on all maps that are drawn of it: one range for all, so that they
 /// can be compared. `None`: the figure is not a map.
-fn shared_range(figure: &Figure, wanted: &[&'static Figure], map: &Map, settings: &FigureSettings) -> Result<Option<[f32; 2]>> {
-    let Some((measure, _)) = mapped(figure) else { return Ok(None) };
+fn shared_range(figure: &Figure, wanted: &[&'static Figure], computed: &Computed, settings: &FigureSettings) -> Result<Option<[f32; 2]>> {
+    let Some((measure, ..)) = mapped(figure, computed) else { return Ok(None) };
     let parsed = Measure::from_key(measure)?;
-    let of_figure = |members: Members| {
+    let of_figure = |(of, members, map): (&str, Members, &Map)| {
         let places: Vec<usize> = (0..settings.members(members).len()).collect();
-        map.measure(parsed, &places).as_deref().and_then(range_of)
+        if of == measure { map.measure(parsed, &places).as_deref().and_then(range_of) } else { None }
     };
-    let all = wanted.iter().filter_map(|other| mapped(other)).filter(|(of, _)| *of == measure).filter_map(|(_, of)| of_figure(of));
+    let all = wanted.iter().filter_map(|other| mapped(other, computed)).filter_map(of_figure);
     Ok(all.reduce(|[lowest, highest], [low, high]| [lowest.min(low), highest.max(high)]))
 }
 
@@ -204,10 +204,7 @@ fn document(
     settings: &FigureSettings,
     observe: Observer<'_>,
 ) -> Result<Document> {
-    let shared = match &computed.map {
-        Some(map) => shared_range(figure, wanted, map, settings)?,
-        None => None,
-    };
+    let shared = shared_range(figure, wanted, computed, settings)?;
     match (figure.needs, computed) {
         (Needs::Map { measure, members, scatter }, Computed { map: Some(map), .. }) => {
             of_map::document(set, figure, (measure, settings.members(members), scatter), map, (settings, shared))

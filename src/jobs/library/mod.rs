@@ -1,8 +1,11 @@
 //! The user's model library: a folder with an entry for each model, or for each set of models, that was trained here.
 
 mod card;
+mod cats_dogs;
 #[cfg(test)]
 mod tests;
+
+pub use cats_dogs::{CATS_DOGS_MISSING, cats_dogs};
 
 use super::model_files::{folders, model_folders};
 use super::models::ENCODINGS;
