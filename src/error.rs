@@ -1,24 +1,28 @@
 //! The one error type. Its text is a whole sentence for the person at the keyboard: what is wrong, where, and the mend.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+
+/// A longer problem, such as what a library says of a file that it does not understand, is cut to so many characters.
+const LONGEST_PROBLEM: usize = 300;
 
 /// Everything that can go wrong, said so that a person can mend it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file that cannot be read, written, or believed.
-    #[error("{}: {problem}; {mend}.", path.display())]
+    #[error("{}: {}; {}.", escaped(&path.to_string_lossy()), one_line(problem), escaped(mend))]
     File { path: PathBuf, problem: String, mend: String },
     /// A setting (a command-line option, a field of a request) out of its range.
-    #[error("{setting}: {problem}; {mend}.")]
+    #[error("{}: {}; {}.", escaped(setting), one_line(problem), escaped(mend))]
     Setting { setting: String, problem: String, mend: String },
     /// A network whose layers, weights or input do not fit together.
-    #[error("{0}.")]
+    #[error("{}.", one_line(.0))]
     Network(String),
     /// The gradient library refused an operation: a defect of this program rather than of the input.
-    #[error("the gradient computation failed: {0}.")]
+    #[error("the gradient computation failed: {}.", one_line(.0))]
     Autodiff(String),
     /// An engine that cannot start or go on: no adapter, a lost device, too little memory.
-    #[error("{0}.")]
+    #[error("{}.", one_line(.0))]
     Engine(String),
     /// A person, or a newer request, asked for the work to stop.
     #[error("Cancelled.")]
@@ -50,5 +54,44 @@ impl Error {
             _ => "check the file and its disk",
         };
         Self::file(path, error.to_string(), mend)
+    }
+}
+
+/// A text from outside, such as a name in a file, as a terminal may show it: control characters, line ends and marks that turn the direction
+/// of writing stand there as escapes (`\n`, `\u{1b}`).
+pub fn escaped(text: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| !c.is_control() && !matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if text.chars().all(is_plain) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::new();
+    for c in text.chars() {
+        if is_plain(c) { shown.push(c) } else { shown.extend(c.escape_default()) }
+    }
+    Cow::Owned(shown)
+}
+
+/// A problem in one line of at most [`LONGEST_PROBLEM`] characters.
+fn one_line(problem: &str) -> String {
+    let line = problem.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+    let shown = escaped(&line);
+    match shown.char_indices().nth(LONGEST_PROBLEM) {
+        Some((end, _)) => format!("{}…", &shown[..end]),
+        None => shown.into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_from_outside_are_shown_escaped_in_one_line_and_cut() {
+        let error = Error::file(Path::new("a\u{1b}[2J\nb"), "the name\u{202e} is\n   odd", "give another\r");
+        assert_eq!(error.to_string(), "a\\u{1b}[2J\\nb: the name\\u{202e} is odd; give another\\r.");
+        let long = Error::Network("é".repeat(10_000)).to_string();
+        assert_eq!(long.chars().count(), LONGEST_PROBLEM + 2, "with an ellipsis and a full stop");
+        let plain = Error::setting("--grid", "größer als 'z∣x' \\ 8", "give a number").to_string();
+        assert_eq!(plain, "--grid: größer als 'z∣x' \\ 8; give a number.");
     }
 }

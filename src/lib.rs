@@ -9,7 +9,7 @@
 //!
 //! | room | holds |
 //! |---|---|
-//! | [`error`], [`files`], [`numbers`], [`random`] | the one error type; whole-file writes; numbers as text; counter-based random numbers |
+//! | [`error`], [`budget`], [`files`], [`numbers`], [`random`] | the one error type; the memory budget; whole-file reads and writes; numbers as text; counter-based random numbers |
 //! | [`uncertainty`] | statistics of draws, which add up, and the measures, which are pure functions of them |
 //! | [`nets`] | networks as data: graphs of operations with named weights, the models made of them, the model folder, and the lowering to what engines run |
 //! | [`data`] | images with labels: IDX files, image folders, downloads, where data are looked for |
@@ -33,6 +33,7 @@ pub mod analysis;
 pub mod app;
 pub mod attack;
 pub mod autodiff;
+pub mod budget;
 pub mod cli;
 pub mod data;
 pub mod engine;

@@ -5,8 +5,9 @@
 use std::path::{Path, PathBuf};
 
 /// The rooms of the crate in the order of the data.
-const ROOMS: [&str; 17] = [
+const ROOMS: [&str; 18] = [
     "error",
+    "budget",
     "files",
     "numbers",
     "random",

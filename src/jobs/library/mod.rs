@@ -25,8 +25,6 @@ pub const VARIABLE: &str = "EPISTEMAP_MODELS";
 const FRAME: &str = "epoch-";
 /// What this program writes into a model's folder, or into that of a set; what makes it an entry last.
 const OWN: [&str; 7] = [CHECKPOINT, LOG, ENCODINGS, CARD, WEIGHTS, PLAN, DESCRIPTION];
-/// The longest name of an entry, in bytes: file systems allow 255, and files get longer names beside it.
-const LONGEST_NAME: usize = 100;
 
 /// What an entry of the library is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,7 +130,7 @@ fn describe_whole(folder: &Path) -> Result<Description> {
 
 /// What the plan of a training in this folder was to make.
 fn kind_in_plan(folder: &Path) -> Option<EntryKind> {
-    let plan: Value = serde_json::from_slice(&files::read(&folder.join(PLAN)).ok()?).ok()?;
+    let plan: Value = serde_json::from_slice(&files::read_json(&folder.join(PLAN)).ok()?).ok()?;
     match plan["what"].as_str()? {
         "vae" => Some(EntryKind::Vae),
         "classifier" => Some(EntryKind::Classifier),
@@ -152,21 +150,9 @@ pub fn name_of(folder: &Path) -> String {
 /// # Errors
 /// Says what is wrong with it.
 pub fn check_name(name: &str) -> Result<()> {
-    const RESERVED: [&str; 4] = ["CON", "PRN", "AUX", "NUL"];
-    let wrong =
-        |problem: &str| Err(Error::setting("the model's name", format!("'{name}' {problem}"), "give another one, such as 'mnist-small'"));
-    let stem = name.split('.').next().unwrap_or_default().to_ascii_uppercase();
-    let device = RESERVED.contains(&stem.as_str()) || (stem.len() == 4 && (stem.starts_with("COM") || stem.starts_with("LPT")));
-    match name {
-        _ if name.trim().is_empty() => wrong("is empty"),
-        _ if name.len() > LONGEST_NAME => wrong("is too long"),
-        _ if name.starts_with('.') => wrong("begins with a dot, which hides a folder"),
-        _ if name.trim() != name || name.ends_with('.') => wrong("begins or ends with a space, or ends with a dot"),
-        _ if name.chars().any(|c| c.is_control() || "/\\:*?\"<>|".contains(c)) => {
-            wrong("has a character that folders' names cannot have everywhere")
-        }
-        _ if device => wrong("is a device's name on some systems"),
-        _ => Ok(()),
+    match files::name_problem(name) {
+        None => Ok(()),
+        Some(problem) => Err(Error::setting("the model's name", format!("'{name}' {problem}"), "give another one, such as 'mnist-small'")),
     }
 }
 

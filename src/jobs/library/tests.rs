@@ -99,7 +99,7 @@ fn names_that_some_system_refuses_are_refused() {
     for name in ["", "  ", ".", "..", ".x", "a/b", "a\\b", "a:b", "a\nb", "a ", " a", "a.", "con", "NUL.txt", "lpt1", "?"] {
         assert!(check_name(name).unwrap_err().to_string().contains("the model's name"), "{name:?}");
     }
-    assert!(check_name(&"x".repeat(LONGEST_NAME)).is_ok() && check_name(&"x".repeat(LONGEST_NAME + 1)).is_err());
+    assert!(check_name(&"x".repeat(files::LONGEST_NAME)).is_ok() && check_name(&"x".repeat(files::LONGEST_NAME + 1)).is_err());
     let home = filled();
     assert_eq!(free_name(home.path(), "new"), "new");
     assert_eq!(free_name(home.path(), "whole"), "whole-2");
