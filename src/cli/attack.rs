@@ -205,7 +205,7 @@ impl Attack {
         let mut follow = bar.follow();
         let attacked =
             jobs::attack(&classifiers, engine.as_mut(), (pixels, images.shape), labels, &settings, &mut |progress, _| follow(progress))?;
-        npy::write_images(&self.out, images.shape, &attacked.images)?;
+        files::write_through(&self.out, &npy::encode_images(images.shape, &attacked.images))?;
         if !self.no_checks {
             for failure in self_checks(&classifiers, engine.as_mut(), (pixels, images.shape), &attacked, &mut follow)? {
                 bar.say(&format!("Check: {failure}"));

@@ -62,6 +62,6 @@ impl Decode {
         let mut file = Cursor::new(Vec::new());
         let encoded = large.write_to(&mut file, ImageFormat::Png);
         encoded.map_err(|error| Error::file(&self.out, error.to_string(), "choose a smaller --scale"))?;
-        files::write_atomically(&self.out, file.get_ref())
+        files::write_through(&self.out, file.get_ref())
     }
 }

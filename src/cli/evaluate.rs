@@ -64,7 +64,7 @@ impl Evaluate {
             return if self.json { print_json(&evaluation) } else { print(&table(&evaluation)) };
         };
         let text = if self.json { format!("{:#}", json!(evaluation)) } else { table(&evaluation) };
-        files::write_atomically(out, format!("{text}\n").as_bytes())
+        files::write_through(out, format!("{text}\n").as_bytes())
     }
 }
 

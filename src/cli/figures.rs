@@ -109,7 +109,7 @@ impl Figures {
         {
             for &format in &self.format {
                 let path = self.out.join(format!("{}.{}", figure.name, format.extension()));
-                document.write(&path, format, self.drawing.dpi)?;
+                files::write_atomically(&path, &document.encode(format, self.drawing.dpi)?)?;
                 bar.say(&format!("{}: {}", path.display(), figure.summary));
             }
         }

@@ -5,6 +5,7 @@ use super::shared::{MemberChoice, ModelOptions, Seed, chosen_members, members, p
 use crate::autodiff::encode;
 use crate::data::{Dataset, npy, read_image};
 use crate::error::{Error, Result};
+use crate::files;
 use crate::jobs::{Garbage as Found, HoleCriterion, ModelSet, SearchSettings, search_garbage};
 use crate::latent::Surroundings;
 use crate::numbers::fixed;
@@ -89,7 +90,7 @@ impl Garbage {
         if let Some(out) = &self.out {
             let shape = set.vae.image_shape();
             let images: Vec<f32> = found.iter().flat_map(|garbage| garbage.image.iter().copied()).collect();
-            npy::write_images(out, [shape[0], shape[1], shape[2]], &images)?;
+            files::write_through(out, &npy::encode_images([shape[0], shape[1], shape[2]], &images))?;
         }
         if self.json { print_json(&report(&set, &settings, &found)) } else { print(&table(&set, &settings, &found)) }
     }

@@ -201,8 +201,8 @@ impl Holes {
                 let canvas = hole_picture(&set, &map, &report.holes, &report.garbage, &self.drawing.options())?;
                 Document { title, canvas, provenance: report.provenance }.write(out, format, self.drawing.dpi)
             }
-            (Some(Output::Csv), Some(out)) => files::write_atomically(out, report.to_csv(&set).as_bytes()),
-            (Some(Output::Json), Some(out)) => files::write_atomically(out, format!("{:#}\n", report.to_json(&set)).as_bytes()),
+            (Some(Output::Csv), Some(out)) => files::write_through(out, report.to_csv(&set).as_bytes()),
+            (Some(Output::Json), Some(out)) => files::write_through(out, format!("{:#}\n", report.to_json(&set)).as_bytes()),
             _ if self.json => print_json(&report.to_json(&set)),
             _ => print(&table(&report, &set)),
         }

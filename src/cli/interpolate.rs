@@ -100,8 +100,8 @@ impl Interpolate {
             files::create_folder_of(out)?;
             match format {
                 Some(format) => self.drawn(&set, &computed, provenance.clone())?.write(out, format, self.drawing.dpi)?,
-                None if extension == "csv" => files::write_atomically(out, computed.csv(&provenance).as_bytes())?,
-                None => files::write_atomically(out, computed.json(&provenance)?.to_string().as_bytes())?,
+                None if extension == "csv" => files::write_through(out, computed.csv(&provenance).as_bytes())?,
+                None => files::write_through(out, computed.json(&provenance)?.to_string().as_bytes())?,
             }
         }
         match (self.json, &self.out) {

@@ -65,7 +65,7 @@ impl Map {
         // Its thinned networks may take as much memory as the map: what follows has no use for them.
         drop(engine);
         if let Some(format) = raw {
-            return files::write_atomically(&self.out, &map.raw(&[]).encode(format, &self.out, &provenance)?);
+            return files::write_through(&self.out, &map.raw(&[]).encode(format, &self.out, &provenance)?);
         }
         let places: Vec<usize> = (0..settings.members.len()).collect();
         let data = map_data(&map, measure, &places)?;

@@ -3,7 +3,7 @@
 use super::speaking::Speaking;
 use crate::data::{Dataset, FolderData, Split, sources};
 use crate::engine::{self, Engine, Masks, Models};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, escaped};
 use crate::jobs::training::{DataChoice, TrainingData, load_split};
 use crate::jobs::{Additions, Classifiers, MapSettings, ModelSet, has_vae};
 use crate::latent::View;
@@ -364,10 +364,16 @@ pub fn tolerance(text: &str) -> std::result::Result<f64, String> {
     share.ok_or_else(|| format!("'{text}' is no number from 0 to 1"))
 }
 
+/// A text of several lines as a terminal may show it.
+fn shown(text: &str) -> String {
+    let line = |line: &str| line.split('\t').map(|part| escaped(part).into_owned()).collect::<Vec<_>>().join("\t");
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// Says a line on standard error. Where that cannot be written to, nobody is there to be told.
 pub fn say(line: &str) {
     use std::io::Write as _;
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", shown(line));
 }
 
 /// Prints a result to standard output. A reader that has seen enough and closed its end, such as `head`, is no error.
@@ -377,7 +383,7 @@ pub fn say(line: &str) {
 pub fn print(text: &str) -> Result<()> {
     use std::io::Write as _;
     let mut output = std::io::stdout().lock();
-    match writeln!(output, "{text}").and_then(|()| output.flush()) {
+    match writeln!(output, "{}", shown(text)).and_then(|()| output.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io(std::path::Path::new("standard output"), &error)),
         _ => Ok(()),
     }

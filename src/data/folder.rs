@@ -3,7 +3,7 @@
 use super::image_set::{self, Entry, Holder};
 use super::pixels::Pixels;
 use super::{Dataset, Split, idx};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, escaped};
 use crate::files;
 use std::path::{Path, PathBuf};
 
@@ -91,6 +91,7 @@ fn image_folder(folder: &Path, name: &str, shape: Option<[usize; 3]>) -> Result<
     }
     let is_test = |number: usize| if other.is_some() { number >= of_training } else { entries[number].is_for_testing() };
     let shape = shape.unwrap_or_else(|| image_set::common_shape(&entries));
+    let classes = classes.iter().map(|class| escaped(class).into_owned()).collect();
     let mut data = of_images(folder, name, (&Holder::Folder, &entries), shape, classes, is_test)?;
     if other.is_none() {
         data.notes.push(format!("{name} has no folders 'train' and 'test': a fifth of its images is kept for testing."));

@@ -1,10 +1,10 @@
 //! Arrays of images and labels in files of NumPy's `npy` format, or in IDX files: what scripts hand over.
 
 use super::idx;
+use crate::budget;
 use crate::error::{Error, Result};
 use crate::files;
 use npyz::{DType, NpyFile, Order, TypeChar, WriterBuilder as _};
-use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -12,6 +12,9 @@ use std::path::Path;
 const MAGIC: &[u8] = b"\x93NUMPY";
 /// An array of more elements (2 GiB as f32) is taken for a damaged header.
 const MOST_ELEMENTS: u64 = 1 << 29;
+
+/// Bytes of an element in memory beside the file: of any type as it is read, in double precision, and in single precision.
+const BYTES_PER_ELEMENT: u64 = 8 + 8 + 4;
 
 /// Images without labels.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,26 +98,48 @@ pub fn encode(shape: &[usize], values: &[f32]) -> Vec<u8> {
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn write_images(path: &Path, [channels, height, width]: [usize; 3], pixels: &[f32]) -> Result<()> {
+pub fn write_images(path: &Path, shape: [usize; 3], pixels: &[f32]) -> Result<()> {
+    files::write_atomically(path, &encode_images(shape, pixels))
+}
+
+/// The bytes of an npy file of images \[N, C, H, W\].
+pub fn encode_images([channels, height, width]: [usize; 3], pixels: &[f32]) -> Vec<u8> {
     let count = pixels.len() / (channels * height * width);
-    files::write_atomically(path, &encode(&[count, channels, height, width], pixels))
+    encode(&[count, channels, height, width], pixels)
 }
 
 fn wrong(path: &Path, problem: String, mend: &str) -> Error {
     Error::file(path, problem, mend)
 }
 
+/// The array of an npy file whose header is no longer than the file.
+pub(crate) fn npy_file(bytes: &[u8]) -> std::io::Result<NpyFile<&[u8]>> {
+    let header = match bytes {
+        [_, _, _, _, _, _, 1, _, low, high, ..] => u16::from_le_bytes([*low, *high]).into(),
+        [_, _, _, _, _, _, _, _, a, b, c, d, ..] => u32::from_le_bytes([*a, *b, *c, *d]),
+        _ => 0,
+    };
+    if header as usize > bytes.len() {
+        return Err(std::io::ErrorKind::UnexpectedEof.into());
+    }
+    NpyFile::new(bytes)
+}
+
 fn is_npy(path: &Path) -> Result<bool> {
     let mut first = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut first));
+    let read = files::open(path)?.take(MAGIC.len() as u64).read_to_end(&mut first);
     read.map(|_| first == MAGIC).map_err(|error| Error::io(path, &error))
 }
 
 /// The axes and values of an npy file, and whether they were bytes.
 fn read(path: &Path) -> Result<(Vec<usize>, Vec<f64>, bool)> {
     let bytes = files::read(path)?;
+    files::guarded(path, || decode(path, &bytes))
+}
+
+fn decode(path: &Path, bytes: &[u8]) -> Result<(Vec<usize>, Vec<f64>, bool)> {
     let damaged = |error: std::io::Error| wrong(path, format!("is no whole npy file ({error})"), "save it again with numpy.save");
-    let file = NpyFile::new(&bytes[..]).map_err(damaged)?;
+    let file = npy_file(bytes).map_err(damaged)?;
     let kind = match file.dtype() {
         DType::Plain(kind) => (kind.type_char(), kind.num_bytes().unwrap_or(0)),
         _ => (TypeChar::RawData, 0),
@@ -123,6 +148,9 @@ fn read(path: &Path) -> Result<(Vec<usize>, Vec<f64>, bool)> {
     let Some(elements) = elements.filter(|&all| all.saturating_mul(kind.1.max(1) as u64) <= bytes.len() as u64) else {
         return Err(wrong(path, format!("is shorter than its axes {:?} say", file.shape()), "save it again with numpy.save"));
     };
+    if let Some(problem) = budget::excess(format!("its {elements} elements"), (elements * BYTES_PER_ELEMENT) as f64) {
+        return Err(wrong(path, problem, "name a smaller file, or allow more with --memory"));
+    }
     if file.order() != Order::C && file.shape().len() > 1 {
         return Err(wrong(path, "is in Fortran's order".to_owned(), "save numpy.ascontiguousarray of it"));
     }
@@ -198,6 +226,7 @@ mod tests {
             (npy("<c8", "(1, 1, 1)", &[0; 8]), "type"),
             (npy("<f4", "(1, 1, ", &[]), "no whole npy file"),
             (MAGIC.to_vec(), "no whole npy file"),
+            ([MAGIC, &[2, 0, 0xff, 0xff, 0xff, 0xff], b"{}"].concat(), "no whole npy file"),
         ];
         for (bytes, says) in images {
             let text = read_images(file(&bytes).path()).unwrap_err().to_string();

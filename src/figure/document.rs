@@ -93,12 +93,12 @@ impl Document {
         render(&tree(&self.canvas.svg(dpi, &self.title, ""))?, dpi)
     }
 
-    /// Writes the figure's file, whole or not at all.
+    /// Writes the figure's file at a path that a person typed, whole or not at all.
     ///
     /// # Errors
     /// As [`encode`](Self::encode), and when the file cannot be written.
     pub fn write(&self, path: &Path, format: Format, dpi: f64) -> Result<()> {
-        crate::files::write_atomically(path, &self.encode(format, dpi)?)
+        crate::files::write_through(path, &self.encode(format, dpi)?)
     }
 }
 

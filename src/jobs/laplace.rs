@@ -1,11 +1,12 @@
 //! Last-layer Laplace: another kind of draw, made of a classifier that is trained already.
 
-use super::model_files::{ReadModel, classifiers_of, shipped, tell_apart};
+use super::model_files::{ReadModel, SHIPPED_ORIGIN, classifiers_of, shipped, tell_apart};
 use super::{Observer, Progress};
 use crate::autodiff::train::{CHECKPOINT, Trainer};
 use crate::autodiff::{ImageObserver, Structure, last_layer_laplace};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::nets::folder::{DESCRIPTION, Model, Precision, build, describe, save};
 use crate::nets::{Description, Op};
 use serde::Serialize;
@@ -50,23 +51,25 @@ pub fn laplace(
     };
     tell_apart(&mut models);
     let count = models.len();
-    let into = |model: &ReadModel| if alone { out.to_owned() } else { out.join(model.description.name()) };
-    if let Some(taken) = models.iter().map(into).find(|into| into.join(DESCRIPTION).exists()) {
-        return Err(Error::file(&taken, "holds a model already", "name another folder with --out"));
+    let into = |model: &ReadModel| {
+        if alone { Ok(out.to_owned()) } else { files::inside(out, model.description.name(), folder.unwrap_or(SHIPPED_ORIGIN.as_ref())) }
+    };
+    let folders: Vec<PathBuf> = models.iter().map(into).collect::<Result<_>>()?;
+    if let Some(taken) = folders.iter().find(|into| into.join(DESCRIPTION).exists()) {
+        return Err(Error::file(taken, "holds a model already", "name another folder with --out"));
     }
     let mut made = Vec::new();
-    for (number, ReadModel { description, model, .. }) in models.into_iter().enumerate() {
+    for (number, (ReadModel { description, model, .. }, into)) in models.into_iter().zip(&folders).enumerate() {
         let Description::Classifier { classes, name, training, .. } = &description else { continue };
         if data.classes.len() != classes.len() {
             let problem = format!("knows {} classes, but {} has {}", classes.len(), data.name, data.classes.len());
             return Err(Error::file(folder.unwrap_or(out), format!("'{name}' {problem}"), "choose the data that it was trained on"));
         }
-        let into = if alone { out.to_owned() } else { out.join(name) };
         let data = as_trained(data, training)?;
         let data = data.as_ref();
         let total = (count * data.len()) as u64;
         let observe = &mut |images: usize| observe(Progress { done: (number * data.len() + images) as u64, total });
-        made.push(write(description, &model, data, structure, &into, observe)?);
+        made.push(write(description, &model, data, structure, into, observe)?);
     }
     Ok(made)
 }

@@ -13,7 +13,7 @@ use crate::nets::folder::{self, Model, Precision};
 use crate::nets::{Description, Vae};
 use crate::numbers::counted;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The name of the card in a folder of packed models.
@@ -27,8 +27,9 @@ pub const CARD: &str = "CARD.md";
 pub fn pack(from: &Path, into: &Path, [train, test]: [&Dataset; 2], samples: u32, observe: Observer<'_>) -> Result<Evaluation> {
     let set = ModelSet::load(from)?;
     let weights = std::iter::once(set.vae.weights()).chain(set.ensemble().members().iter().map(|member| member.network.weights().clone()));
-    for (description, weights) in set.descriptions.iter().zip(weights) {
-        folder::save(&into.join(description.name()), description, &weights, Precision::F16)?;
+    let folders: Vec<PathBuf> = set.descriptions.iter().map(|model| files::inside(into, model.name(), from)).collect::<Result<_>>()?;
+    for ((description, weights), folder) in set.descriptions.iter().zip(weights).zip(&folders) {
+        folder::save(folder, description, &weights, Precision::F16)?;
     }
     let packed = ModelSet::load(into)?;
     write_encodings(&packed.vae, [train, test], into)?;

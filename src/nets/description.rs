@@ -2,7 +2,7 @@
 
 use super::description_faults::fault;
 use super::{Ending, Graph, Layer, Likelihood, Node, VaeGraphs, VaeLayers, VaePart};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, escaped};
 use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeSet;
 
@@ -15,6 +15,9 @@ pub enum Description {
     /// A classifier.
     Classifier { name: String, input_shape: [usize; 3], classes: Vec<String>, ending: Ending, graph: Graph, training: serde_json::Value },
 }
+
+/// The most classes of a classifier.
+const MOST_CLASSES: usize = 1 << 16;
 
 /// The version that is written.
 const VERSION: u64 = 2;
@@ -98,14 +101,19 @@ impl Serialize for Description {
 }
 
 impl Description {
-    /// Reads the text of `model.json`, of any version.
+    /// Reads the text of `model.json`, of any version. Control characters in names become escapes.
     ///
     /// # Errors
     /// When it is no such text, of a newer version, its graph makes no sense, or does not make one number for each class. Names the node
     /// and its line.
     pub fn parse(text: &[u8]) -> Result<Self> {
-        let description = Self::parse_parts(text)?;
-        if let Self::Classifier { classes, graph, .. } = &description {
+        let mut description = Self::parse_parts(text)?;
+        // Names are shown in many places.
+        description.rename(escaped(description.name()).into_owned());
+        if let Self::Classifier { classes, graph, .. } = &mut description {
+            for class in classes.iter_mut() {
+                *class = escaped(class).into_owned();
+            }
             check_classes(classes, graph)?;
         }
         Ok(description)
@@ -193,6 +201,9 @@ impl Description {
 
 /// Refuses class names that cannot be told apart, and a graph that does not make one number for each.
 fn check_classes(classes: &[String], graph: &Graph) -> Result<()> {
+    if classes.len() > MOST_CLASSES {
+        return Err(Error::Network(format!("there are {} class names, more than {MOST_CLASSES}", classes.len())));
+    }
     let mut names = BTreeSet::new();
     if let Some(number) = classes.iter().position(|class| class.trim().is_empty()) {
         return Err(Error::Network(format!("class {number} has an empty name")));
@@ -261,6 +272,14 @@ mod tests {
         let nothing = Description::parse(format!("{}[]}}", &GOOD[..GOOD.find("[\n").unwrap()]).as_bytes()).unwrap_err().to_string();
         assert!(nothing.contains("no nodes"), "{nothing}");
         assert!(refused("\n}", "").contains("line 6"), "what is no JSON keeps its place");
+    }
+
+    #[test]
+    fn control_characters_in_names_become_escapes() {
+        let text = GOOD.replace(r#""m""#, r#""m\u001b[2J""#).replace(r#""b""#, r#""b\nc""#);
+        let description = Description::parse(text.as_bytes()).unwrap();
+        let Description::Classifier { name, classes, .. } = &description else { panic!("a VAE") };
+        assert_eq!((name.as_str(), classes.as_slice()), ("m\\u{1b}[2J", &["a".to_owned(), "b\\nc".to_owned()][..]));
     }
 
     #[test]

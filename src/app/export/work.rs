@@ -121,7 +121,7 @@ fn write(desk: &Desk<'_, Request, Reply>, path: &Path, bytes: &[u8]) -> Result<(
     if desk.is_cancelled() {
         return Err(Error::Cancelled);
     }
-    files::write_atomically(path, bytes)?;
+    files::write_through(path, bytes)?;
     desk.publish(Reply::Saved(path.to_owned()));
     Ok(())
 }

@@ -100,6 +100,7 @@ impl TrainingPanel {
     }
 
     fn resume(&mut self, scope: &mut Scope) -> Result<()> {
+        library::check_name(scope.session.training.wanted_name())?;
         let folder = scope.library()?.join(scope.session.training.wanted_name());
         if let Some(plan) = plan_of(&folder)? {
             scope.session.training.plan = plan.clone();

@@ -26,7 +26,7 @@ pub(super) fn shard_of(folder: &Path) -> Result<Option<Shard>> {
     }
     let damaged =
         |error: serde_json::Error| Error::file(&path, format!("does not say which shard it is: {error}"), "train this shard again");
-    serde_json::from_slice(&files::read(&path)?).map(Some).map_err(damaged)
+    serde_json::from_slice(&files::read_json(&path)?).map(Some).map_err(damaged)
 }
 
 /// Puts the model folders that the shards of one plan trained into the folder `out`, with the plan: the models of one run.
@@ -61,6 +61,7 @@ fn copy(from: &Path, into: &Path) -> Result<()> {
         let kind = path.symlink_metadata().map_err(|error| Error::io(&path, &error))?.file_type();
         let name = path.file_name().unwrap_or_default();
         if kind.is_dir() {
+            files::refuse_link(&into.join(name))?;
             copy(&path, &into.join(name))?;
         } else if kind.is_file() && name != SHARD && name != PLAN {
             files::write_atomically(&into.join(name), &files::read(&path)?)?;

@@ -97,6 +97,9 @@ pub fn train(
     let mut folders = Vec::new();
     for (index, part) in parts.iter().enumerate() {
         let into = part.folder.as_ref().map_or_else(|| folder.to_owned(), |name| folder.join(name));
+        if part.folder.is_some() {
+            files::refuse_link(&into)?;
+        }
         let begun = |job: &mut Job<'_>| {
             if index == 0 {
                 plan.write(folder)?;

@@ -70,11 +70,11 @@ pub fn save_film(frames: &[Frame], measure: FilmMeasure, path: &Path) -> Result<
     let documents = frames.iter().map(|frame| shared.document(frame));
     let is_gif = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gif"));
     if is_gif {
-        return files::write_atomically(path, &gif_of(&documents.collect::<Vec<_>>(), path)?);
+        return files::write_through(path, &gif_of(&documents.collect::<Vec<_>>(), path)?);
     }
     files::create_folder(path)?;
     for (frame, document) in frames.iter().zip(documents) {
-        document.write(&path.join(format!("epoch-{:03}.png", frame.epoch)), Format::Png, DPI)?;
+        files::write_atomically(&path.join(format!("epoch-{:03}.png", frame.epoch)), &document.encode(Format::Png, DPI)?)?;
     }
     Ok(())
 }
