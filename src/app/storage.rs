@@ -122,7 +122,7 @@ impl Storage {
     /// When the file is damaged.
     pub fn preferences(&self) -> Result<Preferences> {
         match self.path(PREFERENCES).filter(|path| path.exists()) {
-            Some(path) => parse(&path, &files::read(&path)?),
+            Some(path) => parse(&path, &files::read_json(&path)?),
             None => Ok(Preferences::default()),
         }
     }
@@ -222,6 +222,7 @@ fn holder(path: &Path) -> Result<Value> {
     if !bytes.trim_ascii_start().starts_with(b"{") {
         return provenance::read(path);
     }
+    files::check_json(path, &bytes)?;
     let mut value: Value = parse(path, &bytes)?;
     let inner = value.get_mut(provenance::JSON_KEY).map(Value::take);
     Ok(inner.unwrap_or(value))

@@ -24,7 +24,8 @@ mod speaking;
 mod train;
 mod window;
 
-use crate::error::Result;
+use crate::budget;
+use crate::error::{Error, Result};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -37,7 +38,13 @@ use std::process::ExitCode;
 struct Cli {
     #[command(subcommand)]
     verb: Option<Verb>,
+    /// The most memory that one request or one file may take, such as 8GB [default: a quarter of the machine's].
+    #[arg(long, global = true, value_name = "SIZE", value_parser = budget::parse_size)]
+    memory: Option<u64>,
 }
+
+/// The most threads that are taken for a wish.
+const MOST_THREADS: usize = 1024;
 
 const EXAMPLES: &str = "Examples:
   epistemap figures --out figures --format pdf --venue uai
@@ -102,13 +109,31 @@ enum Verb {
 
 /// Runs the program on its command line and says what went wrong, if anything did.
 pub fn main() -> ExitCode {
-    match run(Cli::parse().verb) {
+    let Cli { verb, memory } = Cli::parse();
+    if let Some(bytes) = memory {
+        budget::set_limit(bytes);
+    }
+    match start_threads().and_then(|()| run(verb)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             shared::say(&format!("epistemap: {error}"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Starts the threads that compute: where there are none to be had, that is an error at once rather than a panic later.
+fn start_threads() -> Result<()> {
+    const VARIABLE: &str = "RAYON_NUM_THREADS";
+    let mend = format!("set {VARIABLE} to a number from 1 to {MOST_THREADS}");
+    let wanted = std::env::var(VARIABLE).ok().and_then(|text| text.parse::<usize>().ok());
+    if let Some(threads) = wanted.filter(|&threads| threads > MOST_THREADS) {
+        return Err(Error::setting(VARIABLE, format!("{threads} threads are out of range"), mend));
+    }
+    let refused = |error: rayon::ThreadPoolBuildError| {
+        Error::setting("the threads that compute", format!("the system gives no more ({error})"), format!("raise `ulimit -u`, or {mend}"))
+    };
+    rayon::ThreadPoolBuilder::new().build_global().map_err(refused)
 }
 
 fn run(verb: Option<Verb>) -> Result<()> {

@@ -3,7 +3,9 @@
 //! Plain or gzip, told apart by the first bytes rather than by the name.
 
 use super::Dataset;
+use crate::budget;
 use crate::error::{Error, Result};
+use crate::files;
 use flate2::read::MultiGzDecoder;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -15,6 +17,8 @@ const UNSIGNED_BYTE: u8 = 0x08;
 const MOST_ELEMENTS: u64 = 1 << 29;
 /// Deflate cannot shrink anything further than this (a run of equal bytes).
 const DEFLATE_LIMIT: u64 = 1032;
+/// Bytes of an element in memory: itself in a buffer that grows by doubling, and a pixel in single precision.
+const BYTES_PER_ELEMENT: u64 = 2 + 4;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// The images of an IDX file.
@@ -38,7 +42,7 @@ pub struct IdxImages {
 /// When the file cannot be read, is no such IDX file, or its length is not exactly what its header says.
 pub fn read_images(path: &Path) -> Result<IdxImages> {
     let (file, size) = open(path)?;
-    decode_images(path, file, size)
+    files::guarded(path, || decode_images(path, file, size))
 }
 
 fn decode_images(path: &Path, bytes: impl BufRead, size: u64) -> Result<IdxImages> {
@@ -57,7 +61,7 @@ fn decode_images(path: &Path, bytes: impl BufRead, size: u64) -> Result<IdxImage
 /// As [`read_images`].
 pub fn read_labels(path: &Path) -> Result<Vec<u8>> {
     let (file, size) = open(path)?;
-    decode_labels(path, file, size)
+    files::guarded(path, || decode_labels(path, file, size))
 }
 
 fn decode_labels(path: &Path, bytes: impl BufRead, size: u64) -> Result<Vec<u8>> {
@@ -107,9 +111,8 @@ pub fn encode(axes: &[u32], values: &[u8]) -> Vec<u8> {
 
 /// A file and its size in bytes.
 fn open(path: &Path) -> Result<(BufReader<File>, u64)> {
-    let failed = |error: io::Error| Error::io(path, &error);
-    let file = File::open(path).map_err(failed)?;
-    let size = file.metadata().map_err(failed)?.len();
+    let file = files::open(path)?;
+    let size = file.metadata().map_err(|error| Error::io(path, &error))?.len();
     Ok((BufReader::new(file), size))
 }
 
@@ -154,6 +157,9 @@ fn parse(path: &Path, mut bytes: impl Read, most: u64, expected_axes: &[usize], 
     };
     if elements > most {
         return Err(damaged(format!("says that it holds {axes:?} elements, but ends before")));
+    }
+    if let Some(problem) = budget::excess(format!("its {axes:?} elements"), (elements * BYTES_PER_ELEMENT) as f64) {
+        return Err(Error::file(path, problem, format!("name a smaller file, or allow more with {}", budget::OPTION)));
     }
     let mut values = Vec::new();
     bytes.by_ref().take(elements).read_to_end(&mut values).map_err(unreadable)?;

@@ -1,11 +1,13 @@
 //! One image out of a file, made into what the networks take.
 
+use crate::budget;
 use crate::error::{Error, Result};
+use crate::files;
 use image::imageops::{FilterType, resize};
-use image::{DynamicImage, GenericImageView as _, ImageBuffer, ImageDecoder as _, ImageError, ImageReader, Limits, Luma, Rgba};
-use std::fs::File;
+use image::{DynamicImage, GenericImageView as _, ImageBuffer, ImageDecoder, ImageError, ImageReader, Limits, Luma, Rgba};
 use std::io::{BufRead, BufReader, Cursor, Seek};
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Beyond so many pixels along a side, or so many bytes, an image is no photograph: it is refused before it is decoded.
 const LONGEST_SIDE: u32 = 20_000;
@@ -30,8 +32,7 @@ pub struct ImageFile {
 /// # Errors
 /// When the file cannot be read, is no such image or a huge one, or the networks take neither one channel nor three.
 pub fn read_image(path: &Path, shape: [usize; 3]) -> Result<ImageFile> {
-    let file = File::open(path).map_err(|error| Error::io(path, &error))?;
-    read(path, BufReader::new(file), shape, true)
+    read(path, BufReader::new(files::open(path)?), shape, true)
 }
 
 /// As [`read_image`] from the bytes of a file, each pixel rounded to a byte; bright borders stay bright: what is trained on comes in one way.
@@ -51,9 +52,13 @@ pub(super) struct ImageKind {
 
 /// What a file's header says; `None` where it cannot be read.
 pub(super) fn kind_of(path: &Path) -> Option<ImageKind> {
-    let decoder = ImageReader::open(path).ok()?.with_guessed_format().ok()?.into_decoder().ok()?;
-    let (width, height) = decoder.dimensions();
-    Some(ImageKind { size: [width as usize, height as usize], colour: decoder.color_type().has_color() })
+    let file = BufReader::new(files::open(path).ok()?);
+    let kind = files::guarded(path, || {
+        let decoder = decoder(path, file)?;
+        let (width, height) = decoder.dimensions();
+        Ok(ImageKind { size: [width as usize, height as usize], colour: decoder.color_type().has_color() })
+    });
+    kind.ok()
 }
 
 fn read(path: &Path, bytes: impl BufRead + Seek, [channels, height, width]: [usize; 3], invert_paper: bool) -> Result<ImageFile> {
@@ -61,7 +66,9 @@ fn read(path: &Path, bytes: impl BufRead + Seek, [channels, height, width]: [usi
         let problem = format!("an image file has one channel or three, but the models take {channels}");
         return Err(Error::file(path, problem, "pick an image from the data instead"));
     }
-    let picture = decode(path, bytes)?;
+    let decoder = files::guarded(path, || decoder(path, bytes))?;
+    let _turn = turn(path, &decoder)?;
+    let picture = files::guarded(path, || decode(path, decoder))?;
     let [from_width, from_height] = [picture.width(), picture.height()].map(|side| side as usize);
     let scale = (width as f64 / from_width as f64).min(height as f64 / from_height as f64);
     let [inner_width, inner_height] =
@@ -95,24 +102,44 @@ fn read(path: &Path, bytes: impl BufRead + Seek, [channels, height, width]: [usi
     Ok(ImageFile { image, notes })
 }
 
-fn decode(path: &Path, bytes: impl BufRead + Seek) -> Result<DynamicImage> {
-    let wrong = |error: ImageError| match error {
+fn wrong(path: &Path, error: ImageError) -> Error {
+    match error {
         ImageError::IoError(error) => Error::io(path, &error),
         ImageError::Limits(_) => too_large(path),
         ImageError::Unsupported(_) => Error::file(path, "is no PNG or JPEG image", "convert it into one of them"),
         other => Error::file(path, other.to_string(), "save it anew as PNG or JPEG"),
-    };
+    }
+}
+
+/// The decoder of an image, which has read its header.
+fn decoder<'a>(path: &Path, bytes: impl BufRead + Seek + 'a) -> Result<impl ImageDecoder + 'a> {
     let mut reader = ImageReader::new(bytes).with_guessed_format().map_err(|error| Error::io(path, &error))?;
     let mut limits = Limits::default();
     (limits.max_image_width, limits.max_image_height, limits.max_alloc) = (Some(LONGEST_SIDE), Some(LONGEST_SIDE), Some(MOST_BYTES));
     reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(wrong)?;
-    if decoder.total_bytes() > MOST_BYTES {
-        return Err(too_large(path));
+    let decoder = reader.into_decoder().map_err(|error| wrong(path, error))?;
+    if decoder.total_bytes() > MOST_BYTES { Err(too_large(path)) } else { Ok(decoder) }
+}
+
+/// Waits until the image can be decoded within the memory budget, which as many images share as there are threads: a larger one than its
+/// share is decoded alone.
+fn turn(path: &Path, decoder: &impl ImageDecoder) -> Result<Option<MutexGuard<'static, ()>>> {
+    static LARGE: Mutex<()> = Mutex::new(());
+    let ((width, height), decoded) = (decoder.dimensions(), decoder.total_bytes() as f64);
+    // Beside the decoded image a copy that is turned, or a channel in single precision.
+    let bytes = decoded + decoded.max(4.0 * f64::from(width) * f64::from(height));
+    if let Some(problem) = budget::excess(format!("an image of {width} × {height} pixels"), bytes) {
+        return Err(Error::file(path, problem, format!("make it smaller, or allow more with {}", budget::OPTION)));
     }
+    let share = budget::limit() as f64 / rayon::current_num_threads() as f64;
+    // A thread that panicked left nothing behind.
+    Ok((bytes > share).then(|| LARGE.lock().unwrap_or_else(PoisonError::into_inner)))
+}
+
+fn decode(path: &Path, mut decoder: impl ImageDecoder) -> Result<DynamicImage> {
     // A turn that cannot be read is none.
     let orientation = decoder.orientation().unwrap_or(image::metadata::Orientation::NoTransforms);
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(wrong)?;
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| wrong(path, error))?;
     picture.apply_orientation(orientation);
     Ok(picture)
 }
@@ -136,8 +163,9 @@ fn plane(picture: &DynamicImage, channel: usize, grey: bool, size: [usize; 2]) -
         };
         colour / 255.0 * (alpha / 255.0)
     };
-    let values = picture.pixels().map(|(_, _, pixel)| value(pixel)).collect();
     let (width, height) = picture.dimensions();
+    let mut values = Vec::with_capacity(width as usize * height as usize);
+    values.extend(picture.pixels().map(|(_, _, pixel)| value(pixel)));
     let [to_width, to_height] = size.map(|side| side as u32);
     let whole: Option<ImageBuffer<Luma<f32>, Vec<f32>>> = ImageBuffer::from_raw(width, height, values);
     match whole {

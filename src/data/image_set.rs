@@ -3,6 +3,7 @@
 use super::image_cache::{self, Cached};
 use super::image_file;
 use super::pixels::Bytes;
+use crate::budget;
 use crate::error::{Error, Result};
 use crate::files;
 use flate2::read::GzDecoder;
@@ -10,7 +11,6 @@ use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
@@ -26,10 +26,8 @@ const SAMPLED: usize = 64;
 const LARGEST_KEPT: usize = 32;
 /// Files that are decoded side by side before their pixels are written.
 const BATCH: usize = 512;
-/// The most bytes of an archive that is unpacked into memory.
-const MOST_UNPACKED: u64 = 1 << 30;
-/// The most bytes of an image file in an archive.
-const MOST_OF_FILE: u64 = 1 << 28;
+/// The most bytes of an image file; as many are read at once as there are threads.
+const MOST_OF_FILE: u64 = 1 << 27;
 
 /// An image file of a class.
 pub(super) struct Entry {
@@ -67,7 +65,7 @@ pub(super) fn of_source(path: &Path, root: &str, classes: &[String]) -> Result<(
         let entries: Result<Vec<_>> = (0..classes.len()).map(of_class).collect();
         (Holder::Folder, entries?.into_iter().flatten().collect::<Vec<_>>())
     } else {
-        let (holder, names) = Holder::open(path)?;
+        let (holder, names) = files::guarded(path, || Holder::open(path))?;
         let entry = |name: String| {
             let inside = Path::new(&name).strip_prefix(root).ok()?;
             let class = classes.iter().position(|class| inside.parent() == Some(Path::new(class)))?;
@@ -109,21 +107,21 @@ impl Holder {
     /// When it cannot be read or is damaged.
     pub fn open(path: &Path) -> Result<(Self, Vec<String>)> {
         let damaged = |problem: String| Error::file(path, format!("is a damaged archive: {problem}"), "get it again");
-        let file = File::open(path).map_err(|error| Error::io(path, &error))?;
+        let file = files::open(path)?;
         if path.extension().is_some_and(|extension| extension == "zip") {
             let archive = ZipArchive::new(file).map_err(|error| damaged(error.to_string()))?;
             let names = archive.file_names().filter_map(|name| Some(name.ok()?.into_owned())).collect();
             return Ok((Self::Zip(path.to_owned(), Box::new(Mutex::new(archive))), names));
         }
         let failed = |error: std::io::Error| damaged(error.to_string());
-        let mut archive = tar::Archive::new(GzDecoder::new(file).take(MOST_UNPACKED));
-        let mut unpacked = BTreeMap::new();
+        let mut archive = tar::Archive::new(GzDecoder::new(file));
+        let (mut unpacked, mut total) = (BTreeMap::new(), 0);
         for entry in archive.entries().map_err(failed)? {
             let mut entry = entry.map_err(failed)?;
             let name = entry.path().map_err(failed)?.to_string_lossy().into_owned();
             if entry.header().entry_type().is_file() {
-                let mut bytes = Vec::new();
-                entry.read_to_end(&mut bytes).map_err(failed)?;
+                let bytes = files::unpack(path, "the archive", &mut entry, budget::limit().saturating_sub(total))?;
+                total += bytes.len() as u64;
                 unpacked.insert(name, bytes);
             }
         }
@@ -134,15 +132,13 @@ impl Holder {
     fn read(&self, entry: &Path) -> Result<Vec<u8>> {
         let name = entry.to_string_lossy();
         match self {
-            Self::Folder => files::read(entry),
+            Self::Folder => files::read_at_most(entry, MOST_OF_FILE),
             Self::Zip(path, archive) => {
                 let damaged = |problem: String| Error::file(&path.join(entry), problem, "get the archive again");
                 // A thread that panicked changed nothing that matters: every read seeks first.
                 let mut archive = archive.lock().unwrap_or_else(PoisonError::into_inner);
                 let file = archive.by_name(&name).map_err(|error| damaged(error.to_string()))?;
-                let mut bytes = Vec::new();
-                file.take(MOST_OF_FILE).read_to_end(&mut bytes).map_err(|error| damaged(error.to_string()))?;
-                Ok(bytes)
+                files::unpack(&path.join(entry), "the file", file, MOST_OF_FILE)
             }
             Self::Unpacked(_, unpacked) => Ok(unpacked.get(&*name).cloned().unwrap_or_default()),
         }
@@ -183,14 +179,15 @@ pub(super) struct Images {
 /// # Errors
 /// When there are too many for a slip, or the cache cannot be written.
 pub(super) fn read(of: &Path, holder: &Holder, entries: &[Entry], shape: [usize; 3]) -> Result<Images> {
-    let size: usize = shape.iter().product();
+    let size = shape.iter().fold(1, |size: usize, &axis| size.saturating_mul(axis));
     if size == 0 || size.saturating_mul(entries.len()) > MOST_VALUES {
         let problem = format!("{} images of {shape:?} are none, or too many", entries.len());
         return Err(Error::file(of, problem, "choose fewer images, or a smaller --shape"));
     }
     let decode = |entry: &Entry| {
         let shown = holder.shown(&entry.path);
-        holder.read(&entry.path).and_then(|bytes| image_file::decode_as_it_is(&shown, &bytes, shape)).map_err(|error| error.to_string())
+        let read = files::guarded(&shown, || holder.read(&entry.path));
+        read.and_then(|bytes| image_file::decode_as_it_is(&shown, &bytes, shape)).map_err(|error| error.to_string())
     };
     let batches = entries.chunks(BATCH).map(|batch| batch.par_iter().map(decode).collect::<Vec<_>>());
     let key = || {

@@ -12,9 +12,11 @@
 //! XMP packets are made for programs that do not understand the file around them: they stand there as plain XML, to be found by
 //! scanning. So the same scan reads SVG and PDF.
 
+use crate::budget;
 use crate::error::{Error, Result};
+use crate::files;
 use serde_json::Value;
-use std::io::{Cursor, Read as _};
+use std::io::Cursor;
 use std::path::Path;
 
 /// The keyword of the PNG chunk.
@@ -43,8 +45,8 @@ pub fn csv_line(provenance: &Value) -> String {
 /// # Errors
 /// When the file cannot be read, is of another kind, carries no provenance, or a damaged one.
 pub fn read(path: &Path) -> Result<Value> {
-    let bytes = crate::files::read(path)?;
-    let found = match bytes.as_slice() {
+    let bytes = files::read(path)?;
+    let found = || match bytes.as_slice() {
         [0x89, b'P', b'N', b'G', ..] => in_png(&bytes),
         [b'P', b'K', 3, 4, ..] => in_npz(&bytes),
         [b'%', b'P', b'D', b'F', ..] => in_xml(&bytes),
@@ -53,11 +55,12 @@ pub fn read(path: &Path) -> Result<Value> {
         text if text.trim_ascii_start().starts_with(b"{") => in_json(text),
         _ => Err(Trouble::Kind),
     };
-    found.map_err(|trouble| match trouble {
+    let told = |trouble| match trouble {
         Trouble::Kind => Error::file(path, "it is no PNG, SVG, PDF, npz, CSV or JSON file", "choose a file that this program wrote"),
         Trouble::None => Error::file(path, "it carries no provenance of this program", "choose a file that this program wrote"),
         Trouble::Damaged(what) => Error::file(path, format!("its provenance is damaged ({what})"), "get the file again"),
-    })
+    };
+    files::guarded(path, || found().map_err(told))
 }
 
 type Found = std::result::Result<Value, Trouble>;
@@ -74,6 +77,9 @@ fn damaged(what: impl std::fmt::Display) -> Trouble {
 }
 
 fn parsed(json: &[u8]) -> Found {
+    if files::check_json(Path::new(JSON_KEY), json).is_err() {
+        return Err(damaged(format!("{} of JSON may take more memory than {} allows", budget::size(json.len() as f64), budget::OPTION)));
+    }
     serde_json::from_slice(json).map_err(damaged)
 }
 
@@ -82,7 +88,8 @@ fn in_png(bytes: &[u8]) -> Found {
     // A chunk of text that fails its checksum would be passed over in silence.
     options.set_skip_ancillary_crc_failures(false);
     let reader = png::Decoder::new_with_options(Cursor::new(bytes), options).read_info().map_err(damaged)?;
-    let text = reader.info().utf8_text.iter().find(|text| text.keyword == KEYWORD).ok_or(Trouble::None)?;
+    let mut text = reader.info().utf8_text.iter().find(|text| text.keyword == KEYWORD).ok_or(Trouble::None)?.clone();
+    text.decompress_text_with_limit(LONGEST as usize).map_err(damaged)?;
     parsed(text.get_text().map_err(damaged)?.as_bytes())
 }
 
@@ -92,9 +99,7 @@ fn in_npz(bytes: &[u8]) -> Found {
         Err(zip::result::ZipError::FileNotFound) => return Err(Trouble::None),
         member => member.map_err(damaged)?,
     };
-    let mut json = Vec::new();
-    member.take(LONGEST).read_to_end(&mut json).map_err(damaged)?;
-    parsed(&json)
+    parsed(&files::unpack(Path::new(NPZ_MEMBER), "it", member, LONGEST).map_err(damaged)?)
 }
 
 fn in_json(bytes: &[u8]) -> Found {

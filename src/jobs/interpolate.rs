@@ -247,7 +247,7 @@ pub fn interpolate(
             Some(z) => engine.decode(z.as_flattened())?,
             None => overlaid(engine, &settings.ends, steps)?,
         };
-        let mut answers = Answers::new(steps, members.len(), set.ensemble().classes().len());
+        let mut answers = Answers::new("--steps", settings.paths.len(), [steps, members.len(), set.ensemble().classes().len()])?;
         // Masks that are drawn per point are those of the path, whatever other paths are asked for.
         let number = path as usize * STEPS.end();
         let mut done = 0;

@@ -1,9 +1,9 @@
 //! The map: the statistics of the draws over a view of the latent plane.
 
-use super::passes::{ComputedBy, check, next_block};
+use super::passes::{ComputedBy, check, check_memory, next_block};
 use super::{ModelSet, Observer, tell};
 use crate::engine::{Block, Draws, Engine, Input, Masks};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::latent::View;
 use crate::uncertainty::{CellStatistics, GroupSums, Measure, Passes, StatisticsGrid, sums_len};
 use rayon::prelude::*;
@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 
 /// The groups of draws that the standard error is estimated from.
 const GROUPS: usize = 10;
-/// The most bytes of statistics: what asks for more is a slip rather than a wish.
-const MOST_BYTES: f64 = (8u64 << 30) as f64;
+/// Numbers of a point beside its statistics, in single precision: its place and number, the standard error, and every measure twice, as values
+/// and in a file.
+const NUMBERS_PER_POINT: usize = 6 + 2 * Measure::ALL.len();
 
 /// Everything that fixes a map, given the models.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,6 +36,12 @@ impl MapSettings {
     /// Into how many groups the draws of a map are cut, for the standard error.
     pub fn groups(&self) -> usize {
         GROUPS.min(self.samples as usize)
+    }
+
+    /// Bytes of a point of the map: the members' sums and passes without dropout, the mean prediction, and what is written of it.
+    pub(super) fn bytes_per_point(&self, classes: usize) -> usize {
+        let numbers = classes * (2 + if self.deterministic { self.members.len() } else { 0 }) + NUMBERS_PER_POINT;
+        self.members.len() * sums_len(classes) * size_of::<f64>() + numbers * size_of::<f32>()
     }
 }
 
@@ -140,12 +147,7 @@ impl Map {
     pub fn new(set: &ModelSet, settings: &MapSettings) -> Result<Self> {
         check(set, settings.samples, &settings.members)?;
         let (points, members, classes) = (settings.view.len(), settings.members.len(), set.ensemble().classes().len());
-        let deterministic = if settings.deterministic { classes * size_of::<f32>() } else { 0 };
-        let bytes = points as f64 * (members * (sums_len(classes) * size_of::<f64>() + deterministic)) as f64;
-        if bytes > MOST_BYTES {
-            let problem = format!("{points} points with {members} members would take {:.0} GB of memory", bytes / 1e9);
-            return Err(Error::setting("--grid", problem, "give a smaller one, or fewer --members"));
-        }
+        check_memory("--grid", (points, members), settings.bytes_per_point(classes))?;
         Ok(Self {
             settings: settings.clone(),
             sampled: StatisticsGrid::new(points, members, classes),

@@ -62,7 +62,7 @@ impl ReadModel {
     }
 
     fn read(folder: &Path) -> Result<Self> {
-        Self::parse(folder, &files::read(&folder.join(DESCRIPTION))?, &files::read(&folder.join(WEIGHTS))?)
+        Self::parse(folder, &files::read_json(&folder.join(DESCRIPTION))?, &files::read(&folder.join(WEIGHTS))?)
     }
 }
 

@@ -1,11 +1,13 @@
 //! The passes of a list of images or latent points through some members: what interpolation and its population ask for.
 
 use super::ModelSet;
+use crate::budget;
 use crate::data::Dataset;
 use crate::engine::{Block, Draws, Engine, Input, Masks};
 use crate::error::{Error, Result};
 use crate::nets::Ensemble;
-use crate::uncertainty::{Measure, Passes, StatisticsGrid};
+use crate::numbers::counted;
+use crate::uncertainty::{Measure, Passes, StatisticsGrid, sums_len};
 use std::ops::Range;
 
 /// The most draws: beyond it only time is spent.
@@ -31,6 +33,21 @@ pub(super) fn check(set: &ModelSet, samples: u32, members: &[usize]) -> Result<(
         return Err(Error::file(&set.origin, problem, "train one with --latent 2"));
     }
     set.members(Some(members)).map(|_| ())
+}
+
+/// Checks that the statistics of points fit into the memory budget; `setting` says how many points there are.
+///
+/// # Errors
+/// With the estimate, and how many points would fit.
+pub(super) fn check_memory(setting: &str, (points, members): (usize, usize), bytes_per_point: usize) -> Result<()> {
+    let bytes = points as f64 * bytes_per_point as f64;
+    let what = format!("{points} points with {}", counted(members as u64, "member"));
+    budget::excess(what, bytes).map_or(Ok(()), |problem| {
+        let fitting = budget::limit() / bytes_per_point.max(1) as u64;
+        let fitting = if setting == "--grid" { fitting.isqrt() } else { fitting };
+        let mend = format!("give {fitting} at most or fewer members, or allow more with {}", budget::OPTION);
+        Err(Error::setting(setting, problem, mend))
+    })
 }
 
 /// Checks that the models take the images of a data set, and know as many classes.
@@ -115,10 +132,15 @@ pub struct Answers {
 }
 
 impl Answers {
-    /// Those of no draws.
-    pub(super) fn new(points: usize, members: usize, classes: usize) -> Self {
+    /// Those of no draws; `setting` says how many points there are.
+    ///
+    /// # Errors
+    /// When they do not fit into the memory budget, `copies` times.
+    pub(super) fn new(setting: &str, copies: usize, [points, members, classes]: [usize; 3]) -> Result<Self> {
+        // Sampled, and without dropout.
+        check_memory(setting, (points, members), 2 * copies * members * sums_len(classes) * size_of::<f64>())?;
         let empty = StatisticsGrid::new(points, members, classes);
-        Self { sampled: empty.clone(), deterministic: empty, by: ComputedBy::default() }
+        Ok(Self { sampled: empty.clone(), deterministic: empty, by: ComputedBy::default() })
     }
 
     /// Computes those of a block of points, whose first is `first` here, and `number` for masks that are drawn per point.

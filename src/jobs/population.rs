@@ -77,7 +77,7 @@ pub fn population(
         return Err(Error::setting("--pairs", format!("{count} is no number of pairs"), mend));
     }
     let pairs = pairs(data, count, *seed)?;
-    let answers = Answers::new(count, members.len(), set.ensemble().classes().len());
+    let answers = Answers::new("--pairs", 2, [count, members.len(), set.ensemble().classes().len()])?;
     let has_draws = set.ensemble().has_draws(members);
     let (settings, dataset) = (settings.clone(), data.name.clone());
     let mut all = Population { settings, dataset, pairs, done: 0, has_draws, latent: answers.clone(), pixel: answers };

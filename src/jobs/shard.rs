@@ -2,6 +2,7 @@
 //! the same calls again and finds every answer in the parts, so that what it writes is, to the byte, what one run writes.
 
 use super::attack::BATCH;
+use crate::budget;
 use crate::engine::{Block, Draws, Engine, Input};
 use crate::error::{Error, Result};
 use crate::files;
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::io::{Cursor, Read as _, Write as _};
+use std::io::{Cursor, Write as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -27,14 +28,32 @@ const HEADER: &str = "part.json";
 const ROWS: &str = "rows.f64";
 /// The most shards.
 const MOST: u32 = 100_000;
+/// The most missing shards that a message names.
+const MOST_NAMED: usize = 20;
 
 /// One of several shards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "ShardNumbers")]
 pub struct Shard {
     /// From 1.
     pub number: u32,
     /// How many there are.
     pub of: u32,
+}
+
+/// A shard as a file has it.
+#[derive(Deserialize)]
+struct ShardNumbers {
+    number: u32,
+    of: u32,
+}
+
+impl TryFrom<ShardNumbers> for Shard {
+    type Error = String;
+
+    fn try_from(ShardNumbers { number, of }: ShardNumbers) -> std::result::Result<Self, String> {
+        format!("{number}/{of}").parse()
+    }
 }
 
 impl Shard {
@@ -61,11 +80,13 @@ pub(super) fn check_complete(shards: &[(Shard, &Path)]) -> Result<()> {
     }
     let of = shards.first().map_or(0, |(shard, _)| shard.of);
     let is_missing = |number: &u32| shards.iter().all(|(shard, _)| shard.number != *number);
-    let missing: Vec<String> = (1..=of).filter(is_missing).map(|number| number.to_string()).collect();
+    let missing: Vec<String> = (1..=of).filter(is_missing).take(MOST_NAMED + 1).map(|number| number.to_string()).collect();
     if missing.is_empty() {
         return Ok(());
     }
-    let problem = format!("of {of} shards there are {}; missing: {}", shards.len(), missing.join(", "));
+    let more = if missing.len() > MOST_NAMED { ", …" } else { "" };
+    let named = missing[..missing.len().min(MOST_NAMED)].join(", ");
+    let problem = format!("of {of} shards there are {}; missing: {named}{more}", shards.len());
     Err(Error::setting("the parts", problem, "compute those too"))
 }
 
@@ -141,7 +162,7 @@ impl Part {
             add(&file.file_name().unwrap_or_default().to_string_lossy(), &files::read(&file)?)?;
         }
         let bytes = archive.finish().map_err(|error| failed(error.to_string()))?.into_inner();
-        files::write_atomically(path, &bytes)
+        files::write_through(path, &bytes)
     }
 
     /// Where in its numbers the answer of each key stands.
@@ -168,16 +189,17 @@ impl Part {
         let bytes = files::read(path)?;
         let damaged = |error: String| Error::file(path, format!("is no whole part: {error}"), "compute this shard again");
         let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| damaged(error.to_string()))?;
-        let mut members = BTreeMap::new();
+        let (mut members, mut unpacked) = (BTreeMap::new(), 0);
         for number in 0..archive.len() {
             let mut file = archive.by_index(number).map_err(|error| damaged(error.to_string()))?;
-            let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes).map_err(|error| damaged(error.to_string()))?;
+            let bytes = files::unpack(path, "a part of it", &mut file, budget::limit().saturating_sub(unpacked))?;
+            unpacked += bytes.len() as u64;
             members.insert(file.name().map_err(|error| damaged(error.to_string()))?.into_owned(), bytes);
         }
         let member =
             |members: &mut BTreeMap<String, Vec<u8>>, name: &str| members.remove(name).ok_or_else(|| damaged(format!("it lacks {name}")));
         let (header, rows) = (member(&mut members, HEADER)?, member(&mut members, ROWS)?);
+        files::check_json(path, &header)?;
         let mut part: Self = serde_json::from_slice(&header).map_err(|error| damaged(error.to_string()))?;
         if part.version != VERSION {
             return Err(damaged(format!("its version is {}, and this program reads {VERSION}", part.version)));
@@ -186,7 +208,7 @@ impl Part {
             return Err(damaged("its answers are not those that it was written with".to_owned()));
         }
         part.rows = rows.as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect();
-        if part.calls.iter().map(|call| call.numbers).sum::<usize>() != part.rows.len() {
+        if part.calls.iter().try_fold(0usize, |sum, call| sum.checked_add(call.numbers)) != Some(part.rows.len()) {
             return Err(damaged("it has more or fewer answers than calls".to_owned()));
         }
         // Names of files come from a file.
@@ -206,7 +228,7 @@ impl Part {
 pub fn read_parts(paths: &[PathBuf]) -> Result<Vec<Part>> {
     let mut parts: Vec<Part> = Vec::new();
     for path in paths {
-        let part = Part::read(path)?;
+        let part = files::guarded(path, || Part::read(path))?;
         if parts.first().is_some_and(|first| !first.is_of_the_run_of(&part)) {
             let problem =
                 format!("is of another run than {}: `{}` in {} shards", paths[0].display(), part.arguments.join(" "), part.shard.of);
@@ -224,7 +246,8 @@ pub fn read_parts(paths: &[PathBuf]) -> Result<Vec<Part>> {
 /// # Errors
 /// When a file cannot be written.
 pub fn unpack_attacked(parts: &[Part], folder: &Path) -> Result<()> {
-    parts.iter().flat_map(|part| &part.attacked).try_for_each(|(name, bytes)| files::write_atomically(&folder.join(name), bytes))
+    let attacked = parts.iter().flat_map(|part| &part.attacked);
+    attacked.map(|(name, bytes)| files::write_atomically(&files::inside(folder, name, folder)?, bytes)).collect()
 }
 
 /// What is asked about the points of a shard: their places in a block, their input, and a key of all that fixes the answer.

@@ -78,6 +78,7 @@ impl ShippedEncodings {
     pub fn decode(path: &Path, bytes: &[u8]) -> Result<Self> {
         let damaged = |problem: String| Error::file(path, problem, "get the file again");
         let not_safetensors = |error| damaged(format!("not a safetensors file: {error}"));
+        files::check_header(path, bytes)?;
         let tensors = SafeTensors::deserialize(bytes).map_err(not_safetensors)?;
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(not_safetensors)?;
         let classes = header.metadata().as_ref().and_then(|metadata| metadata.get(CLASSES));

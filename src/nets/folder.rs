@@ -2,6 +2,7 @@
 //! side may share weights: a file beside these folders, which the metadata of their own weights name.
 
 use super::{Classifier, Description, Network, Tensor, Vae, Weights};
+use crate::budget;
 use crate::error::{Error, Result};
 use crate::files;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -16,6 +17,10 @@ pub const WEIGHTS: &str = "weights.safetensors";
 /// The keys of the metadata that name a file of shared weights, and its SHA-256.
 const SHARED: &str = "shared_weights";
 const SHARED_HASH: &str = "shared_sha256";
+/// The fewest images that the CPU engine computes side by side.
+const IMAGES_AT_ONCE: usize = 32;
+/// Bytes of a weight in memory: as it was read, in its network, and packed for an engine.
+const BYTES_PER_WEIGHT: usize = 8 + 8 + 4;
 
 /// A model as it stands in a folder.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,7 +44,7 @@ pub enum Precision {
 /// # Errors
 /// When a file is missing or damaged, or a weight's name, shape or values do not fit the layers; says which.
 pub fn load(folder: &Path) -> Result<(Description, Model)> {
-    parse(folder, &files::read(&folder.join(DESCRIPTION))?, &files::read(&folder.join(WEIGHTS))?)
+    parse(folder, &files::read_json(&folder.join(DESCRIPTION))?, &files::read(&folder.join(WEIGHTS))?)
 }
 
 /// Makes the model of the bytes of its two files; `folder` is for messages.
@@ -48,6 +53,7 @@ pub fn load(folder: &Path) -> Result<(Description, Model)> {
 /// As [`load`].
 pub fn parse(folder: &Path, description: &[u8], weights: &[u8]) -> Result<(Description, Model)> {
     let description = parse_description(folder, description)?;
+    check_values(folder, &description)?;
     let path = folder.join(WEIGHTS);
     let mut all = decode_weights(&path, weights)?;
     if let Some(shared) = shared_weights(folder, &path, weights)? {
@@ -63,7 +69,7 @@ pub fn parse(folder: &Path, description: &[u8], weights: &[u8]) -> Result<(Descr
 /// # Errors
 /// When it is missing or damaged.
 pub fn describe(folder: &Path) -> Result<Description> {
-    parse_description(folder, &files::read(&folder.join(DESCRIPTION))?)
+    parse_description(folder, &files::read_json(&folder.join(DESCRIPTION))?)
 }
 
 fn parse_description(folder: &Path, bytes: &[u8]) -> Result<Description> {
@@ -75,6 +81,22 @@ fn parse_description(folder: &Path, bytes: &[u8]) -> Result<Description> {
         let mend = "mend it as docs/model-format.md describes the format, or get the model again";
         Error::file(&folder.join(DESCRIPTION), format!("not a model description: {problem}"), mend)
     })
+}
+
+/// Refuses a model whose values of one node do not fit into memory for the images that an engine computes at once.
+fn check_values(folder: &Path, description: &Description) -> Result<()> {
+    for graph in description.graphs() {
+        for (number, node) in graph.nodes().iter().enumerate() {
+            let taken = graph.sources(number).iter().map(|&value| graph.shape(value));
+            let elements: f64 = taken.chain([graph.shape(number + 1)]).map(|shape| shape.iter().product::<usize>() as f64).sum();
+            let what = format!("input and output of node '{}' ({}) for {IMAGES_AT_ONCE} images", node.name, node.op.label());
+            if let Some(problem) = budget::excess(what, elements * (IMAGES_AT_ONCE * size_of::<f32>()) as f64) {
+                let mend = format!("make its shapes smaller, or allow more memory with {}", budget::OPTION);
+                return Err(Error::file(&folder.join(DESCRIPTION), problem, mend));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Makes the model of a description and weights.
@@ -118,7 +140,12 @@ fn write_description(folder: &Path, description: &Description) -> Result<()> {
 /// When the bytes are no safetensors file, or hold a type other than f16, bf16, f32, f64.
 pub fn decode_weights(path: &Path, bytes: &[u8]) -> Result<Weights> {
     let damaged = |problem: String| Error::file(path, problem, "get the file again, or save it anew as safetensors");
+    files::check_header(path, bytes)?;
     let tensors = SafeTensors::deserialize(bytes).map_err(|error| damaged(format!("not a safetensors file: {error}")))?;
+    let count: usize = tensors.iter().map(|(_, view)| view.shape().iter().product::<usize>()).sum();
+    if let Some(problem) = budget::excess(format!("its {count} weights"), (count * BYTES_PER_WEIGHT) as f64) {
+        return Err(Error::file(path, problem, format!("name a smaller model, or allow more with {}", budget::OPTION)));
+    }
     let mut weights = Weights::new();
     // In the order of their names: of several faults the same one is reported in every run.
     let mut tensors = tensors.tensors();

@@ -9,6 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The name of a graph's input among the inputs of its nodes.
 pub const INPUT: &str = "input";
 
+/// The most nodes of a graph: a larger one is a damaged file, not a network.
+const MOST_NODES: usize = 20_000;
+
 /// An operation in its place.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Node {
@@ -45,6 +48,9 @@ impl Graph {
     pub fn new(input_shape: &[usize], nodes: Vec<Node>) -> Result<Self> {
         if !is_possible(input_shape) {
             return Err(Error::Network(format!("the input shape {input_shape:?} has no axis, no elements, or too many")));
+        }
+        if nodes.len() > MOST_NODES {
+            return Err(Error::Network(format!("it has {} nodes, more than {MOST_NODES}", nodes.len())));
         }
         let (nodes, sources) = ordered(nodes)?;
         let mut shapes = vec![input_shape.to_vec()];

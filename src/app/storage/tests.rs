@@ -77,6 +77,12 @@ fn damaged_files() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("no member", changed(&|value| value["session"]["panes"][0]["members"] = json!([99])), "members"),
         ("no part of the plane", changed(&|value| value["session"]["width"] = json!(-1.0)), "width"),
         ("no models", changed(&|value| value["session"]["models"] = "/no/such/models".into()), "models"),
+        ("too many classifiers", changed(&|value| value["session"]["training"]["plan"]["members"] = u32::MAX.into()), "--members"),
+        (
+            "a huge image",
+            changed(&|value| value["session"]["training"]["plan"]["data"]["shape"] = json!([(1_u64 << 33) + 1, 1_u64 << 31, 1])),
+            "--shape",
+        ),
         ("no engine", changed(&|value| value["session"]["engine"] = "steam".into()), "steam"),
         ("pixels", b"\x89PNG\r\n\x1a\nnothing".to_vec(), "damaged"),
     ]

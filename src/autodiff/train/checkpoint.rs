@@ -62,6 +62,7 @@ impl Trainer {
         let damaged =
             |problem: String| Error::file(path, format!("not a checkpoint: {problem}"), "start the training anew, without --resume");
         let bytes = files::read(path)?;
+        files::check_header(path, &bytes)?;
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(error.to_string()))?;
         let tensors = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
         let fact = |key: &str| {

@@ -135,7 +135,7 @@ impl Said {
     ) -> Result<Self> {
         let (pixels, classes) = (pixels(classifiers), classifiers.ensemble().classes().len());
         let count = images.len() / pixels;
-        let mut answers = Answers::new(count, asked.members.len(), classes);
+        let mut answers = Answers::new("--images", 1, [count, asked.members.len(), classes])?;
         let mut done = 0;
         while done < count {
             let Range { start, end } = next_block(engine, done, count);

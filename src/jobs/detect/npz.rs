@@ -1,10 +1,13 @@
 //! Columns of a table as an npz archive, for NumPy.
 
+use crate::budget;
+use crate::data::npy::npy_file;
 use crate::error::{Error, Result};
 use crate::figure::provenance::NPZ_MEMBER;
-use npyz::{DType, NpyFile, TypeChar, WriterBuilder as _};
+use crate::files;
+use npyz::{DType, TypeChar, WriterBuilder as _};
 use serde_json::Value;
-use std::io::{Cursor, Read as _, Write as _};
+use std::io::{Cursor, Write as _};
 use std::path::Path;
 use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
@@ -54,8 +57,8 @@ pub(super) fn encode(path: &Path, columns: &[(&str, Column)], provenance: &Value
     archive.finish().map(Cursor::into_inner).map_err(|error| Error::file(path, error.to_string(), "report this defect"))
 }
 
-/// An archive larger than this once unpacked is no table of scores.
-const MOST_BYTES: u64 = 1 << 31;
+/// A byte of an array takes so many in memory at most: of u8 as numbers in double precision, beside itself and as it is read.
+const BYTES_PER_BYTE: u64 = 10;
 
 /// The columns of an archive, in its order: one-dimensional arrays of numbers or text.
 ///
@@ -64,15 +67,15 @@ const MOST_BYTES: u64 = 1 << 31;
 pub(super) fn decode(path: &Path, bytes: &[u8]) -> Result<Vec<(String, Column)>> {
     let wrong = |problem: String| Error::file(path, problem, "save it with numpy.savez");
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| wrong(format!("is no npz archive ({error})")))?;
-    let mut columns = Vec::new();
+    let (mut columns, mut unpacked) = (Vec::new(), 0);
     for at in 0..archive.len() {
         let entry = archive.by_index(at).map_err(|error| wrong(error.to_string()))?;
         let file_name = entry.name().map_err(|error| wrong(error.to_string()))?.into_owned();
         let Some(name) = npyz::npz::array_name_from_file_name(&file_name).map(str::to_owned) else { continue };
-        let mut array = Vec::new();
-        entry.take(MOST_BYTES).read_to_end(&mut array).map_err(|error| Error::io(path, &error))?;
+        let array = files::unpack(path, &format!("'{name}'"), entry, budget::limit().saturating_sub(unpacked) / BYTES_PER_BYTE)?;
+        unpacked += array.len() as u64 * BYTES_PER_BYTE;
         let damaged = |error: std::io::Error| wrong(format!("'{name}' is no whole array ({error})"));
-        let file = NpyFile::new(&array[..]).map_err(damaged)?;
+        let file = npy_file(&array).map_err(damaged)?;
         let kind = match file.dtype() {
             DType::Plain(kind) => (kind.type_char(), kind.num_bytes().unwrap_or(0)),
             _ => (TypeChar::RawData, 0),

@@ -76,7 +76,7 @@ impl ScoreFile {
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = files::read(path)?;
         match path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase).as_deref() {
-            Some("npz") => Self::of_columns(path, npz::decode(path, &bytes)?),
+            Some("npz") => Self::of_columns(path, files::guarded(path, || npz::decode(path, &bytes))?),
             Some("csv") => Self::of_csv(path, &bytes),
             _ => Err(Error::file(path, "has no ending that says the format of the scores", "end the name in .csv or .npz")),
         }

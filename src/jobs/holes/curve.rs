@@ -1,6 +1,7 @@
 //! The curve of hole area against the number of ensemble members: the paper's Figure 6 as a number.
 
 use super::super::map::{Map, MapSettings};
+use super::super::passes::check_memory;
 use super::super::{ModelSet, Observer, Progress, tell};
 use super::interval::{AreaScale, HoleInterval, Repeats, check_seeds, resampled};
 use super::reference::{InputPoints, reference_points};
@@ -118,8 +119,9 @@ pub fn hole_curve(
     curve: &CurveSettings,
     observe: Observer<'_>,
 ) -> Result<HoleCurve> {
-    if curve.subsets == 0 {
-        return Err(Error::setting("--subsets", "0 subsets make no curve", "give a number from 1, such as 20"));
+    if !(1..=MOST_SUBSETS).contains(&curve.subsets) {
+        let problem = format!("{} subsets of each size are out of range", curve.subsets);
+        return Err(Error::setting("--subsets", problem, format!("give a number from 1 to {MOST_SUBSETS}, such as 20")));
     }
     check_seeds(curve.seeds)?;
     if criterion.measure.passes() == Passes::Deterministic {
@@ -128,6 +130,8 @@ pub fn hole_curve(
     let members = settings.members.len();
     let all: Vec<usize> = (0..members).collect();
     let of_size: Vec<Vec<Vec<usize>>> = (1..=members).map(|size| subsets(members, size, settings.seed, curve)).collect();
+    let at_once = cuts(settings.samples, members).len();
+    check_memory("--grid", (settings.view.len(), members), at_once * settings.bytes_per_point(set.ensemble().classes().len()))?;
     let images = reference_points(set, ground.images, criterion.reference)?;
     // [size][seed][subset]
     let (mut equal_each, mut equal_total) = (vec![Vec::new(); members], vec![Vec::new(); members]);
@@ -152,6 +156,9 @@ pub fn hole_curve(
     }
     Ok(summary(&settings.members, [&equal_each, &equal_total], AreaScale::of(&settings.view), repeats.interval()))
 }
+
+/// The most subsets of each size.
+const MOST_SUBSETS: usize = 10_000;
 
 /// The draws of each member of an ensemble of this size that has as many in all as one member.
 fn draws_of_each(samples: u32, size: usize) -> u32 {

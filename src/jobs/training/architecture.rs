@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+/// The most blocks of a stage of a residual network.
+const MOST_BLOCKS: usize = 1000;
+
 /// The architecture of a classifier.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -161,8 +164,9 @@ impl ClassifierPlan {
             let problem = format!("{},{} are not both rates", self.dropout[0], self.dropout[1]);
             return Err(Error::setting("--dropout", problem, "give numbers of at least 0 and below 1, such as 0.25,0.5"));
         }
-        if self.blocks == 0 {
-            return Err(Error::setting("--blocks", "a stage has one block at least", "give a number from 1 on"));
+        if !(1..=MOST_BLOCKS).contains(&self.blocks) {
+            let problem = format!("a stage of {} blocks is out of range", self.blocks);
+            return Err(Error::setting("--blocks", problem, format!("give a number from 1 to {MOST_BLOCKS}")));
         }
         Ok(())
     }
@@ -325,7 +329,7 @@ impl VaePlan {
 /// The file that a path leads to, and what it describes.
 fn read(path: &Path) -> Result<(PathBuf, Description)> {
     let path = if path.is_dir() { path.join(DESCRIPTION) } else { path.to_owned() };
-    let described = Description::parse(&files::read(&path)?);
+    let described = Description::parse(&files::read_json(&path)?);
     let refused = |error: Error| Error::file(&path, format!("is no architecture: {error}"), "compare it with docs/model-format.md");
     let description = described.map_err(refused)?;
     Ok((path, description))

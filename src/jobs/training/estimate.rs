@@ -2,6 +2,7 @@
 
 use super::TrainingPlan;
 use crate::autodiff::train::{Settings, Trainer};
+use crate::budget;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::nets::Graph;
@@ -61,7 +62,24 @@ pub fn estimate(plan: &TrainingPlan, (train, test): (&Dataset, &Dataset), go_on:
 /// Bytes of all values of a batch in single precision, each with its gradient.
 fn memory_of_batch(settings: &Settings) -> usize {
     let of_graph = |graph: &Graph| graph.shapes().iter().map(|shape| shape.iter().product::<usize>()).sum::<usize>();
-    8 * settings.batch.min(settings.images) * settings.goal.graphs().into_iter().map(of_graph).sum::<usize>()
+    let of_image = settings.goal.graphs().into_iter().map(of_graph).sum::<usize>();
+    of_image.saturating_mul(8 * settings.batch.min(settings.images))
+}
+
+/// Checks that the training of one model fits into the memory budget, beside the images.
+///
+/// # Errors
+/// With the estimate, and what to make smaller.
+pub(super) fn check_memory(settings: &Settings) -> Result<()> {
+    let weights = settings.goal.graphs().into_iter().flat_map(Graph::weights);
+    // Shapes of a file may have any product.
+    let parameters: f64 = weights.map(|(_, shape)| shape.iter().map(|&axis| axis as f64).product::<f64>()).sum();
+    let batch = memory_of_batch(settings) as f64;
+    let what = format!("a training of {parameters:.2e} weights in batches of {} images", settings.batch.min(settings.images));
+    budget::excess(what, parameters * BYTES_PER_WEIGHT as f64 + batch).map_or(Ok(()), |problem| {
+        let mend = format!("make the network or --batch smaller, or allow more with {}", budget::OPTION);
+        Err(Error::setting("the training", problem, mend))
+    })
 }
 
 fn seconds_per_epoch(settings: Settings, train: &Dataset, test: &Dataset, go_on: &dyn Fn() -> ControlFlow<()>) -> Result<f64> {

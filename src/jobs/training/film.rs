@@ -47,6 +47,7 @@ fn path_of(folder: &Path, epoch: usize) -> PathBuf {
 /// # Errors
 /// When the file cannot be written.
 pub(super) fn keep(folder: &Path, frame: &Frame) -> Result<()> {
+    files::refuse_link(&folder.join(FILM))?;
     let path = path_of(folder, frame.epoch);
     let refused = |problem: String| Error::file(&path, problem, "report this defect");
     let look = match frame.look {
@@ -122,6 +123,7 @@ fn files_of(folder: &Path) -> Result<Vec<PathBuf>> {
 fn read(path: &Path) -> Result<Frame> {
     let damaged = |problem: String| Error::file(path, format!("is no picture of a film: {problem}"), "remove it");
     let bytes = files::read(path)?;
+    files::check_header(path, &bytes)?;
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(error.to_string()))?;
     let tensors = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
     let facts = header.metadata().as_ref().and_then(|metadata| metadata.get(FACTS)).ok_or_else(|| damaged("no facts".to_owned()))?;

@@ -3,6 +3,7 @@
 use super::architecture::{ClassifierArchitecture, ClassifierPlan, Draw, VaePlan};
 use super::backbone::Backbone;
 use super::data::{DECODED, SHIPPED};
+use super::estimate::check_memory;
 use super::merge::shard_of;
 use super::method::Method;
 use crate::autodiff::train::{Augmentation, ConcreteDropout, Schedule, Settings, check_weight_decay};
@@ -12,6 +13,11 @@ use crate::files;
 use crate::jobs::Shard;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+
+/// The most classifiers of an ensemble.
+const MOST_MEMBERS: u32 = 10_000;
+/// The most values of an image.
+const MOST_VALUES: usize = 1 << 26;
 
 /// The name of the plan in the folder that it trains into.
 pub const PLAN: &str = "plan.json";
@@ -183,8 +189,15 @@ impl TrainingPlan {
                 format!("{shard} is no shard of a training of {} classifiers", if self.what == What::Ensemble { self.members } else { 1 });
             return Err(Error::setting("--shard", problem, "train an ensemble of as many members as shards at least"));
         }
-        if self.members == 0 {
-            return Err(Error::setting("--members", "0 is no number of classifiers", "give 1 or more"));
+        if !(1..=MOST_MEMBERS).contains(&self.members) {
+            let problem = format!("{} classifiers are out of range", self.members);
+            return Err(Error::setting("--members", problem, format!("give a number from 1 to {MOST_MEMBERS}")));
+        }
+        if let Some(shape) = self.data.shape
+            && !(1..=MOST_VALUES).contains(&shape.iter().fold(1, |values: usize, &axis| values.saturating_mul(axis)))
+        {
+            let problem = format!("images of {shape:?} have no values, or more than {MOST_VALUES}");
+            return Err(Error::setting("--shape", problem, "give a smaller shape, such as 3,32,32"));
         }
         for part in self.parts()? {
             self.schedule.check(self.epochs_of(part.vae))?;
@@ -304,10 +317,13 @@ impl TrainingPlan {
     }
 
     /// The settings of one model, in a folder of that name.
+    ///
+    /// # Errors
+    /// When the architecture does not fit the images, or the training does not fit into the memory budget.
     pub(super) fn settings(&self, part: &Part, name: String, train: &Dataset) -> Result<Settings> {
         let (method, learning_rate) = self.method_of(part.vae);
         let concrete = !part.vae && self.classifier.draw == Draw::ConcreteDropout;
-        Ok(Settings {
+        let settings = Settings {
             name,
             goal: if part.vae { self.vae.goal(train)? } else { self.classifier.goal(train)? },
             image_shape: train.image_shape,
@@ -323,7 +339,9 @@ impl TrainingPlan {
             kept_classes: self.data.classes.clone(),
             label_noise: self.data.label_noise,
             concrete_dropout: concrete.then(ConcreteDropout::default),
-        })
+        };
+        check_memory(&settings)?;
+        Ok(settings)
     }
 
     /// Writes the plan into the folder that it trains into.
@@ -345,6 +363,6 @@ pub fn plan_of(folder: &Path) -> Result<Option<TrainingPlan>> {
         return Ok(None);
     }
     let damaged = |error: serde_json::Error| Error::file(&path, format!("is no plan of a training: {error}"), "train into another folder");
-    let plan: TrainingPlan = serde_json::from_slice(&files::read(&path)?).map_err(damaged)?;
+    let plan: TrainingPlan = serde_json::from_slice(&files::read_json(&path)?).map_err(damaged)?;
     Ok(Some(TrainingPlan { shard: shard_of(folder)?, ..plan }))
 }
