@@ -143,11 +143,11 @@ pub fn name_problem(name: &str) -> Option<&'static str> {
     match name {
         _ if name.trim().is_empty() => Some("is empty"),
         _ if name.len() > LONGEST_NAME => Some("is too long"),
-        _ if name.starts_with('.') => Some("begins with a dot, which hides a folder"),
-        _ if name.trim() != name || name.ends_with('.') => Some("begins or ends with a space, or ends with a dot"),
         _ if name.chars().any(|c| c.is_control() || "/\\:*?\"<>|".contains(c)) => {
             Some("has a character that folders' names cannot have everywhere")
         }
+        _ if name.starts_with('.') => Some("begins with a dot, which hides a folder"),
+        _ if name.trim() != name || name.ends_with('.') => Some("begins or ends with a space, or ends with a dot"),
         _ if device => Some("is a device's name on some systems"),
         _ => None,
     }
@@ -160,7 +160,7 @@ pub fn name_problem(name: &str) -> Option<&'static str> {
 pub fn inside(folder: &Path, name: &str, origin: &Path) -> Result<PathBuf> {
     if let Some(problem) = name_problem(name) {
         let problem = format!("the name '{name}' {problem}, so no file or folder in {} can have it", folder.display());
-        return Err(Error::file(origin, problem, "give it another name, such as 'classifier-0'"));
+        return Err(Error::file(origin, problem, "give the model another name, such as 'classifier-0'"));
     }
     let path = folder.join(name);
     refuse_link(&path)?;

@@ -7,7 +7,7 @@ use crate::jobs::training::merge_trained;
 use crate::jobs::{MergeEngine, Part, Shard, ShardEngine, Sharing, read_parts, unpack_attacked};
 use clap::{Args, Parser as _};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 /// The option of verbs that work in parts.
@@ -64,7 +64,7 @@ impl ShardOptions {
 
 /// The words of a command line without those that differ from shard to shard.
 fn arguments(words: impl Iterator<Item = String>) -> Vec<String> {
-    const OWN: [&str; 3] = ["--shard", "--out", "--cache"];
+    const OWN: [&str; 4] = ["--shard", "--out", "--cache", "--memory"];
     let (mut kept, mut is_value) = (Vec::new(), false);
     for word in words {
         let is_own = OWN.contains(&word.as_str());
@@ -74,6 +74,16 @@ fn arguments(words: impl Iterator<Item = String>) -> Vec<String> {
         is_value = is_own;
     }
     kept
+}
+
+/// The path of scores in a command line that leads out of the current folder.
+fn outside(words: &[String]) -> Option<&str> {
+    let next = words.iter().skip(1).map(String::as_str).chain([""]);
+    let mut values = words.iter().zip(next).filter_map(|(word, next)| match word.strip_prefix("--scores")? {
+        "" => Some(next),
+        rest => rest.strip_prefix('='),
+    });
+    values.find(|path| !Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)))
 }
 
 /// `epistemap merge`.
@@ -100,7 +110,12 @@ impl Merge {
         }
         let parts = read_parts(&self.parts)?;
         let mut words = vec!["epistemap".to_owned()];
-        words.extend(parts[0].arguments.clone());
+        // A part that was not written here may name any place.
+        words.extend(arguments(parts[0].arguments.iter().cloned()));
+        if let Some(path) = outside(&words) {
+            let problem = format!("they write scores to '{path}', which is outside the current folder");
+            return Err(Error::setting("the parts", problem, "compute them again with --scores and a path below the current folder"));
+        }
         if let Some(out) = &self.out {
             words.extend(["--out".to_owned(), out.display().to_string()]);
         }
@@ -134,5 +149,18 @@ mod tests {
         let of = |line: &str| arguments(line.split(' ').map(str::to_owned)).join(" ");
         assert_eq!(of("map --shard 1/4 --grid 9 --out a.part --seed 2"), "map --grid 9 --seed 2");
         assert_eq!(of("map --out=a --shard=2/3 --outer x"), "map --outer x");
+    }
+
+    #[test]
+    fn scores_of_a_foreign_part_stay_below_the_current_folder() {
+        let of = |line: &str| outside(&line.split(' ').map(str::to_owned).collect::<Vec<_>>()).map(str::to_owned);
+        for line in ["detect --images 3", "detect --scores s.npz", "detect --scores=./a/s.csv --json"] {
+            assert_eq!(of(line), None, "{line}");
+        }
+        for path in ["/etc/s.csv", "../s.csv", "a/../../s.csv"] {
+            for line in [format!("detect --scores {path} --json"), format!("detect --scores={path}")] {
+                assert_eq!(of(&line).as_deref(), Some(path), "{line}");
+            }
+        }
     }
 }

@@ -192,7 +192,8 @@ impl Part {
         let (mut members, mut unpacked) = (BTreeMap::new(), 0);
         for number in 0..archive.len() {
             let mut file = archive.by_index(number).map_err(|error| damaged(error.to_string()))?;
-            let bytes = files::unpack(path, "a part of it", &mut file, budget::limit().saturating_sub(unpacked))?;
+            let bytes = files::unpack(path, "a part of it", &mut file, budget::limit().saturating_sub(unpacked));
+            let bytes = bytes.map_err(|error| if let Error::File { problem, .. } = error { damaged(problem) } else { error })?;
             unpacked += bytes.len() as u64;
             members.insert(file.name().map_err(|error| damaged(error.to_string()))?.into_owned(), bytes);
         }
@@ -246,8 +247,8 @@ pub fn read_parts(paths: &[PathBuf]) -> Result<Vec<Part>> {
 /// # Errors
 /// When a file cannot be written.
 pub fn unpack_attacked(parts: &[Part], folder: &Path) -> Result<()> {
-    let attacked = parts.iter().flat_map(|part| &part.attacked);
-    attacked.map(|(name, bytes)| files::write_atomically(&files::inside(folder, name, folder)?, bytes)).collect()
+    let mut attacked = parts.iter().flat_map(|part| &part.attacked);
+    attacked.try_for_each(|(name, bytes)| files::write_atomically(&files::inside(folder, name, folder)?, bytes))
 }
 
 /// What is asked about the points of a shard: their places in a block, their input, and a key of all that fixes the answer.
