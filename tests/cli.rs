@@ -21,6 +21,8 @@ mod holes;
 mod interpolate;
 #[path = "cli/laplace.rs"]
 mod laplace;
+#[path = "cli/limits.rs"]
+mod limits;
 #[path = "cli/output.rs"]
 mod output;
 #[path = "cli/shards.rs"]

@@ -3,7 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use epistemap::data::idx;
+use epistemap::app::Storage;
+use epistemap::data::{idx, npy, read_image};
+use epistemap::figure::{Canvas, Document, Format, provenance};
 use epistemap::latent::{Encodings, ShippedEncodings};
 use epistemap::nets::folder::{self, DESCRIPTION, Precision, WEIGHTS};
 use epistemap::nets::{Description, Ending, Layer, OPERATIONS, Tensor, VaeGraphs, VaeLayers, Weights, random_graph};
@@ -18,10 +20,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// Damaged files per kind of file.
+/// Damaged files per kind of file; the environment variable `EPISTEMAP_MUTATIONS` gives another number.
 const ROUNDS: u32 = 3000;
 /// What loading one of these files of a few kilobytes may take at most, with the other tests of this file beside it.
 const MOST_MEMORY: usize = 16 << 20;
+
+fn rounds() -> u32 {
+    std::env::var("EPISTEMAP_MUTATIONS").ok().and_then(|text| text.parse().ok()).unwrap_or(ROUNDS)
+}
 
 /// Held while memory is metered, so that a test's own meter reading is not another's.
 fn metered() -> MutexGuard<'static, ()> {
@@ -123,12 +129,17 @@ fn load_one<T>(named: &str, what: impl Fn() -> String, load: impl Fn() -> episte
 /// Feeds `ROUNDS` damaged versions of `good` to a loader, which must take `good` itself and refuse a good part of the others.
 fn survive<T>(seed: u32, named: &str, good: &[u8], load: impl Fn(&[u8]) -> epistemap::error::Result<T>) {
     assert!(load_one(named, || "the whole file".to_owned(), || load(good)), "{named} is refused as it was written");
-    let refused = (0..ROUNDS).filter(|&round| {
+    let refused = refusals(seed, named, good, load);
+    assert!(refused > rounds() as usize / 3, "only {refused} of {} damaged versions of {named} were refused", rounds());
+}
+
+/// How many damaged versions of `good` a loader refuses.
+fn refusals<T>(seed: u32, named: &str, good: &[u8], load: impl Fn(&[u8]) -> epistemap::error::Result<T>) -> usize {
+    let refused = (0..rounds()).filter(|&round| {
         let bytes = mutate(good, &mut Choices::new(seed, round));
         bytes != good && !load_one(named, || format!("seed {seed}, round {round}"), || load(&bytes))
     });
-    let refused = refused.count();
-    assert!(refused > ROUNDS as usize / 3, "only {refused} of {ROUNDS} damaged versions of {named} were refused");
+    refused.count()
 }
 
 /// As [`survive`], for a loader that reads the file at `path`.
@@ -194,6 +205,74 @@ fn gzipped_files_with_lying_headers() {
     (0..8192).for_each(|_| bomb.write_all(&[0; 8 << 10]).unwrap());
     rewrite(&path, &bomb.finish().unwrap());
     assert!(!load_one("file.gz", || "the bomb".to_owned(), || idx::read_images(&path)));
+}
+
+/// Images, arrays and figures, decoded by other crates.
+#[test]
+fn images_arrays_and_figures() {
+    // What the estimates are held to.
+    epistemap::budget::set_limit(MOST_MEMORY as u64);
+    let folder = tempfile::tempdir().unwrap();
+    let named = folder.path().to_string_lossy().into_owned();
+    let at = |name: &str| folder.path().join(name);
+    let read = |seed: u32, path: &Path, load: &dyn Fn() -> epistemap::error::Result<()>| {
+        let good = std::fs::read(path).unwrap();
+        assert!(load_one(&named, || "the whole file".to_owned(), load), "{} is refused as it was written", path.display());
+        let refused = refusals(seed, &named, &good, |bytes| {
+            rewrite(path, bytes);
+            load()
+        });
+        // A decoder of images takes much that another has damaged.
+        assert!(refused > rounds() as usize / 10, "only {refused} damaged versions of {} were refused", path.display());
+    };
+    let mut choices = Choices::new(4, 0);
+    let picture = image::RgbImage::from_raw(19, 13, choices.bytes(3 * 19 * 13)).unwrap();
+    let indexed = include_bytes!("cases/plte4.png");
+    for (seed, name) in [(80, "a.png"), (81, "a.jpg")] {
+        picture.save(at(name)).unwrap();
+        read(seed, &at(name), &|| read_image(&at(name), [3, 9, 9]).map(drop));
+    }
+    assert!(!load_one(
+        &named,
+        || "a broken palette".to_owned(),
+        || {
+            rewrite(&at("b.png"), indexed);
+            read_image(&at("b.png"), [1, 9, 9])
+        }
+    ));
+
+    npy::write_images(&at("x.npy"), [2, 3, 5], &[0.25; 60]).unwrap();
+    read(82, &at("x.npy"), &|| npy::read_images(&at("x.npy")).map(drop));
+
+    let provenance = json!({"program": "epistemap", "members": [0, 1, 2], "extent": [-10.0, 10.0]});
+    let document = Document {
+        title: "t".to_owned(),
+        canvas: Canvas { width: 20.0, height: 20.0, shapes: Vec::new() },
+        provenance: provenance.clone(),
+    };
+    for (seed, name, format) in [(83, "f.png", Format::Png), (84, "f.svg", Format::Svg), (85, "f.pdf", Format::Pdf)] {
+        document.write(&at(name), format, 72.0).unwrap();
+        read(seed, &at(name), &|| provenance::read(&at(name)).map(drop));
+    }
+    std::fs::write(at("f.json"), json!({"provenance": provenance}).to_string()).unwrap();
+    read(86, &at("f.json"), &|| provenance::read(&at("f.json")).map(drop));
+    std::fs::write(at("f.csv"), provenance::csv_line(&provenance) + "a,b\n1,2\n").unwrap();
+    read(87, &at("f.csv"), &|| provenance::read(&at("f.csv")).map(drop));
+    let mut archive = zip::ZipWriter::new(std::fs::File::create(at("f.npz")).unwrap());
+    archive.start_file(provenance::NPZ_MEMBER, zip::write::SimpleFileOptions::default()).unwrap();
+    archive.write_all(provenance.to_string().as_bytes()).unwrap();
+    archive.finish().unwrap();
+    read(88, &at("f.npz"), &|| provenance::read(&at("f.npz")).map(drop));
+
+    let path = at("session.json");
+    let session: Value = serde_json::from_slice(include_bytes!("cases/session-members.json")).unwrap();
+    rewrite(&path, session.to_string().as_bytes());
+    read(89, &path, &|| Storage::open(&path).map(drop));
+    for round in 0..rounds() {
+        let mutated = mutate_json(&session, &mut Choices::new(90, round));
+        rewrite(&path, mutated.to_string().as_bytes());
+        load_one(&named, || mutated.to_string(), || Storage::open(&path));
+    }
 }
 
 #[test]
@@ -323,12 +402,12 @@ fn descriptions_that_are_json_but_lie() {
         folder::save(place.path(), &description, &weights, Precision::F32).unwrap();
         let path = place.path().join(DESCRIPTION);
         let good: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-        let refused = (0..ROUNDS).filter(|&round| {
+        let refused = (0..rounds()).filter(|&round| {
             let mutated = mutate_json(&good, &mut Choices::new(seed, round));
             rewrite(&path, mutated.to_string().as_bytes());
             mutated != good && !load_one(&place.path().to_string_lossy(), || mutated.to_string(), || folder::load(place.path()))
         });
-        assert!(refused.count() > ROUNDS as usize / 3);
+        assert!(refused.count() > rounds() as usize / 3);
     }
 }
 

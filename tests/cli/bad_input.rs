@@ -13,7 +13,7 @@ fn settings_out_of_range_are_refused() {
     for setting in [
         "--grid 0",
         "--grid 100000",
-        "--grid 8192",
+        "--grid 8192 --memory 1GB",
         "--extent=nan,1",
         "--extent=3,3",
         "--extent=5,-5",
