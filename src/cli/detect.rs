@@ -220,7 +220,7 @@ impl Detect {
         }
         if let Some(path) = &self.scores {
             let bytes = if scores_as_npz { found.scores_npz(path, &classifiers)? } else { found.scores_csv(&classifiers).into_bytes() };
-            files::write_atomically(path, &bytes)?;
+            files::write_through(path, &bytes)?;
         }
         let text = match () {
             () if self.json && self.out.is_none() => return print_json(&found.to_json(&classifiers)),
@@ -249,7 +249,7 @@ impl Detect {
         match &self.out {
             Some(out) => {
                 files::create_folder_of(out)?;
-                files::write_atomically(out, text.as_bytes())
+                files::write_through(out, text.as_bytes())
             }
             None => print(text.trim_end()),
         }
