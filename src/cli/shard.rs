@@ -152,6 +152,15 @@ mod tests {
     }
 
     #[test]
+    fn a_shard_of_a_file_is_one_of_its_run() {
+        let of = |text: &str| serde_json::from_str::<Shard>(text).ok().map(|shard| shard.to_string());
+        assert_eq!(of(r#"{"number": 2, "of": 3}"#).as_deref(), Some("2/3"));
+        for text in [r#"{"number": 0, "of": 0}"#, r#"{"number": 4, "of": 3}"#, r#"{"number": 1, "of": 4294967295}"#] {
+            assert_eq!(of(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn scores_of_a_foreign_part_stay_below_the_current_folder() {
         let of = |line: &str| outside(&line.split(' ').map(str::to_owned).collect::<Vec<_>>()).map(str::to_owned);
         for line in ["detect --images 3", "detect --scores s.npz", "detect --scores=./a/s.csv --json"] {

@@ -300,6 +300,9 @@ mod tests {
             let error = Graph::new(&[4], nodes).unwrap_err().to_string();
             assert!(error.contains(text), "{error}");
         }
+        let many = |count: usize| (0..count).map(|number| relu(&number.to_string(), &[])).collect();
+        assert!(Graph::new(&[4], many(MOST_NODES + 1)).unwrap_err().to_string().contains("it has 20001 nodes"));
+        assert!(Graph::new(&[4], many(1000)).is_ok());
         let unknown = serde_json::from_str::<Vec<Node>>(r#"[{"name": "a", "op": "attention"}]"#).unwrap_err().to_string();
         assert!(unknown.contains("attention"), "{unknown}");
         let extra = serde_json::from_str::<Vec<Node>>(r#"[{"name": "a", "op": "dropout", "rate": 0.5, "stream": 1, "p": 2}]"#);
