@@ -1,6 +1,10 @@
 //! Reading and writing whole files: a file appears under its name complete, or not at all. Foreign files and names, hashes of files, and the
 //! user's folders.
 
+mod lock;
+
+pub use lock::{FolderLock, LOCK};
+
 use crate::budget;
 use crate::error::{Error, Result};
 use sha2::Digest;

@@ -29,6 +29,8 @@ mod output;
 mod shards;
 #[path = "cli/training.rs"]
 mod training;
+#[path = "cli/training_folders.rs"]
+mod training_folders;
 
 use crate::program::Desk;
 use epistemap::engine;

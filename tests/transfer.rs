@@ -3,7 +3,7 @@
 use epistemap::data::Dataset;
 use epistemap::engine::cpu;
 use epistemap::engine::reference::forward;
-use epistemap::jobs::training::{ClassifierArchitecture, ClassifierPlan, News, TrainingPlan, What, train};
+use epistemap::jobs::training::{ClassifierArchitecture, ClassifierPlan, News, Resume, TrainingPlan, What, train};
 use epistemap::nets::folder::{Model, decode_weights, load};
 use epistemap::nets::{Classifier, Graph, Network, Op, Weights, torchvision};
 use std::ops::ControlFlow;
@@ -86,14 +86,14 @@ fn heads_are_trained_on_the_features_of_a_frozen_trunk_and_share_its_weights() {
         ..TrainingPlan::default()
     };
     let mut features = 0;
-    let mut run = |name: &str, epochs: usize, what: What, resume: bool| {
+    let mut run = |name: &str, epochs: usize, what: What, resume: Resume| {
         let mut observe = |news: News| {
             features += usize::from(matches!(news, News::Features(_)));
             ControlFlow::Continue(())
         };
         train(&plan(epochs, what), (&data, &data), &desk.path().join(name), resume, None, &mut observe).unwrap()
     };
-    let heads = run("ensemble", 20, What::Ensemble, false);
+    let heads = run("ensemble", 20, What::Ensemble, Resume::Never);
     let shared = desk.path().join("ensemble/backbone.safetensors");
     assert!(heads.len() == 2 && shared.is_file());
     let [one, other] = [0, 1].map(|head: usize| classifier_of(&heads[head]));
@@ -114,9 +114,9 @@ fn heads_are_trained_on_the_features_of_a_frozen_trunk_and_share_its_weights() {
         assert!((logit - sum - bias.values[class]).abs() <= 1e-9);
     }
     // One head holds all weights itself; what goes on ends as what never stopped.
-    let whole = run("whole", 4, What::Classifier, false);
-    run("parts", 2, What::Classifier, false);
-    let parts = run("parts", 4, What::Classifier, true);
+    let whole = run("whole", 4, What::Classifier, Resume::Never);
+    run("parts", 2, What::Classifier, Resume::Never);
+    let parts = run("parts", 4, What::Classifier, Resume::SameData);
     assert_eq!(classifier_of(&whole[0]).network.weights(), classifier_of(&parts[0]).network.weights());
     assert!(features > 0);
     assert!(classifier_of(&whole[0]).network.weights() != one.network.weights(), "the negative control");
@@ -130,7 +130,7 @@ fn what_cannot_be_transferred_is_said() {
         let classifier = ClassifierPlan { architecture: ClassifierArchitecture::Backbone(path.to_owned()), ..ClassifierPlan::default() };
         let augmentation = augment.parse().unwrap();
         let plan = TrainingPlan { what, classifier, augmentation, epochs: Some(1), ..TrainingPlan::default() };
-        let error = train(&plan, (&data, &data), &desk.path().join("out"), false, None, &mut |_| ControlFlow::Continue(()));
+        let error = train(&plan, (&data, &data), &desk.path().join("out"), Resume::Never, None, &mut |_| ControlFlow::Continue(()));
         error.unwrap_err().to_string()
     };
     assert!(said(&path, "flip", What::Classifier).starts_with("--augment: "));

@@ -8,7 +8,7 @@ use super::shared::{DataOptions, Seed, say};
 use crate::error::{Error, Result};
 use crate::jobs::Shard;
 use crate::jobs::training::{
-    self, Augmentation, ClassifierArchitecture, ClassifierPlan, DataChoice, Epoch, News, Scores, TrainingData, TrainingPlan,
+    self, Augmentation, ClassifierArchitecture, ClassifierPlan, DataChoice, Epoch, News, Resume, Scores, TrainingData, TrainingPlan,
     VaeArchitecture, What as Trained, plan_of,
 };
 use clap::{Args, Subcommand};
@@ -110,8 +110,13 @@ enum What {
         /// So many epochs in all instead of the plan's; not fewer than are done.
         #[arg(long, value_name = "N")]
         epochs: Option<usize>,
+        /// The data of the training, where they are elsewhere now or have another name.
+        #[arg(long, value_name = "NAME|DIR")]
+        dataset: Option<String>,
         #[command(flatten)]
         data: DataOptions,
+        #[command(flatten)]
+        changed: Changed,
         #[command(flatten)]
         film: Film,
     },
@@ -166,7 +171,22 @@ struct Common {
     #[arg(long)]
     resume: bool,
     #[command(flatten)]
+    changed: Changed,
+    #[command(flatten)]
     film: Film,
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+struct Changed {
+    /// When a training is resumed: go on though its images or labels have changed since.
+    #[arg(long)]
+    accept_changed_data: bool,
+}
+
+impl Changed {
+    fn resume(self) -> Resume {
+        if self.accept_changed_data { Resume::ChangedData } else { Resume::SameData }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -206,7 +226,8 @@ impl Common {
     }
 
     fn train(self, plan: &TrainingPlan) -> Result<()> {
-        follow(plan, &self.data, &self.out, self.resume, &self.film)
+        let resume = if self.resume { self.changed.resume() } else { Resume::Never };
+        follow(plan, &self.data, &self.out, resume, &self.film)
     }
 }
 
@@ -246,20 +267,23 @@ impl Train {
                 let plan = common.plan(if members.is_some() { Trained::Ensemble } else { Trained::Classifier })?;
                 common.train(&TrainingPlan { classifier, members: members.unwrap_or(1), ..plan })
             }
-            What::Resume { folder, epochs, data, film } => {
+            What::Resume { folder, epochs, dataset, data, changed, film } => {
                 let Some(plan) = plan_of(&folder)? else {
                     let mend = "name the folder that a training was started into with --out";
                     return Err(Error::file(&folder, format!("holds no {}", training::PLAN), mend));
                 };
-                let plan = TrainingPlan { epochs: epochs.or(plan.epochs), ..plan };
-                follow(&plan, &data, &folder, true, &film)
+                let mut plan = TrainingPlan { epochs: epochs.or(plan.epochs), ..plan };
+                if let Some(dataset) = dataset {
+                    plan.data.source = DataChoice::of(&dataset);
+                }
+                follow(&plan, &data, &folder, changed.resume(), &film)
             }
         }
     }
 }
 
 /// Trains what the plan names, with a bar and a line per epoch.
-fn follow(plan: &TrainingPlan, data: &DataOptions, folder: &Path, resume: bool, film: &Film) -> Result<()> {
+fn follow(plan: &TrainingPlan, data: &DataOptions, folder: &Path, resume: Resume, film: &Film) -> Result<()> {
     plan.check()?;
     film.check()?;
     let loaded = plan.data.load(data.data.as_deref())?;

@@ -117,13 +117,21 @@ impl Dataset {
 
     /// The SHA-256, in hexadecimal, of every pixel (f32, little endian) and every label: which data these are, whatever their name.
     pub fn sha256(&self) -> String {
+        files::hexadecimal(&self.hash_of_images().chain_update(&self.labels).finalize())
+    }
+
+    /// The same of the images and of the labels alone.
+    pub fn sha256_of_parts(&self) -> [String; 2] {
+        [self.hash_of_images().finalize(), Sha256::digest(&self.labels)].map(|hash| files::hexadecimal(&hash))
+    }
+
+    fn hash_of_images(&self) -> Sha256 {
         let mut hasher = Sha256::new();
         for image in 0..self.len() {
             let bytes: Vec<u8> = self.image(image).iter().flat_map(|pixel| pixel.to_le_bytes()).collect();
             hasher.update(&bytes);
         }
-        hasher.update(&self.labels);
-        files::hexadecimal(&hasher.finalize())
+        hasher
     }
 
     /// The images from `start` to before `end`, under the same name.

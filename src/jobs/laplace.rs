@@ -136,7 +136,7 @@ fn as_trained<'a>(data: &'a Dataset, training: &Value) -> Result<Cow<'a, Dataset
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jobs::training::{ClassifierPlan, Draw, News, TrainingPlan, train};
+    use crate::jobs::training::{ClassifierPlan, Draw, News, Resume, TrainingPlan, train};
     use crate::nets::folder::{WEIGHTS, load};
     use std::fs;
     use std::ops::ControlFlow;
@@ -155,7 +155,7 @@ mod tests {
                 news.push(one);
                 ControlFlow::Continue(())
             };
-            train(&plan, (&data, &data), &desk.path().join(name), true, None, &mut observe).unwrap();
+            train(&plan, (&data, &data), &desk.path().join(name), Resume::SameData, None, &mut observe).unwrap();
             news
         };
         let weights = |name: &str| fs::read(desk.path().join(name).join(WEIGHTS)).unwrap();

@@ -38,15 +38,17 @@ fn any_stop_leads_to_the_same_weights(verb: &str, scores: &[&str], watched: &str
         // Model, weights, plan, log and checkpoint; of a VAE where it puts the data as well.
         let files = 5 + usize::from(verb == VAE);
         assert_eq!(std::fs::read_dir(desk.path(folder)).unwrap().count(), files, "{folder}: a file too many or too few");
-        for file in ["weights.safetensors", "model.json"] {
+        for file in ["weights.safetensors", "model.json", "checkpoint.safetensors"] {
             assert!(desk.read(&format!("{folder}/{file}")) == desk.read(&format!("whole/model/{file}")), "{folder}/{file}");
         }
     };
 
     desk.succeeds(&format!("{verb} --epochs 4 --out resumed/model"));
-    desk.succeeds(&format!("{verb} --epochs 10 --resume --out resumed/model"));
+    let [_, err] = desk.succeeds(&format!("{verb} --epochs 10 --resume --out resumed/model"));
+    assert!(!err.contains("done already"), "{err}");
     same("resumed/model");
-    desk.succeeds(&format!("{verb} --epochs 10 --resume --out resumed/model"));
+    let [_, err] = desk.succeeds(&format!("{verb} --epochs 10 --resume --out resumed/model"));
+    assert!(err.contains("Every epoch in resumed/model is done already"), "{err}");
     same("resumed/model");
 
     // A busy machine may let it end before it is killed: then again.
@@ -72,7 +74,9 @@ fn any_stop_leads_to_the_same_weights(verb: &str, scores: &[&str], watched: &str
         ("another batch", format!("{} --epochs 10 --resume --out whole/model", verb.replace("--batch 16", "--batch 17"))),
         ("fewer epochs", format!("{verb} --epochs 3 --resume --out whole/model")),
     ] {
-        assert!(desk.refuses(&refused).contains("whole/model"), "{what}");
+        let sentence = desk.refuses(&refused);
+        assert!(sentence.contains("whole/model"), "{what}");
+        assert_eq!(sentence.contains("holds 10 epochs, more than the 3"), what == "fewer epochs", "{sentence}");
     }
     std::fs::remove_file(desk.path("whole/model/checkpoint.safetensors")).unwrap();
     assert!(desk.refuses(&format!("{verb} --epochs 10 --out whole/model")).contains("--resume"), "a model without a checkpoint");

@@ -4,7 +4,7 @@ use super::run::Run;
 use crate::app::run::unhurried;
 use crate::data::{Dataset, FolderData};
 use crate::error::{Error, Result};
-use crate::jobs::training::{FilmMeasure, Frame, Looks, TrainingEstimate, TrainingPlan, What, save_film, train};
+use crate::jobs::training::{FilmMeasure, Frame, Looks, Resume, TrainingEstimate, TrainingPlan, What, save_film, train};
 use crate::jobs::{Wake, Worker};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -114,7 +114,8 @@ impl Workers {
                 if desk.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             };
             let Request { plan, folder, resume, looks, .. } = &request;
-            threads("training")?.install(|| train(plan, (&images, &test), folder, *resume, Some(looks), &mut observe))?;
+            let resume = if *resume { Resume::SameData } else { Resume::Never };
+            threads("training")?.install(|| train(plan, (&images, &test), folder, resume, Some(looks), &mut observe))?;
             desk.publish(request.plan.what);
             Ok(())
         })?;

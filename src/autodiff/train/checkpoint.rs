@@ -4,21 +4,50 @@
 use super::goal::modernised;
 use super::objective::Networks;
 use super::optimiser::StatefulOptimiser;
-use super::{Settings, Trainer};
+use super::{DataHashes, Settings, Trainer};
 use crate::autodiff::device::device;
 use crate::error::{Error, Result};
 use crate::files;
 use candle_core::{Tensor, Var};
 use candle_nn::Optimizer as _;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-const SETTINGS: &str = "settings";
-const EPOCHS: &str = "epochs_done";
-const STEPS: &str = "steps";
+/// The only key of the metadata, whose order is otherwise another in each run.
+const FACTS: &str = "training";
+/// The keys of earlier versions.
+const FORMER_KEYS: [&str; 3] = ["settings", "epochs_done", "steps"];
 /// Before a weight's name: the weight itself and the optimiser's two numbers for it.
 const PARTS: [&str; 3] = ["weight", "first", "second"];
+
+/// What a checkpoint says beside its tensors.
+#[derive(Serialize, Deserialize)]
+struct Facts {
+    settings: Value,
+    epochs_done: usize,
+    steps: u64,
+    data: Option<DataHashes>,
+}
+
+impl Facts {
+    /// Reads what stands in the metadata, today's or that of earlier versions, which knew no hashes of data.
+    fn read(metadata: &HashMap<String, String>) -> std::result::Result<Self, String> {
+        let parsed = |key: &str| {
+            let text = metadata.get(key).ok_or_else(|| format!("it holds no '{key}'"))?;
+            serde_json::from_str::<Value>(text).map_err(|error| format!("'{key}': {error}"))
+        };
+        let facts = if metadata.contains_key(FORMER_KEYS[0]) {
+            let [settings, epochs_done, steps] = FORMER_KEYS.map(parsed);
+            json!({ "settings": settings?, "epochs_done": epochs_done?, "steps": steps? })
+        } else {
+            parsed(FACTS)?
+        };
+        serde_json::from_value(facts).map_err(|error| error.to_string())
+    }
+}
 
 impl Trainer {
     /// Writes everything that the next step depends on.
@@ -46,11 +75,10 @@ impl Trainer {
         for (name, shape, bytes) in &entries {
             views.push((name, TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(|error| refused(error.to_string()))?));
         }
-        let metadata = HashMap::from([
-            (SETTINGS.to_owned(), serde_json::to_string(&self.settings).map_err(|error| refused(error.to_string()))?),
-            (EPOCHS.to_owned(), self.epochs_done.to_string()),
-            (STEPS.to_owned(), self.optimiser.steps.to_string()),
-        ]);
+        let facts =
+            Facts { settings: json!(self.settings), epochs_done: self.epochs_done, steps: self.optimiser.steps, data: self.data.clone() };
+        let facts = serde_json::to_string(&facts).map_err(|error| refused(error.to_string()))?;
+        let metadata = HashMap::from([(FACTS.to_owned(), facts)]);
         files::write_atomically(path, &safetensors::serialize(views, Some(metadata)).map_err(|error| refused(error.to_string()))?)
     }
 
@@ -65,15 +93,10 @@ impl Trainer {
         files::check_header(path, &bytes)?;
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| damaged(error.to_string()))?;
         let tensors = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
-        let fact = |key: &str| {
-            let value = header.metadata().as_ref().and_then(|metadata| metadata.get(key));
-            value.ok_or_else(|| damaged(format!("it holds no '{key}'")))
-        };
-        let settings = serde_json::from_str(fact(SETTINGS)?).map(modernised).and_then(serde_json::from_value);
-        let settings: Settings = settings.map_err(|error| damaged(error.to_string()))?;
+        let Facts { settings, epochs_done, steps, data } =
+            Facts::read(header.metadata().as_ref().unwrap_or(&HashMap::new())).map_err(damaged)?;
+        let settings: Settings = serde_json::from_value(modernised(settings)).map_err(|error| damaged(error.to_string()))?;
         settings.check()?;
-        let count = |key| fact(key)?.parse::<u64>().map_err(|error| damaged(format!("'{key}': {error}")));
-        let (epochs_done, steps) = (count(EPOCHS)? as usize, count(STEPS)?);
         let read = |part: &str, name: &str, shape: &[usize]| {
             let view = tensors.tensor(&format!("{part}/{name}")).map_err(|error| damaged(error.to_string()))?;
             if view.shape() != shape || view.dtype() != Dtype::F32 {
@@ -94,6 +117,6 @@ impl Trainer {
         // Both maps have the same names, and so the same order.
         let mut optimiser = StatefulOptimiser::new(variables.values().cloned().collect(), settings.optimiser_config())?;
         optimiser.restore(steps, memory.into_values().collect())?;
-        Ok(Self { settings, networks, variables, statistics, optimiser, epochs_done })
+        Ok(Self { settings, networks, variables, statistics, optimiser, epochs_done, data })
     }
 }

@@ -3,6 +3,7 @@
 mod augment;
 mod checkpoint;
 mod concrete;
+mod data_hashes;
 mod fused;
 mod goal;
 mod objective;
@@ -17,12 +18,13 @@ mod tests;
 
 pub use augment::{Augmentation, Fill};
 pub use concrete::ConcreteDropout;
+pub use data_hashes::DataHashes;
 pub use goal::Goal;
 use objective::Networks;
 pub use objective::{Scores, VaeNetworks, elbo, negative_log_likelihood};
 pub(super) use objective::{TEST_BATCH, test_noise};
 pub use optimiser::Optimiser;
-pub use run::{CHECKPOINT, Epoch, Event, EventObserver, LOG, run};
+pub use run::{CHECKPOINT, Epoch, Event, EventObserver, LOG, Resume, run};
 pub use schedule::{Decay, Schedule};
 use settings::LOG_VARIANCE;
 pub use settings::{Settings, check_weight_decay};
@@ -53,6 +55,8 @@ pub struct Trainer {
     statistics: BTreeMap<String, Tensor>,
     optimiser: StatefulOptimiser,
     epochs_done: usize,
+    /// Which data these are, where it is known.
+    data: Option<DataHashes>,
 }
 
 /// What is told after each step.
@@ -92,7 +96,7 @@ impl Trainer {
         }
         let optimiser = StatefulOptimiser::new(variables.values().cloned().collect(), settings.optimiser_config())?;
         let networks = Networks::of(&settings.goal)?;
-        Ok(Self { settings, networks, variables, statistics, optimiser, epochs_done: 0 })
+        Ok(Self { settings, networks, variables, statistics, optimiser, epochs_done: 0, data: None })
     }
 
     /// The settings.

@@ -1,6 +1,6 @@
 //! A whole training: epochs, the log, the checkpoint after each, and the model folder at the end.
 
-use super::{Scores, Settings, Step, Trainer};
+use super::{DataHashes, Scores, Settings, Step, Trainer};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::files;
@@ -14,6 +14,18 @@ use std::time::{Duration, Instant};
 pub const CHECKPOINT: &str = "checkpoint.safetensors";
 /// The name of the log in a model folder: one JSON object per epoch and line.
 pub const LOG: &str = "training.jsonl";
+
+/// What becomes of the checkpoint that a training finds in its folder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Resume {
+    /// There must be none.
+    #[default]
+    Never,
+    /// The training goes on from it, on the same data.
+    SameData,
+    /// The training goes on from it, though images or labels have changed.
+    ChangedData,
+}
 
 /// One line of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,13 +63,21 @@ pub enum Event<'a> {
 /// Receives the events of a training. `Break` stops it; `Continue` holds the time that the observer spent on previews.
 pub type EventObserver<'a> = &'a mut dyn FnMut(Event<'_>) -> ControlFlow<(), Duration>;
 
-/// Trains to the end into `folder`: after every epoch the log, the checkpoint and the model (f32) are on the disk. With
-/// `resume`, a checkpoint that is there goes on, to the same weights as an uninterrupted run.
+/// Trains to the end into `folder`: after every epoch the log, the checkpoint and the model (f32) are on the disk. Where `resume` says so, a
+/// checkpoint that is there goes on, to the same weights as an uninterrupted run. `data` are the training and the test images, and `hashes`
+/// those of the images that they were made of.
 ///
 /// # Errors
 /// When the settings, the data or the checkpoint do not fit each other, the loss is no longer finite, a file cannot be
 /// written, or the observer stops; the last whole epoch stays on the disk.
-pub fn run(settings: Settings, train: &Dataset, test: &Dataset, folder: &Path, resume: bool, observe: EventObserver<'_>) -> Result<()> {
+pub fn run(
+    settings: Settings,
+    (train, test): (&Dataset, &Dataset),
+    hashes: &DataHashes,
+    folder: &Path,
+    resume: Resume,
+    observe: EventObserver<'_>,
+) -> Result<()> {
     let (checkpoint, log) = (folder.join(CHECKPOINT), folder.join(LOG));
     if train.image_shape != settings.image_shape || test.image_shape != settings.image_shape {
         return Err(Error::Network(format!(
@@ -65,25 +85,17 @@ pub fn run(settings: Settings, train: &Dataset, test: &Dataset, folder: &Path, r
             settings.image_shape, train.image_shape, test.image_shape
         )));
     }
-    let (mut trainer, mut epochs) = if resume && checkpoint.exists() {
+    let (mut trainer, mut epochs) = if resume != Resume::Never && checkpoint.exists() {
         let trainer = Trainer::load(&checkpoint)?;
-        // More epochs than are done are the one change that leaves these as they are; not where the learning rate depends on the length of
-        // the training.
-        let epochs = if settings.schedule.depends_on_length() { trainer.settings.epochs } else { settings.epochs.max(trainer.epochs_done) };
-        if (Settings { epochs, ..trainer.settings.clone() }) != settings {
-            return Err(Error::file(
-                &checkpoint,
-                "was made with other settings",
-                "give the settings of then, or train into another folder",
-            ));
-        }
+        check_resume(&trainer, &settings, hashes, resume, &checkpoint)?;
         let epochs = read_log(&log, trainer.epochs_done)?;
         (Trainer { settings, ..trainer }, epochs)
-    } else if !resume && [&checkpoint, &folder.join(DESCRIPTION)].iter().any(|file| file.exists()) {
+    } else if resume == Resume::Never && [&checkpoint, &folder.join(DESCRIPTION)].iter().any(|file| file.exists()) {
         return Err(Error::file(folder, "holds a model already", "add --resume to go on with its training, or train into another folder"));
     } else {
         (Trainer::new(settings)?, Vec::new())
     };
+    trainer.data = Some(hashes.clone());
     files::create_folder(folder)?;
     files::remove_leftovers(folder)?;
     let mut tell = |event: Event<'_>| match observe(event) {
@@ -119,6 +131,37 @@ pub fn run(settings: Settings, train: &Dataset, test: &Dataset, folder: &Path, r
         tell(Event::Epoch(epoch))?;
     }
     Ok(())
+}
+
+/// Checks that a training may go on with these settings and data from a checkpoint.
+fn check_resume(then: &Trainer, now: &Settings, data: &DataHashes, resume: Resume, checkpoint: &Path) -> Result<()> {
+    let done = then.epochs_done;
+    if now.epochs < done {
+        let problem = format!("holds {done} epochs, more than the {} that are asked for", now.epochs);
+        return Err(Error::file(checkpoint, problem, format!("give --epochs {done} or more")));
+    }
+    let mut settings = then.settings.clone();
+    // More epochs are the one change that leaves the epochs done as they are; not where the learning rate depends on their number.
+    if !settings.schedule.depends_on_length() {
+        settings.epochs = now.epochs;
+    }
+    // A model is called as its folder, which may have been renamed. So are data, which are known by their content.
+    settings.name.clone_from(&now.name);
+    if then.data.is_some() || resume == Resume::ChangedData {
+        settings.dataset.clone_from(&now.dataset);
+        settings.images = now.images;
+    }
+    if settings != *now {
+        return Err(Error::file(checkpoint, "was made with other settings", "give the settings of then, or train into another folder"));
+    }
+    match &then.data {
+        Some(known) if known != data && resume == Resume::SameData => {
+            let problem = format!("was made with other data: {} have changed since", data.changes(known));
+            let mend = "bring the former data back, go on with these by --accept-changed-data, or train into another folder";
+            Err(Error::file(checkpoint, problem, mend))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn write_log(path: &Path, epochs: &[Epoch]) -> Result<()> {

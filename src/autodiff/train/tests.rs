@@ -10,6 +10,7 @@ use crate::nets::folder::Model;
 use crate::nets::{Ending, Graph, Layer, random_weights};
 use crate::random::{Purpose, Stream};
 use candle_core::{Device, Tensor, Var};
+use safetensors::SafeTensors;
 use std::collections::BTreeMap;
 
 const SHAPE: [usize; 3] = [2, 3, 3];
@@ -153,6 +154,30 @@ fn a_rate_that_cannot_be_learned_is_refused_and_old_settings_are_read() {
     let old = serde_json::to_value(settings(None)).unwrap();
     assert!(["kept_classes", "label_noise", "concrete_dropout"].iter().all(|key| old.get(key).is_none()));
     assert_eq!(serde_json::from_value::<Settings>(old).unwrap(), settings(None));
+}
+
+#[test]
+fn checkpoints_of_before_hashes_of_data_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint");
+    let trainer = Trainer::new(settings(None)).unwrap();
+    trainer.save(&path).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let settings = serde_json::to_string(trainer.settings()).unwrap();
+    let write = |facts: &[(&str, &str)]| {
+        let metadata = facts.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        std::fs::write(&path, safetensors::serialize(tensors.tensors(), Some(metadata)).unwrap()).unwrap();
+        Trainer::load(&path)
+    };
+    let read = write(&[("settings", &settings), ("epochs_done", "3"), ("steps", "12")]).unwrap();
+    assert_eq!((read.settings(), read.epochs_done(), read.steps_done(), &read.data), (trainer.settings(), 3, 12, &None));
+    assert_eq!(read.weights().unwrap(), trainer.weights().unwrap());
+    for damaged in
+        [&[("settings", settings.as_str()), ("epochs_done", "3")][..], &[("settings", "{"), ("epochs_done", "3"), ("steps", "1")], &[]]
+    {
+        assert!(write(damaged).err().unwrap().to_string().contains("not a checkpoint"), "the negative control");
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::pack::CARD;
 use super::training::{FILM, PLAN};
 use crate::autodiff::train::{CHECKPOINT, LOG};
 use crate::error::{Error, Result};
-use crate::files::{self, TEMPORARY};
+use crate::files::{self, LOCK, TEMPORARY};
 use crate::nets::Description;
 use crate::nets::folder::{DESCRIPTION, WEIGHTS, describe};
 use serde_json::Value;
@@ -24,7 +24,7 @@ pub const VARIABLE: &str = "EPISTEMAP_MODELS";
 /// How the frames of a training's film are called.
 const FRAME: &str = "epoch-";
 /// What this program writes into a model's folder, or into that of a set; what makes it an entry last.
-const OWN: [&str; 7] = [CHECKPOINT, LOG, ENCODINGS, CARD, WEIGHTS, PLAN, DESCRIPTION];
+const OWN: [&str; 8] = [LOCK, CHECKPOINT, LOG, ENCODINGS, CARD, WEIGHTS, PLAN, DESCRIPTION];
 
 /// What an entry of the library is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

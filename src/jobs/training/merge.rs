@@ -2,7 +2,7 @@
 
 use super::PLAN;
 use crate::error::{Error, Result};
-use crate::files;
+use crate::files::{self, LOCK};
 use crate::jobs::Shard;
 use crate::jobs::shard::check_complete;
 use std::path::{Path, PathBuf};
@@ -63,7 +63,7 @@ fn copy(from: &Path, into: &Path) -> Result<()> {
         if kind.is_dir() {
             files::refuse_link(&into.join(name))?;
             copy(&path, &into.join(name))?;
-        } else if kind.is_file() && name != SHARD && name != PLAN {
+        } else if kind.is_file() && ![SHARD, PLAN, LOCK].iter().any(|own| name == *own) {
             files::write_atomically(&into.join(name), &files::read(&path)?)?;
         }
     }

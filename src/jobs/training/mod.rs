@@ -14,7 +14,7 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
-pub use crate::autodiff::train::{Augmentation, Decay, Epoch, Fill, Schedule, Scores, Step};
+pub use crate::autodiff::train::{Augmentation, Decay, Epoch, Fill, Resume, Schedule, Scores, Step};
 pub use architecture::{ClassifierArchitecture, ClassifierPlan, Draw, LikelihoodPlan, VaeArchitecture, VaePlan};
 pub use data::{DECODED, SHIPPED, load_split};
 pub use estimate::{TrainingEstimate, estimate};
@@ -28,15 +28,16 @@ pub use plan::{DataChoice, PLAN, TrainingData, TrainingPlan, What, plan_of};
 
 use super::laplace::laplace_in_place;
 use super::{Progress, pack};
-use crate::autodiff::train::{self, Event, Goal, Settings};
+use crate::autodiff::train::{self, DataHashes, Event, Goal, Settings};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::files;
+use crate::files::{self, FolderLock};
 use crate::nets::folder::{Model, load};
 use crate::nets::{Likelihood, Vae, VaeGraphs};
 use backbone::Backbone;
 use look::Watch;
 use plan::Part;
+use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -65,17 +66,17 @@ pub enum News {
 pub type NewsObserver<'a> = &'a mut dyn FnMut(News) -> ControlFlow<()>;
 
 /// Trains all that the plan names: one model straight into `folder`, several into folders in it. `data` are the training and the test images
-/// as [`TrainingPlan::prepare`] made them. With `resume`, what is there goes on, to the same weights as without the stop. The plan is
+/// as [`TrainingPlan::prepare`] made them. Where `resume` says so, what is there goes on, to the same weights as without the stop. The plan is
 /// stored in `folder`, and with `looks` a film of each model in its folder. Returns the model folders.
 ///
 /// # Errors
-/// When the plan, the data or what is there do not fit each other, the loss is no longer finite, a file cannot be written, or the observer
-/// stops: the running epoch is lost, and what was saved before stays.
+/// When the plan, the data or what is there do not fit each other, another training has the folder, the loss is no longer finite, the folder
+/// is deleted or renamed, a file cannot be written, or the observer stops: the running epoch is lost, and what was saved before stays.
 pub fn train(
     plan: &TrainingPlan,
     data: (&Dataset, &Dataset),
     folder: &Path,
-    resume: bool,
+    resume: Resume,
     looks: Option<&Looks>,
     observe: NewsObserver<'_>,
 ) -> Result<Vec<PathBuf>> {
@@ -85,6 +86,15 @@ pub fn train(
     let parts: Vec<Part> = match plan.shard {
         Some(shard) => all.into_iter().enumerate().filter(|(place, _)| shard.has_member(*place)).map(|(_, part)| part).collect(),
         None => all,
+    };
+    let lock = lock(folder)?;
+    let hashes = DataHashes::of(data.0, data.1);
+    let left = Cell::new(0);
+    let observe: NewsObserver<'_> = &mut |news| {
+        if let News::Begun { epochs, done, .. } = &news {
+            left.set(left.get() + epochs - done.len());
+        }
+        observe(news)
     };
     let mut looks = looks.cloned();
     let backbone = plan.backbone(data.0.image_shape)?;
@@ -100,6 +110,9 @@ pub fn train(
         if part.folder.is_some() {
             files::refuse_link(&into)?;
         }
+        check_lock(&lock, folder)?;
+        let own_lock = part.folder.as_ref().map(|_| self::lock(&into)).transpose()?;
+        let lock = own_lock.as_ref().unwrap_or(&lock);
         let begun = |job: &mut Job<'_>| {
             if index == 0 {
                 plan.write(folder)?;
@@ -108,7 +121,9 @@ pub fn train(
             }
             Ok(())
         };
-        Job::new(plan, part, data, &into, looks.as_ref())?.run([index + 1, parts.len()], resume, begun, observe)?;
+        let job = Job { lock: Some(lock), ..Job::new(plan, part, data, &into, looks.as_ref())? };
+        job.run([index + 1, parts.len()], &hashes, resume, begun, observe)?;
+        check_lock(lock, &into)?;
         if !part.vae && plan.classifier.draw == Draw::LastLayerLaplace {
             fit_last_layer(&into, data.0, observe)?;
         }
@@ -123,7 +138,29 @@ pub fn train(
         }
         folders.push(into);
     }
+    if left.get() == 0 {
+        tell_note(format!("Every epoch in {} is done already: nothing was left to train.", folder.display()), observe)?;
+    }
     Ok(folders)
+}
+
+/// Keeps other trainings out of a folder.
+fn lock(folder: &Path) -> Result<FolderLock> {
+    FolderLock::take(folder)?.map_err(|holder| {
+        Error::file(folder, format!("is being trained into by {holder}"), "wait until it has ended, or train into another folder")
+    })
+}
+
+/// Checks that a folder is still the one that was locked.
+fn check_lock(lock: &FolderLock, folder: &Path) -> Result<()> {
+    if lock.is_held() {
+        return Ok(());
+    }
+    Err(Error::file(folder, "was deleted, renamed or made anew during the training", "go on with what is left of it, or train anew"))
+}
+
+fn tell_note(note: String, observe: NewsObserver<'_>) -> Result<()> {
+    if observe(News::Note(note)).is_break() { Err(Error::Cancelled) } else { Ok(()) }
 }
 
 /// What a frozen trunk makes of training and test images.
@@ -140,7 +177,7 @@ fn fit_last_layer(folder: &Path, train: &Dataset, observe: NewsObserver<'_>) -> 
     let mut tell = |images: usize| observe(News::Fitting(Progress { done: images as u64, total }));
     let Some(fitted) = laplace_in_place(folder, train, &mut tell)? else { return Ok(()) };
     let note = format!("The Gaussian of the last layer of {} is fitted: prior precision {:.4}.", fitted.name, fitted.prior_precision);
-    if observe(News::Note(note)).is_break() { Err(Error::Cancelled) } else { Ok(()) }
+    tell_note(note, observe)
 }
 
 /// Trains the one model of a plan with looks at it into a folder that is thrown away, and says where the time went: for benchmarks.
@@ -150,12 +187,12 @@ fn fit_last_layer(folder: &Path, train: &Dataset, observe: NewsObserver<'_>) -> 
 pub fn cost_of_looks(plan: &TrainingPlan, data: (&Dataset, &Dataset), looks: &Looks) -> Result<Cost> {
     let folder = tempfile::tempdir().map_err(|error| Error::io(&std::env::temp_dir(), &error))?;
     plan.check()?;
-    let mut cost = Cost::default();
+    let (mut cost, hashes) = (Cost::default(), DataHashes::of(data.0, data.1));
     for part in plan.parts()? {
         let name = part.folder.clone().unwrap_or_else(|| "model".to_owned());
         let into = folder.path().join(name);
-        let of_part =
-            Job::new(plan, &part, data, &into, Some(looks))?.run([1, 1], false, |_| Ok(()), &mut |_| ControlFlow::Continue(()))?;
+        let job = Job::new(plan, &part, data, &into, Some(looks))?;
+        let of_part = job.run([1, 1], &hashes, Resume::Never, |_| Ok(()), &mut |_| ControlFlow::Continue(()))?;
         cost = Cost { training: cost.training + of_part.training, looks: cost.looks + of_part.looks };
     }
     Ok(cost)
@@ -176,6 +213,8 @@ struct Job<'a> {
     settings: Settings,
     data: (&'a Dataset, &'a Dataset),
     folder: &'a Path,
+    /// The lock of the folder, where others may train into it.
+    lock: Option<&'a FolderLock>,
     watch: Option<Watch<'a>>,
     notes: Vec<String>,
     /// Whether it has been said that the model is worse than a guess.
@@ -190,6 +229,7 @@ impl<'a> Job<'a> {
             settings: plan.settings(part, name, data.0)?,
             data,
             folder,
+            lock: None,
             watch,
             notes: note.flatten().into_iter().collect(),
             warned: false,
@@ -197,10 +237,17 @@ impl<'a> Job<'a> {
     }
 
     /// Trains; `begun` is called once settings, data and folder are found to fit. Returns where the time went.
-    fn run(mut self, place: [usize; 2], resume: bool, begun: impl Fn(&mut Self) -> Result<()>, observe: NewsObserver<'_>) -> Result<Cost> {
-        let (settings, (train, test), folder) = (self.settings.clone(), self.data, self.folder);
+    fn run(
+        mut self,
+        place: [usize; 2],
+        hashes: &DataHashes,
+        resume: Resume,
+        begun: impl Fn(&mut Self) -> Result<()>,
+        observe: NewsObserver<'_>,
+    ) -> Result<Cost> {
+        let (settings, data, folder) = (self.settings.clone(), self.data, self.folder);
         let mut failed = None;
-        let result = train::run(settings, train, test, folder, resume, &mut |event| {
+        let result = train::run(settings, data, hashes, folder, resume, &mut |event| {
             if let Some(watch) = &mut self.watch {
                 watch.arrive();
             }
@@ -246,6 +293,7 @@ impl<'a> Job<'a> {
                 std::iter::once(News::Step { epoch, step }).chain(frame.map(|frame| News::Frame(Arc::new(frame)))).collect()
             }
             Event::Tested(trainer, epoch) => {
+                self.lock.map_or(Ok(()), |lock| check_lock(lock, self.folder))?;
                 let mut news: Vec<News> = self.worse_than_guessing(epoch).map(News::Note).into_iter().collect();
                 if let Some(watch) = &mut self.watch {
                     let frame = watch.at_end(trainer, epoch)?;

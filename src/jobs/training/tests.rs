@@ -34,7 +34,8 @@ fn looks(side: usize) -> Looks {
     let folder = tempfile::tempdir().unwrap();
     let data = bars(8, 2, side);
     let plan = TrainingPlan { epochs: Some(1), ..small(What::Vae) };
-    let folders = train(&plan, (&data, &data), &folder.path().join("vae"), false, None, &mut |_| ControlFlow::Continue(())).unwrap();
+    let folders =
+        train(&plan, (&data, &data), &folder.path().join("vae"), Resume::Never, None, &mut |_| ControlFlow::Continue(())).unwrap();
     let Model::Vae(vae) = load(&folders[0]).unwrap().1 else { panic!("no VAE") };
     Looks { view: View::square([-3.0, 3.0], 16).unwrap(), vae: Some(Arc::new(vae)) }
 }
@@ -42,7 +43,7 @@ fn looks(side: usize) -> Looks {
 /// Trains and returns what was told.
 fn told(plan: &TrainingPlan, data: &Dataset, folder: &Path, looks: Option<&Looks>) -> Result<Vec<News>> {
     let mut news = Vec::new();
-    train(plan, (data, data), folder, true, looks, &mut |one| {
+    train(plan, (data, data), folder, Resume::SameData, looks, &mut |one| {
         news.push(one);
         ControlFlow::Continue(())
     })?;
@@ -66,7 +67,7 @@ fn a_stop_at_any_step_and_looks_at_the_model_leave_the_weights_as_they_are() {
         // 4 epochs of 5 steps; the observer stops at the 3rd, 8th and 14th step told, and takes its time at others.
         for stop in [3, 5, 6] {
             let mut steps = 0;
-            let end = train(&plan, (&data, &data), &stopped, true, Some(&looks), &mut |news| {
+            let end = train(&plan, (&data, &data), &stopped, Resume::SameData, Some(&looks), &mut |news| {
                 steps += usize::from(matches!(news, News::Step { .. }));
                 if steps == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
@@ -282,16 +283,16 @@ fn a_last_layer_that_is_drawn_is_fitted_after_the_last_epoch_and_only_then_is_th
         _ => panic!("a VAE"),
     };
     let mut stop = |news| if matches!(news, News::Fitting(_)) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-    assert!(matches!(train(&plan, data, &folder, false, None, &mut stop), Err(Error::Cancelled)));
+    assert!(matches!(train(&plan, data, &folder, Resume::Never, None, &mut stop), Err(Error::Cancelled)));
     assert!(!drawn() && !is_complete(&plan, &folder), "the epoch is done, the fit is not");
-    train(&plan, data, &folder, true, None, &mut |_| ControlFlow::Continue(())).unwrap();
+    train(&plan, data, &folder, Resume::SameData, None, &mut |_| ControlFlow::Continue(())).unwrap();
     assert!(drawn() && is_complete(&plan, &folder));
     let fitted = std::fs::read(folder.join("weights.safetensors")).unwrap();
-    train(&plan, data, &folder, true, None, &mut |_| ControlFlow::Continue(())).unwrap();
+    train(&plan, data, &folder, Resume::SameData, None, &mut |_| ControlFlow::Continue(())).unwrap();
     assert_eq!(std::fs::read(folder.join("weights.safetensors")).unwrap(), fitted, "nothing is left to do");
     plan.epochs = Some(2);
     assert!(!is_complete(&plan, &folder));
-    train(&plan, data, &folder, true, None, &mut |_| ControlFlow::Continue(())).unwrap();
+    train(&plan, data, &folder, Resume::SameData, None, &mut |_| ControlFlow::Continue(())).unwrap();
     assert!(drawn() && std::fs::read(folder.join("weights.safetensors")).unwrap() != fitted, "more epochs are fitted anew");
 }
 
@@ -304,4 +305,29 @@ fn logs_without_the_clocks_of_tests_and_previews_are_read() {
     assert_eq!(epochs, [Epoch { epoch: 1, loss: 0.5, seconds: 2.0, test_seconds: 0.0, preview_seconds: 0.0, test }]);
     fs::write(folder.path().join("training.jsonl"), "{\"epoch\":1,\"loss\":0.5,\"accuracy\":0.9,\"nll\":0.25}\n").unwrap();
     assert!(past(folder.path()).is_err(), "the negative control");
+}
+
+#[test]
+fn a_folder_that_is_deleted_or_renamed_during_the_training_ends_it() {
+    let (desk, data, plan) = (tempfile::tempdir().unwrap(), bars(24, 2, 8), small(What::Ensemble));
+    let (folder, moved) = (desk.path().join("models"), desk.path().join("moved"));
+    let disturbed = |disturb: &dyn Fn()| {
+        train(&plan, (&data, &data), &folder, Resume::SameData, None, &mut |news| {
+            if matches!(news, News::Step { epoch: 2, step } if step.step == 1) {
+                disturb();
+            }
+            ControlFlow::Continue(())
+        })
+    };
+    for disturb in [&|| fs::remove_dir_all(&folder).unwrap(), &|| fs::rename(&folder, &moved).unwrap()] as [&dyn Fn(); 2] {
+        let sentence = disturbed(disturb).unwrap_err().to_string();
+        assert!(sentence.contains("was deleted, renamed or made anew"), "{sentence}");
+        assert!(!folder.exists(), "nothing is half written");
+    }
+    // The negative control: what is left goes on under its new name, to the weights of an undisturbed training.
+    told(&plan, &data, &moved, None).unwrap();
+    disturbed(&|| {}).unwrap();
+    for member in ["classifier-0", "classifier-1"] {
+        assert_eq!(weights(&moved.join(member)), weights(&folder.join(member)));
+    }
 }
