@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 /// Raised where an attack of the same settings makes other images than before.
 const VERSION: u32 = 1;
 
+/// The bytes of the SHA-256 behind the array in a file; NumPy reads the array all the same.
+const CHECKSUM: usize = 32;
+
 /// The folder of the user's cache directory that attacked images are kept in, if the system has one.
 pub fn cache_folder() -> Option<PathBuf> {
     files::cache_folder("attacks")
@@ -34,9 +37,15 @@ impl Cache {
         self.folder.join(format!("{key}.npy"))
     }
 
-    /// The images of a part, if they are there and whole.
+    /// The images of a part, if they are there and as they were stored.
     pub fn load(&self, key: &str, shape: [usize; 3], count: usize) -> Option<Vec<f32>> {
-        let images = npy::read_images(&self.path(key)).ok()?;
+        let path = self.path(key);
+        let bytes = files::read(&path).ok()?;
+        let (array, checksum) = bytes.split_at_checked(bytes.len().checked_sub(CHECKSUM)?)?;
+        if Sha256::digest(array)[..] != *checksum {
+            return None;
+        }
+        let images = npy::read_images(&path).ok()?;
         (images.shape == shape && images.count == count).then_some(images.pixels)
     }
 
@@ -44,8 +53,10 @@ impl Cache {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn store(&self, key: &str, shape: [usize; 3], images: &[f32]) -> Result<()> {
-        npy::write_images(&self.path(key), shape, images).map_err(|error| match error {
+    pub fn store(&self, key: &str, [channels, height, width]: [usize; 3], images: &[f32]) -> Result<()> {
+        let mut bytes = npy::encode(&[images.len() / (channels * height * width), channels, height, width], images);
+        bytes.extend(Sha256::digest(&bytes));
+        files::write_atomically(&self.path(key), &bytes).map_err(|error| match error {
             Error::File { path, problem, .. } => Error::file(&path, problem, "name another place with --cache, or give --no-cache"),
             other => other,
         })
@@ -70,4 +81,30 @@ pub(super) fn key(classifiers: &Classifiers, settings: &AttackSettings, (images,
         hasher.update((*label as u64).to_le_bytes());
     }
     files::hexadecimal(&hasher.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_pixel_of_a_kept_image_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (cache, images) = (Cache::new(folder.path()).unwrap(), [0.0, 0.25, 0.5, 1.0]);
+        cache.store("a", [1, 1, 2], &images).unwrap();
+        assert_eq!(cache.load("a", [1, 1, 2], 2).unwrap(), images);
+        assert_eq!(npy::read_images(&cache.path("a")).unwrap().pixels, images, "other readers find the array");
+        assert_eq!((cache.load("a", [1, 2, 1], 2), cache.load("a", [1, 1, 2], 3), cache.load("b", [1, 1, 2], 2)), (None, None, None));
+        let whole = std::fs::read(cache.path("a")).unwrap();
+        let last = whole.len() - CHECKSUM - 4;
+        for (what, bytes) in [
+            ("a pixel, still in 0..=1", [&whole[..last], &0.75_f32.to_le_bytes(), &whole[last + 4..]].concat()),
+            ("the checksum", [&whole[..whole.len() - 1], &[whole[whole.len() - 1] ^ 1]].concat()),
+            ("of an earlier version, without a checksum", whole[..whole.len() - CHECKSUM].to_vec()),
+            ("cut short", whole[..10].to_vec()),
+        ] {
+            std::fs::write(cache.path("a"), bytes).unwrap();
+            assert_eq!(cache.load("a", [1, 1, 2], 2), None, "{what}");
+        }
+    }
 }
