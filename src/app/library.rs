@@ -87,6 +87,11 @@ impl Library {
         }
     }
 
+    /// Deletes a model of the library in a folder.
+    pub fn delete(&self, library: PathBuf, model: PathBuf) {
+        self.worker.request(Request::Delete(library, model));
+    }
+
     /// Asks before a model is deleted.
     pub fn show(&mut self, ctx: &Context, scope: &mut Scope) {
         let Some(entry) = &self.condemned else { return };
@@ -102,8 +107,8 @@ impl Library {
                 }
             });
         });
-        if deleted && let Some(folder) = &scope.library {
-            self.worker.request(Request::Delete(folder.clone(), entry.folder.clone()));
+        if deleted {
+            scope.ask(Command::DeleteModel(entry.folder.clone()));
         }
         if deleted || response.should_close() {
             self.condemned = None;

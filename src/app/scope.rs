@@ -27,6 +27,8 @@ pub enum Command {
     AddMembers(PathBuf),
     /// Leave only the models' own VAE and members.
     DropAdditions,
+    /// Delete a model of the library, which the session stops using first.
+    DeleteModel(PathBuf),
     /// Open a session file, or the provenance of an exported figure.
     OpenSession(PathBuf),
     /// Save the session.

@@ -6,7 +6,7 @@ use super::style::Appearance;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::figure::provenance;
-use crate::files;
+use crate::files::{self, FolderLock};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -96,6 +96,10 @@ impl Opened {
 /// The folder where the program remembers things; nothing is remembered without one.
 pub struct Storage {
     folder: Option<PathBuf>,
+    /// Keeps the session of another window from being overwritten.
+    lock: Option<FolderLock>,
+    /// Whether another window keeps its session there.
+    is_taken: bool,
     kept: Option<(Session, Preferences)>,
     when: Instant,
     writing: Option<JoinHandle<()>>,
@@ -109,7 +113,25 @@ impl Storage {
 
     /// A folder of choice, or none.
     pub fn in_folder(folder: Option<PathBuf>) -> Self {
-        Self { folder, kept: None, when: Instant::now(), writing: None }
+        Self { folder, lock: None, is_taken: false, kept: None, when: Instant::now(), writing: None }
+    }
+
+    /// Claims the folder for one window, until it is closed. Where another one has it, nothing of this one is written there; says so.
+    pub fn claim(&mut self) -> Option<String> {
+        let folder = self.folder.as_ref()?;
+        match FolderLock::take(folder) {
+            Ok(Ok(lock)) => self.lock = Some(lock),
+            Ok(Err(holder)) => {
+                self.is_taken = true;
+                return Some(format!(
+                    "Another window ({holder}) keeps its session in {}: this one's is not kept. Save it to a file before you close the window.",
+                    folder.display()
+                ));
+            }
+            // A disk that cannot be written to is not worth a complaint.
+            Err(_) => {}
+        }
+        None
     }
 
     fn path(&self, name: &str) -> Option<PathBuf> {
@@ -140,12 +162,12 @@ impl Storage {
 
     /// Puts a last session that cannot be used beside, so that nothing is lost; answers where it is now.
     pub fn set_session_aside(&self) -> Option<PathBuf> {
-        set_aside(&self.path(LAST_SESSION)?)
+        set_aside(&self.path(LAST_SESSION).filter(|_| !self.is_taken)?)
     }
 
     /// As above, for what the person likes.
     pub fn set_preferences_aside(&self) -> Option<PathBuf> {
-        set_aside(&self.path(PREFERENCES)?)
+        set_aside(&self.path(PREFERENCES).filter(|_| !self.is_taken)?)
     }
 
     /// Opens a session file or an exported figure.
@@ -185,7 +207,7 @@ impl Storage {
     /// Writes the session down every few seconds, where it has changed, so that a sudden end loses little.
     pub fn keep(&mut self, session: &Session, preferences: &Preferences, data: Option<&DataIdentity>) {
         let changed = self.kept.as_ref().is_none_or(|(kept, liked)| kept != session || liked != preferences);
-        if self.folder.is_some() && changed && self.when.elapsed() > KEEP_EVERY {
+        if self.folder.is_some() && !self.is_taken && changed && self.when.elapsed() > KEEP_EVERY {
             self.when = Instant::now();
             self.kept = Some((session.clone(), preferences.clone()));
             let (folder, session, preferences, data) = (self.folder.clone(), session.clone(), preferences.clone(), data.cloned());
@@ -200,6 +222,9 @@ impl Storage {
         if let Some(writing) = self.writing.take() {
             // What is still being written is older.
             writing.join().ok();
+        }
+        if self.is_taken {
+            return;
         }
         if let Some(path) = self.path(LAST_SESSION) {
             Self::save(&path, session, data).ok();

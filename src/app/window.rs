@@ -12,11 +12,10 @@ use super::session::{Pin, Session};
 use super::storage::{DataIdentity, Opened, Preferences, Storage};
 use super::{Panel, Place, panels, style};
 use crate::data::{Dataset, SHIPPED_DIGITS};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::jobs::{Additions, LiveMap, MapSettings, ModelSet, SharedEngine, Status, Wake, Worker, fill};
 use crate::nets::Ensemble;
 use eframe::egui::{CentralPanel, Context, Panel as Side, ScrollArea, Ui, vec2};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,19 +36,19 @@ pub struct Window {
     pub(super) scope: Scope,
     pub(super) panels: Vec<Box<dyn Panel>>,
     pub(super) preferences: Preferences,
-    history: History,
+    pub(super) history: History,
     dialogs: Dialogs,
-    storage: Storage,
+    pub(super) storage: Storage,
     maps: Worker<MapRequest, Arc<LiveMap>>,
-    asked: Option<(MapSettings, Instant)>,
-    data: Worker<Arc<ModelSet>, (Arc<Dataset>, Option<DataIdentity>)>,
+    pub(super) asked: Option<(MapSettings, Instant)>,
+    pub(super) data: Worker<Arc<ModelSet>, (Arc<Dataset>, Option<DataIdentity>)>,
     encoded: Encoded,
     library: Library,
     /// The session that was opened, until its images have been compared with those at hand.
-    opened: Option<Opened>,
+    pub(super) opened: Option<Opened>,
     /// When the map at hand was asked for, for the status line.
     since: Instant,
-    said: Said,
+    pub(super) said: Said,
 }
 
 /// What the status line and the bar of complaints say.
@@ -127,6 +126,8 @@ impl Window {
             since: Instant::now(),
             said: Said::default(),
         };
+        window.said.complaints.extend(window.storage.claim());
+        window.restore_preferences();
         match session {
             Some(path) => window.carry_out(ctx, Command::OpenSession(path))?,
             None => window.restore(),
@@ -135,69 +136,8 @@ impl Window {
         Ok(window)
     }
 
-    /// Goes on where the last session ended. What cannot be read is said, kept beside, and replaced by a new session.
-    fn restore(&mut self) {
-        match self.storage.preferences() {
-            Ok(preferences) => self.preferences = preferences,
-            Err(error) => {
-                let aside = whereabouts(self.storage.set_preferences_aside());
-                self.said.complaints.push(format!("{error} {aside} The preferences are the usual ones."));
-            }
-        }
-        let (models, additions) = (self.scope.session.models.clone(), self.scope.session.additions.clone());
-        let restored = self.storage.last_session().and_then(|last| match last {
-            // Who names other models wants a new session.
-            Some(last)
-                if models.is_none() && additions.is_empty() || last.session.models == models && last.session.additions == additions =>
-            {
-                self.adopt(last)
-            }
-            _ => Ok(()),
-        });
-        if let Err(error) = restored {
-            let aside = whereabouts(self.storage.set_session_aside());
-            self.said.complaints.push(format!("{error} {aside} This is a new session."));
-        }
-    }
-
-    /// Takes a session over, with its models where these are others.
-    fn adopt(&mut self, opened: Opened) -> Result<()> {
-        let session = opened.session.clone();
-        let models = |session: &Session| (session.models.clone(), session.additions.clone());
-        let is_other = models(&session) != models(&self.scope.session);
-        let set = if is_other {
-            Arc::new(ModelSet::open_with(session.models.as_deref(), &session.additions)?)
-        } else {
-            Arc::clone(&self.scope.set)
-        };
-        session.check(&set)?;
-        let engine = if is_other || session.engine != self.scope.engine.asked() {
-            SharedEngine::open(&session.engine, &set)?
-        } else {
-            Arc::clone(&self.scope.engine)
-        };
-        if !session.hashes.is_empty() && session.hashes != set.hashes {
-            self.said.complaints.push("The models are not those that this session was made with: its picture will differ.".to_owned());
-        }
-        let kind = |set: &ModelSet| (set.ensemble().image_shape().to_vec(), set.ensemble().classes().to_vec());
-        if kind(&set) != kind(&self.scope.set) {
-            (self.scope.data, self.scope.data_identity) = (None, None);
-            self.data.request(Arc::clone(&set));
-        }
-        (self.scope.set, self.scope.engine) = (set, engine);
-        self.scope.session = Session { hashes: self.scope.set.hashes.clone(), ..session };
-        if is_other {
-            self.scope.live = None;
-            self.asked = None;
-            self.history.clear();
-        }
-        self.opened = Some(opened);
-        self.compare_data();
-        Ok(())
-    }
-
     /// Says, once both are known, whether a session was made with other images than those at hand.
-    fn compare_data(&mut self) {
+    pub(super) fn compare_data(&mut self) {
         if let Some(at_hand) = &self.scope.data_identity
             && let Some(opened) = self.opened.take()
         {
@@ -362,22 +302,29 @@ impl Window {
             Command::Redo => self.history.redo(&mut self.scope.session),
             Command::OpenModels(folder) => {
                 let folder = folder.map(absolute);
-                let set = ModelSet::open(folder.as_deref())?;
+                let set = Arc::new(ModelSet::open(folder.as_deref())?);
                 let engine = self.scope.session.engine.clone();
-                self.adopt(Opened { session: Session { models: folder, engine, ..Session::new(&set) }, data: None })?;
+                let session = Session { models: folder, engine, ..Session::new(&set) };
+                self.take_over(set, session, None)?;
             }
             Command::UseVae(folder) => {
                 let additions = Additions { vae: Some(folder), ..self.scope.session.additions.clone() };
-                self.change_additions(additions)?;
+                self.change_models(self.scope.session.models.clone(), additions)?;
             }
             Command::AddMembers(folder) => {
                 let mut additions = self.scope.session.additions.clone();
                 if !additions.members.contains(&folder) {
                     additions.members.push(folder);
                 }
-                self.change_additions(additions)?;
+                self.change_models(self.scope.session.models.clone(), additions)?;
             }
-            Command::DropAdditions => self.change_additions(Additions::default())?,
+            Command::DropAdditions => self.change_models(self.scope.session.models.clone(), Additions::default())?,
+            Command::DeleteModel(folder) => {
+                self.release(&folder)?;
+                if let Some(library) = self.scope.library.clone() {
+                    self.library.delete(library, folder);
+                }
+            }
             Command::OpenSession(path) => self.open_session(&path)?,
             Command::SaveSession(path) => {
                 Storage::save(&path, &self.scope.session, self.scope.data_identity.as_ref())?;
@@ -392,31 +339,6 @@ impl Window {
         Ok(())
     }
 
-    /// The same session with another VAE or other members; what is not there any more is left out of the maps.
-    fn change_additions(&mut self, additions: Additions) -> Result<()> {
-        let mut session = Session { additions, hashes: BTreeMap::new(), ..self.scope.session.clone() };
-        let before = self.scope.set.ensemble().members().len();
-        // Only members that were added go: other additions leave the numbers as they are.
-        if session.additions.members.is_empty() && !self.scope.session.additions.members.is_empty() {
-            let own = ModelSet::open_with(session.models.as_deref(), &session.additions)?.ensemble().members().len();
-            for pane in &mut session.panes {
-                pane.members.retain(|&member| member < own);
-                if pane.members.is_empty() {
-                    pane.members.push(0);
-                }
-            }
-            session.attack.member = session.attack.member.min(own - 1);
-            session.detection.attack.member = session.detection.attack.member.min(own - 1);
-        }
-        self.adopt(Opened { session, data: None })?;
-        let members = self.scope.set.ensemble().members();
-        self.said.note = match members.last() {
-            Some(last) if members.len() > before => format!("{} is now member {} of the ensemble.", last.name, members.len() - 1),
-            _ => "The models are others now.".to_owned(),
-        };
-        Ok(())
-    }
-
     /// How many maps have been asked for so far.
     #[cfg(test)]
     pub fn map_jobs(&self) -> u64 {
@@ -427,12 +349,6 @@ impl Window {
     #[cfg(test)]
     pub fn complaints(&self) -> &[String] {
         &self.said.complaints
-    }
-
-    /// Opens a session file or an exported figure.
-    pub(super) fn open_session(&mut self, path: &Path) -> Result<()> {
-        let opened = Storage::open(path)?;
-        self.adopt(opened).map_err(|error| Error::file(path, error.to_string().trim_end_matches('.'), "nothing was changed"))
     }
 
     /// Writes down where the next start goes on.
@@ -461,9 +377,4 @@ fn opens_as_session(path: &Path) -> bool {
         "png" => Storage::open(path).is_ok(),
         _ => false,
     }
-}
-
-/// Where a file was put that could not be used.
-fn whereabouts(path: Option<PathBuf>) -> String {
-    path.map_or("It could not be set aside.".to_owned(), |path| format!("It was set aside as {}.", path.display()))
 }

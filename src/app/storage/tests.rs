@@ -76,7 +76,6 @@ fn damaged_files() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("damaged data", changed(&|value| value[DATA_KEY] = 7.into()), "cannot read"),
         ("no member", changed(&|value| value["session"]["panes"][0]["members"] = json!([99])), "members"),
         ("no part of the plane", changed(&|value| value["session"]["width"] = json!(-1.0)), "width"),
-        ("no models", changed(&|value| value["session"]["models"] = "/no/such/models".into()), "models"),
         ("too many classifiers", changed(&|value| value["session"]["training"]["plan"]["members"] = u32::MAX.into()), "--members"),
         (
             "a huge image",
@@ -117,12 +116,14 @@ fn the_last_session_comes_back_and_a_damaged_one_is_set_aside() {
     window.scope.session = session();
     window.preferences.hints_seen = true;
     window.finish();
+    drop(window);
     let mut window = Window::open(&Context::default(), start_in(folder.path())).unwrap();
     assert_eq!((&window.scope.session, window.preferences.hints_seen), (&session(), true));
     assert!(window.complaints().is_empty());
 
     for (number, bytes) in [b"{\"one\"".as_slice(), b"{\"two\""].into_iter().enumerate() {
         std::fs::write(&last, bytes).unwrap();
+        drop(window);
         window = Window::open(&Context::default(), start_in(folder.path())).unwrap();
         let aside = folder.path().join(["session.damaged.json", "session.damaged-2.json"][number]);
         let said = window.complaints();
@@ -131,9 +132,44 @@ fn the_last_session_comes_back_and_a_damaged_one_is_set_aside() {
         window.finish();
         assert!(Storage::open(&last).is_ok());
     }
+    drop(window);
     std::fs::write(folder.path().join(PREFERENCES), "no").unwrap();
     let window = Window::open(&Context::default(), start_in(folder.path())).unwrap();
     assert!(window.complaints()[0].contains("preferences.damaged.json"), "{:?}", window.complaints());
+}
+
+#[test]
+fn a_named_session_keeps_the_preferences() {
+    let folder = tempfile::tempdir().unwrap();
+    let named = folder.path().join("named.json");
+    Storage::save(&named, &session(), None).unwrap();
+    let liked = Preferences { tab: "Attack".to_owned(), hints_seen: true, ..Preferences::default() };
+    std::fs::write(folder.path().join(PREFERENCES), serde_json::to_vec(&liked).unwrap()).unwrap();
+    let start = Start { session: Some(named), ..start_in(folder.path()) };
+    let mut window = Window::open(&Context::default(), start).unwrap();
+    assert_eq!((&window.scope.session, &window.preferences), (&session(), &liked));
+    window.finish();
+    assert_eq!(Storage::in_folder(Some(folder.path().to_owned())).preferences().unwrap(), liked);
+}
+
+#[test]
+fn a_second_window_leaves_the_session_of_the_first_alone_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || Window::open(&Context::default(), start_in(folder.path())).unwrap();
+    let last = || std::fs::read(folder.path().join(LAST_SESSION)).unwrap();
+    let mut first = open();
+    first.finish();
+    let (written, mut second) = (last(), open());
+    let said = second.complaints();
+    assert!(said.len() == 1 && said[0].contains("Another window") && said[0].contains("is not kept"), "{said:?}");
+    second.scope.session = session();
+    second.finish();
+    assert_eq!(last(), written);
+    first.scope.session = session();
+    first.finish();
+    assert_ne!(last(), written, "the negative control");
+    drop((first, second));
+    assert!(open().complaints().is_empty());
 }
 
 #[test]
