@@ -32,6 +32,9 @@ pub enum Error {
 /// The result of everything that can fail here.
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// The number of the error of a device that cannot read or write, on Unix.
+const EIO: i32 = 5;
+
 impl Error {
     /// A problem with a file. `mend` says what to do, in the imperative.
     pub fn file(path: &Path, problem: impl Into<String>, mend: impl Into<String>) -> Self {
@@ -51,7 +54,13 @@ impl Error {
             Kind::PermissionDenied | Kind::ReadOnlyFilesystem => "choose a place that you may write to, or change its permissions",
             Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge => "free some space, or choose another place",
             Kind::UnexpectedEof | Kind::InvalidData => "the file is damaged: get it again",
-            _ => "check the file and its disk",
+            Kind::IsADirectory => "name a file instead of the folder",
+            Kind::NotADirectory => "name a folder where a file stands now",
+            Kind::InvalidFilename | Kind::InvalidInput => "choose another name",
+            Kind::BrokenPipe | Kind::ConnectionReset => "the other side has closed it: start it again",
+            Kind::StaleNetworkFileHandle | Kind::NetworkDown | Kind::HostUnreachable => "check the network disk",
+            _ if cfg!(unix) && error.raw_os_error() == Some(EIO) => "check the disk",
+            _ => "check what the path names, and try again",
         };
         Self::file(path, error.to_string(), mend)
     }
@@ -84,6 +93,7 @@ fn one_line(problem: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Error as IoError, ErrorKind};
 
     #[test]
     fn texts_from_outside_are_shown_escaped_in_one_line_and_cut() {
@@ -93,5 +103,16 @@ mod tests {
         assert_eq!(long.chars().count(), LONGEST_PROBLEM + 2, "with an ellipsis and a full stop");
         let plain = Error::setting("--grid", "größer als 'z∣x' \\ 8", "give a number").to_string();
         assert_eq!(plain, "--grid: größer als 'z∣x' \\ 8; give a number.");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_a_failing_device_is_blamed_on_the_disk() {
+        let said = |error: IoError| Error::io(Path::new("a"), &error).to_string();
+        assert!(said(IoError::from_raw_os_error(EIO)).ends_with("check the disk."));
+        for kind in [ErrorKind::IsADirectory, ErrorKind::NotADirectory, ErrorKind::InvalidInput, ErrorKind::BrokenPipe, ErrorKind::Other] {
+            let text = said(kind.into());
+            assert!(!text.contains("disk") && text.starts_with("a: ") && text.ends_with('.'), "{text}");
+        }
     }
 }
