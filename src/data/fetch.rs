@@ -10,13 +10,15 @@ use sha2::Sha256;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use ureq::Agent;
 
 /// How long a mirror may take to be reached.
 const CONNECT: Duration = Duration::from_secs(15);
 /// How long a mirror may stay silent.
 const STALL: Duration = Duration::from_secs(30);
+/// A mirror that brings fewer bytes than this in each [`STALL`], 1 kB/s, is given up.
+const LEAST_BYTES: u64 = 1000 * STALL.as_secs();
 /// How often a transfer that brings something each time may be cut before the next mirror is tried.
 const MOST_CUTS: usize = 10;
 /// None of the published files comes near this size.
@@ -37,6 +39,8 @@ pub struct Progress<'a> {
 enum Fault {
     /// The mirror's fault, as a part of a sentence: the next one may do better.
     Mirror(String),
+    /// The mirror is so slow that asking it again is no use.
+    Slow,
     /// This machine's fault (a full disk, no permission): no mirror can help.
     Here(Error),
 }
@@ -91,6 +95,7 @@ fn fetch_file(agent: &Agent, published: &Published, folder: &Path, mirrors: &[&s
         match from_mirror(agent, mirror, published, &part, progress) {
             Ok(()) => return fs::rename(&part, &target).map_err(|error| Error::io(&target, &error)),
             Err(Fault::Mirror(fault)) => faults.push(format!("{mirror} {fault}")),
+            Err(Fault::Slow) => faults.push(format!("{mirror} was slower than 1 kB/s")),
             Err(Fault::Here(error)) => return Err(error),
         }
     }
@@ -104,7 +109,7 @@ fn from_mirror(agent: &Agent, mirror: &str, published: &Published, part: &Path, 
     let mut foreign = length(part)? > 0;
     for _ in 0..MOST_CUTS {
         let had = length(part)?;
-        match transfer(agent, mirror, published.file, part, had, progress) {
+        match transfer(agent, mirror, published.file, part, had, (STALL, LEAST_BYTES), progress) {
             Ok(()) if is_right(part, published.checksum)? => return Ok(()),
             Ok(()) => {
                 fs::remove_file(part).map_err(|error| Error::io(part, &error))?;
@@ -121,8 +126,16 @@ fn from_mirror(agent: &Agent, mirror: &str, published: &Published, part: &Path, 
 }
 
 /// Asks a mirror for a file from byte `had` on, and writes what comes behind the bytes that `part` holds; writes `part` anew
-/// where the mirror sends the whole file all the same.
-fn transfer(agent: &Agent, mirror: &str, file: &str, part: &Path, had: u64, progress: &mut dyn FnMut(Progress<'_>)) -> Outcome {
+/// where the mirror sends the whole file all the same. A mirror that brings fewer than `least` bytes in the time `each` is too slow.
+fn transfer(
+    agent: &Agent,
+    mirror: &str,
+    file: &str,
+    part: &Path,
+    had: u64,
+    (each, least): (Duration, u64),
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Outcome {
     let mut request = agent.get(format!("{mirror}{file}"));
     if had > 0 {
         request = request.header("Range", format!("bytes={had}-"));
@@ -142,6 +155,7 @@ fn transfer(agent: &Agent, mirror: &str, file: &str, part: &Path, had: u64, prog
     let total = body.content_length().map(|rest| start.saturating_add(rest));
     let mut body = body.as_reader().take(MOST_BYTES.saturating_sub(start));
     let mut bytes = start;
+    let (mut since, mut bytes_then) = (Instant::now(), start);
     let mut buffer = vec![0; 1 << 16];
     loop {
         progress(Progress { file, bytes, total });
@@ -151,6 +165,12 @@ fn transfer(agent: &Agent, mirror: &str, file: &str, part: &Path, had: u64, prog
         }
         output.write_all(&buffer[..count]).map_err(here)?;
         bytes += count as u64;
+        if since.elapsed() >= each && total != Some(bytes) {
+            if bytes - bytes_then < least {
+                return Err(Fault::Slow);
+            }
+            (since, bytes_then) = (Instant::now(), bytes);
+        }
     }
 }
 
@@ -192,10 +212,33 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (part, agent) = (folder.path().join("a.part"), agent(Duration::from_secs(2)));
         let mut seen = Vec::new();
-        let result = transfer(&agent, &mirror, "a", &part, 0, &mut |progress| seen.push((progress.bytes, progress.total)));
+        let result =
+            transfer(&agent, &mirror, "a", &part, 0, (STALL, LEAST_BYTES), &mut |progress| seen.push((progress.bytes, progress.total)));
         drop(agent);
         silent.join().unwrap();
         assert!(matches!(result, Err(Fault::Mirror(fault)) if fault.contains("broke off")));
         assert_eq!((fs::read(&part).unwrap().as_slice(), seen.as_slice()), (&b"four"[..], &[(0, Some(9)), (4, Some(9))][..]));
+    }
+
+    #[test]
+    fn a_slow_mirror_is_given_up_and_a_fast_one_is_not() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mirror = format!("http://{}/", listener.local_addr().unwrap());
+        let server = std::thread::spawn(move || {
+            for body in ["four", "four more"] {
+                let mut connection = listener.accept().unwrap().0;
+                write!(connection, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\n{body}").unwrap();
+                // Until the other side hangs up.
+                connection.read_to_end(&mut Vec::new()).ok();
+            }
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let part = folder.path().join("a.part");
+        // However little time has gone by, the first bytes are not enough, or any are.
+        let fetched = |least: u64| transfer(&agent(STALL), &mirror, "a", &part, 0, (Duration::ZERO, least), &mut |_| {});
+        assert!(matches!(fetched(5), Err(Fault::Slow)));
+        assert!(fetched(1).is_ok(), "the negative control");
+        assert_eq!(fs::read(&part).unwrap(), b"four more");
+        server.join().unwrap();
     }
 }
