@@ -2,7 +2,7 @@
 
 use super::canvas::Canvas;
 use super::provenance;
-use super::text::fonts;
+use super::text::fonts_for;
 use crate::error::{Error, Result};
 use krilla::metadata::Metadata;
 use krilla_svg::{SurfaceExt as _, SvgSettings};
@@ -76,11 +76,11 @@ impl Document {
     /// When `dpi` (PNG's resolution, and that of layers of many markers in SVG and PDF) is out of range.
     pub fn encode(&self, format: Format, dpi: f64) -> Result<Vec<u8>> {
         check_dpi(dpi)?;
-        let svg = self.canvas.svg(dpi, &self.title, &provenance::payload(&self.provenance));
+        let svg = |payload: &str| self.canvas.svg(dpi, &self.title, payload);
         match format {
-            Format::Svg => Ok(svg.into_bytes()),
-            Format::Png => png_file(&tree(&svg)?, dpi, &self.title, &self.provenance),
-            Format::Pdf => pdf_file(&tree(&svg)?, &self.title, &self.provenance),
+            Format::Svg => Ok(svg(&provenance::payload(&self.provenance)).into_bytes()),
+            Format::Png => png_file(&tree(&svg(""))?, dpi, &self.title, &self.provenance),
+            Format::Pdf => pdf_file(&tree(&svg(""))?, &self.title, &self.provenance),
         }
     }
 
@@ -116,8 +116,9 @@ pub fn check_dpi(dpi: f64) -> Result<()> {
 
 /// The SVG as resvg and krilla understand it, one unit a point.
 fn tree(svg: &str) -> Result<usvg::Tree> {
-    let options = usvg::Options { dpi: 72.0, fontdb: fonts(), ..usvg::Options::default() };
-    usvg::Tree::from_str(svg, &options).map_err(|error| cannot_draw(&error))
+    let (fontdb, svg) = fonts_for(svg);
+    let options = usvg::Options { dpi: 72.0, fontdb, ..usvg::Options::default() };
+    usvg::Tree::from_str(&svg, &options).map_err(|error| cannot_draw(&error))
 }
 
 /// Our own SVG is well-formed and of a sensible size; a renderer that refuses it has met one of its limits.

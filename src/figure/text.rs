@@ -1,6 +1,8 @@
-//! The typeface of the figures, Liberation Sans 2 (metrically Arial), embedded so that a figure looks the same everywhere.
+//! The typeface of the figures, Liberation Sans 2 (metrically Arial), embedded so that a figure looks the same everywhere. Characters that it
+//! lacks come from the system's fonts.
 
 use resvg::usvg::fontdb::{Database, Source};
+use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
 /// The family names of an SVG's text: elsewhere, a face with the same metrics takes over.
@@ -38,9 +40,41 @@ static FONTS: LazyLock<Arc<Database>> = LazyLock::new(|| {
     Arc::new(fonts)
 });
 
+/// The embedded fonts with those of the system behind them.
+static WITH_SYSTEM: LazyLock<Arc<Database>> = LazyLock::new(|| {
+    let mut fonts = (**FONTS).clone();
+    fonts.load_system_fonts();
+    Arc::new(fonts)
+});
+
 /// The embedded fonts, and no others.
 pub(super) fn fonts() -> Arc<Database> {
     Arc::clone(&FONTS)
+}
+
+/// The fonts that a text needs, and the text as they can draw it: the embedded fonts, and those of the system where these lack a character. A
+/// character that no font has becomes its number, such as `[U+6F22]`.
+pub(super) fn fonts_for(text: &str) -> (Arc<Database>, Cow<'_, str>) {
+    let embedded = METRICS[0].as_ref();
+    let mut lacking: Vec<char> =
+        text.chars().filter(|&one| !one.is_ascii() && embedded.is_none_or(|face| face.glyph_index(one).is_none())).collect();
+    if lacking.is_empty() {
+        return (fonts(), text.into());
+    }
+    lacking.sort_unstable();
+    lacking.dedup();
+    let has = |data: &[u8], index: u32, one: char| ttf_parser::Face::parse(data, index).is_ok_and(|face| face.glyph_index(one).is_some());
+    let is_somewhere =
+        |one: char| WITH_SYSTEM.faces().any(|face| WITH_SYSTEM.with_face_data(face.id, |data, index| has(data, index, one)) == Some(true));
+    lacking.retain(|&one| !is_invisible(one) && !is_somewhere(one));
+    let drawn = lacking.iter().fold(Cow::Borrowed(text), |drawn, &one| drawn.replace(one, &format!("[U+{:04X}]", u32::from(one))).into());
+    (Arc::clone(&WITH_SYSTEM), drawn)
+}
+
+/// Whether a character only changes its neighbours: joiners, directions and variants.
+fn is_invisible(one: char) -> bool {
+    one.is_whitespace()
+        || matches!(one, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}')
 }
 
 /// A piece of a line of text in one face. Subscripts and superscripts are written as the Unicode characters.
@@ -131,6 +165,21 @@ mod tests {
             let capital = f64::from(face.capital_height().expect("a capital height")) / f64::from(face.units_per_em());
             assert!((capital - CAPITAL).abs() < 1e-3, "{capital}");
         }
+    }
+
+    #[test]
+    fn characters_that_the_embedded_fonts_lack_come_from_the_system_or_are_named() {
+        let (fonts, text) = fonts_for("Ĝ – ω");
+        assert!(Arc::ptr_eq(&fonts, &FONTS) && text == "Ĝ – ω", "the negative control");
+        // No font has the last private character.
+        let (fonts, text) = fonts_for("a\u{10fffd}b\u{fe0f}");
+        assert!(Arc::ptr_eq(&fonts, &WITH_SYSTEM) && text == "a[U+10FFFD]b\u{fe0f}", "{text}");
+        let (_, text) = fonts_for("猫 cat");
+        let is_installed = WITH_SYSTEM.faces().any(|face| {
+            let has = |data: &[u8], index| ttf_parser::Face::parse(data, index).is_ok_and(|face| face.glyph_index('猫').is_some());
+            WITH_SYSTEM.with_face_data(face.id, has) == Some(true)
+        });
+        assert_eq!(text, if is_installed { "猫 cat" } else { "[U+732B] cat" });
     }
 
     #[test]
