@@ -1,16 +1,19 @@
 //! `epistemap attack`: images changed within a budget so that the models answer something else.
 
 use super::progress::Bar;
-use super::shared::{MemberChoice, Seed, choice, chosen_members, members, print_json};
+use super::shared::{MemberChoice, Seed, choice, chosen_members, members, print, print_json};
 use super::speaking::Speaking;
 use crate::attack::{self, ApgdLoss, Norm, Settings};
 use crate::data::npy;
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::jobs::{self, AttackSettings, Classifiers, Labels, Manifold, ModelSet, On, self_checks};
+use crate::jobs::{self, AttackSettings, Attacked, Classifiers, Labels, Manifold, ModelSet, On, percent_or_dash, self_checks};
+use crate::numbers::{counted, fixed};
+use crate::uncertainty::Measure;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
+use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -47,8 +50,8 @@ pub struct Method {
     /// Dropout draws per member, T: so many are attacked, and so many others measure.
     #[arg(long, value_name = "T", default_value_t = 20)]
     pub samples: u32,
-    /// Which members answer together: a count, or their numbers with commas [default: the first; all for the ensemble].
-    #[arg(long, value_name = "E|N,N,…", value_parser = members)]
+    /// Which members answer together: a count, their numbers with commas, or `all` [default: the first; all for the ensemble].
+    #[arg(long, value_name = "E|N,N,…|all", value_parser = members)]
     members: Option<MemberChoice>,
     #[command(flatten)]
     pub seed: Seed,
@@ -91,8 +94,8 @@ impl Method {
 #[derive(Debug, Args)]
 pub struct ClassifierOptions {
     /// A folder of model folders, or the folder of one classifier [default: the shipped models].
-    #[arg(long, alias = "models", value_name = "DIR")]
-    pub model: Option<PathBuf>,
+    #[arg(long, alias = "model", value_name = "DIR")]
+    pub models: Option<PathBuf>,
     /// The folder of a classifier, or of several, to ask beside theirs; may be given several times.
     #[arg(long, value_name = "DIR")]
     add_member: Vec<PathBuf>,
@@ -107,14 +110,14 @@ impl ClassifierOptions {
     /// # Errors
     /// When a model is damaged, they do not fit each other, or there is no such engine.
     pub fn open(&self) -> Result<(Classifiers, Box<dyn engine::Engine>)> {
-        let classifiers = Classifiers::open_with(self.model.as_deref(), &self.add_member)?;
+        let classifiers = Classifiers::open_with(self.models.as_deref(), &self.add_member)?;
         let engine = engine::open(&self.engine, Arc::clone(&classifiers.models))?;
         Ok((classifiers, Box::new(Speaking::new(engine))))
     }
 
     /// How far images lie from the data of these models' VAE; `None` where they have none, or no encodings.
     pub fn manifold(&self) -> Option<Manifold> {
-        Manifold::of(&ModelSet::open(self.model.as_deref()).ok()?)
+        Manifold::of(&ModelSet::open(self.models.as_deref()).ok()?)
     }
 }
 
@@ -149,9 +152,12 @@ pub struct Attack {
     on: On,
     #[command(flatten)]
     how: Method,
-    /// Also give the numbers of every image.
+    /// Also give the numbers of every image; its measures are in the JSON only.
     #[arg(long)]
     each: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
     /// Do not run the checks of the attack, some variations of it on a few images.
     #[arg(long)]
     no_checks: bool,
@@ -213,6 +219,46 @@ impl Attack {
         }
         drop(follow);
         drop(bar);
-        print_json(&attacked.summary(&classifiers, source, self.each))
+        let summary = attacked.summary(&classifiers, source, self.each);
+        if self.json { print_json(&summary) } else { print(&table(&attacked, &summary, source, self.each)) }
     }
+}
+
+/// For a person: how often the attack succeeded, how long its changes are, and what the measures say.
+fn table(attacked: &Attacked, summary: &Value, source: &str, each: bool) -> String {
+    let number = |value: &Value| value.as_f64().map_or_else(|| "–".to_owned(), |value| fixed(value, 4));
+    let columns =
+        |name: &str, of: &Value, keys: [&str; 3]| format!("{name:<28}{}", keys.map(|key| format!("{:>12}", number(&of[key]))).concat());
+    let success = &summary["success"];
+    let ends = [0, 1].map(|end| success["interval"][end].as_f64());
+    let interval = if let [Some(low), Some(high)] = ends { format!(" [{:.1}, {:.1}]", 100.0 * low, 100.0 * high) } else { String::new() };
+    let rate = percent_or_dash(success["rate"].as_f64());
+    let what = if attacked.settings.attack.targeted { "at_target" } else { "accuracy" };
+    let [before, after] = ["before", "after"].map(|when| percent_or_dash(summary[what][when].as_f64()));
+    let mut lines = vec![
+        format!("{}, labels: {source}", counted(attacked.labels.len() as u64, "image")),
+        format!("success: {} of {}, {rate}{interval}", success["successful"], success["eligible"]),
+        format!("{}: {before} before, {after} after", what.replace('_', " ")),
+        format!("{:<28}{:>12}{:>12}{:>12}", "change", "mean", "median", "largest"),
+    ];
+    lines.extend(Norm::ALL.map(|norm| columns(norm.key(), &summary["norms"][norm.key()], ["mean", "median", "largest"])));
+    lines.push(format!("{:<28}{:>12}{:>12}{:>12}", "measure", "before", "after", "successful"));
+    let of_measure =
+        |measure: Measure| columns(measure.key(), &summary["measures"][measure.key()], ["before", "after", "after_where_successful"]);
+    lines.extend(Measure::ALL.map(of_measure));
+    if each {
+        let heads = ["image", "label", "before", "after", "success", "linf", "l2", "l1"].map(|head| format!("{head:>10}"));
+        lines.push(heads.concat());
+        let successes = attacked.successes();
+        for (image, [before, after]) in attacked.predictions().enumerate() {
+            let success = successes[image].map_or("–", |success| if success { "yes" } else { "no" });
+            let lengths = attacked.norms[image].map(|length| format!("{:>10}", fixed(length, 4))).concat();
+            lines.push(format!("{image:>10}{:>10}{before:>10}{after:>10}{success:>10}{lengths}", attacked.labels[image]));
+        }
+    }
+    lines.push(
+        "In brackets Wilson's 95 % interval, in per cent. Successful: the mean after the attack of the images where it succeeded."
+            .to_owned(),
+    );
+    lines.join("\n")
 }

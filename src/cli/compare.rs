@@ -1,7 +1,7 @@
 //! `epistemap compare`: two engines on the same map.
 
 use super::progress::Bar;
-use super::shared::{MapOptions, SetOptions, TOLERANCE, pair, print, print_json, tolerance};
+use super::shared::{MapOptions, SetOptions, TOLERANCE, print, print_json, tolerance};
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::jobs::{Comparison, compare};
@@ -13,9 +13,9 @@ use std::sync::Arc;
 /// `epistemap compare`.
 #[derive(Debug, Args)]
 pub struct Compare {
-    /// The two engines, such as `cpu,reference` (with a small --grid: the reference is slow). Where votes differ, the second is asked how
-    /// close the classes are. No other engine takes over from either.
-    #[arg(long, value_name = "A,B", value_parser = pair::<String>)]
+    /// The two engines, such as `cpu,gpu`, or one, which is compared with `reference` (with a small --grid: the reference is slow). Where votes
+    /// differ, the second is asked how close the classes are. No other engine takes over from either.
+    #[arg(long, value_name = "A[,B]", value_parser = engines)]
     engines: [String; 2],
     /// How far a measure may differ, in units of its natural range (entropies: of ln C nats). Votes may also differ in draws whose two
     /// best classes are closer than this.
@@ -52,6 +52,16 @@ impl Compare {
             print(&table(names, &compared))?;
         }
         judge(names, &compared)
+    }
+}
+
+/// Two engines' names with a comma between them, or one.
+fn engines(text: &str) -> std::result::Result<[String; 2], String> {
+    let names: Vec<&str> = text.split(',').map(str::trim).collect();
+    match names[..] {
+        [one] if one != "reference" => Ok([one, "reference"].map(str::to_owned)),
+        [first, second] => Ok([first, second].map(str::to_owned)),
+        _ => Err(format!("'{text}' is not two engines such as cpu,reference, nor one other than reference")),
     }
 }
 

@@ -20,7 +20,7 @@ pub struct Decode {
     /// How many pixels wide and high each pixel of an image becomes.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     scale: u32,
-    /// The PNG file to write.
+    /// The file to write; the extension says whether it is a PNG or a JPEG.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     #[command(flatten)]
@@ -33,6 +33,15 @@ impl Decode {
     /// # Errors
     /// When a point is not finite, the models have no plane, or the file cannot be written.
     pub fn run(self) -> Result<()> {
+        let extension = self.out.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_ascii_lowercase();
+        let format = match extension.as_str() {
+            "png" | "" => ImageFormat::Png,
+            "jpg" | "jpeg" => ImageFormat::Jpeg,
+            _ => {
+                let problem = format!("'.{extension}' is no format of decoded images");
+                return Err(Error::file(&self.out, problem, "end the name in .png or .jpg"));
+            }
+        };
         if self.z.as_flattened().iter().any(|z| !z.is_finite()) {
             return Err(Error::setting("--z", "a coordinate is not finite", "give numbers such as --z=-1.5,2"));
         }
@@ -60,7 +69,7 @@ impl Decode {
         });
         let large = imageops::resize(&picture, w * self.scale, h * self.scale, imageops::FilterType::Nearest);
         let mut file = Cursor::new(Vec::new());
-        let encoded = large.write_to(&mut file, ImageFormat::Png);
+        let encoded = large.write_to(&mut file, format);
         encoded.map_err(|error| Error::file(&self.out, error.to_string(), "choose a smaller --scale"))?;
         files::write_through(&self.out, file.get_ref())
     }

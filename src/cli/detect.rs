@@ -134,9 +134,9 @@ impl Detect {
         if let Some(path) = &self.from_scores {
             return self.of_scores(path);
         }
-        if self.preset.is_some() && self.classifiers.model.is_none() {
-            let missing = || Error::setting("--preset", CATS_DOGS_MISSING, "or name models with --model DIR");
-            self.classifiers.model = Some(cats_dogs().ok_or_else(missing)?);
+        if self.preset.is_some() && self.classifiers.models.is_none() {
+            let missing = || Error::setting("--preset", CATS_DOGS_MISSING, "or name models with --models DIR");
+            self.classifiers.models = Some(cats_dogs().ok_or_else(missing)?);
         }
         let scores_as_npz = self.scores.as_deref().map(is_npz).transpose()?.unwrap_or(false);
         let (classifiers, engine) = self.classifiers.open()?;

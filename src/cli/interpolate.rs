@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 use crate::figure::{Document, Format, check_dpi, plots};
 use crate::files;
 use crate::jobs::{
-    End, Interpolation, InterpolationSettings, ModelSet, Path as Way, Population, PopulationSettings, default_ends, image_end, interpolate,
-    interpolation_plots, population, population_plots, provenance, typical_image,
+    End, Interpolation, InterpolationSettings, ModelSet, Path as Way, Population, PopulationSettings, default_ends, first_of_another_class,
+    image_end, interpolate, interpolation_plots, population, population_plots, provenance, typical_image,
 };
 use crate::numbers::{counted, fixed, with_sign};
 use crate::uncertainty::Measure;
@@ -23,10 +23,10 @@ use std::path::{Path, PathBuf};
 /// `epistemap interpolate`.
 #[derive(Debug, Args)]
 pub struct Interpolate {
-    /// Begin at a point of the latent plane [default: the first image of the data].
+    /// Begin at a point of the latent plane [default: the first image of the data, of another class than the end where that is an image].
     #[arg(long, value_name = "Z1,Z2", value_parser = pair::<f64>, allow_hyphen_values = true, group = "first")]
     from: Option<[f64; 2]>,
-    /// End at a point of the latent plane [default: the first image of another class].
+    /// End at a point of the latent plane [default: the first image of another class than the beginning].
     #[arg(long, value_name = "Z1,Z2", value_parser = pair::<f64>, allow_hyphen_values = true, group = "last")]
     to: Option<[f64; 2]>,
     /// Begin at the most typical test image of a class, by its name or number.
@@ -113,20 +113,27 @@ impl Interpolate {
 
     fn curves(&self, set: &ModelSet, engine: &mut dyn Engine) -> Result<Computed> {
         let load = || self.images.load(set);
-        let missing = |option: &str| {
-            let (problem, mend) = ("the other end is chosen, but this one is not", "give a point, --{}-class or --{}-index as well");
-            Error::setting(format!("--{option}"), problem, mend.replace("{}", option))
-        };
         let first = Choice { option: "from", z: self.from, class: self.from_class.as_deref(), index: self.from_index };
         let last = Choice { option: "to", z: self.to, class: self.to_class.as_deref(), index: self.to_index };
         let (ends, images) = match [&first, &last].map(Choice::is_made) {
             [false, false] => default_ends(set, &load()?)?,
             [true, true] => {
                 let data = if first.needs_data() || last.needs_data() { Some(load()?) } else { None };
-                let ((from, a), (to, b)) = (first.end(set, data.as_ref())?, last.end(set, data.as_ref())?);
+                let ((from, a, _), (to, b, _)) = (first.end(set, data.as_ref())?, last.end(set, data.as_ref())?);
                 ([from, to], json!([a, b]))
             }
-            [made, _] => return Err(missing(if made { "to" } else { "from" })),
+            [true, false] => {
+                let data = load()?;
+                let (from, a, image) = first.end(set, Some(&data))?;
+                let (to, b) = image_end(set, &data, first_of_another_class(&data, image.unwrap_or(0))?)?;
+                ([from, to], json!([a, b]))
+            }
+            [false, true] => {
+                let data = load()?;
+                let (to, b, image) = last.end(set, Some(&data))?;
+                let (from, a) = image_end(set, &data, image.map_or(Ok(0), |image| first_of_another_class(&data, image))?)?;
+                ([from, to], json!([a, b]))
+            }
         };
         let settings = InterpolationSettings {
             ends,
@@ -232,17 +239,21 @@ impl Choice<'_> {
         self.class.is_some() || self.index.is_some()
     }
 
-    /// The end, and the image that it is (null for a point of the plane).
-    fn end(&self, set: &ModelSet, data: Option<&Dataset>) -> Result<(End, Value)> {
+    /// The end, and the image that it is, described and as its number (null and `None` for a point of the plane).
+    fn end(&self, set: &ModelSet, data: Option<&Dataset>) -> Result<(End, Value, Option<usize>)> {
+        let image = |data: &Dataset, number: usize| {
+            let (end, what) = image_end(set, data, number)?;
+            Ok((end, what, Some(number)))
+        };
         match (self.class, self.index, self.z, data) {
-            (Some(class), _, _, Some(data)) => image_end(set, data, self.of_class(class, set, data)?),
-            (_, Some(index), _, Some(data)) if index < data.len() => image_end(set, data, index),
+            (Some(class), _, _, Some(data)) => image(data, self.of_class(class, set, data)?),
+            (_, Some(index), _, Some(data)) if index < data.len() => image(data, index),
             (_, Some(index), _, Some(data)) => {
                 let (problem, mend) =
                     (format!("{} has no image {index}", data.name), format!("give a number from 0 to {}", data.len() - 1));
                 Err(Error::setting(format!("--{}-index", self.option), problem, mend))
             }
-            (_, _, Some(z), _) => Ok((End::at(z), Value::Null)),
+            (_, _, Some(z), _) => Ok((End::at(z), Value::Null, None)),
             _ => unreachable!("a choice has been made, and its data loaded"),
         }
     }

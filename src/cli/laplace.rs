@@ -15,8 +15,8 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 pub struct Laplace {
     /// The folder of a classifier, or of several [default: the shipped models].
-    #[arg(long, value_name = "DIR")]
-    model: Option<PathBuf>,
+    #[arg(long, alias = "model", value_name = "DIR")]
+    models: Option<PathBuf>,
     /// The data set that it was trained on, or a folder, as `epistemap train` takes it; its training images are used
     /// [default: that of its classes].
     #[arg(long, value_name = "NAME|DIR")]
@@ -44,10 +44,10 @@ impl Laplace {
     /// # Errors
     /// When a model or data are missing, damaged or do not fit, or a file cannot be written.
     pub fn run(self) -> Result<()> {
-        let classifiers = Classifiers::open(self.model.as_deref())?;
+        let classifiers = Classifiers::open(self.models.as_deref())?;
         let data = first_images(self.data.load_of(classifiers.ensemble(), self.dataset.as_deref(), Split::Train)?, self.images)?;
         let bar = Bar::new(data.len() as u64, "images");
-        let made = laplace(self.model.as_deref(), &data, self.structure, &self.out, &mut bar.follow())?;
+        let made = laplace(self.models.as_deref(), &data, self.structure, &self.out, &mut bar.follow())?;
         drop(bar);
         if self.json { print_json(&made) } else { print(&table(&made)) }
     }

@@ -139,7 +139,7 @@ pub struct Seed {
 #[derive(Clone, Debug, Args)]
 pub struct SetOptions {
     /// A folder of model folders: one VAE and the classifiers [default: the shipped models].
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, alias = "model", value_name = "DIR")]
     pub models: Option<PathBuf>,
     /// The folder of a VAE to take in place of theirs.
     #[arg(long, value_name = "DIR")]
@@ -240,8 +240,8 @@ pub struct DrawOptions {
     /// Dropout draws per ensemble member, T.
     #[arg(long, value_name = "T", default_value_t = 50)]
     pub samples: u32,
-    /// How many ensemble members, or which: a count, or their numbers with commas [default: all].
-    #[arg(long, value_name = "E|N,N,…", value_parser = members)]
+    /// How many ensemble members, or which: a count, their numbers with commas, or `all` [default: all].
+    #[arg(long, value_name = "E|N,N,…|all", value_parser = members)]
     members: Option<MemberChoice>,
     #[command(flatten)]
     pub seed: Seed,
@@ -253,6 +253,8 @@ pub struct DrawOptions {
 /// Members as a person names them.
 #[derive(Clone, Debug)]
 pub enum MemberChoice {
+    /// Each.
+    All,
     /// The first so many.
     First(usize),
     /// These.
@@ -312,7 +314,7 @@ impl DrawOptions {
 /// When the count is none of theirs.
 pub fn chosen_members(choice: Option<&MemberChoice>, there: usize) -> Result<Option<Vec<usize>>> {
     match choice {
-        None => Ok(None),
+        None | Some(MemberChoice::All) => Ok(None),
         Some(MemberChoice::First(count)) if !(1..=there).contains(count) => {
             let problem = format!("{count} is no number of members of the ensemble of {there}");
             Err(Error::setting("--members", problem, format!("give a number from 1 to {there}")))
@@ -322,12 +324,15 @@ pub fn chosen_members(choice: Option<&MemberChoice>, there: usize) -> Result<Opt
     }
 }
 
-/// A count, or numbers with commas; one number with a comma after it is that member alone.
+/// `all`, a count, or numbers with commas; one number with a comma after it is that member alone.
 ///
 /// # Errors
-/// When it is neither.
+/// When it is none of them.
 pub fn members(text: &str) -> std::result::Result<MemberChoice, String> {
-    let wrong = || format!("'{text}' is neither a count such as 5 nor numbers such as 0,3,7");
+    let wrong = || format!("'{text}' is neither a count such as 5 nor numbers such as 0,3,7, nor 'all'");
+    if text.trim().eq_ignore_ascii_case("all") {
+        return Ok(MemberChoice::All);
+    }
     if text.contains(',') {
         let numbers: std::result::Result<Vec<usize>, _> = text.trim_end_matches(',').split(',').map(|part| part.trim().parse()).collect();
         return numbers.map(MemberChoice::These).map_err(|_| wrong());

@@ -49,10 +49,12 @@ impl Dataset {
             return Ok(self);
         }
         let numbers: Option<Vec<usize>> = names.iter().map(|name| self.classes.iter().position(|class| class == name)).collect();
-        match numbers {
-            Some(numbers) if !numbers.is_empty() => self.keep_classes(&numbers),
-            _ => Ok(self),
+        let Some(numbers) = numbers.filter(|numbers| !numbers.is_empty()) else { return Ok(self) };
+        if let Some(&class) = numbers.iter().find(|&&class| !self.labels.iter().any(|&label| usize::from(label) == class)) {
+            let problem = format!("{} has no image of the class '{}', which the models know", self.name, self.classes[class]);
+            return Err(Error::setting("--dataset", problem, "choose data with images of each of their classes"));
         }
+        self.keep_classes(&numbers)
     }
 
     /// The same images with a share of the labels wrong: round(share · N) images, the first of a permutation by hash, so that a larger
@@ -106,6 +108,12 @@ mod tests {
             let error = data.keep_classes(classes).unwrap_err().to_string();
             assert!(error.starts_with("--classes: ") && error.contains(part), "{error}");
         }
+        // Where models choose the classes, no option names them.
+        let mut without = data(12, 5);
+        without.labels.iter_mut().for_each(|label| *label = (*label).min(3));
+        let names = ["class 0", "class 4"].map(str::to_owned);
+        let error = without.with_classes(&names).unwrap_err().to_string();
+        assert!(error.starts_with("--dataset: ") && error.contains("no image of the class 'class 4'"), "{error}");
     }
 
     #[test]

@@ -123,12 +123,20 @@ pub fn typical_image(set: &ModelSet, data: &Dataset, class: usize) -> Result<Opt
 /// # Errors
 /// As [`image_end`], and when the data are of a single class.
 pub fn default_ends(set: &ModelSet, data: &Dataset) -> Result<([End; 2], Value)> {
-    let other = data.labels.iter().position(|&label| label != data.labels[0]).ok_or_else(|| {
-        let problem = format!("all images of {} are of one class, but an interpolation is between two", data.name);
-        Error::setting("--dataset", problem, "choose data of several classes")
-    })?;
+    let other = first_of_another_class(data, 0)?;
     let ((from, a), (to, b)) = (image_end(set, data, 0)?, image_end(set, data, other)?);
     Ok(([from, to], json!([a, b])))
+}
+
+/// The first image of another class than that of the image of this number.
+///
+/// # Errors
+/// When the data are of a single class.
+pub fn first_of_another_class(data: &Dataset, image: usize) -> Result<usize> {
+    data.labels.iter().position(|&label| label != data.labels[image]).ok_or_else(|| {
+        let problem = format!("all images of {} are of one class, but an interpolation is between two", data.name);
+        Error::setting("--dataset", problem, "choose data of several classes")
+    })
 }
 
 /// Everything that fixes an interpolation, given the models.

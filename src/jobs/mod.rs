@@ -51,7 +51,9 @@ pub use holes::{
     holes, reference,
 };
 pub use inspect::{InspectSettings, Inspection, Neighbour, Subject, inspect, neighbours};
-pub use interpolate::{Curve, End, Interpolation, InterpolationSettings, Path, default_ends, image_end, interpolate, typical_image};
+pub use interpolate::{
+    Curve, End, Interpolation, InterpolationSettings, Path, default_ends, first_of_another_class, image_end, interpolate, typical_image,
+};
 pub use laplace::{LaplaceModel, laplace};
 pub use live::{LiveMap, fill, fill_gaps};
 pub use map::{Map, MapSettings, Seen, map};

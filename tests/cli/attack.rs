@@ -44,7 +44,7 @@ fn desk() -> Desk {
 }
 
 fn summary(desk: &Desk, line: &str) -> Value {
-    serde_json::from_str(&desk.succeeds(line)[0]).unwrap()
+    serde_json::from_str(&desk.succeeds(&format!("{line} --json"))[0]).unwrap()
 }
 
 #[test]
@@ -141,6 +141,23 @@ fn apgd_climbs_the_loss_that_is_chosen() {
     assert!(ce.2 != dlr.2, "two losses, two attacks");
     assert!(both.0 >= ce.0.max(dlr.0), "the better of the two: {} of {} and {}", both.0, ce.0, dlr.0);
     desk.misunderstands(&format!("{line} --loss hinge"));
+}
+
+#[test]
+fn a_person_gets_a_table() {
+    let desk = desk();
+    let line = format!("{SHORT} --no-checks --members all --on mc");
+    let said = summary(&desk, &line);
+    assert_eq!(said["provenance"]["settings"]["members"], serde_json::json!([0, 1]));
+    let [table, _] = desk.succeeds(&line);
+    let row = |table: &str, name: &str| table.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+    let success = &said["success"];
+    assert!(row(&table, "success").contains(&format!("{} of {}", success["successful"], success["eligible"])), "{table}");
+    assert!(row(&table, "linf").ends_with(&format!("{:.4}", said["norms"]["linf"]["largest"].as_f64().unwrap())), "{table}");
+    let information = said["measures"]["mutual_information"]["before"].as_f64().unwrap();
+    assert!(row(&table, "mutual_information ").contains(&format!("{information:.4}")), "{table}");
+    let [each, _] = desk.succeeds(&format!("{line} --each"));
+    assert_eq!(each.lines().count(), table.lines().count() + 1 + 7, "{each}");
 }
 
 #[test]

@@ -94,6 +94,15 @@ fn ends_are_chosen_by_class_and_by_number() {
     assert_eq!(images(&format!("--from-index {from} --to-index {to}")), (by_class.clone(), ends.clone()));
     let (mixed, places) = images("--from-class 3 --to=1,2");
     assert_eq!((&mixed[0], &mixed[1], &places[0], &places[1]), (&by_class[0], &Value::Null, &ends[0], &json!({"z": [1.0, 2.0]})));
+    // One end is chosen: the other is the first image of another class.
+    let (first, _) = images("");
+    for (option, chosen) in [("--from-class", 0), ("--to-class", 1)] {
+        let (ends, _) = images(&format!("{option} 3"));
+        assert_eq!(ends[chosen], by_class[0], "{option}");
+        let of_first = first[0]["class"] == "3";
+        assert!(ends[1 - chosen]["image"] == first[usize::from(of_first)]["image"] && ends[1 - chosen]["class"] != "3", "{option}: {ends}");
+    }
+    assert_eq!((&images("--from=1,2").0[1], &images("--to=1,2").0[0]), (&first[1], &first[0]));
     // Nobody chose: two images of different classes.
     let (chosen, _) = images("");
     assert!(chosen[0]["image"] == 0 && chosen[0]["class"] != chosen[1]["class"]);
@@ -151,8 +160,6 @@ fn bad_input_gives_one_sentence() {
         ("--from-index 0 --to-index 10000", "--to-index: "),
         ("--from=nan,0 --to=0,0", "--from: "),
         ("--from=0,0 --to=0,inf", "--to: "),
-        ("--from=0,0", "--to: "),
-        ("--to-class 3", "--from: "),
         ("--steps 1", "--steps: "),
         ("--steps 1001", "--steps: "),
         ("--samples 0", "--samples: "),

@@ -23,6 +23,50 @@ fn columns_of_data_list_and_compare_stand_apart() {
 }
 
 #[test]
+fn one_engine_is_compared_with_the_reference() {
+    let desk = Desk::with_models(IMAGE_SHAPE, CLASSES);
+    let of = |engines: &str| desk.succeeds(&format!("compare --models models --engines {engines} --grid 3 --samples 3"))[0].clone();
+    assert_eq!(of("cpu"), of("cpu,reference"));
+    for engines in ["reference", "cpu,cpu,cpu", ""] {
+        desk.misunderstands(&format!("compare --models models --engines={engines} --grid 3 --samples 3"));
+    }
+    assert!(desk.refuses("compare --models models --engines steam --grid 3").contains("steam"));
+}
+
+#[test]
+fn decoded_images_are_what_their_name_says() {
+    let desk = Desk::with_models(IMAGE_SHAPE, CLASSES);
+    let starts = [("png", &b"\x89PNG"[..]), ("PNG", b"\x89PNG"), ("jpg", b"\xff\xd8\xff"), ("jpeg", b"\xff\xd8\xff")];
+    for (extension, start) in starts {
+        desk.succeeds(&format!("decode --models models --z=1,2 --out image.{extension}"));
+        assert!(desk.read(&format!("image.{extension}")).starts_with(start), "{extension}");
+    }
+    let sentence = desk.refuses("decode --models models --z=1,2 --out image.tiff");
+    assert!(sentence.contains("'.tiff' is no format of decoded images") && sentence.contains(".png or .jpg"), "{sentence}");
+}
+
+#[test]
+fn evaluate_states_the_largest_nll_of_an_image() {
+    let desk = Desk::with_models([1, 28, 28], 10);
+    let [table, _] = desk.succeeds("evaluate --models models --dataset decoded-digits --images 20 --samples 2");
+    assert!(table.contains("An image adds 87.3 nats to the NLL at most"), "{table}");
+}
+
+#[test]
+fn models_are_named_by_one_option_and_its_former_name() {
+    let desk = Desk::with_models(IMAGE_SHAPE, CLASSES);
+    for verb in ["map", "attack", "detect", "laplace", "evaluate", "holes"] {
+        let [help, _] = desk.succeeds(&format!("{verb} --help"));
+        assert!(help.contains("--models <DIR>") && !help.contains("--model <DIR>"), "{verb}");
+    }
+    let of = |option: &str| {
+        desk.succeeds(&format!("map {option} models --grid 3 --samples 2 --members all --out map.csv"));
+        desk.read("map.csv")
+    };
+    assert!(of("--models") == of("--model"));
+}
+
+#[test]
 fn picture_of_a_map_says_measure_range_and_colours() {
     let desk = Desk::with_models(IMAGE_SHAPE, CLASSES);
     let drawn = |options: &str| {
