@@ -13,7 +13,7 @@ fn session() -> Session {
     let mut session = Session::new(&ModelSet::shipped().unwrap());
     session.layout = Layout::Four;
     session.centre = [0.1 + 0.2, -1.0 / 3.0];
-    session.pins = [Some(Pin::Data(3)), Some(Pin::File("ö <&> \"x\".png".into()))];
+    session.pins = [Some(Pin::Data(3)), Some(Pin::Latent([0.1, -1.0 / 3.0]))];
     session.overlays.hidden = vec![2, 5];
     session.panes[1].minus = Some(0);
     session.holes.min_confidence = None;
@@ -33,9 +33,10 @@ fn a_session_file_gives_back_what_was_saved() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.json");
     let identity = DataIdentity::of(&data());
+    let session = Session { pins: [Some(Pin::Data(3)), Some(Pin::File("ö <&> \"x\".png".into()))], ..session() };
     for data in [None, Some(&identity)] {
-        Storage::save(&path, &session(), data).unwrap();
-        assert_eq!(Storage::open(&path).unwrap(), Opened { session: session(), data: data.cloned() });
+        Storage::save(&path, &session, data).unwrap();
+        assert_eq!(Storage::open(&path).unwrap(), Opened { session: session.clone(), data: data.cloned() });
     }
 }
 
