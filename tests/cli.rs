@@ -316,7 +316,7 @@ fn engines_that_agree_are_told_from_engines_that_do_not() {
         output.status.code() == Some(1) && err.contains(" by both cpu and reference is not finite at z = ") && err.lines().count() == 1,
         "{err}"
     );
-    for options in ["--engines cpu", "", "--engines cpu,cpu --tolerance NaN", "--engines cpu,cpu --tolerance=-1"] {
+    for options in ["--engines reference", "", "--engines cpu,cpu --tolerance NaN", "--engines cpu,cpu --tolerance=-1"] {
         desk.misunderstands(&format!("compare --models models --grid 2 {options}"));
     }
 }

@@ -59,7 +59,7 @@ impl Compare {
 fn engines(text: &str) -> std::result::Result<[String; 2], String> {
     let names: Vec<&str> = text.split(',').map(str::trim).collect();
     match names[..] {
-        [one] if one != "reference" => Ok([one, "reference"].map(str::to_owned)),
+        [one] if !["", "reference"].contains(&one) => Ok([one, "reference"].map(str::to_owned)),
         [first, second] => Ok([first, second].map(str::to_owned)),
         _ => Err(format!("'{text}' is not two engines such as cpu,reference, nor one other than reference")),
     }
