@@ -1,7 +1,7 @@
 //! `epistemap attack`: images changed within a budget so that the models answer something else.
 
 use super::progress::Bar;
-use super::shared::{MemberChoice, Seed, choice, chosen_members, members, print, print_json};
+use super::shared::{MemberChoice, Seed, choice, chosen_members, members, print, print_json, say_each};
 use super::speaking::Speaking;
 use crate::attack::{self, ApgdLoss, Norm, Settings};
 use crate::data::npy;
@@ -111,6 +111,7 @@ impl ClassifierOptions {
     /// When a model is damaged, they do not fit each other, or there is no such engine.
     pub fn open(&self) -> Result<(Classifiers, Box<dyn engine::Engine>)> {
         let classifiers = Classifiers::open_with(self.models.as_deref(), &self.add_member)?;
+        say_each(&classifiers.notes);
         let engine = engine::open(&self.engine, Arc::clone(&classifiers.models))?;
         Ok((classifiers, Box::new(Speaking::new(engine))))
     }

@@ -2,7 +2,7 @@
 
 use super::progress::Bar;
 use super::shard::ShardOptions;
-use super::shared::{DataOptions, ModelOptions, Seed, first_images, print, print_json};
+use super::shared::{DataOptions, ModelOptions, Seed, first_images, print, print_json, say_each};
 use crate::analysis::calibration::LEAST_PROBABILITY;
 use crate::data::{Split, sources};
 use crate::error::Result;
@@ -114,6 +114,7 @@ impl Pack {
     /// When models or data are missing, damaged or do not fit, or a file cannot be written.
     pub fn run(self) -> Result<()> {
         let set = ModelSet::load(&self.from)?;
+        say_each(&set.notes);
         let shape = <[usize; 3]>::try_from(set.ensemble().image_shape()).ok();
         let classes = set.ensemble().classes();
         let dataset = self.dataset.as_deref().unwrap_or_else(|| sources::of_classes(classes).folder);

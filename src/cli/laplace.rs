@@ -1,7 +1,7 @@
 //! `epistemap laplace`: last-layer Laplace models of trained classifiers.
 
 use super::progress::Bar;
-use super::shared::{DataOptions, choice, first_images, print, print_json};
+use super::shared::{DataOptions, choice, first_images, print, print_json, say_each};
 use crate::autodiff::Structure;
 use crate::data::Split;
 use crate::error::Result;
@@ -45,6 +45,7 @@ impl Laplace {
     /// When a model or data are missing, damaged or do not fit, or a file cannot be written.
     pub fn run(self) -> Result<()> {
         let classifiers = Classifiers::open(self.models.as_deref())?;
+        say_each(&classifiers.notes);
         let data = first_images(self.data.load_of(classifiers.ensemble(), self.dataset.as_deref(), Split::Train)?, self.images)?;
         let bar = Bar::new(data.len() as u64, "images");
         let made = laplace(self.models.as_deref(), &data, self.structure, &self.out, &mut bar.follow())?;

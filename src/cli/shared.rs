@@ -155,7 +155,9 @@ impl SetOptions {
     /// # Errors
     /// When a model is damaged, or they do not fit each other.
     pub fn open(&self) -> Result<ModelSet> {
-        ModelSet::open_with(self.models.as_deref(), &self.additions())
+        let set = ModelSet::open_with(self.models.as_deref(), &self.additions())?;
+        say_each(&set.notes);
+        Ok(set)
     }
 
     /// The classifiers, and the VAE where there is one.
@@ -164,7 +166,11 @@ impl SetOptions {
     /// As [`open`](Self::open).
     pub fn open_classifiers(&self) -> Result<(Classifiers, Option<Vae>)> {
         match &self.models {
-            Some(folder) if self.vae.is_none() && !has_vae(folder) => Ok((Classifiers::open_with(Some(folder), &self.add_member)?, None)),
+            Some(folder) if self.vae.is_none() && !has_vae(folder) => {
+                let classifiers = Classifiers::open_with(Some(folder), &self.add_member)?;
+                say_each(&classifiers.notes);
+                Ok((classifiers, None))
+            }
             _ => {
                 let set = self.open()?;
                 Ok((Classifiers::of(&set), Some(set.vae)))
@@ -373,6 +379,11 @@ pub fn tolerance(text: &str) -> std::result::Result<f64, String> {
 fn shown(text: &str) -> String {
     let line = |line: &str| line.split('\t').map(|part| escaped(part).into_owned()).collect::<Vec<_>>().join("\t");
     text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Says lines on standard error.
+pub fn say_each(notes: &[String]) {
+    notes.iter().for_each(|note| say(note));
 }
 
 /// Says a line on standard error. Where that cannot be written to, nobody is there to be told.

@@ -5,8 +5,8 @@ use crate::engine::reference::forward;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::latent::ShippedEncodings;
-use crate::nets::folder::{self, DESCRIPTION, Model, WEIGHTS};
-use crate::nets::{Classifier, Description, Ending, Op};
+use crate::nets::folder::{self, DESCRIPTION, Model, weights_file};
+use crate::nets::{Classifier, Description, Ending, Op, foreign};
 use crate::random::{Purpose, Stream};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
@@ -48,21 +48,23 @@ pub struct ReadModel {
     pub model: Model,
     /// The SHA-256 of its description and weights.
     pub hash: String,
+    /// What should be said of the reading.
+    pub note: Option<String>,
 }
 
 impl ReadModel {
     /// Makes the model of the bytes of its two files; `folder` is for messages.
     fn parse(folder: &Path, description: &[u8], weights: &[u8]) -> Result<Self> {
         let hash = files::hexadecimal(&Sha256::new().chain_update(description).chain_update(weights).finalize());
-        let (description, model) = folder::parse(folder, description, weights)?;
+        let (description, model, note) = folder::parse(folder, description, weights)?;
         if let Model::Classifier(classifier) = &model {
             check_ending(folder, classifier)?;
         }
-        Ok(Self { description, model, hash })
+        Ok(Self { description, model, hash, note })
     }
 
     fn read(folder: &Path) -> Result<Self> {
-        Self::parse(folder, &files::read_json(&folder.join(DESCRIPTION))?, &files::read(&folder.join(WEIGHTS))?)
+        Self::parse(folder, &files::read_json(&folder.join(DESCRIPTION))?, &files::read(&weights_file(folder))?)
     }
 }
 
@@ -137,8 +139,11 @@ pub fn encodings_file(folder: &Path) -> PathBuf {
 /// The model of a folder, or the models of the folders in it, in the order of their names (numbers in names by value).
 ///
 /// # Errors
-/// When the folder cannot be read, or a model is damaged.
+/// When it is a file or cannot be read, or a model is damaged.
 pub fn read_all(folder: &Path) -> Result<Vec<ReadModel>> {
+    if folder.exists() && !folder.is_dir() {
+        return Err(foreign::file_as_model(folder));
+    }
     if folder.join(DESCRIPTION).is_file() {
         return Ok(vec![ReadModel::read(folder)?]);
     }

@@ -49,6 +49,8 @@ pub struct ModelSet {
     pub hashes: BTreeMap<String, String>,
     /// Each model's description, the VAE first.
     pub descriptions: Vec<Description>,
+    /// What should be said of the reading, a sentence each.
+    pub notes: Vec<String>,
 }
 
 impl ModelSet {
@@ -103,6 +105,7 @@ impl ModelSet {
         }
         model_files::tell_apart(&mut models);
         let hashes = models.iter().map(|model| (model.description.name().to_owned(), model.hash.clone())).collect();
+        let notes = models.iter().filter_map(|model| model.note.clone()).collect();
         let mut vaes: Vec<(Description, Vae)> = Vec::new();
         let mut classifiers: Vec<(Description, Classifier)> = Vec::new();
         for ReadModel { description, model, .. } in models {
@@ -132,7 +135,7 @@ impl ModelSet {
         let fits = |error: Error| Error::file(origin, error.to_string().trim_end_matches('.'), mend);
         let ensemble = Ensemble::new(members).map_err(fits)?;
         let models = Arc::new(Models::new(Some(vae.decoder.clone()), ensemble).map_err(fits)?);
-        Ok(Self { origin: origin.to_owned(), vae, models, encodings, encodings_file, hashes, descriptions })
+        Ok(Self { origin: origin.to_owned(), vae, models, encodings, encodings_file, hashes, descriptions, notes })
     }
 
     /// The encodings.
@@ -169,6 +172,8 @@ pub struct Classifiers {
     pub models: Arc<Models>,
     /// As in [`ModelSet`].
     pub hashes: BTreeMap<String, String>,
+    /// As in [`ModelSet`].
+    pub notes: Vec<String>,
 }
 
 impl Classifiers {
@@ -194,18 +199,20 @@ impl Classifiers {
         }
         model_files::tell_apart(&mut models);
         let hashes = models.iter().map(|model| (model.description.name().to_owned(), model.hash.clone())).collect();
+        let notes = models.iter().filter_map(|model| model.note.clone()).collect();
         let members =
             models.into_iter().filter_map(|model| if let Model::Classifier(classifier) = model.model { Some(classifier) } else { None });
         let mend =
             if more.is_empty() { "leave only classifiers that agree in it" } else { "add only classifiers of the same images and classes" };
         let fits = |error: Error| Error::file(folder, error.to_string().trim_end_matches('.'), mend);
         let models = Arc::new(Models::new(None, Ensemble::new(members.collect()).map_err(fits)?)?);
-        Ok(Self { origin: folder.to_owned(), models, hashes })
+        Ok(Self { origin: folder.to_owned(), models, hashes, notes })
     }
 
     /// Those of a set.
     pub fn of(set: &ModelSet) -> Self {
-        Self { origin: set.origin.clone(), models: Arc::clone(&set.models), hashes: set.hashes.clone() }
+        let (origin, hashes, notes) = (set.origin.clone(), set.hashes.clone(), set.notes.clone());
+        Self { origin, models: Arc::clone(&set.models), hashes, notes }
     }
 
     /// The classifiers.

@@ -208,6 +208,7 @@ pub(super) fn random_models(seed: u32) -> Result<ModelSet> {
         encodings: None,
         hashes: BTreeMap::new(),
         descriptions: Vec::new(),
+        notes: Vec::new(),
     })
 }
 

@@ -1,7 +1,7 @@
 //! `model.json`: what a model is, without its weights. `docs/model-format.md` describes it.
 
-use super::description_faults::fault;
-use super::{Ending, Graph, Layer, Likelihood, Node, VaeGraphs, VaeLayers, VaePart};
+use super::description_faults::{check_keys, fault};
+use super::{Ending, Graph, Layer, Likelihood, Node, Op, VaeGraphs, VaeLayers, VaePart};
 use crate::error::{Error, Result, escaped};
 use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeSet;
@@ -28,13 +28,58 @@ struct Version {
     version: u64,
 }
 
+/// What the output of a classifier's graph is, as `model.json` says it.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Output {
+    #[default]
+    Logits,
+    LogProbabilities,
+    Probabilities,
+    /// One logit, whose sigmoid is the probability of the second of two classes.
+    BinaryLogit,
+}
+
+impl From<Ending> for Output {
+    fn from(ending: Ending) -> Self {
+        match ending {
+            Ending::Logits => Self::Logits,
+            Ending::LogProbabilities => Self::LogProbabilities,
+            Ending::Probabilities => Self::Probabilities,
+        }
+    }
+}
+
+impl Output {
+    /// The ending of the graph of these nodes, and the graph. One logit x becomes the two logits 0 and x, whose softmax is its sigmoid.
+    fn graph(self, input_shape: &[usize], nodes: Vec<Node>) -> Result<(Ending, Graph)> {
+        let graph = Graph::new(input_shape, nodes)?;
+        let ending = match self {
+            Self::Logits => Ending::Logits,
+            Self::LogProbabilities => Ending::LogProbabilities,
+            Self::Probabilities => Ending::Probabilities,
+            Self::BinaryLogit => {
+                let Some(last) = graph.last().filter(|_| graph.output_shape() == [1]) else {
+                    let shape = graph.output_shape();
+                    return Err(Error::Network(format!("its output is binary_logit, one number, but the last node makes the shape {shape:?}")));
+                };
+                let [logit, zero] = [last.name.clone(), format!("{}.zero", last.name)];
+                let both = Node { name: format!("{logit}.both"), inputs: vec![zero.clone(), logit.clone()], op: Op::Concatenate {} };
+                let zero = Node { name: zero, inputs: vec![logit], op: Op::Scale { factor: 0.0, offset: 0.0 } };
+                return Ok((Ending::Logits, Graph::new(input_shape, [graph.nodes(), &[zero, both]].concat())?));
+            }
+        };
+        Ok((ending, graph))
+    }
+}
+
 fn first() -> u64 {
     1
 }
 
 /// Version 1: chains of layers.
 #[derive(Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "kind", rename_all = "snake_case")]
 enum Version1 {
     Vae {
         #[serde(default, rename = "version")]
@@ -42,6 +87,7 @@ enum Version1 {
         name: String,
         input_shape: [usize; 3],
         layers: VaeLayers,
+        #[serde(default)]
         training: serde_json::Value,
     },
     Classifier {
@@ -51,13 +97,14 @@ enum Version1 {
         input_shape: [usize; 3],
         classes: Vec<String>,
         layers: Vec<Layer>,
+        #[serde(default)]
         training: serde_json::Value,
     },
 }
 
 /// Version 2: graphs.
 #[derive(Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "kind", rename_all = "snake_case")]
 enum Version2<N> {
     Vae {
         version: u64,
@@ -78,7 +125,7 @@ enum Version2<N> {
         input_shape: [usize; 3],
         classes: Vec<String>,
         #[serde(default)]
-        output: Ending,
+        output: Output,
         nodes: N,
         #[serde(default)]
         training: serde_json::Value,
@@ -92,7 +139,8 @@ impl Serialize for Description {
             Self::Vae { name, input_shape, graphs: VaeGraphs { encoder, mean, log_variance, decoder, likelihood }, training } => {
                 Version2::Vae { version, name, input_shape, encoder, mean, log_variance, decoder, likelihood, training }
             }
-            Self::Classifier { name, input_shape, classes, ending: output, graph: nodes, training } => {
+            Self::Classifier { name, input_shape, classes, ending, graph: nodes, training } => {
+                let output = ending.into();
                 Version2::Classifier { version, name, input_shape, classes, output, nodes, training }
             }
         }
@@ -122,7 +170,11 @@ impl Description {
     fn parse_parts(text: &[u8]) -> Result<Self> {
         let of_layers = |error| Error::Network(fault::<Layer>(text, &["layers"], &error));
         let of_nodes = |error| Error::Network(fault::<Node>(text, &["nodes", "encoder", "mean", "log_variance", "decoder"], &error));
-        match serde_json::from_slice::<Version>(text).map_err(of_nodes)?.version {
+        let version = serde_json::from_slice::<Version>(text).map_err(of_nodes)?.version;
+        if (1..=VERSION).contains(&version) {
+            check_keys(text, version)?;
+        }
+        match version {
             1 => match serde_json::from_slice(text).map_err(of_layers)? {
                 Version1::Vae { name, input_shape, layers, training, .. } => {
                     Ok(Self::Vae { name, input_shape, graphs: VaeGraphs::of_layers(input_shape, &layers)?, training })
@@ -144,8 +196,9 @@ impl Description {
                     let graphs = graphs.with_likelihood(likelihood)?;
                     Ok(Self::Vae { name, input_shape, graphs, training })
                 }
-                Version2::Classifier { name, input_shape, classes, output: ending, nodes, training, .. } => {
-                    Ok(Self::Classifier { name, input_shape, classes, ending, graph: Graph::new(&input_shape, nodes)?, training })
+                Version2::Classifier { name, input_shape, classes, output, nodes, training, .. } => {
+                    let (ending, graph) = output.graph(&input_shape, nodes)?;
+                    Ok(Self::Classifier { name, input_shape, classes, ending, graph, training })
                 }
             },
             newer => Err(Error::Network(format!("its version is {newer}, and this program reads up to {VERSION}: get a newer Epistemap"))),
@@ -199,10 +252,18 @@ impl Description {
     }
 }
 
+/// The mend where a network makes one number.
+const ONE_LOGIT: &str = "of one logit whose sigmoid is a probability, as of BCEWithLogitsLoss, name two classes, the second that of the \
+                         sigmoid, and set `version` to 2 and `output` to `binary_logit`";
+
 /// Refuses class names that cannot be told apart, and a graph that does not make one number for each.
 fn check_classes(classes: &[String], graph: &Graph) -> Result<()> {
     if classes.len() > MOST_CLASSES {
         return Err(Error::Network(format!("there are {} class names, more than {MOST_CLASSES}", classes.len())));
+    }
+    // Of one class, or of one logit, every softmax is 1.
+    if classes.len() == 1 {
+        return Err(Error::Network(format!("it has the one class '{}', which is always certain: {ONE_LOGIT}", classes[0])));
     }
     let mut names = BTreeSet::new();
     if let Some(number) = classes.iter().position(|class| class.trim().is_empty()) {
@@ -213,8 +274,9 @@ fn check_classes(classes: &[String], graph: &Graph) -> Result<()> {
     }
     let Some(last) = graph.last() else { return Err(Error::Network("it has no nodes".to_owned())) };
     if graph.output_shape() != [classes.len()] {
+        let advice = if graph.output_shape() == [1] { format!(", or {ONE_LOGIT}") } else { String::new() };
         return Err(Error::Network(format!(
-            "the last node '{}' ({}) makes the shape {:?}, but there are {} class names: it should make one number for each class",
+            "the last node '{}' ({}) makes the shape {:?}, but there are {} class names: it should make one number for each class{advice}",
             last.name,
             last.op.label(),
             graph.output_shape(),
@@ -226,7 +288,9 @@ fn check_classes(classes: &[String], graph: &Graph) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Network, Tensor, Weights};
     use super::*;
+    use crate::engine::reference::forward;
 
     const GOOD: &str = r#"{
   "kind": "classifier", "version": 2, "name": "m", "input_shape": [1, 2, 2], "classes": ["a", "b"], "output": "logits",
@@ -257,7 +321,11 @@ mod tests {
                 r#""op": "flatten", "inputs": "x""#,
                 "node 'flat' (number 1 of 'nodes', line 4): invalid type".to_owned(),
             ),
-            (r#""output""#, r#""ouput""#, "unknown field `ouput`".to_owned()),
+            (r#""output""#, r#""ouput""#, "unknown field `ouput`: is 'output' meant?".to_owned()),
+            (r#""output": "logits""#, r#""layers": []"#, "the field `layers` means nothing in a classifier of version 2".to_owned()),
+            (r#""a", "b""#, r#""a""#, "it has the one class 'a'".to_owned()),
+            (r#""out_features": 2"#, r#""out_features": 1"#, "the last node 'fc' (linear) makes the shape [1]".to_owned()),
+            (r#""logits""#, r#""binary_logit""#, "its output is binary_logit, one number, but the last node makes the shape [2]".to_owned()),
             (r#""logits""#, r#""logit""#, "'output': unknown variant `logit`".to_owned()),
             (r#""version": 2"#, r#""version": "2""#, "'version': invalid type".to_owned()),
             ("[1, 2, 2]", "[1, 2]", "'input_shape': invalid length 2".to_owned()),
@@ -283,13 +351,38 @@ mod tests {
     }
 
     #[test]
-    fn unknown_keys_of_version_1_are_refused_and_its_version_is_none() {
-        let text = r#"{"kind": "classifier", "version": 1, "name": "m", "input_shape": [1, 2, 2], "classes": ["a"], "training": null,
-            "layers": [{"kind": "flatten"}, {"kind": "linear", "name": "fc", "inputs": 4, "outputs": 1}]}"#;
-        Description::parse(text.as_bytes()).unwrap();
-        let error = Description::parse(text.replace("training", "train").as_bytes()).unwrap_err().to_string();
-        assert!(error.contains("unknown field `train`"), "{error}");
-        let error = Description::parse(text.replace("\"outputs\": 1", "\"outputs\": true").as_bytes()).unwrap_err().to_string();
+    fn other_facts_are_ignored_and_misspelled_or_misplaced_keys_of_version_1_refused() {
+        let text = r#"{"kind": "classifier", "version": 1, "name": "m", "input_shape": [1, 2, 2], "classes": ["a", "b"], "training": null,
+            "layers": [{"kind": "flatten"}, {"kind": "linear", "name": "fc", "inputs": 4, "outputs": 2}]}"#;
+        let description = Description::parse(text.as_bytes()).unwrap();
+        for (from, to) in [("\"training\": null,", ""), ("\"training\": null", "\"license\": {\"a\": [1]}, \"notes\": 3")] {
+            assert_eq!(Description::parse(text.replace(from, to).as_bytes()).unwrap(), description);
+        }
+        for (to, told) in [
+            ("\"trainig\": null", "unknown field `trainig`: is 'training' meant?"),
+            ("\"output\": \"probabilities\"", "the field `output` means nothing in a classifier of version 1"),
+        ] {
+            let error = Description::parse(text.replace("\"training\": null", to).as_bytes()).unwrap_err().to_string();
+            assert!(error.starts_with(told), "{error}");
+        }
+        let error = Description::parse(text.replace("\"outputs\": 2", "\"outputs\": true").as_bytes()).unwrap_err().to_string();
         assert!(error.contains("node 'fc' (number 2 of 'layers', line 2)"), "{error}");
+    }
+
+    #[test]
+    fn one_logit_is_the_second_of_two_classes() {
+        let text = GOOD.replace(r#""logits""#, r#""binary_logit""#).replace(r#""out_features": 2"#, r#""out_features": 1"#);
+        let description = Description::parse(text.as_bytes()).unwrap();
+        let Description::Classifier { graph, ending, .. } = &description else { panic!("a VAE") };
+        assert_eq!(*ending, Ending::Logits);
+        let weights = Weights::from([
+            ("fc.weight".to_owned(), Tensor::new([1, 4], vec![1.0, 0.0, 0.0, 0.0])),
+            ("fc.bias".to_owned(), Tensor::new([1], vec![-2.0])),
+        ]);
+        let network = Network::of(graph.clone(), &weights).unwrap();
+        assert_eq!(forward(&network, &[0.5, 0.0, 0.0, 0.0], None), [0.0, -1.5]);
+        // As it is written again.
+        let written = serde_json::to_vec(&description).unwrap();
+        assert_eq!(Description::parse(&written).unwrap(), description);
     }
 }

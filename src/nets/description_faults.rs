@@ -1,10 +1,15 @@
 //! Error messages for a `model.json` that does not match its schema: the node or key, and the line. serde's error has neither, because it
 //! buffers a tagged object before it knows its variant.
 
-use super::{Ending, Likelihood};
-use serde::de::DeserializeOwned;
+use super::Likelihood;
+use super::description::Output;
+use crate::error::{Error, Result};
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Deserializer, Value};
+use std::collections::BTreeMap;
 use std::ops::Range;
+use strsim::osa_distance;
 
 /// The message for a text whose lists of nodes, under these keys, hold `N`; `error` is that of the whole text.
 pub(super) fn fault<N: DeserializeOwned>(text: &[u8], lists: &[&str], error: &serde_json::Error) -> String {
@@ -37,7 +42,7 @@ fn of_keys(whole: &Value, lists: &[&str]) -> Option<String> {
         .or_else(|| of::<u64>(whole, "version"))
         .or_else(|| of::<[usize; 3]>(whole, "input_shape"))
         .or_else(|| of::<Vec<String>>(whole, "classes"))
-        .or_else(|| of::<Ending>(whole, "output"))
+        .or_else(|| of::<Output>(whole, "output"))
         .or_else(|| of::<Likelihood>(whole, "likelihood"))
         .or_else(|| lists.iter().find_map(|list| of::<Vec<Value>>(whole, list)))
 }
@@ -47,6 +52,37 @@ fn without_place(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     text.strip_suffix(&place).map_or_else(|| text.clone(), str::to_owned)
+}
+
+/// The keys of a description that have a meaning, of each kind and version.
+const KEYS: [(&str, u64, &[&str]); 4] = [
+    ("vae", 1, &["kind", "name", "input_shape", "layers", "version", "training"]),
+    ("classifier", 1, &["kind", "name", "input_shape", "classes", "layers", "version", "training"]),
+    ("vae", 2, &["kind", "name", "input_shape", "encoder", "mean", "log_variance", "decoder", "version", "likelihood", "training"]),
+    ("classifier", 2, &["kind", "name", "input_shape", "classes", "nodes", "version", "output", "training"]),
+];
+/// A key that differs from one that is missing by so many letters is that one misspelled.
+const MOST_TYPOS: usize = 2;
+
+/// Refuses keys that mean something elsewhere only, or are near one that is missing. Other facts are ignored.
+pub(super) fn check_keys(text: &[u8], version: u64) -> Result<()> {
+    #[derive(Deserialize)]
+    struct Kind {
+        kind: String,
+    }
+    let Ok(facts) = serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(text) else { return Ok(()) };
+    // What has no kind is refused with its text.
+    let Ok(Kind { kind }) = serde_json::from_slice(text) else { return Ok(()) };
+    let Some((.., known)) = KEYS.iter().find(|(of, since, _)| *of == kind && *since == version) else { return Ok(()) };
+    for key in facts.keys().map(String::as_str).filter(|key| !known.contains(key)) {
+        if let Some(meant) = known.iter().find(|known| !facts.contains_key(**known) && osa_distance(known, key) <= MOST_TYPOS) {
+            return Err(Error::Network(format!("unknown field `{key}`: is '{meant}' meant?")));
+        }
+        if KEYS.iter().any(|(.., keys)| keys.contains(&key)) {
+            return Err(Error::Network(format!("the field `{key}` means nothing in a {kind} of version {version}")));
+        }
+    }
+    Ok(())
 }
 
 /// Where the elements of the list under a key of the outermost object stand; the text is JSON.

@@ -1,7 +1,7 @@
 //! The model folder: `model.json` (what it is) and `weights.safetensors` (PyTorch's names and layout, f16, f32 or f64). Models in folders side by
 //! side may share weights: a file beside these folders, which the metadata of their own weights name.
 
-use super::{Classifier, Description, Network, Tensor, Vae, Weights};
+use super::{Classifier, Description, Network, Tensor, Vae, Weights, foreign};
 use crate::budget;
 use crate::error::{Error, Result};
 use crate::files;
@@ -14,6 +14,10 @@ use std::path::{Path, PathBuf};
 pub const DESCRIPTION: &str = "model.json";
 /// The name of the weights in a model folder.
 pub const WEIGHTS: &str = "weights.safetensors";
+/// The name of the weights where Hugging Face's tools wrote them.
+const OTHER_WEIGHTS: &str = "model.safetensors";
+/// What PyTorch's wrappers put before every name of a state dict: `DataParallel`, and `torch.compile`.
+const PREFIXES: [&str; 2] = ["module.", "_orig_mod."];
 /// The keys of the metadata that name a file of shared weights, and its SHA-256.
 const SHARED: &str = "shared_weights";
 const SHARED_HASH: &str = "shared_sha256";
@@ -44,24 +48,47 @@ pub enum Precision {
 /// # Errors
 /// When a file is missing or damaged, or a weight's name, shape or values do not fit the layers; says which.
 pub fn load(folder: &Path) -> Result<(Description, Model)> {
-    parse(folder, &files::read_json(&folder.join(DESCRIPTION))?, &files::read(&folder.join(WEIGHTS))?)
+    let (description, model, _) = parse(folder, &files::read_json(&folder.join(DESCRIPTION))?, &files::read(&weights_file(folder))?)?;
+    Ok((description, model))
 }
 
-/// Makes the model of the bytes of its two files; `folder` is for messages.
+/// The file of the weights in a model folder, under the name that it has there.
+pub fn weights_file(folder: &Path) -> PathBuf {
+    let [own, other] = [WEIGHTS, OTHER_WEIGHTS].map(|name| folder.join(name));
+    if !own.exists() && other.exists() { other } else { own }
+}
+
+/// Makes the model of the bytes of its two files; `folder` is for messages. Also what should be said of the reading.
 ///
 /// # Errors
 /// As [`load`].
-pub fn parse(folder: &Path, description: &[u8], weights: &[u8]) -> Result<(Description, Model)> {
+pub fn parse(folder: &Path, description: &[u8], weights: &[u8]) -> Result<(Description, Model, Option<String>)> {
     let description = parse_description(folder, description)?;
     check_values(folder, &description)?;
-    let path = folder.join(WEIGHTS);
+    let path = weights_file(folder);
     let mut all = decode_weights(&path, weights)?;
+    let prefix = strip_prefixes(&mut all, &description);
+    let note = (!prefix.is_empty()).then(|| format!("{}: every name begins with '{prefix}', which is left out.", path.display()));
     if let Some(shared) = shared_weights(folder, &path, weights)? {
         all.extend(shared);
     }
     let weights = all;
     let model = build(&description, &weights).map_err(|error| in_file(&path, error))?;
-    Ok((description, model))
+    Ok((description, model, note))
+}
+
+/// Takes the prefixes of PyTorch's wrappers off names that all have them, where the description's do not; returns what it took off.
+fn strip_prefixes(weights: &mut Weights, description: &Description) -> String {
+    let mut taken = String::new();
+    let all_begin = |weights: &Weights, prefix: &str| !weights.is_empty() && weights.keys().all(|name| name.starts_with(prefix));
+    while let Some(prefix) = PREFIXES.into_iter().find(|prefix| all_begin(weights, prefix)) {
+        if description.weights().any(|(name, _)| name.starts_with(prefix)) {
+            break;
+        }
+        *weights = std::mem::take(weights).into_iter().map(|(name, tensor)| (name[prefix.len()..].to_owned(), tensor)).collect();
+        taken.push_str(prefix);
+    }
+    taken
 }
 
 /// Reads the description of the model folder `folder`, without its weights.
@@ -140,6 +167,9 @@ fn write_description(folder: &Path, description: &Description) -> Result<()> {
 /// When the bytes are no safetensors file, or hold a type other than f16, bf16, f32, f64.
 pub fn decode_weights(path: &Path, bytes: &[u8]) -> Result<Weights> {
     let damaged = |problem: String| Error::file(path, problem, "get the file again, or save it anew as safetensors");
+    if let Some((what, mend)) = foreign::of_weights(path, bytes) {
+        return Err(Error::file(path, what, mend));
+    }
     files::check_header(path, bytes)?;
     let tensors = SafeTensors::deserialize(bytes).map_err(|error| damaged(format!("not a safetensors file: {error}")))?;
     let count: usize = tensors.iter().map(|(_, view)| view.shape().iter().product::<usize>()).sum();
@@ -281,6 +311,44 @@ mod tests {
         for name in ["../shared.safetensors", "/etc/w.safetensors", ".safetensors", "a/b.safetensors", "weights.bin"] {
             assert!(save_beside(&folder, &description, &of("second"), name).unwrap_err().to_string().contains("no name of"), "{name}");
         }
+    }
+
+    #[test]
+    fn prefixes_of_wrappers_are_left_out_and_told_unless_the_description_has_them() {
+        let place = tempfile::tempdir().unwrap();
+        let model = |node: &str| {
+            let text = serde_json::json!({"kind": "classifier", "version": 2, "name": "one", "input_shape": [1, 1, 2], "classes": ["a", "b"],
+                "nodes": [{"name": "flat", "op": "flatten"}, {"name": node, "op": "linear", "in_features": 2, "out_features": 2}]});
+            Description::parse(text.to_string().as_bytes()).unwrap()
+        };
+        for (node, prefix, taken) in [
+            ("fc", "", None),
+            ("fc", "module.", Some("'module.'")),
+            ("fc", "_orig_mod.module.", Some("'_orig_mod.module.'")),
+            ("fc", "module._orig_mod.", Some("'module._orig_mod.'")),
+            ("module.fc", "", None),
+            ("module.fc", "_orig_mod.", Some("'_orig_mod.'")),
+        ] {
+            let description = model(node);
+            let plain = random_graph_weights(description.graphs()[0], 3);
+            let weights: Weights = plain.iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor.clone())).collect();
+            let _ = std::fs::remove_file(place.path().join(OTHER_WEIGHTS));
+            save(place.path(), &description, &weights, Precision::F32).unwrap();
+            // As Hugging Face's tools name it.
+            std::fs::rename(place.path().join(WEIGHTS), place.path().join(OTHER_WEIGHTS)).unwrap();
+            let bytes = [place.path().join(DESCRIPTION), weights_file(place.path())].map(|path| std::fs::read(path).unwrap());
+            let (_, model, note) = parse(place.path(), &bytes[0], &bytes[1]).unwrap();
+            let Model::Classifier(classifier) = model else { panic!("a VAE") };
+            assert!(classifier.network.weights().keys().eq(plain.keys()), "{prefix}");
+            assert_eq!(note.as_deref().map(|note| note.contains(taken.unwrap_or("none")) && note.contains(OTHER_WEIGHTS)), taken.map(|_| true));
+        }
+        // A prefix of some only belongs to their names.
+        let mut weights = random_graph_weights(model("fc").graphs()[0], 3);
+        let bias = weights.remove("fc.bias").unwrap();
+        weights.insert("module.fc.bias".to_owned(), bias);
+        std::fs::remove_file(place.path().join(OTHER_WEIGHTS)).unwrap();
+        save(place.path(), &model("fc"), &weights, Precision::F32).unwrap();
+        assert!(load(place.path()).unwrap_err().to_string().contains("'fc.bias' of shape [2] is missing"));
     }
 
     /// As `save_file(module.state_dict(), …)` writes a `BatchNorm2d`: its count is a scalar of 64 bits.

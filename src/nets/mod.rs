@@ -13,6 +13,7 @@ pub mod architectures;
 mod description;
 mod description_faults;
 pub mod folder;
+pub mod foreign;
 mod function;
 mod gaussian;
 mod graph;

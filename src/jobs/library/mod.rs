@@ -15,7 +15,7 @@ use crate::autodiff::train::{CHECKPOINT, LOG};
 use crate::error::{Error, Result};
 use crate::files::{self, LOCK, TEMPORARY};
 use crate::nets::Description;
-use crate::nets::folder::{DESCRIPTION, WEIGHTS, describe};
+use crate::nets::folder::{DESCRIPTION, WEIGHTS, describe, weights_file};
 use serde_json::Value;
 use std::path::{Component, Path, PathBuf};
 
@@ -120,7 +120,7 @@ fn several(folder: &Path, models: &[PathBuf]) -> (EntryKind, Vec<(String, String
 /// The description of a model folder that has weights beside it.
 fn describe_whole(folder: &Path) -> Result<Description> {
     let description = describe(folder)?;
-    let weights = folder.join(WEIGHTS);
+    let weights = weights_file(folder);
     if weights.is_file() {
         Ok(description)
     } else {
