@@ -29,6 +29,20 @@ pub fn counted(count: impl Into<u64>, noun: &str) -> String {
     }
 }
 
+/// A key that sorts numbers within names by value: classifier-2 before classifier-10.
+pub fn by_number(name: &str) -> Vec<(String, u64)> {
+    let mut key = Vec::new();
+    let mut rest = name;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let (text, tail) = rest.split_at(digits);
+        let end = tail.find(|c: char| !c.is_ascii_digit()).unwrap_or(tail.len());
+        key.push((text.to_owned(), tail[..end].parse().unwrap_or(u64::MAX)));
+        rest = &tail[end..];
+    }
+    key
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

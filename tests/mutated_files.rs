@@ -281,7 +281,7 @@ fn encodings() {
     let split = |far| Encodings::new(vec![[0.5, -1.25], [far, 2.0], [3.0, 0.0]], vec![2, 0, 1], classes.clone()).unwrap();
     let path = Path::new("encodings.safetensors");
     for (seed, far) in [(30, 1.5), (31, 1234.567)] {
-        let good = ShippedEncodings { train: split(far), test: split(-1.5) }.encode(path).unwrap();
+        let good = ShippedEncodings { train: split(far), test: split(-1.5), vae: Some("0a".to_owned()) }.encode(path).unwrap();
         survive(seed, "encodings.safetensors", &good, |bytes| ShippedEncodings::decode(path, bytes));
     }
 }

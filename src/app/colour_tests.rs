@@ -43,7 +43,7 @@ fn write_models(folder: &Path) {
     }
     let points = (0..30u8).map(|at| [f32::from(at) / 4.0 - 3.0, f32::from(at % 7) - 3.0]).collect();
     let train = Encodings::new(points, (0..30).map(|at| at % 2).collect(), classes()).unwrap();
-    ShippedEncodings { test: train.clone(), train }.write(&folder.join("encodings.safetensors")).unwrap();
+    ShippedEncodings { test: train.clone(), train, vae: None }.write(&folder.join("encodings.safetensors")).unwrap();
 }
 
 fn photographs() -> Dataset {

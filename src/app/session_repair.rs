@@ -49,7 +49,7 @@ impl Session {
             _ => None,
         });
         let data = match &self.training.plan.data.source {
-            DataChoice::Folder(path) if !path.is_dir() => Some(format!("The training data in {} are not there.", path.display())),
+            DataChoice::Folder(path) if !path.exists() => Some(format!("The training data in {} are not there.", path.display())),
             _ => None,
         };
         pins.chain(data).collect()

@@ -127,13 +127,16 @@ impl ClassifierOptions {
 pub struct Attack {
     #[command(flatten)]
     classifiers: ClassifierOptions,
-    /// The images: an npy file [N, C, H, W] in 0..=1 (or bytes), or an IDX file.
+    /// The images: an npy file [N, C, H, W] in 0..=1 (or bytes), an npz file with such an array, or an IDX file.
     #[arg(long, value_name = "FILE")]
     images: PathBuf,
-    /// Their classes, npy or IDX [default: what the models answer].
+    /// Their classes, npy, npz or IDX [default: what the models answer].
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
-    /// The classes to get to, npy or IDX: makes the attack targeted.
+    /// The array of an npz file that holds the images, and that of the labels [default: the only one of its axes].
+    #[arg(long, value_name = "IMAGES[,LABELS]", value_delimiter = ',', num_args = 1)]
+    key: Vec<String>,
+    /// The classes to get to, npy, npz or IDX: makes the attack targeted.
     #[arg(long, value_name = "FILE", conflicts_with = "labels")]
     targets: Option<PathBuf>,
     /// Attack the first N images only.
@@ -188,7 +191,9 @@ impl Attack {
         let settings = AttackSettings { attack: settings, on: self.on, members, samples: self.how.samples };
         settings.check(&classifiers)?;
 
-        let images = npy::read_images(&self.images)?;
+        let shape = <[usize; 3]>::try_from(classifiers.ensemble().image_shape()).ok();
+        let (images, notes) = npy::read_images_for(&self.images, self.key.first().map(String::as_str), shape)?;
+        say_each(&notes);
         let count = match self.first {
             None => images.count,
             Some(first) if (1..=images.count).contains(&first) => first,
@@ -198,7 +203,7 @@ impl Attack {
             }
         };
         let pixels = &images.pixels[..count * images.shape.iter().product::<usize>()];
-        let mut given = self.targets.as_ref().or(self.labels.as_ref()).map(|path| npy::read_labels(path)).transpose()?;
+        let mut given = self.targets.as_ref().or(self.labels.as_ref()).map(|path| npy::read_labels(path, self.key.get(1).map(String::as_str))).transpose()?;
         if let Some(labels) = given.as_mut().filter(|labels| labels.len() == images.count) {
             labels.truncate(count);
         }

@@ -1,9 +1,9 @@
 //! `epistemap garbage`: images outside the region of the data that the models are sure of, sought by gradient.
 
 use super::progress::Bar;
-use super::shared::{MemberChoice, ModelOptions, Seed, chosen_members, members, pair, print, print_json};
+use super::shared::{MemberChoice, ModelOptions, Seed, chosen_members, members, pair, print, print_json, say};
 use crate::autodiff::encode;
-use crate::data::{Dataset, npy, read_image};
+use crate::data::{Dataset, ImageFile, npy, read_image};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::jobs::{Garbage as Found, HoleCriterion, ModelSet, SearchSettings, search_garbage};
@@ -25,7 +25,7 @@ pub struct Garbage {
     /// Seek the garbage nearest to this latent point.
     #[arg(long, value_name = "Z1,Z2", value_parser = pair::<f64>, allow_hyphen_values = true)]
     near: Option<[f64; 2]>,
-    /// Seek the garbage nearest to this image (PNG or JPEG).
+    /// Seek the garbage nearest to this image file.
     #[arg(long, value_name = "FILE", conflicts_with = "near")]
     image: Option<PathBuf>,
     /// Confident is a mean probability of at least this, of the draws that are climbed on and of those that measure. Mutual information has no
@@ -100,8 +100,11 @@ impl Garbage {
 fn encoding(set: &ModelSet, path: &std::path::Path) -> Result<[f64; 2]> {
     let shape = set.vae.image_shape();
     let shape = [shape[0], shape[1], shape[2]];
-    let pixels = read_image(path, shape)?.image;
-    let one = Dataset::new("the image", shape, pixels, vec![0], set.ensemble().classes().to_vec())?;
+    let ImageFile { image, notes } = read_image(path, shape)?;
+    if !notes.is_empty() {
+        say(&format!("{}: {}.", path.display(), notes.join(", ")));
+    }
+    let one = Dataset::new("the image", shape, image, vec![0], set.ensemble().classes().to_vec())?;
     match encode(&set.vae, &one)?[..] {
         [z1, z2] => Ok([z1.into(), z2.into()]),
         _ => Err(Error::file(&set.origin, "its VAE has no plane", "choose a VAE with two latent dimensions")),

@@ -2,6 +2,7 @@
 
 use super::Dataset;
 use crate::error::{Error, Result};
+use crate::nets::same_classes;
 use crate::random::{Purpose, Stream};
 
 /// The seed of label noise: which labels are wrong belongs to the data, not to the seed of a model, so that the members of an ensemble
@@ -40,16 +41,22 @@ impl Dataset {
     }
 
     /// The images of the classes of these names, numbered in their order, where all of them are here: what a model of a part of the classes
-    /// is judged on. The data as they are where they have these classes, or lack one.
+    /// is judged on; upper and lower case apart. Classes that nobody has named take these names. Else the data as they are.
     ///
     /// # Errors
     /// When one of several classes has no image.
-    pub fn with_classes(self, names: &[String]) -> Result<Self> {
-        if self.classes == names {
+    pub fn with_classes(mut self, names: &[String]) -> Result<Self> {
+        if same_classes(&self.classes, names) {
             return Ok(self);
         }
-        let numbers: Option<Vec<usize>> = names.iter().map(|name| self.classes.iter().position(|class| class == name)).collect();
-        let Some(numbers) = numbers.filter(|numbers| !numbers.is_empty()) else { return Ok(self) };
+        let place = |name: &String| self.classes.iter().position(|class| class.to_lowercase() == name.to_lowercase());
+        let numbers: Option<Vec<usize>> = names.iter().map(place).collect();
+        let Some(numbers) = numbers.filter(|numbers| !numbers.is_empty()) else {
+            if self.is_unnamed && self.classes.len() <= names.len() {
+                self.classes = names.to_vec();
+            }
+            return Ok(self);
+        };
         if let Some(&class) = numbers.iter().find(|&&class| !self.labels.iter().any(|&label| usize::from(label) == class)) {
             let problem = format!("{} has no image of the class '{}', which the models know", self.name, self.classes[class]);
             return Err(Error::setting("--dataset", problem, "choose data with images of each of their classes"));

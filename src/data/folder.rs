@@ -1,9 +1,10 @@
-//! A folder of one's own data: IDX files under MNIST's names, or an image folder with one sub-folder per class.
+//! Data of one's own: IDX files under MNIST's names, an image folder with one sub-folder per class, or an npz file.
 
+use super::class_folders::ClassFolders;
 use super::image_set::{self, Entry, Holder};
 use super::pixels::Pixels;
-use super::{Dataset, Split, idx};
-use crate::error::{Error, Result, escaped};
+use super::{Dataset, Split, idx, npz_set};
+use crate::error::{Error, Result};
 use crate::files;
 use std::path::{Path, PathBuf};
 
@@ -21,46 +22,49 @@ pub struct FolderData {
     pub notes: Vec<String>,
 }
 
-/// Reads a folder. IDX files: `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`, plain or `.gz`, and `t10k-…` for testing. Images: PNG
-/// and JPEG files in one sub-folder per class, or such folders in `train` and `test`. Where nobody has split the data, a fifth is for
-/// testing: of IDX files every fifth image, of images those whose name hashes so, whatever else is in the folder.
+/// Reads a folder. IDX files: `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`, plain or `.gz`, and `t10k-…` for testing. Images: files
+/// in one sub-folder per class, or such folders in `train` and `test` (else `val`). Where nobody has split the data, a fifth is for testing: of
+/// IDX files every fifth image, of images those whose name hashes so, whatever else is in the folder. Or an npz file, as MedMNIST has it.
 ///
 /// All images of an image folder are brought to `shape` [channels, height, width], in bytes: scaled to fit, in the middle of black. `None`: the
 /// size they share if it is no larger than 32 × 32, else 28 × 28 in grey or 32 × 32 in colour.
 ///
 /// # Errors
-/// When the folder holds neither, a file is damaged (single images are left out, and a note says so), or there is too much of it.
+/// When the folder holds none of them, a file is damaged (single images are left out, and a note says so), or there is too much of it.
 pub fn load_folder(folder: &Path, shape: Option<[usize; 3]>) -> Result<FolderData> {
-    std::fs::read_dir(folder).map_err(|error| Error::io(folder, &error))?;
     let name = folder.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
     let name = name.unwrap_or_else(|| "a folder".to_owned());
-    match idx_pair(folder, Split::Train) {
+    if folder.is_file() {
+        return files::guarded(folder, || npz_set::load(folder, &name));
+    }
+    std::fs::read_dir(folder).map_err(|error| Error::io(folder, &error))?;
+    match idx::files_in(folder, Split::Train) {
         Some(train) => idx_folder(folder, &name, &train),
         None => image_folder(folder, &name, shape),
     }
 }
 
-/// The files of a split that are there, plain or gzipped.
-fn idx_pair(folder: &Path, split: Split) -> Option<[PathBuf; 2]> {
-    let file = |name: &str| [folder.join(name), folder.join(format!("{name}.gz"))].into_iter().find(|path| path.is_file());
-    let [images, labels] = split.files().map(file);
-    Some([images?, labels?])
-}
-
 fn idx_folder(folder: &Path, name: &str, train: &[PathBuf; 2]) -> Result<FolderData> {
-    let test = idx_pair(folder, Split::Test);
+    let test = idx::files_in(folder, Split::Test);
     let mut most = 0;
     for [_, labels] in std::iter::once(train).chain(&test) {
         most = most.max(idx::read_labels(labels)?.into_iter().max().unwrap_or_default());
     }
     let classes: Vec<String> = (0..=most).map(|class| class.to_string()).collect();
-    let load = |split: Split, [images, labels]: &[PathBuf; 2]| idx::load_pair(&format!("{name} {split}"), images, labels, classes.clone());
+    let load = |split: Split, [images, labels]: &[PathBuf; 2]| {
+        idx::load_pair(&format!("{name} {split}"), images, labels, classes.clone()).map(|data| Dataset { is_unnamed: true, ..data })
+    };
     let all = load(Split::Train, train)?;
     if let Some(test) = test {
         return Ok(FolderData { train: all, test: load(Split::Test, &test)?, notes: Vec::new() });
     }
+    Ok(split_by_fifth(&all, name))
+}
+
+/// Keeps every fifth image for testing.
+pub(super) fn split_by_fifth(all: &Dataset, name: &str) -> FolderData {
     let is_test = (0..all.len()).map(|image| image % 5 == 4).collect::<Vec<_>>();
-    Ok(split(&all, &is_test, name, vec![format!("{name} has no test images: every fifth of its images is kept for testing.")]))
+    split(all, &is_test, name, vec![format!("{name} has no test images: every fifth of its images is kept for testing.")])
 }
 
 /// Parts a data set. Where one part would be empty, so few images are in both.
@@ -78,25 +82,62 @@ fn split(all: &Dataset, is_test: &[bool], name: &str, mut notes: Vec<String>) ->
 }
 
 fn image_folder(folder: &Path, name: &str, shape: Option<[usize; 3]>) -> Result<FolderData> {
-    let [train, test] = ["train", "test"].map(|part| folder.join(part)).map(|part| part.is_dir().then_some(part));
-    let (root, other) = match (train, test) {
-        (Some(train), Some(test)) => (train, Some(test)),
-        _ => (folder.to_owned(), None),
+    let [train, test, validation] = [&["train"][..], &["test"], &["val", "valid", "validation"]]
+        .map(|names| names.iter().map(|name| folder.join(name)).find(|part| holds_classes(part)));
+    let mut notes = Vec::new();
+    let root = match train {
+        // With another class beside it, it is a class as well, of images in folders.
+        Some(train) if test.is_some() || validation.is_some() || ClassFolders::of(folder)?.classes.is_empty() => train,
+        _ => folder.to_owned(),
     };
-    let classes = class_names(&root)?;
-    let mut entries = entries(&root, &classes)?;
+    let is_split = root != folder;
+    let other = if is_split { test.clone().or_else(|| validation.clone()) } else { None };
+    if let Some(validation) = validation.filter(|_| is_split) {
+        let what = if test.is_some() { "is left out" } else { "is for testing" };
+        notes.push(format!("{}: the folder '{}' {what}.", folder.display(), validation.file_name().unwrap_or_default().display()));
+    }
+    let classes = ClassFolders::of(&root)?;
+    match classes.classes.len() {
+        0 => return Err(classes.none()),
+        1..=MOST_CLASSES => {}
+        more => return Err(Error::file(&root, format!("holds {more} classes"), format!("leave {MOST_CLASSES} at most in it"))),
+    }
+    let mut entries = classes.entries();
+    image_set::shuffle(&mut entries);
     let of_training = entries.len();
+    notes.extend(classes.summary());
     if let Some(test) = &other {
-        entries.extend(self::entries(test, &classes)?);
+        let mut found = ClassFolders::of(test)?;
+        let mut of_testing = found.entries_of(&classes);
+        image_set::shuffle(&mut of_testing);
+        entries.extend(of_testing);
+        notes.extend(found.summary());
     }
     let is_test = |number: usize| if other.is_some() { number >= of_training } else { entries[number].is_for_testing() };
     let shape = shape.unwrap_or_else(|| image_set::common_shape(&entries));
-    let classes = classes.iter().map(|class| escaped(class).into_owned()).collect();
-    let mut data = of_images(folder, name, (&Holder::Folder, &entries), shape, classes, is_test)?;
+    let names = classes.classes.into_iter().map(|class| class.name).collect();
+    let data = of_images(folder, name, (&Holder::Folder, &entries), shape, names, is_test)?;
+    notes.extend(data.notes.iter().cloned());
     if other.is_none() {
-        data.notes.push(format!("{name} has no folders 'train' and 'test': a fifth of its images is kept for testing."));
+        notes.push(format!("{name} has no test images: a fifth of its images is kept for testing."));
     }
-    Ok(data)
+    notes.push(class_table(&data));
+    Ok(FolderData { notes, ..data })
+}
+
+/// Whether a folder holds folders of images and no image itself.
+fn holds_classes(folder: &Path) -> bool {
+    folder.is_dir()
+        && image_set::image_files(folder).is_ok_and(|images| images.is_empty())
+        && ClassFolders::of(folder).is_ok_and(|found| !found.classes.is_empty())
+}
+
+/// Which number means which class, and how many images it has for training and testing.
+fn class_table(data: &FolderData) -> String {
+    let FolderData { train, test, .. } = data;
+    let count = |data: &Dataset, class: usize| data.labels.iter().filter(|&&label| usize::from(label) == class).count();
+    let row = |(class, name): (usize, &String)| format!("{class} '{name}' ({} + {})", count(train, class), count(test, class));
+    format!("Classes (images for training + for testing): {}.", train.classes.iter().enumerate().map(row).collect::<Vec<_>>().join(", "))
 }
 
 /// The data of the image files of a set; `of` names it in messages, and `is_test` says which of its files are for testing.
@@ -120,43 +161,9 @@ pub(super) fn of_images(
     }
     let labels = images.read.iter().map(|&number| entries[number].class as u8).collect();
     let pixels = Pixels::of_bytes(shape.iter().product(), images.bytes, images.read.iter().map(|&number| number as u32).collect());
-    let all = Dataset { name: name.to_owned(), image_shape: shape, images: pixels, labels, classes };
+    let all = Dataset { name: name.to_owned(), image_shape: shape, images: pixels, labels, classes, is_unnamed: false };
     let is_test: Vec<bool> = images.read.into_iter().map(is_test).collect();
     Ok(split(&all, &is_test, name, notes))
-}
-
-fn nothing_in(folder: &Path) -> Error {
-    let mend = "name a folder with one sub-folder of PNG or JPEG images per class, or with train-images-idx3-ubyte and \
-                train-labels-idx1-ubyte";
-    Error::file(folder, "holds neither IDX files nor images in sub-folders", mend)
-}
-
-/// The names of the sub-folders that hold images, sorted.
-fn class_names(root: &Path) -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    for path in files::listed(root)? {
-        if path.is_dir() && !image_set::image_files(&path)?.is_empty() {
-            names.extend(path.file_name().map(|name| name.to_string_lossy().into_owned()));
-        }
-    }
-    match names.len() {
-        0 => Err(nothing_in(root)),
-        1..=MOST_CLASSES => Ok(names),
-        more => Err(Error::file(root, format!("holds {more} classes"), format!("leave {MOST_CLASSES} at most in it"))),
-    }
-}
-
-/// The images of all classes, shuffled by their hash: the first so many are of every class.
-fn entries(root: &Path, classes: &[String]) -> Result<Vec<Entry>> {
-    let mut entries = Vec::new();
-    for (class, name) in classes.iter().enumerate() {
-        let folder = root.join(name);
-        if folder.is_dir() {
-            entries.extend(image_set::image_files(&folder)?.into_iter().map(|path| Entry::new(path, class)));
-        }
-    }
-    image_set::shuffle(&mut entries);
-    Ok(entries)
 }
 
 #[cfg(test)]
@@ -209,7 +216,9 @@ mod tests {
         let data = load_folder(folder.path(), None).unwrap();
         assert_eq!((data.train.len(), data.test.labels.as_slice(), data.train.image_shape), (2, &[1][..], [1, 28, 28]));
         assert!(data.train.labels.contains(&0) && data.train.labels.contains(&1));
-        assert!(data.notes.len() == 1 && data.notes[0].starts_with("1 of 4 images") && data.notes[0].contains("broken.png"));
+        let [damaged, table] = &data.notes[..] else { panic!("{:?}", data.notes) };
+        assert!(damaged.starts_with("1 of 4 images") && damaged.contains("broken.png"));
+        assert_eq!(table, "Classes (images for training + for testing): 0 'x' (1 + 0), 1 'y' (1 + 1).");
         assert_eq!(load_folder(folder.path(), Some([3, 2, 2])).unwrap().train.image_shape, [3, 2, 2]);
         RgbImage::from_pixel(50, 40, image::Rgb([9, 200, 3])).save(folder.path().join("test/y/leaf.png")).unwrap();
         assert_eq!(load_folder(folder.path(), None).unwrap().train.image_shape, [3, 32, 32]);

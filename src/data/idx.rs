@@ -2,14 +2,14 @@
 //! element type, the number of axes, the length of each axis as a big-endian u32, then the elements in row-major order.
 //! Plain or gzip, told apart by the first bytes rather than by the name.
 
-use super::Dataset;
+use super::{Dataset, Split};
 use crate::budget;
 use crate::error::{Error, Result};
 use crate::files;
 use flate2::read::MultiGzDecoder;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The element type u8, the only one that images and labels come in.
 const UNSIGNED_BYTE: u8 = 0x08;
@@ -107,6 +107,21 @@ pub fn encode(axes: &[u32], values: &[u8]) -> Vec<u8> {
     assert!(axes.len() < 256, "an IDX file has at most 255 axes");
     let header = [0, 0, UNSIGNED_BYTE, axes.len() as u8].into_iter();
     header.chain(axes.iter().flat_map(|axis| axis.to_be_bytes())).chain(values.iter().copied()).collect()
+}
+
+/// The files of images and labels of a split in a folder, plain or gzipped, under the names of MNIST's page or those with a dot; also in
+/// `raw` or `MNIST/raw` below it, where torchvision puts them.
+pub(super) fn files_in(folder: &Path, split: Split) -> Option<[PathBuf; 2]> {
+    let find = |folder: &Path| {
+        let file = |name: &str| {
+            let dotted = name.replace("-idx", ".idx");
+            let names = [name.to_owned(), format!("{name}.gz"), dotted.clone(), format!("{dotted}.gz")];
+            names.into_iter().map(|name| folder.join(name)).find(|path| path.is_file())
+        };
+        let [images, labels] = split.files().map(file);
+        Some([images?, labels?])
+    };
+    ["", "raw", "MNIST/raw"].into_iter().find_map(|below| find(&folder.join(below)))
 }
 
 /// A file and its size in bytes.

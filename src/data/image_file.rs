@@ -8,10 +8,16 @@ use image::{DynamicImage, GenericImageView as _, ImageBuffer, ImageDecoder, Imag
 use std::io::{BufRead, BufReader, Cursor, Seek};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::errors::DecodeErrors;
+use zune_jpeg::zune_core::bytestream::ZCursor;
+use zune_jpeg::zune_core::options::DecoderOptions;
 
 /// Beyond so many pixels along a side, or so many bytes, an image is no photograph: it is refused before it is decoded.
 const LONGEST_SIDE: u32 = 20_000;
 const MOST_BYTES: u64 = 400 << 20;
+/// How a JPEG begins.
+const JPEG_MAGIC: [u8; 3] = [0xff, 0xd8, 0xff];
 
 /// An image of a file in the shape that was asked for.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,7 +28,7 @@ pub struct ImageFile {
     pub notes: Vec<String>,
 }
 
-/// Reads a PNG or JPEG file as an image [channels, height, width] in 0..=1: the camera's turn is undone; what is transparent shows
+/// Reads a file (PNG, JPEG, BMP, GIF of which the first frame, TIFF, WebP) as an image [channels, height, width] in 0..=1: the camera's turn is undone; what is transparent shows
 /// black behind it; one channel is grey (Rec. 709 weights), three are red, green and blue. An image of another size is scaled so
 /// that all of it fits, in the middle of black.
 ///
@@ -32,13 +38,13 @@ pub struct ImageFile {
 /// # Errors
 /// When the file cannot be read, is no such image or a huge one, or the networks take neither one channel nor three.
 pub fn read_image(path: &Path, shape: [usize; 3]) -> Result<ImageFile> {
-    read(path, BufReader::new(files::open(path)?), shape, true)
+    read(path, &files::read(path)?, shape, true)
 }
 
 /// As [`read_image`] from the bytes of a file, each pixel rounded to a byte; bright borders stay bright: what is trained on comes in one way.
 /// `path` is for messages.
 pub(super) fn decode_as_it_is(path: &Path, bytes: &[u8], shape: [usize; 3]) -> Result<Vec<u8>> {
-    let image = read(path, Cursor::new(bytes), shape, false)?.image;
+    let image = read(path, bytes, shape, false)?.image;
     Ok(image.into_iter().map(|pixel| (255.0 * pixel).round() as u8).collect())
 }
 
@@ -61,13 +67,14 @@ pub(super) fn kind_of(path: &Path) -> Option<ImageKind> {
     kind.ok()
 }
 
-fn read(path: &Path, bytes: impl BufRead + Seek, [channels, height, width]: [usize; 3], invert_paper: bool) -> Result<ImageFile> {
+fn read(path: &Path, bytes: &[u8], [channels, height, width]: [usize; 3], invert_paper: bool) -> Result<ImageFile> {
     if channels != 1 && channels != 3 {
         let problem = format!("an image file has one channel or three, but the models take {channels}");
         return Err(Error::file(path, problem, "pick an image from the data instead"));
     }
-    let decoder = files::guarded(path, || decoder(path, bytes))?;
+    let decoder = files::guarded(path, || decoder(path, Cursor::new(bytes)))?;
     let _turn = turn(path, &decoder)?;
+    files::guarded(path, || check_jpeg(path, bytes))?;
     let picture = files::guarded(path, || decode(path, decoder))?;
     let [from_width, from_height] = [picture.width(), picture.height()].map(|side| side as usize);
     let scale = (width as f64 / from_width as f64).min(height as f64 / from_height as f64);
@@ -106,8 +113,8 @@ fn wrong(path: &Path, error: ImageError) -> Error {
     match error {
         ImageError::IoError(error) => Error::io(path, &error),
         ImageError::Limits(_) => too_large(path),
-        ImageError::Unsupported(_) => Error::file(path, "is no PNG or JPEG image", "convert it into one of them"),
-        other => Error::file(path, other.to_string(), "save it anew as PNG or JPEG"),
+        ImageError::Unsupported(_) => Error::file(path, "is no PNG, JPEG, BMP, GIF, TIFF or WebP image", "convert it into one of them"),
+        other => Error::file(path, other.to_string(), "get it again, or save it anew as PNG or JPEG"),
     }
 }
 
@@ -119,6 +126,20 @@ fn decoder<'a>(path: &Path, bytes: impl BufRead + Seek + 'a) -> Result<impl Imag
     reader.limits(limits);
     let decoder = reader.into_decoder().map_err(|error| wrong(path, error))?;
     if decoder.total_bytes() > MOST_BYTES { Err(too_large(path)) } else { Ok(decoder) }
+}
+
+/// Refuses a JPEG that is cut short or damaged: the decoder of images gives grey for what is missing.
+fn check_jpeg(path: &Path, bytes: &[u8]) -> Result<()> {
+    if !bytes.starts_with(&JPEG_MAGIC) {
+        return Ok(());
+    }
+    let options = DecoderOptions::default().set_strict_mode(true).set_max_width(LONGEST_SIDE as usize).set_max_height(LONGEST_SIDE as usize);
+    match JpegDecoder::new_with_options(ZCursor::new(bytes), options).decode() {
+        // Whole images of some cameras have them.
+        Err(DecodeErrors::FormatStatic(problem)) if problem.contains("Extra bytes") => Ok(()),
+        Err(problem) => Err(Error::file(path, format!("is a JPEG that is cut short or damaged ({problem:?})"), "get it again, or save it anew")),
+        Ok(_) => Ok(()),
+    }
 }
 
 /// Waits until the image can be decoded within the memory budget, which as many images share as there are threads: a larger one than its
@@ -259,6 +280,30 @@ mod tests {
         // Half of it at 0.4, but for JPEG's loss at the edge.
         for at in 5..15 {
             assert!(row(at)[..9].iter().all(|&pixel| pixel <= 0.02) && row(at)[11..].iter().all(|&pixel| (pixel - 0.4).abs() <= 0.02));
+        }
+    }
+
+    #[test]
+    fn other_formats_give_the_same_image_and_a_cut_or_damaged_jpeg_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let picture = RgbImage::from_fn(9, 8, |x, y| image::Rgb([20 * x as u8, 30 * y as u8, 7]));
+        let expected = read_image(&saved(&folder, "a.png", picture.clone()), [3, 8, 9]).unwrap();
+        // GIF chooses a palette: this picture has few enough colours for it to be exact.
+        for name in ["a.bmp", "a.gif", "a.webp", "a.tiff"] {
+            assert_eq!(read_image(&saved(&folder, name, picture.clone()), [3, 8, 9]).unwrap(), expected, "{name}");
+        }
+        let noise = RgbImage::from_fn(64, 64, |x, y| image::Rgb([(x * 37 + y * 91) as u8, (x * y) as u8, (x * x + y) as u8]));
+        let path = saved(&folder, "whole.jpg", noise);
+        let whole = std::fs::read(&path).unwrap();
+        let read = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            read_image(&path, [3, 64, 64]).map_err(|error| error.to_string())
+        };
+        let plain = read(&whole).unwrap();
+        // What some programs write behind the image is none of it.
+        assert_eq!(read(&[&whole[..], b"a note"].concat()).unwrap(), plain);
+        for cut in [whole.len() / 2, whole.len() * 3 / 4] {
+            assert!(read(&whole[..cut]).unwrap_err().contains("cut short or damaged"));
         }
     }
 

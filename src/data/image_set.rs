@@ -80,10 +80,31 @@ pub(super) fn of_source(path: &Path, root: &str, classes: &[String]) -> Result<(
     Ok((holder, entries))
 }
 
-/// Whether a file is an image by its extension.
+/// The extensions of images that are read, and of others.
+const READ: [&str; 10] = ["png", "jpg", "jpeg", "jpe", "jfif", "bmp", "gif", "webp", "tif", "tiff"];
+const UNREAD: [&str; 24] = [
+    "avif", "cr2", "dcm", "dds", "dng", "exr", "hdr", "heic", "heif", "ico", "j2k", "jp2", "jxl", "nef", "pbm", "pcx", "pgm", "pnm", "ppm", "psd",
+    "qoi", "raw", "svg", "tga",
+];
+
+/// Whether a file is an image that is read, by its extension.
 fn is_image(path: &Path) -> bool {
+    has_extension(path, &READ)
+}
+
+/// Whether a file is an image in a format that is not read, by its extension.
+pub(super) fn is_unread_image(path: &Path) -> bool {
+    has_extension(path, &UNREAD)
+}
+
+fn has_extension(path: &Path, extensions: &[&str]) -> bool {
     let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-    extension.is_some_and(|extension| ["png", "jpg", "jpeg"].contains(&extension.as_str()))
+    !is_hidden(path) && extension.is_some_and(|extension| extensions.contains(&extension.as_str()))
+}
+
+/// Whether a file or folder belongs to a program rather than to the data, by its name: `.ipynb_checkpoints`, `__MACOSX`.
+pub(super) fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".") || name == "__MACOSX")
 }
 
 /// The image files in a folder by their extension, sorted by name.

@@ -166,11 +166,7 @@ fn locate_in(places: &[Place], set: &'static Source, split: Split) -> Option<Fou
     places.iter().find_map(|place| {
         let folder = place.directory.join(set.folder);
         let files = match set.layout {
-            Layout::Idx => {
-                let file = |name: &str| [folder.join(name), folder.join(format!("{name}.gz"))].into_iter().find(|path| path.is_file());
-                let [images, labels] = split.files().map(file);
-                Files::Idx([images?, labels?])
-            }
+            Layout::Idx => Files::Idx(idx::files_in(&folder, split)?),
             Layout::Images { root, archives, .. } => {
                 let holds_classes = |path: &PathBuf| set.classes.iter().all(|class| path.join(class).is_dir());
                 let unpacked = [folder.join(root), folder.clone()].into_iter().find(holds_classes);

@@ -1,6 +1,8 @@
 //! Images with labels, and where they come from.
 
+mod array_images;
 mod choice;
+mod class_folders;
 mod decoded;
 pub mod fetch;
 mod folder;
@@ -10,6 +12,8 @@ mod image_file;
 mod image_set;
 pub mod locate;
 pub mod npy;
+mod npz;
+mod npz_set;
 mod pixels;
 mod shipped;
 pub mod sources;
@@ -40,6 +44,8 @@ pub struct Dataset {
     pub labels: Vec<u8>,
     /// What the classes are called.
     pub classes: Vec<String>,
+    /// Whether nobody has named the classes, which then are called by their numbers.
+    pub(crate) is_unnamed: bool,
 }
 
 impl Dataset {
@@ -64,7 +70,7 @@ impl Dataset {
         if let Some(at) = images.iter().position(|pixel| !(0.0..=1.0).contains(pixel)) {
             return wrong(format!("image {} holds the pixel {}, which is not in 0..=1", at / pixels, images[at]));
         }
-        Ok(Self { name, image_shape, images: Pixels::of_numbers(pixels, images), labels, classes })
+        Ok(Self { name, image_shape, images: Pixels::of_numbers(pixels, images), labels, classes, is_unnamed: false })
     }
 
     /// The same images as numbers of another kind, such as the features that a network makes of them, \[N, size\], which may be any: as images
@@ -76,7 +82,7 @@ impl Dataset {
     pub fn with_features(&self, size: usize, features: Vec<f32>) -> Self {
         assert_eq!(features.len(), size * self.len(), "features of every image");
         let (name, labels, classes) = (self.name.clone(), self.labels.clone(), self.classes.clone());
-        Self { name, image_shape: [size, 1, 1], images: Pixels::of_numbers(size, features), labels, classes }
+        Self { name, image_shape: [size, 1, 1], images: Pixels::of_numbers(size, features), labels, classes, is_unnamed: self.is_unnamed }
     }
 
     /// The number of images.
@@ -156,6 +162,7 @@ impl Dataset {
             images: self.images.select(numbers.iter().copied()),
             labels: numbers.iter().map(|&number| self.labels[number]).collect(),
             classes: self.classes.clone(),
+            is_unnamed: self.is_unnamed,
         }
     }
 }

@@ -157,7 +157,8 @@ pub const ALL: [Source; 5] = [
 pub fn named(name: &str) -> Result<&'static Source> {
     ALL.iter().find(|source| source.folder == name).ok_or_else(|| {
         let known: Vec<_> = ALL.iter().map(|source| source.folder).collect();
-        Error::setting("the data set", format!("'{name}' is not known"), format!("name one of {}", known.join(", ")))
+        let problem = format!("'{name}' is neither a known data set nor a file or folder that exists");
+        Error::setting("the data set", problem, format!("check the path, or name one of {}", known.join(", ")))
     })
 }
 

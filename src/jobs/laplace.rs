@@ -1,6 +1,7 @@
 //! Last-layer Laplace: another kind of draw, made of a classifier that is trained already.
 
 use super::model_files::{ReadModel, SHIPPED_ORIGIN, classifiers_of, shipped, tell_apart};
+use super::passes::check_classes;
 use super::{Observer, Progress};
 use crate::autodiff::train::{CHECKPOINT, Trainer};
 use crate::autodiff::{ImageObserver, Structure, last_layer_laplace};
@@ -65,6 +66,7 @@ pub fn laplace(
             let problem = format!("knows {} classes, but {} has {}", classes.len(), data.name, data.classes.len());
             return Err(Error::file(folder.unwrap_or(out), format!("'{name}' {problem}"), "choose the data that it was trained on"));
         }
+        check_classes(classes, data)?;
         let data = as_trained(data, training)?;
         let data = data.as_ref();
         let total = (count * data.len()) as u64;

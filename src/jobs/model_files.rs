@@ -7,6 +7,7 @@ use crate::files;
 use crate::latent::ShippedEncodings;
 use crate::nets::folder::{self, DESCRIPTION, Model, weights_file};
 use crate::nets::{Classifier, Description, Ending, Op, foreign};
+use crate::numbers::by_number;
 use crate::random::{Purpose, Stream};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
@@ -115,13 +116,25 @@ pub fn shipped_encodings() -> Result<ShippedEncodings> {
     ShippedEncodings::decode(&Path::new(SHIPPED_ORIGIN).join(ENCODINGS), SHIPPED_ENCODINGS)
 }
 
-/// The encodings in a folder, if they are there.
+/// The encodings of a file, if it is there.
 ///
 /// # Errors
 /// When the file is damaged.
-pub fn encodings(folder: &Path) -> Result<Option<ShippedEncodings>> {
-    let path = folder.join(ENCODINGS);
-    if path.exists() { ShippedEncodings::read(&path).map(Some) } else { Ok(None) }
+pub fn encodings(path: &Path) -> Result<Option<ShippedEncodings>> {
+    if path.exists() { ShippedEncodings::read(path).map(Some) } else { Ok(None) }
+}
+
+/// The file of the encodings of a set of models: in its folder, or where `epistemap encode` writes it, in the folder of its only VAE.
+pub fn encodings_of_set(folder: &Path) -> PathBuf {
+    let own = folder.join(ENCODINGS);
+    let vaes = || model_folders(folder).unwrap_or_default().into_iter().filter(|model| is_vae(model)).collect::<Vec<_>>();
+    if own.exists() || folder.join(DESCRIPTION).is_file() {
+        return own;
+    }
+    match &vaes()[..] {
+        [vae] if vae.join(ENCODINGS).exists() => vae.join(ENCODINGS),
+        _ => own,
+    }
 }
 
 /// The file of the encodings of the VAE in a folder: in the folder itself, or beside it, where it is the only VAE of a set of models.
@@ -221,24 +234,10 @@ pub fn tell_apart(models: &mut [ReadModel]) {
     }
 }
 
-/// A key that sorts numbers within names by value: classifier-2 before classifier-10.
-fn by_number(name: &str) -> Vec<(String, u64)> {
-    let mut key = Vec::new();
-    let mut rest = name;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
-        let (text, tail) = rest.split_at(digits);
-        let end = tail.find(|c: char| !c.is_ascii_digit()).unwrap_or(tail.len());
-        key.push((text.to_owned(), tail[..end].parse().unwrap_or(u64::MAX)));
-        rest = &tail[end..];
-    }
-    key
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nets::{Graph, Network, random_graph_weights};
+    use crate::nets::{Graph, Network, Tensor, random_graph_weights};
     use serde_json::json;
 
     /// What is said of a classifier that ends in these nodes.
@@ -250,6 +249,17 @@ mod tests {
         let network = Network::of(graph.clone(), &random_graph_weights(&graph, 1)).unwrap();
         let classifier = Classifier::new("c", ["a", "b", "c"].map(String::from).to_vec(), network).unwrap().ending_in(ending);
         check_ending(Path::new("c"), &classifier).err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn one_logit_is_that_of_the_second_class() {
+        let text = json!({"kind": "classifier", "version": 2, "name": "m", "input_shape": [1, 1, 2], "classes": ["a", "b"], "output": "binary_logit",
+            "nodes": [{"name": "flat", "op": "flatten"}, {"name": "fc", "op": "linear", "in_features": 2, "out_features": 1}]});
+        let weights = [("fc.weight", Tensor::new([1, 2], vec![1.0, 0.0])), ("fc.bias", Tensor::new([1], vec![-2.0]))];
+        let weights = weights.into_iter().map(|(name, tensor)| (name.to_owned(), tensor)).collect();
+        let description = Description::parse(text.to_string().as_bytes()).unwrap();
+        let Model::Classifier(classifier) = folder::build(&description, &weights).unwrap() else { panic!("a VAE") };
+        assert_eq!(forward(&classifier.network, &[0.5, 0.0], None), [0.0, -1.5]);
     }
 
     #[test]

@@ -70,9 +70,13 @@ impl ModelSet {
     pub fn open_with(folder: Option<&Path>, additions: &Additions) -> Result<Self> {
         let Some(folder) = folder else {
             let encodings = model_files::shipped_encodings()?;
-            return Self::assemble(model_files::SHIPPED_ORIGIN.as_ref(), model_files::shipped()?, Some(encodings), additions);
+            let origin = Path::new(model_files::SHIPPED_ORIGIN);
+            return Self::assemble(origin, model_files::shipped()?, (origin.join(ENCODINGS), Some(encodings)), additions);
         };
-        Self::assemble(folder, model_files::read_all(folder)?, model_files::encodings(folder)?, additions)
+        let models = model_files::read_all(folder)?;
+        let path = model_files::encodings_of_set(folder);
+        let encodings = model_files::encodings(&path)?;
+        Self::assemble(folder, models, (path, encodings), additions)
     }
 
     /// The models that are part of the program.
@@ -92,13 +96,17 @@ impl ModelSet {
         Self::open(Some(folder))
     }
 
-    fn assemble(origin: &Path, mut models: Vec<ReadModel>, mut encodings: Option<ShippedEncodings>, additions: &Additions) -> Result<Self> {
-        let mut encodings_file = origin.join(ENCODINGS);
+    fn assemble(
+        origin: &Path,
+        mut models: Vec<ReadModel>,
+        (mut encodings_file, mut encodings): (PathBuf, Option<ShippedEncodings>),
+        additions: &Additions,
+    ) -> Result<Self> {
         if let Some(folder) = &additions.vae {
             models.retain(|model| matches!(model.model, Model::Classifier(_)));
             models.push(model_files::vae_of(folder)?);
             encodings_file = model_files::encodings_file(folder);
-            encodings = model_files::encodings(encodings_file.parent().unwrap_or(folder))?;
+            encodings = model_files::encodings(&encodings_file)?;
         }
         for folder in &additions.members {
             models.extend(model_files::classifiers_of(folder)?);
@@ -135,6 +143,10 @@ impl ModelSet {
         let fits = |error: Error| Error::file(origin, error.to_string().trim_end_matches('.'), mend);
         let ensemble = Ensemble::new(members).map_err(fits)?;
         let models = Arc::new(Models::new(Some(vae.decoder.clone()), ensemble).map_err(fits)?);
+        if let Some(encodings) = &encodings {
+            let classes = additions.vae.is_none().then(|| models.ensemble.classes());
+            check_encodings(&encodings_file, encodings, &vae, classes)?;
+        }
         Ok(Self { origin: origin.to_owned(), vae, models, encodings, encodings_file, hashes, descriptions, notes })
     }
 
@@ -243,6 +255,18 @@ fn members_of(ensemble: &Ensemble, wanted: Option<&[usize]>) -> Result<Vec<usize
         ));
     }
     Ok(members)
+}
+
+/// Refuses the encodings of another VAE, or of data that lack one of these classes, which those of the set's own VAE have.
+fn check_encodings(path: &Path, encodings: &ShippedEncodings, vae: &Vae, classes: Option<&[String]>) -> Result<()> {
+    let own: Vec<String> = encodings.train.classes.iter().map(|class| class.to_lowercase()).collect();
+    let unknown = classes.unwrap_or_default().iter().find(|class| !own.contains(&class.to_lowercase()));
+    let problem = match (&encodings.vae, unknown) {
+        (Some(hash), _) if *hash != vae.encoder_sha256() => "are the encodings of another VAE than that of these models".to_owned(),
+        (_, Some(class)) => format!("are encodings of data without the class '{class}', which the classifiers know"),
+        _ => return Ok(()),
+    };
+    Err(Error::file(path, problem, "encode the data of the models with `epistemap encode`, or remove the file"))
 }
 
 /// What is wrong with a set of not one VAE.

@@ -1,6 +1,7 @@
 //! Packing: trained models made ready to ship, with half-precision weights, the encodings of the data, and a card.
 
 use super::models::ENCODINGS;
+use super::passes::check_data;
 use super::{Evaluation, ModelSet, NamedScores, Observer, evaluate};
 use crate::autodiff::encode;
 use crate::autodiff::train::Schedule;
@@ -26,6 +27,7 @@ pub const CARD: &str = "CARD.md";
 /// When the models or data do not fit, a file cannot be written, or the observer stops.
 pub fn pack(from: &Path, into: &Path, [train, test]: [&Dataset; 2], samples: u32, observe: Observer<'_>) -> Result<Evaluation> {
     let set = ModelSet::load(from)?;
+    check_data(&set, test)?;
     let weights = std::iter::once(set.vae.weights()).chain(set.ensemble().members().iter().map(|member| member.network.weights().clone()));
     let folders: Vec<PathBuf> = set.descriptions.iter().map(|model| files::inside(into, model.name(), from)).collect::<Result<_>>()?;
     for ((description, weights), folder) in set.descriptions.iter().zip(weights).zip(&folders) {
@@ -71,7 +73,7 @@ pub(super) fn write_encodings(vae: &Vae, [train, test]: [&Dataset; 2], into: &Pa
         let points = encode(vae, data)?.chunks_exact(2).map(|z| [z[0], z[1]]).collect();
         Encodings::new(points, data.labels.clone(), data.classes.clone())
     };
-    ShippedEncodings { train: of(train)?, test: of(test)? }.write(&into.join(ENCODINGS))
+    ShippedEncodings { train: of(train)?, test: of(test)?, vae: Some(vae.encoder_sha256()) }.write(&into.join(ENCODINGS))
 }
 
 /// The card as Markdown.

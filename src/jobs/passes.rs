@@ -5,7 +5,7 @@ use crate::budget;
 use crate::data::Dataset;
 use crate::engine::{Block, Draws, Engine, Input, Masks};
 use crate::error::{Error, Result};
-use crate::nets::Ensemble;
+use crate::nets::{Ensemble, same_classes};
 use crate::numbers::counted;
 use crate::uncertainty::{Measure, Passes, StatisticsGrid, sums_len};
 use std::ops::Range;
@@ -65,7 +65,7 @@ pub(super) fn check_data(set: &ModelSet, data: &Dataset) -> Result<()> {
 pub(super) fn check_data_of(ensemble: &Ensemble, data: &Dataset) -> Result<()> {
     let (shape, classes) = (ensemble.image_shape(), ensemble.classes().len());
     if shape == data.image_shape && classes == data.classes.len() {
-        return Ok(());
+        return check_classes(ensemble.classes(), data);
     }
     Err(Error::setting(
         "--dataset",
@@ -76,6 +76,24 @@ pub(super) fn check_data_of(ensemble: &Ensemble, data: &Dataset) -> Result<()> {
             data.classes.len(),
         ),
         "choose the data that the models were trained on",
+    ))
+}
+
+/// Checks that data and models name their classes alike: a label means the same to both.
+///
+/// # Errors
+/// When they do not.
+pub(super) fn check_classes(classes: &[String], data: &Dataset) -> Result<()> {
+    if same_classes(classes, &data.classes) {
+        return Ok(());
+    }
+    let differ = classes.iter().zip(&data.classes).position(|(class, other)| class.to_lowercase() != other.to_lowercase());
+    let class = differ.unwrap_or(classes.len().min(data.classes.len()));
+    let named = |classes: &[String]| classes.get(class).map_or_else(|| "not there".to_owned(), |name| format!("'{name}'"));
+    Err(Error::setting(
+        "--dataset",
+        format!("class {class} of {} is {}, but that of the models is {}", data.name, named(&data.classes), named(classes)),
+        "choose the data that the models were trained on, or call the classes alike",
     ))
 }
 

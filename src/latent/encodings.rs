@@ -12,6 +12,8 @@ use std::path::Path;
 const MOST_MOVED: f32 = 1e-2;
 /// The key of the class names in the file's metadata, a JSON list.
 const CLASSES: &str = "classes";
+/// The key of the VAE's hash there.
+const VAE: &str = "vae_sha256";
 
 /// The latent points of images with their labels, one image at least.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +54,8 @@ pub struct ShippedEncodings {
     pub train: Encodings,
     /// Of the test images.
     pub test: Encodings,
+    /// The [hash](crate::nets::Vae::encoder_sha256) of the VAE that made them; `None` in files of earlier versions.
+    pub vae: Option<String>,
 }
 
 impl ShippedEncodings {
@@ -81,7 +85,8 @@ impl ShippedEncodings {
         files::check_header(path, bytes)?;
         let tensors = SafeTensors::deserialize(bytes).map_err(not_safetensors)?;
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(not_safetensors)?;
-        let classes = header.metadata().as_ref().and_then(|metadata| metadata.get(CLASSES));
+        let fact = |key: &str| header.metadata().as_ref().and_then(|metadata| metadata.get(key));
+        let classes = fact(CLASSES);
         let classes: Vec<String> = classes
             .and_then(|text| serde_json::from_str(text).ok())
             .ok_or_else(|| damaged(format!("the metadata hold no list of class names under '{CLASSES}'")))?;
@@ -105,7 +110,7 @@ impl ShippedEncodings {
                 other => other,
             })
         };
-        Ok(Self { train: split("train")?, test: split("test")? })
+        Ok(Self { train: split("train")?, test: split("test")?, vae: fact(VAE).cloned() })
     }
 
     /// The bytes of a file; `path` is for messages. Points are stored in half precision where that moves none of them by
@@ -127,7 +132,9 @@ impl ShippedEncodings {
             let labels = TensorView::new(Dtype::U8, vec![labels.len()], labels).map_err(refused_by_library)?;
             views.extend([(format!("{name}.points"), points), (format!("{name}.labels"), labels)]);
         }
-        safetensors::serialize(views, Some(HashMap::from([(CLASSES.to_owned(), classes)]))).map_err(refused_by_library)
+        let facts = [(CLASSES, Some(classes)), (VAE, self.vae.clone())];
+        let facts: HashMap<String, String> = facts.into_iter().filter_map(|(key, fact)| Some((key.to_owned(), fact?))).collect();
+        safetensors::serialize(views, Some(facts)).map_err(refused_by_library)
     }
 }
 
@@ -149,6 +156,7 @@ mod tests {
         ShippedEncodings {
             train: encodings(vec![[0.1, -3.3], [farthest, 2.2], [-7.7, 0.0]], vec![2, 0, 1]),
             test: encodings(vec![[1.0 / 3.0, 9.99]], vec![2]),
+            vae: Some("hash".to_owned()),
         }
     }
 
@@ -167,6 +175,7 @@ mod tests {
                 assert!(pairs.all(|(read, written)| (read - written).abs() < MOST_MOVED));
             }
             assert!(dtype == Dtype::F16 || read.train == written.train);
+            assert_eq!(read.vae, written.vae);
         }
     }
 

@@ -288,9 +288,7 @@ fn check_classes(classes: &[String], graph: &Graph) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Network, Tensor, Weights};
     use super::*;
-    use crate::engine::reference::forward;
 
     const GOOD: &str = r#"{
   "kind": "classifier", "version": 2, "name": "m", "input_shape": [1, 2, 2], "classes": ["a", "b"], "output": "logits",
@@ -375,12 +373,7 @@ mod tests {
         let description = Description::parse(text.as_bytes()).unwrap();
         let Description::Classifier { graph, ending, .. } = &description else { panic!("a VAE") };
         assert_eq!(*ending, Ending::Logits);
-        let weights = Weights::from([
-            ("fc.weight".to_owned(), Tensor::new([1, 4], vec![1.0, 0.0, 0.0, 0.0])),
-            ("fc.bias".to_owned(), Tensor::new([1], vec![-2.0])),
-        ]);
-        let network = Network::of(graph.clone(), &weights).unwrap();
-        assert_eq!(forward(&network, &[0.5, 0.0, 0.0, 0.0], None), [0.0, -1.5]);
+        assert_eq!(graph.output_shape(), [2]);
         // As it is written again.
         let written = serde_json::to_vec(&description).unwrap();
         assert_eq!(Description::parse(&written).unwrap(), description);

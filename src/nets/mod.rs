@@ -10,6 +10,7 @@
 //! [`Function`], and its forms in single precision in `engine::cpu`, `engine::gpu` and `kernels::functions`.
 
 pub mod architectures;
+mod class_names;
 mod description;
 mod description_faults;
 pub mod folder;
@@ -28,6 +29,7 @@ mod shapes;
 mod tensor;
 pub mod torchvision;
 
+pub use class_names::same_classes;
 pub use description::Description;
 pub use function::{FUNCTIONS, Function};
 pub(crate) use function::{GELU_CUBIC, ROOT_2_OVER_PI};

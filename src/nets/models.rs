@@ -1,10 +1,12 @@
 //! The models of this program: a VAE, a classifier, an ensemble of classifiers; and the paper's two as constructors.
 
 use super::lowering::{Program, lower};
-use super::{Function, Graph, Layer, Network, Op, Weights};
+use super::{Function, Graph, Layer, Network, Op, Weights, same_classes};
 use crate::error::{Error, Result};
+use crate::files;
 use crate::uncertainty::Measure;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 
 /// The layers of a VAE, without weights: `encoder` makes features of an image, the linear heads `mean` and
@@ -165,6 +167,16 @@ impl Vae {
         [&self.encoder, &self.mean, &self.log_variance, &self.decoder].into_iter().flat_map(|network| network.weights().clone()).collect()
     }
 
+    /// The SHA-256, in hexadecimal, of the weights that make encodings: by their names, shapes and values in single precision.
+    pub fn encoder_sha256(&self) -> String {
+        let mut hash = Sha256::new();
+        for (name, tensor) in [&self.encoder, &self.mean].into_iter().flat_map(|network| network.weights()) {
+            hash.update(format!("{name} {:?}", tensor.shape));
+            tensor.to_f32().iter().for_each(|value| hash.update(value.to_le_bytes()));
+        }
+        files::hexadecimal(&hash.finalize())
+    }
+
     /// The number of latent dimensions.
     pub fn latent_size(&self) -> usize {
         self.mean.output_shape()[0]
@@ -260,7 +272,7 @@ impl Ensemble {
             return Err(Error::Network("an ensemble needs at least one classifier".to_owned()));
         };
         for member in &members {
-            if member.network.input_shape() != first.network.input_shape() || member.classes != first.classes {
+            if member.network.input_shape() != first.network.input_shape() || !same_classes(&member.classes, &first.classes) {
                 return Err(Error::Network(format!(
                     "'{}' takes images of {:?} and knows the classes {:?}, but '{}' takes {:?} and knows {:?}: the members of an ensemble must agree",
                     member.name,

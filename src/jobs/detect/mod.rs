@@ -23,6 +23,7 @@ pub use success::SuccessDifference;
 pub use table::{Detected, Detection, EntropyGain, Kind, Negatives, Positives, Scored, Unfamiliar};
 pub use table1::{TABLE1_HEADS, Table1Line, table1_attacks};
 
+use super::passes::check_classes;
 use super::attack::{BATCH, Said, attack_batch, check_shape, gradients, lengths, pixels};
 use super::passes::Asked;
 use super::{AttackSettings, Attacked, Classifiers, On, Progress, Shard};
@@ -210,11 +211,7 @@ fn check(classifiers: &Classifiers, data: &Dataset, settings: &DetectSettings) -
         return Err(Error::setting("--seeds", "0 seeds measure nothing", "give a number from 1"));
     }
     settings.noise.check(data.image_shape)?;
-    let classes = classifiers.ensemble().classes().len();
-    if let Some(label) = data.labels.iter().find(|label| usize::from(**label) >= classes) {
-        let problem = format!("{} has the label {label}, but the classifiers know {classes} classes", data.name);
-        return Err(Error::setting("--dataset", problem, "choose the data that the models were trained on"));
-    }
+    check_classes(classifiers.ensemble().classes(), data)?;
     for attack in &settings.attacks {
         attack.check(classifiers)?;
         if attack.attack.targeted {

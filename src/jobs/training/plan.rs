@@ -43,16 +43,16 @@ pub enum What {
 pub enum DataChoice {
     /// A known data set, `decoded-digits`, or for testing `mnist-1000`.
     Named(String),
-    /// A folder of IDX files, or an image folder (see [`crate::data::load_folder`]).
+    /// A folder of IDX files, an image folder, or an npz file (see [`crate::data::load_folder`]).
     Folder(PathBuf),
 }
 
 impl DataChoice {
-    /// What a person named: a known data set, else a folder of that path (made absolute: a plan outlives the current directory), else a data
+    /// What a person named: a known data set, else a folder or file of that path (made absolute: a plan outlives the current directory), else a data
     /// set that nobody knows.
     pub fn of(text: &str) -> Self {
         let known = [DECODED, SHIPPED].contains(&text) || sources::named(text).is_ok();
-        if !known && Path::new(text).is_dir() {
+        if !known && Path::new(text).exists() {
             Self::Folder(std::path::absolute(text).unwrap_or_else(|_| text.into()))
         } else {
             Self::Named(text.to_owned())
