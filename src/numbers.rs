@@ -48,6 +48,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn numbers_in_names_sort_by_value() {
+        let mut names = ["b-1", "10", "a-10", "2", "a-9", "a"];
+        names.sort_by_key(|name| by_number(name));
+        assert_eq!(names, ["2", "10", "a", "a-9", "a-10", "b-1"]);
+    }
+
+    #[test]
     fn one_thing_is_in_the_singular() {
         assert_eq!([0_u32, 1, 2].map(|count| counted(count, "hole")), ["0 holes", "1 hole", "2 holes"]);
     }

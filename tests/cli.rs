@@ -11,8 +11,12 @@ mod attack;
 mod bad_input;
 #[path = "cli/colour.rs"]
 mod colour;
+#[path = "cli/data_formats.rs"]
+mod data_formats;
 #[path = "cli/detect.rs"]
 mod detect;
+#[path = "cli/foreign_models.rs"]
+mod foreign_models;
 #[path = "cli/garbage.rs"]
 mod garbage;
 #[path = "cli/holes.rs"]

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use epistemap::app::Storage;
-use epistemap::data::{idx, npy, read_image};
+use epistemap::data::{idx, load_folder, npy, read_image};
 use epistemap::figure::{Canvas, Document, Format, provenance};
 use epistemap::latent::{Encodings, ShippedEncodings};
 use epistemap::nets::folder::{self, DESCRIPTION, Precision, WEIGHTS};
@@ -228,7 +228,7 @@ fn images_arrays_and_figures() {
     let mut choices = Choices::new(4, 0);
     let picture = image::RgbImage::from_raw(19, 13, choices.bytes(3 * 19 * 13)).unwrap();
     let indexed = include_bytes!("cases/plte4.png");
-    for (seed, name) in [(80, "a.png"), (81, "a.jpg")] {
+    for (seed, name) in [(80, "a.png"), (81, "a.jpg"), (91, "a.bmp"), (92, "a.gif"), (93, "a.webp"), (94, "a.tiff")] {
         picture.save(at(name)).unwrap();
         read(seed, &at(name), &|| read_image(&at(name), [3, 9, 9]).map(drop));
     }
@@ -243,6 +243,12 @@ fn images_arrays_and_figures() {
 
     npy::write_images(&at("x.npy"), [2, 3, 5], &[0.25; 60]).unwrap();
     read(82, &at("x.npy"), &|| npy::read_images(&at("x.npy")).map(drop));
+
+    let set = include_bytes!("cases/medmnist-like.npz");
+    rewrite(&at("set.npz"), set);
+    read(95, &at("set.npz"), &|| load_folder(&at("set.npz"), None).map(drop));
+    rewrite(&at("set.npz"), set);
+    read(96, &at("set.npz"), &|| npy::read_images(&at("set.npz")).map(drop));
 
     let provenance = json!({"program": "epistemap", "members": [0, 1, 2], "extent": [-10.0, 10.0]});
     let document = Document {

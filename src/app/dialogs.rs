@@ -64,7 +64,10 @@ impl Dialogs {
                 Wanted::Session => dialog.set_title("A session, or an exported figure").pick_file(),
                 Wanted::SaveSession => dialog.set_title("Save the session").set_file_name("session.json").save_file(),
                 Wanted::SaveFilm => dialog.set_title("Save the film").set_file_name("training.gif").save_file(),
-                Wanted::Image => dialog.set_title("An image").add_filter("images", &["png", "jpg", "jpeg"]).pick_file(),
+                Wanted::Image => dialog
+                    .set_title("An image")
+                    .add_filter("images", &["png", "jpg", "jpeg", "bmp", "gif", "tif", "tiff", "webp"])
+                    .pick_file(),
             };
             if let Some(path) = chosen {
                 desk.publish(path);
@@ -109,7 +112,7 @@ impl Dialogs {
             Wanted::Session => ("A session file, or a figure that the window exported", "Open"),
             Wanted::SaveSession => ("Where to save the session", "Save"),
             Wanted::SaveFilm => ("An animated GIF, or, without .gif, a folder for a PNG of each epoch", "Save"),
-            Wanted::Image => ("An image file (PNG or JPEG): it is encoded and marked as pin A", "Open"),
+            Wanted::Image => ("An image file: it is encoded and marked as pin A", "Open"),
         };
         let mut done = false;
         let response = Modal::new(Id::unique("path dialog")).show(ctx, |ui| {

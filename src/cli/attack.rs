@@ -203,7 +203,12 @@ impl Attack {
             }
         };
         let pixels = &images.pixels[..count * images.shape.iter().product::<usize>()];
-        let mut given = self.targets.as_ref().or(self.labels.as_ref()).map(|path| npy::read_labels(path, self.key.get(1).map(String::as_str))).transpose()?;
+        let mut given = self
+            .targets
+            .as_ref()
+            .or(self.labels.as_ref())
+            .map(|path| npy::read_labels(path, self.key.get(1).map(String::as_str)))
+            .transpose()?;
         if let Some(labels) = given.as_mut().filter(|labels| labels.len() == images.count) {
             labels.truncate(count);
         }

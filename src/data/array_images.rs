@@ -118,7 +118,9 @@ pub(super) fn pixels_of(path: &Path, array: Array, length: usize) -> Result<(Vec
     if let Some(at) = array.values.iter().position(|value| !(-ROUNDING..=1.0 + ROUNDING).contains(&(value / scale))) {
         let problem = format!("image {} holds the pixel {}", at / length, array.values[at] as f32);
         let mend = match (smallest, largest) {
-            (0.0.., LARGEST_FRACTION..=255.0) => "bring the range 0..255 to 0..1 with (x / 255).astype('float32'), or save x.astype('uint8')",
+            (0.0.., LARGEST_FRACTION..=255.0) => {
+                "bring the range 0..255 to 0..1 with (x / 255).astype('float32'), or save x.astype('uint8')"
+            }
             (-1.0.., ..=1.0) => "bring the range −1..1 to 0..1 with (x + 1) / 2",
             _ => "scale the images to the range from 0 to 1",
         };
@@ -276,7 +278,8 @@ mod tests {
         assert_eq!(read_labels(both.path(), None).unwrap(), [1, 0]);
         let several = archive(&[("a", images.clone()), ("b", images), ("y", labels)]);
         assert_eq!(read_images_for(several.path(), Some("b"), None).unwrap().0.count, 2);
-        for (key, says) in [(None, "several arrays that may be images [N, C, H, W]: a, b"), (Some("c"), "holds no array 'c', but a, b, y")] {
+        for (key, says) in [(None, "several arrays that may be images [N, C, H, W]: a, b"), (Some("c"), "holds no array 'c', but a, b, y")]
+        {
             let text = read_images_for(several.path(), key, None).unwrap_err().to_string();
             assert!(text.contains(says) && text.contains("--key"), "{text}");
         }

@@ -119,7 +119,10 @@ impl ClassFolders {
         }
         let mend = "name a folder with one sub-folder of images per class, or with train-images-idx3-ubyte and train-labels-idx1-ubyte";
         let unread = self.left_out.unread();
-        let problem = format!("holds neither IDX files nor images in sub-folders{}", unread.map(|unread| format!(", but {unread}")).unwrap_or_default());
+        let problem = format!(
+            "holds neither IDX files nor images in sub-folders{}",
+            unread.map(|unread| format!(", but {unread}")).unwrap_or_default()
+        );
         Error::file(&self.root, problem, mend)
     }
 

@@ -133,11 +133,14 @@ fn check_jpeg(path: &Path, bytes: &[u8]) -> Result<()> {
     if !bytes.starts_with(&JPEG_MAGIC) {
         return Ok(());
     }
-    let options = DecoderOptions::default().set_strict_mode(true).set_max_width(LONGEST_SIDE as usize).set_max_height(LONGEST_SIDE as usize);
+    let options =
+        DecoderOptions::default().set_strict_mode(true).set_max_width(LONGEST_SIDE as usize).set_max_height(LONGEST_SIDE as usize);
     match JpegDecoder::new_with_options(ZCursor::new(bytes), options).decode() {
         // Whole images of some cameras have them.
         Err(DecodeErrors::FormatStatic(problem)) if problem.contains("Extra bytes") => Ok(()),
-        Err(problem) => Err(Error::file(path, format!("is a JPEG that is cut short or damaged ({problem:?})"), "get it again, or save it anew")),
+        Err(problem) => {
+            Err(Error::file(path, format!("is a JPEG that is cut short or damaged ({problem:?})"), "get it again, or save it anew"))
+        }
         Ok(_) => Ok(()),
     }
 }

@@ -83,8 +83,8 @@ pub(super) fn of_source(path: &Path, root: &str, classes: &[String]) -> Result<(
 /// The extensions of images that are read, and of others.
 const READ: [&str; 10] = ["png", "jpg", "jpeg", "jpe", "jfif", "bmp", "gif", "webp", "tif", "tiff"];
 const UNREAD: [&str; 24] = [
-    "avif", "cr2", "dcm", "dds", "dng", "exr", "hdr", "heic", "heif", "ico", "j2k", "jp2", "jxl", "nef", "pbm", "pcx", "pgm", "pnm", "ppm", "psd",
-    "qoi", "raw", "svg", "tga",
+    "avif", "cr2", "dcm", "dds", "dng", "exr", "hdr", "heic", "heif", "ico", "j2k", "jp2", "jxl", "nef", "pbm", "pcx", "pgm", "pnm", "ppm",
+    "psd", "qoi", "raw", "svg", "tga",
 ];
 
 /// Whether a file is an image that is read, by its extension.

@@ -42,12 +42,16 @@ pub(super) fn load(path: &Path, name: &str) -> Result<FolderData> {
         Some(names) if names == test && has(&validation) => {
             (Some(part(path, &mut archive, names)?), Some(format!("'{}' of {name} are left out.", validation[0])))
         }
-        Some(names) => (Some(part(path, &mut archive, names)?), (names != test).then(|| format!("{name} has no '{}': '{}' are for testing.", test[0], names[0]))),
+        Some(names) => (
+            Some(part(path, &mut archive, names)?),
+            (names != test).then(|| format!("{name} has no '{}': '{}' are for testing.", test[0], names[0])),
+        ),
         None => (None, None),
     };
     let most = of_training.labels.iter().chain(of_testing.iter().flat_map(|part| &part.labels)).max().copied().unwrap_or_default();
     let classes: Vec<String> = (0..=most).map(|class| class.to_string()).collect();
-    let mut notes: Vec<String> = [of_training.notes.clone(), of_testing.as_ref().and_then(|part| part.notes.clone()), note].into_iter().flatten().collect();
+    let mut notes: Vec<String> =
+        [of_training.notes.clone(), of_testing.as_ref().and_then(|part| part.notes.clone()), note].into_iter().flatten().collect();
     let data = |part: Part, split: Split| {
         let data = Dataset::new(format!("{name} {split}"), part.shape, part.pixels, part.labels, classes.clone());
         data.map(|data| Dataset { is_unnamed: true, ..data })

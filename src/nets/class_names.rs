@@ -11,7 +11,12 @@ mod tests {
 
     #[test]
     fn names_agree_in_their_order_and_case_apart() {
-        let same = |one: &[&str], other: &[&str]| same_classes(&one.iter().map(ToString::to_string).collect::<Vec<_>>(), &other.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let same = |one: &[&str], other: &[&str]| {
+            same_classes(
+                &one.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                &other.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            )
+        };
         assert!(same(&["cat", "Dog"], &["Cat", "dog"]) && same(&["Äpfel"], &["äpfel"]));
         assert!(!same(&["cat", "dog"], &["dog", "cat"]) && !same(&["cat"], &["cat", "dog"]) && !same(&["cat"], &["cats"]));
     }

@@ -61,7 +61,9 @@ impl Output {
             Self::BinaryLogit => {
                 let Some(last) = graph.last().filter(|_| graph.output_shape() == [1]) else {
                     let shape = graph.output_shape();
-                    return Err(Error::Network(format!("its output is binary_logit, one number, but the last node makes the shape {shape:?}")));
+                    return Err(Error::Network(format!(
+                        "its output is binary_logit, one number, but the last node makes the shape {shape:?}"
+                    )));
                 };
                 let [logit, zero] = [last.name.clone(), format!("{}.zero", last.name)];
                 let both = Node { name: format!("{logit}.both"), inputs: vec![zero.clone(), logit.clone()], op: Op::Concatenate {} };
@@ -253,8 +255,7 @@ impl Description {
 }
 
 /// The mend where a network makes one number.
-const ONE_LOGIT: &str = "of one logit whose sigmoid is a probability, as of BCEWithLogitsLoss, name two classes, the second that of the \
-                         sigmoid, and set `version` to 2 and `output` to `binary_logit`";
+const ONE_LOGIT: &str = "for one logit (BCEWithLogitsLoss) name two classes, and set `version` to 2 and `output` to `binary_logit`";
 
 /// Refuses class names that cannot be told apart, and a graph that does not make one number for each.
 fn check_classes(classes: &[String], graph: &Graph) -> Result<()> {
@@ -274,9 +275,9 @@ fn check_classes(classes: &[String], graph: &Graph) -> Result<()> {
     }
     let Some(last) = graph.last() else { return Err(Error::Network("it has no nodes".to_owned())) };
     if graph.output_shape() != [classes.len()] {
-        let advice = if graph.output_shape() == [1] { format!(", or {ONE_LOGIT}") } else { String::new() };
+        let advice = if graph.output_shape() == [1] { ONE_LOGIT } else { "it should make one number for each class" };
         return Err(Error::Network(format!(
-            "the last node '{}' ({}) makes the shape {:?}, but there are {} class names: it should make one number for each class{advice}",
+            "the last node '{}' ({}) makes the shape {:?}, but there are {} class names: {advice}",
             last.name,
             last.op.label(),
             graph.output_shape(),
@@ -323,7 +324,11 @@ mod tests {
             (r#""output": "logits""#, r#""layers": []"#, "the field `layers` means nothing in a classifier of version 2".to_owned()),
             (r#""a", "b""#, r#""a""#, "it has the one class 'a'".to_owned()),
             (r#""out_features": 2"#, r#""out_features": 1"#, "the last node 'fc' (linear) makes the shape [1]".to_owned()),
-            (r#""logits""#, r#""binary_logit""#, "its output is binary_logit, one number, but the last node makes the shape [2]".to_owned()),
+            (
+                r#""logits""#,
+                r#""binary_logit""#,
+                "its output is binary_logit, one number, but the last node makes the shape [2]".to_owned(),
+            ),
             (r#""logits""#, r#""logit""#, "'output': unknown variant `logit`".to_owned()),
             (r#""version": 2"#, r#""version": "2""#, "'version': invalid type".to_owned()),
             ("[1, 2, 2]", "[1, 2]", "'input_shape': invalid length 2".to_owned()),

@@ -48,7 +48,7 @@ pub enum Precision {
 /// # Errors
 /// When a file is missing or damaged, or a weight's name, shape or values do not fit the layers; says which.
 pub fn load(folder: &Path) -> Result<(Description, Model)> {
-    let (description, model, _) = parse(folder, &files::read_json(&folder.join(DESCRIPTION))?, &files::read(&weights_file(folder))?)?;
+    let (description, model, _) = parse(folder, &read_description(folder)?, &files::read(&weights_file(folder))?)?;
     Ok((description, model))
 }
 
@@ -96,7 +96,12 @@ fn strip_prefixes(weights: &mut Weights, description: &Description) -> String {
 /// # Errors
 /// When it is missing or damaged.
 pub fn describe(folder: &Path) -> Result<Description> {
-    parse_description(folder, &files::read_json(&folder.join(DESCRIPTION))?)
+    parse_description(folder, &read_description(folder)?)
+}
+
+/// The bytes of the description in a model folder, which is one.
+fn read_description(folder: &Path) -> Result<Vec<u8>> {
+    if folder.is_file() { Err(foreign::file_as_model(folder)) } else { files::read_json(&folder.join(DESCRIPTION)) }
 }
 
 fn parse_description(folder: &Path, bytes: &[u8]) -> Result<Description> {
@@ -340,7 +345,10 @@ mod tests {
             let (_, model, note) = parse(place.path(), &bytes[0], &bytes[1]).unwrap();
             let Model::Classifier(classifier) = model else { panic!("a VAE") };
             assert!(classifier.network.weights().keys().eq(plain.keys()), "{prefix}");
-            assert_eq!(note.as_deref().map(|note| note.contains(taken.unwrap_or("none")) && note.contains(OTHER_WEIGHTS)), taken.map(|_| true));
+            assert_eq!(
+                note.as_deref().map(|note| note.contains(taken.unwrap_or("none")) && note.contains(OTHER_WEIGHTS)),
+                taken.map(|_| true)
+            );
         }
         // A prefix of some only belongs to their names.
         let mut weights = random_graph_weights(model("fc").graphs()[0], 3);

@@ -42,7 +42,10 @@ pub(super) fn of_weights(path: &Path, head: &[u8]) -> Option<(&'static str, Stri
         "save its state_dict with safetensors.torch.save_file as {WEIGHTS} in a folder, and describe the network in {DESCRIPTION} there ({FORMAT})"
     );
     if head.starts_with(b"version https://git-lfs") {
-        return Some(("is a pointer of Git LFS, not the file itself", "run `git lfs pull` where it was cloned, or download the file".to_owned()));
+        return Some((
+            "is a pointer of Git LFS, not the file itself",
+            "run `git lfs pull` where it was cloned, or download the file".to_owned(),
+        ));
     }
     if head.starts_with(b"PK\x03\x04") {
         let is_script = files::guarded(path, || Ok(holds(path, "/constants.pkl"))).unwrap_or(false);

@@ -23,9 +23,9 @@ pub use success::SuccessDifference;
 pub use table::{Detected, Detection, EntropyGain, Kind, Negatives, Positives, Scored, Unfamiliar};
 pub use table1::{TABLE1_HEADS, Table1Line, table1_attacks};
 
-use super::passes::check_classes;
 use super::attack::{BATCH, Said, attack_batch, check_shape, gradients, lengths, pixels};
 use super::passes::Asked;
+use super::passes::check_classes;
 use super::{AttackSettings, Attacked, Classifiers, On, Progress, Shard};
 use crate::analysis::detection::Clusters;
 use crate::attack::{Iterate, Settings, named};
