@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// Sets of fewer bytes are held in memory and decoded in every run.
 const KEPT_FROM: usize = 1 << 25;
 /// Raised where the same files become other bytes than before.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// The most bytes of a footer; it lists the images that could not be read.
 const MOST_OF_FOOTER: u64 = 1 << 24;
 

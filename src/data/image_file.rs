@@ -125,6 +125,9 @@ fn decoder<'a>(path: &Path, bytes: impl BufRead + Seek + 'a) -> Result<impl Imag
     (limits.max_image_width, limits.max_image_height, limits.max_alloc) = (Some(LONGEST_SIDE), Some(LONGEST_SIDE), Some(MOST_BYTES));
     reader.limits(limits);
     let decoder = reader.into_decoder().map_err(|error| wrong(path, error))?;
+    if decoder.total_bytes() == 0 {
+        return Err(Error::file(path, "is an image without pixels", "get it again, or save it anew"));
+    }
     if decoder.total_bytes() > MOST_BYTES { Err(too_large(path)) } else { Ok(decoder) }
 }
 

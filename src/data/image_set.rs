@@ -29,6 +29,13 @@ const BATCH: usize = 512;
 /// The most bytes of an image file; as many are read at once as there are threads.
 const MOST_OF_FILE: u64 = 1 << 27;
 
+/// The extensions of images that are read, and of others.
+const READ: [&str; 10] = ["png", "jpg", "jpeg", "jpe", "jfif", "bmp", "gif", "webp", "tif", "tiff"];
+const UNREAD: [&str; 24] = [
+    "avif", "cr2", "dcm", "dds", "dng", "exr", "hdr", "heic", "heif", "ico", "j2k", "jp2", "jxl", "nef", "pbm", "pcx", "pgm", "pnm", "ppm",
+    "psd", "qoi", "raw", "svg", "tga",
+];
+
 /// An image file of a class.
 pub(super) struct Entry {
     /// Where it stands: below the folder, or in the archive.
@@ -79,13 +86,6 @@ pub(super) fn of_source(path: &Path, root: &str, classes: &[String]) -> Result<(
     shuffle(&mut entries);
     Ok((holder, entries))
 }
-
-/// The extensions of images that are read, and of others.
-const READ: [&str; 10] = ["png", "jpg", "jpeg", "jpe", "jfif", "bmp", "gif", "webp", "tif", "tiff"];
-const UNREAD: [&str; 24] = [
-    "avif", "cr2", "dcm", "dds", "dng", "exr", "hdr", "heic", "heif", "ico", "j2k", "jp2", "jxl", "nef", "pbm", "pcx", "pgm", "pnm", "ppm",
-    "psd", "qoi", "raw", "svg", "tga",
-];
 
 /// Whether a file is an image that is read, by its extension.
 fn is_image(path: &Path) -> bool {
