@@ -383,7 +383,9 @@ fn shown(text: &str) -> String {
 
 /// Says lines on standard error.
 pub fn say_each(notes: &[String]) {
-    notes.iter().for_each(|note| say(note));
+    for note in notes {
+        say(note);
+    }
 }
 
 /// Says a line on standard error. Where that cannot be written to, nobody is there to be told.

@@ -124,7 +124,7 @@ enum What {
 
 #[derive(Debug, Args)]
 struct Common {
-    /// The data set (`epistemap data list` names them), a folder (IDX files, or images in one sub-folder per class), or an npz file as MedMNIST
+    /// The data set (`epistemap data list` names them), a folder (IDX files, or images in one sub-folder per class), or an npz file as `MedMNIST`
     /// has it.
     #[arg(long, value_name = "NAME|DIR", default_value = "mnist")]
     dataset: String,

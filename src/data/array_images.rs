@@ -43,14 +43,12 @@ pub fn read_images(path: &Path) -> Result<Images> {
 pub fn read_images_for(path: &Path, key: Option<&str>, shape: Option<[usize; 3]>) -> Result<(Images, Vec<String>)> {
     let length = shape.map(|shape| shape.iter().product::<usize>());
     let fits = |axes: &[u64]| matches!(axes.len(), 3 | 4) || (axes.len() == 2 && length.is_some_and(|length| length as u64 == axes[1]));
-    match read(path, key, "images [N, C, H, W]", &fits)? {
-        Some((name, array)) => images_of(&name, array, shape),
-        None => {
-            let read = idx::read_images(path)?;
-            let images = Images { count: read.count, shape: [read.channels, read.rows, read.cols], pixels: read.pixels };
-            Ok((images, Vec::new()))
-        }
+    if let Some((name, array)) = read(path, key, "images [N, C, H, W]", &fits)? {
+        return images_of(&name, array, shape);
     }
+    let read = idx::read_images(path)?;
+    let images = Images { count: read.count, shape: [read.channels, read.rows, read.cols], pixels: read.pixels };
+    Ok((images, Vec::new()))
 }
 
 /// Reads labels: whole numbers from 0, from an npy file or an array of an npz file with the axes \[N\] or \[N, 1\], or from an IDX file.

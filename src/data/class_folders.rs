@@ -100,12 +100,12 @@ impl ClassFolders {
     pub fn entries_of(&mut self, training: &Self) -> Vec<Entry> {
         let mut entries = Vec::new();
         for folder in &self.classes {
-            match training.classes.iter().position(|class| class.path.file_name() == folder.path.file_name()) {
-                Some(class) => entries.extend(folder.images.iter().map(|image| Entry::new(image.clone(), class))),
-                None => {
-                    self.left_out.unknown.0 += folder.images.len() as u64;
-                    self.left_out.unknown.1.push(format!("'{}'", folder.name));
-                }
+            let class = training.classes.iter().position(|class| class.path.file_name() == folder.path.file_name());
+            if let Some(class) = class {
+                entries.extend(folder.images.iter().map(|image| Entry::new(image.clone(), class)));
+            } else {
+                self.left_out.unknown.0 += folder.images.len() as u64;
+                self.left_out.unknown.1.push(format!("'{}'", folder.name));
             }
         }
         entries

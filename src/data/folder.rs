@@ -24,7 +24,7 @@ pub struct FolderData {
 
 /// Reads a folder. IDX files: `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`, plain or `.gz`, and `t10k-…` for testing. Images: files
 /// in one sub-folder per class, or such folders in `train` and `test` (else `val`). Where nobody has split the data, a fifth is for testing: of
-/// IDX files every fifth image, of images those whose name hashes so, whatever else is in the folder. Or an npz file, as MedMNIST has it.
+/// IDX files every fifth image, of images those whose name hashes so, whatever else is in the folder. Or an npz file, as `MedMNIST` has it.
 ///
 /// All images of an image folder are brought to `shape` [channels, height, width], in bytes: scaled to fit, in the middle of black. `None`: the
 /// size they share if it is no larger than 32 × 32, else 28 × 28 in grey or 32 × 32 in colour.

@@ -45,10 +45,10 @@ impl Archive {
         let names = self.names();
         let wrong = |problem: String, mend: &str| Err(Error::file(&self.path, problem, mend));
         if let Some(key) = key {
-            return match names.iter().any(|name| name == key) {
-                true => Ok(key.to_owned()),
-                false => wrong(format!("holds no array '{key}', but {}", names.join(", ")), "name one of them with --key"),
-            };
+            if names.iter().any(|name| name == key) {
+                return Ok(key.to_owned());
+            }
+            return wrong(format!("holds no array '{key}', but {}", names.join(", ")), "name one of them with --key");
         }
         let (mut fitting, mut others) = (Vec::new(), Vec::new());
         for name in names {

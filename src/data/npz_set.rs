@@ -1,4 +1,4 @@
-//! A data set in one npz file, as MedMNIST and Keras publish them.
+//! A data set in one npz file, as `MedMNIST` and Keras publish them.
 
 use super::array_images::{labels_of, pixels_of};
 use super::folder::split_by_fifth;

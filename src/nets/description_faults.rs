@@ -5,7 +5,7 @@ use super::Likelihood;
 use super::description::Output;
 use crate::error::{Error, Result};
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
 use serde_json::{Deserializer, Value};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -70,7 +70,7 @@ pub(super) fn check_keys(text: &[u8], version: u64) -> Result<()> {
     struct Kind {
         kind: String,
     }
-    let Ok(facts) = serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(text) else { return Ok(()) };
+    let Ok(facts) = serde_json::from_slice::<BTreeMap<String, Value>>(text) else { return Ok(()) };
     // What has no kind is refused with its text.
     let Ok(Kind { kind }) = serde_json::from_slice(text) else { return Ok(()) };
     let Some((.., known)) = KEYS.iter().find(|(of, since, _)| *of == kind && *since == version) else { return Ok(()) };

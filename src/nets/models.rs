@@ -170,7 +170,7 @@ impl Vae {
     /// The SHA-256, in hexadecimal, of the weights that make encodings: by their names, shapes and values in single precision.
     pub fn encoder_sha256(&self) -> String {
         let mut hash = Sha256::new();
-        for (name, tensor) in [&self.encoder, &self.mean].into_iter().flat_map(|network| network.weights()) {
+        for (name, tensor) in [&self.encoder, &self.mean].into_iter().flat_map(Network::weights) {
             hash.update(format!("{name} {:?}", tensor.shape));
             tensor.to_f32().iter().for_each(|value| hash.update(value.to_le_bytes()));
         }
