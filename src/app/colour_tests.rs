@@ -72,8 +72,8 @@ fn window(models: &Path) -> Harness<'static, Program> {
 fn rest(harness: &mut Harness<'static, Program>, tab: &str) {
     let start = Instant::now();
     harness.run_steps(3);
-    let is_seen = |panel: &&Box<dyn Panel>| panel.place() != Place::Tab || panel.name() == tab;
-    while harness.state().0.panels.iter().filter(is_seen).any(|panel| panel.is_busy()) {
+    let is_at_work = |panel: &dyn Panel| (panel.place() != Place::Tab || panel.name() == tab) && panel.is_busy();
+    while harness.state().0.panels.iter().any(|panel| is_at_work(&**panel)) {
         assert!(start.elapsed() < Duration::from_mins(3), "it does not come to rest");
         std::thread::sleep(Duration::from_millis(5));
         harness.step();
@@ -86,8 +86,8 @@ fn every_panel_works_on_colour_photographs_of_two_classes() {
     let folder = tempfile::tempdir().unwrap();
     write_models(folder.path());
     let mut harness = window(folder.path());
-    let tabs = |panel: &&Box<dyn Panel>| panel.place() == Place::Tab;
-    let names: Vec<&str> = harness.state().0.panels.iter().filter(tabs).map(|panel| panel.name()).collect();
+    let tabs = harness.state().0.panels.iter().filter(|panel| panel.place() == Place::Tab);
+    let names: Vec<&str> = tabs.map(|panel| panel.name()).collect();
     for name in names {
         harness.state_mut().0.preferences.tab = name.to_owned();
         rest(&mut harness, name);

@@ -158,9 +158,9 @@ fn image_folders_tell_what_they_leave_out_and_which_class_is_which() {
     std::fs::write(at("2/half.jpg"), &whole[..whole.len() / 2]).unwrap();
     #[cfg(unix)]
     {
+        use std::os::unix::ffi::OsStrExt as _;
         std::os::unix::fs::symlink(at("2"), at("two")).unwrap();
         std::os::unix::fs::symlink(at("9/0.png"), at("2/link.png")).unwrap();
-        use std::os::unix::ffi::OsStrExt as _;
         image(&desk.path("images").join(std::ffi::OsStr::from_bytes(b"\xff")).join("0.png"), 3);
     }
     let err = train("odd");

@@ -155,7 +155,7 @@ impl Detection {
     pub fn to_table1(&self) -> String {
         let mut lines = vec![format!("{} images of {}. {CAPTION}", self.images, self.dataset)];
         lines.extend(self.accuracies());
-        let text = |cells: [&str; 9]| cells.iter().zip(WIDTHS).map(|(cell, width)| format!("{cell:<width$}")).collect::<String>();
+        let text = |cells: [&str; 9]| cells.iter().zip(WIDTHS).map(|(cell, width)| format!("{cell:<width$}")).collect::<Vec<_>>().concat();
         lines.push(text(TABLE1_HEADS));
         let table = self.table1();
         for (place, line) in table.iter().enumerate() {
