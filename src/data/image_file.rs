@@ -122,14 +122,13 @@ fn wrong(path: &Path, error: ImageError) -> Error {
 fn decoder<'a>(path: &Path, bytes: impl BufRead + Seek + 'a) -> Result<impl ImageDecoder + 'a> {
     let mut reader = ImageReader::new(bytes).with_guessed_format().map_err(|error| Error::io(path, &error))?;
     let mut limits = Limits::default();
-    (limits.max_image_width, limits.max_image_height) = (Some(LONGEST_SIDE), Some(LONGEST_SIDE));
-    limits.max_alloc = Some(most_bytes());
+    (limits.max_image_width, limits.max_image_height, limits.max_alloc) = (Some(LONGEST_SIDE), Some(LONGEST_SIDE), Some(MOST_BYTES));
     reader.limits(limits);
     let decoder = reader.into_decoder().map_err(|error| wrong(path, error))?;
     if decoder.total_bytes() == 0 {
         return Err(Error::file(path, "is an image without pixels", "get it again, or save it anew"));
     }
-    if decoder.total_bytes() > most_bytes() { Err(too_large(path)) } else { Ok(decoder) }
+    if decoder.total_bytes() > MOST_BYTES { Err(too_large(path)) } else { Ok(decoder) }
 }
 
 /// Refuses a JPEG that is cut short or damaged: the decoder of images gives grey for what is missing.
@@ -172,13 +171,8 @@ fn decode(path: &Path, mut decoder: impl ImageDecoder) -> Result<DynamicImage> {
     Ok(picture)
 }
 
-/// The most bytes of an image and its decoder. The decoder of TIFF may take as much again for the values of its tags.
-fn most_bytes() -> u64 {
-    MOST_BYTES.min(budget::limit() / 2)
-}
-
 fn too_large(path: &Path) -> Error {
-    let problem = format!("is larger than {LONGEST_SIDE} pixels along a side or {} in memory", budget::size(most_bytes() as f64));
+    let problem = format!("is larger than {LONGEST_SIDE} pixels along a side or {} MB in memory", MOST_BYTES >> 20);
     Error::file(path, problem, "make it smaller first")
 }
 
