@@ -101,15 +101,18 @@ const ENGINE_PRIORITY: u8 = 30;
 
 /// The engine's threads give way to the window's, so that it never stutters, even on two cores.
 pub fn leave_the_window_its_time() {
-    // There is a pool already where a job has run before.
-    unhurried("engine").build_global().ok();
+    // The pool exists already: the program starts it first of all.
+    rayon::broadcast(|_| lower_priority());
 }
 
-/// Threads of that name with the engine's priority. Where the system refuses, the window shares its time evenly.
+/// Threads of that name with the engine's priority.
 pub(super) fn unhurried(name: &'static str) -> rayon::ThreadPoolBuilder {
-    rayon::ThreadPoolBuilder::new().thread_name(move |number| format!("{name} {number}")).start_handler(|_| {
-        if let Ok(value) = ENGINE_PRIORITY.try_into() {
-            set_current_thread_priority(ThreadPriority::Crossplatform(value)).ok();
-        }
-    })
+    rayon::ThreadPoolBuilder::new().thread_name(move |number| format!("{name} {number}")).start_handler(|_| lower_priority())
+}
+
+/// Gives this thread the engine's priority. Where the system refuses, the window shares its time evenly.
+fn lower_priority() {
+    if let Ok(value) = ENGINE_PRIORITY.try_into() {
+        set_current_thread_priority(ThreadPriority::Crossplatform(value)).ok();
+    }
 }

@@ -43,7 +43,7 @@ struct Cli {
     memory: Option<u64>,
 }
 
-/// The most threads that are taken for a wish.
+/// More threads than this in `RAYON_NUM_THREADS` are refused.
 const MOST_THREADS: usize = 1024;
 
 const EXAMPLES: &str = "Examples:
@@ -131,9 +131,13 @@ fn start_threads() -> Result<()> {
         return Err(Error::setting(VARIABLE, format!("{threads} threads are out of range"), mend));
     }
     let refused = |error: rayon::ThreadPoolBuildError| {
-        Error::setting("the threads that compute", format!("the system gives no more ({error})"), format!("raise `ulimit -u`, or {mend}"))
+        Error::setting(
+            "the compute threads",
+            format!("the system refuses to start them ({error})"),
+            format!("raise `ulimit -u`, or {mend}"),
+        )
     };
-    rayon::ThreadPoolBuilder::new().build_global().map_err(refused)
+    rayon::ThreadPoolBuilder::new().thread_name(|number| format!("engine {number}")).build_global().map_err(refused)
 }
 
 fn run(verb: Option<Verb>) -> Result<()> {
