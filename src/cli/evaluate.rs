@@ -74,11 +74,11 @@ fn table(evaluation: &Evaluation) -> String {
     lines.extend(evaluation.vae.map(|vae| {
         format!("VAE: −ELBO {:.2} = reconstruction {:.2} + KL {:.2} nats per image", vae.negative_elbo, vae.reconstruction, vae.kl)
     }));
-    lines.push(format!("{:<16}{:>6}{:>24}{:>12}{:>9}{:>9}", "", "draws", "accuracy", "NLL (nats)", "Brier", "ECE"));
+    lines.push(format!("{:<16}{:>6}{:>25}{:>12}{:>9}{:>9}", "", "draws", "accuracy", "NLL (nats)", "Brier", "ECE"));
     for rows in evaluation.rows() {
         for (of, draws) in rows.into_iter().zip(["off".to_owned(), evaluation.samples.to_string()]) {
             let accuracy = of.accuracy_text();
-            lines.push(format!("{:<16}{draws:>6}{accuracy:>24}{:>12.4}{:>9.4}{:>9.4}", of.name, of.nll, of.brier, of.ece));
+            lines.push(format!("{:<16}{draws:>6}{accuracy:>25}{:>12.4}{:>9.4}{:>9.4}", of.name, of.nll, of.brier, of.ece));
         }
     }
     lines.push(
