@@ -1,5 +1,6 @@
 //! The memory budget: what a request or a file would take is estimated and compared with one limit before anything is allocated.
 
+use crate::error::{Error, Result};
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,6 +37,15 @@ pub fn excess(what: impl std::fmt::Display, bytes: f64) -> Option<String> {
     (!fits).then(|| format!("{what} would take {} of memory where {} are allowed", size(bytes), size(limit)))
 }
 
+/// Refuses a file of which `what` would take more bytes than are allowed.
+///
+/// # Errors
+/// With the estimate and the limit.
+pub fn check_file(path: &Path, what: impl std::fmt::Display, bytes: f64) -> Result<()> {
+    let refused = |problem| Err(Error::file(path, problem, format!("name a smaller file, or allow more with {OPTION}")));
+    excess(what, bytes).map_or(Ok(()), refused)
+}
+
 /// A number of bytes for a person, such as `3.2 GB`.
 pub fn size(bytes: f64) -> String {
     let (unit, name) =
@@ -48,7 +58,7 @@ pub fn size(bytes: f64) -> String {
 ///
 /// # Errors
 /// When it is none, or below a megabyte.
-pub fn parse_size(text: &str) -> Result<u64, String> {
+pub fn parse_size(text: &str) -> std::result::Result<u64, String> {
     let lower = text.trim().to_ascii_lowercase();
     let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic()).trim();
     let unit = match lower.trim_start_matches(|c: char| !c.is_ascii_alphabetic()) {

@@ -1,9 +1,10 @@
 //! Models of two classes on colour photographs of 64 × 64 in the window: every panel and every export.
 
-use super::export::exports;
+use super::export::tests::type_path;
+use super::export::{Export, exports};
 use super::run::{Program, Start};
 use super::session::Pin;
-use super::tests::{scope, settle, start, wait};
+use super::tests::{scope, settle, start, until, wait};
 use super::window::Window;
 use super::{Panel, Place};
 use crate::data::Dataset;
@@ -17,7 +18,6 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 const SHAPE: [usize; 3] = [3, 64, 64];
 const IMAGES: usize = 24;
@@ -70,14 +70,9 @@ fn window(models: &Path) -> Harness<'static, Program> {
 
 /// Frames until neither the panel of that name nor one that is always there works any more.
 fn rest(harness: &mut Harness<'static, Program>, tab: &str) {
-    let start = Instant::now();
-    harness.run_steps(3);
     let is_at_work = |panel: &dyn Panel| (panel.place() != Place::Tab || panel.name() == tab) && panel.is_busy();
-    while harness.state().0.panels.iter().any(|panel| is_at_work(&**panel)) {
-        assert!(start.elapsed() < Duration::from_mins(3), "it does not come to rest");
-        std::thread::sleep(Duration::from_millis(5));
-        harness.step();
-    }
+    harness.run_steps(3);
+    until(harness, "rest", |harness| !harness.state().0.panels.iter().any(|panel| is_at_work(&**panel)));
     harness.run_steps(3);
 }
 
@@ -91,7 +86,7 @@ fn every_panel_works_on_colour_photographs_of_two_classes() {
     for name in names {
         harness.state_mut().0.preferences.tab = name.to_owned();
         rest(&mut harness, name);
-        // What is computed only when somebody asks for it, and what it then says.
+        // The button that starts the work of a panel, and a text of its result.
         let button = match name {
             "Attack" => Some(("Attack", "change: ")),
             "Detection" => Some(("Detect", "images of photographs")),
@@ -116,33 +111,20 @@ fn every_export_is_written_of_colour_photographs_of_two_classes() {
     write_models(folder.path());
     let mut harness = window(folder.path());
     harness.key_press_modifiers(Modifiers::COMMAND, Key::E);
-    wait_for(&mut harness, "the dialog", |harness| harness.query_by_label("Copy image").is_some());
+    until(&mut harness, "the dialog", |harness| harness.query_by_label("Copy image").is_some());
+    harness.run_steps(2);
     for export in exports() {
         harness.get_by_label(&export.name()).click_accesskit();
         harness.run_steps(2);
-        let extension = if export == super::export::Export::Data { "npz" } else { "png" };
+        let extension = if export == Export::Data { "npz" } else { "png" };
         let path = folder.path().join(format!("{}.{extension}", export.file_name()));
-        harness.get_by_label("Save as").focus();
-        harness.run_steps(2);
-        harness.key_press_modifiers(Modifiers::COMMAND, Key::A);
-        harness.run_steps(2);
-        harness.get_by_label("Save as").type_text(&path.display().to_string());
-        harness.run_steps(2);
+        type_path(&mut harness, &path);
         harness.key_press(Key::Enter);
-        wait_for(&mut harness, "the file", |_| path.exists());
-        wait_for(&mut harness, "the end", |harness| harness.query_by_label("Save").is_some());
+        until(&mut harness, "the file", |_| path.exists());
+        until(&mut harness, "the end", |harness| harness.query_by_label("Save").is_some());
+        harness.run_steps(2);
     }
     assert_eq!(harness.state().0.complaints(), [""; 0]);
-}
-
-fn wait_for(harness: &mut Harness<'static, Program>, what: &str, holds: impl Fn(&Harness<'static, Program>) -> bool) {
-    let start = Instant::now();
-    while !holds(harness) {
-        assert!(start.elapsed() < Duration::from_mins(3), "{what} does not come: {:?}", harness.state().0.complaints());
-        std::thread::sleep(Duration::from_millis(5));
-        harness.step();
-    }
-    harness.run_steps(2);
 }
 
 #[test]

@@ -70,15 +70,21 @@ pub fn settle(harness: &mut Harness<'static, Program>) {
     harness.run_steps(3);
 }
 
-/// Frames until something holds.
+/// Frames until something holds of what panels see.
 pub fn wait(harness: &mut Harness<'static, Program>, what: &str, holds: impl Fn(&Scope) -> bool) {
+    until(harness, what, |harness| holds(scope(harness)));
+}
+
+/// Frames until something holds.
+pub fn until(harness: &mut Harness<'static, Program>, what: &str, holds: impl Fn(&Harness<'static, Program>) -> bool) {
     let start = Instant::now();
     loop {
         harness.step();
-        if holds(scope(harness)) {
+        if holds(harness) {
             return;
         }
-        assert!(start.elapsed() < Duration::from_mins(2), "{what} does not come: {:?}", scope(harness).map_status);
+        let (status, complaints) = (&scope(harness).map_status, harness.state().0.complaints());
+        assert!(start.elapsed() < Duration::from_mins(3), "{what} does not come: {status:?}, {complaints:?}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

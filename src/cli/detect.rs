@@ -10,7 +10,8 @@ use crate::error::{Error, Result};
 use crate::files;
 use crate::jobs::library::{CATS_DOGS_MISSING, cats_dogs};
 use crate::jobs::{
-    self, AttackSettings, DetectSettings, NoiseControl, On, ScoreFile, cache_folder, scored_csv, scored_text, self_checks, table1_attacks,
+    self, AttackSettings, DetectSettings, NoiseControl, On, ScoreFile, TABLE1_IMAGES, cache_folder, scored_csv, scored_text, self_checks,
+    table1_attacks,
 };
 use crate::nets::Ensemble;
 use clap::builder::PossibleValuesParser;
@@ -116,7 +117,6 @@ fn is_npz(path: &Path) -> Result<bool> {
 
 /// Images that are attacked where nobody says how many.
 const IMAGES: usize = 1000;
-const IMAGES_OF_TABLE1: usize = 200;
 
 /// Tables of the paper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -270,7 +270,7 @@ impl Detect {
             }
             data = data.subset(&of_class);
         }
-        let usual = if self.preset.is_some() { IMAGES_OF_TABLE1 } else { IMAGES };
+        let usual = if self.preset.is_some() { TABLE1_IMAGES } else { IMAGES };
         let wanted = self.images.unwrap_or(usual.min(data.len()));
         first_images(data, Some(wanted))
     }

@@ -10,7 +10,7 @@ use std::path::Path;
 
 /// A pixel may be so far beyond 0..=1 by rounding.
 const ROUNDING: f64 = 1e-6 + f32::EPSILON as f64;
-/// Axes of at most so many are taken for channels.
+/// A last axis of at most this length is read as channels.
 const MOST_CHANNELS: usize = 4;
 /// Floats beyond this are taken for bytes.
 const LARGEST_FRACTION: f64 = 2.0;
@@ -49,6 +49,14 @@ pub fn read_images_for(path: &Path, key: Option<&str>, shape: Option<[usize; 3]>
     let read = idx::read_images(path)?;
     let images = Images { count: read.count, shape: [read.channels, read.rows, read.cols], pixels: read.pixels };
     Ok((images, Vec::new()))
+}
+
+/// The images in the bytes of an npy file; `path` is for messages.
+///
+/// # Errors
+/// As [`read_images_for`].
+pub fn decode_images(path: &Path, bytes: &[u8]) -> Result<Images> {
+    files::guarded(path, || Ok(images_of(path, npy::decode(path, bytes)?, None)?.0))
 }
 
 /// Reads labels: whole numbers from 0, from an npy file or an array of an npz file with the axes \[N\] or \[N, 1\], or from an IDX file.

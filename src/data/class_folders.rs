@@ -55,7 +55,8 @@ impl ClassFolders {
         let of_classes: Vec<PathBuf> =
             paths.iter().filter(|path| path.is_dir() && !path.is_symlink()).filter_map(|path| path.canonicalize().ok()).collect();
         let leads_to_other = |path: &Path, own: Option<&Path>| {
-            let target = path.canonicalize().ok().filter(|_| path.is_symlink());
+            // Most images are no links, and a path costs many calls of the system to resolve.
+            let target = path.is_symlink().then(|| path.canonicalize().ok()).flatten();
             target.is_some_and(|target| of_classes.iter().any(|class| target.starts_with(class) && own != Some(class)))
         };
         found.left_out.loose = image_files(root)?.len() as u64;

@@ -173,9 +173,7 @@ fn parse(path: &Path, mut bytes: impl Read, most: u64, expected_axes: &[usize], 
     if elements > most {
         return Err(damaged(format!("says that it holds {axes:?} elements, but ends before")));
     }
-    if let Some(problem) = budget::excess(format!("its {axes:?} elements"), (elements * BYTES_PER_ELEMENT) as f64) {
-        return Err(Error::file(path, problem, format!("name a smaller file, or allow more with {}", budget::OPTION)));
-    }
+    budget::check_file(path, format!("its {axes:?} elements"), (elements * BYTES_PER_ELEMENT) as f64)?;
     let mut values = Vec::new();
     bytes.by_ref().take(elements).read_to_end(&mut values).map_err(unreadable)?;
     if (values.len() as u64) < elements {

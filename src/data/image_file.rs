@@ -28,9 +28,9 @@ pub struct ImageFile {
     pub notes: Vec<String>,
 }
 
-/// Reads a file (PNG, JPEG, BMP, GIF of which the first frame, TIFF, WebP) as an image [channels, height, width] in 0..=1: the camera's turn is undone; what is transparent shows
-/// black behind it; one channel is grey (Rec. 709 weights), three are red, green and blue. An image of another size is scaled so
-/// that all of it fits, in the middle of black.
+/// Reads a file (PNG, JPEG, BMP, the first frame of a GIF, TIFF, WebP) as an image [channels, height, width] in 0..=1: the camera's turn is
+/// undone; what is transparent shows black behind it; one channel is grey (Rec. 709 weights), three are red, green and blue. An image of
+/// another size is scaled so that all of it fits, in the middle of black.
 ///
 /// Networks of one channel know digits and clothes white on black. So where the outermost pixels are brighter than one half on
 /// average, which is ink on paper, the image is inverted; a note says so.

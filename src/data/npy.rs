@@ -6,7 +6,7 @@ use crate::files;
 use npyz::{DType, NpyFile, Order, TypeChar, WriterBuilder as _};
 use std::path::Path;
 
-pub use super::array_images::{Images, read_images, read_images_for, read_labels};
+pub use super::array_images::{Images, decode_images, read_images, read_images_for, read_labels};
 
 /// How an npy file begins.
 pub(super) const MAGIC: &[u8] = b"\x93NUMPY";
@@ -102,9 +102,7 @@ pub(super) fn decode(path: &Path, bytes: &[u8]) -> Result<Array> {
         return Err(wrong(path, format!("is shorter than its axes {:?} say", file.shape()), "save it again with numpy.save"));
     }
     let elements: u64 = file.shape().iter().product();
-    if let Some(problem) = budget::excess(format!("its {elements} elements"), (elements * BYTES_PER_ELEMENT) as f64) {
-        return Err(wrong(path, problem, "name a smaller file, or allow more with --memory"));
-    }
+    budget::check_file(path, format!("its {elements} elements"), (elements * BYTES_PER_ELEMENT) as f64)?;
     let is_fortran = file.order() != Order::C;
     let shape: Vec<usize> = file.shape().iter().map(|&axis| axis as usize).collect();
     macro_rules! values {

@@ -79,9 +79,7 @@ impl Archive {
         let Some(promised) = npy::promised(&file) else {
             return Err(self.damaged(name, &format!("it says that it has the axes {:?}", file.shape())));
         };
-        if let Some(problem) = budget::excess(format!("the array '{name}'"), promised as f64) {
-            return Err(Error::file(&self.path, problem, format!("name a smaller file, or allow more with {}", budget::OPTION)));
-        }
+        budget::check_file(&self.path, format!("the array '{name}'"), promised as f64)?;
         let bytes = self.unpacked(name, promised + LONGEST_HEADER)?;
         npy::decode(&self.path.join(name), &bytes)
     }

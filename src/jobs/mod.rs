@@ -36,8 +36,8 @@ pub use attack::{
 pub use compare::{Comparison, Difference, compare, compare_maps};
 pub use detect::{
     DetectObserver, DetectSettings, Detected, Detection, Detector, Distances, EntropyGain, Kind, Manifold, Negatives, NoiseControl,
-    Positives, ScoreFile, Scored, ScoredLine, SeedSpread, SuccessDifference, TABLE1_HEADS, Table1Line, Unfamiliar, cache_folder, detect,
-    scored_csv, scored_text, table1_attacks, unfamiliar,
+    Positives, ScoreFile, Scored, ScoredLine, SeedSpread, SuccessDifference, TABLE1_HEADS, TABLE1_IMAGES, Table1Line, Unfamiliar,
+    cache_folder, detect, scored_csv, scored_text, table1_attacks, unfamiliar,
 };
 pub use evaluate::{Evaluation, NamedScores, evaluate};
 pub use export::{Raw, RawFormat};

@@ -48,9 +48,9 @@ pub(super) fn of_weights(path: &Path, head: &[u8]) -> Option<(&'static str, Stri
         ));
     }
     if head.starts_with(b"PK\x03\x04") {
-        let is_script = files::guarded(path, || Ok(holds(path, "/constants.pkl"))).unwrap_or(false);
-        let is_torch = files::guarded(path, || Ok(holds(path, "/data.pkl"))).unwrap_or(false);
-        return Some(match (is_script, is_torch) {
+        let names = files::guarded(path, || Ok(names_in(path))).unwrap_or_default();
+        let holds = |ending: &str| names.iter().any(|name| name.ends_with(ending));
+        return Some(match (holds("/constants.pkl"), holds("/data.pkl")) {
             (true, _) => ("is a TorchScript program, which only PyTorch can run", format!("load it with torch.jit.load; {save}")),
             (_, true) => ("is a file of PyTorch (torch.save), which is not read: loading one can run any program", save),
             _ => ("is an archive where a model is expected", "unpack it, and name the model folder".to_owned()),
@@ -70,10 +70,10 @@ pub(super) fn of_weights(path: &Path, head: &[u8]) -> Option<(&'static str, Stri
     None
 }
 
-/// Whether an archive holds a file whose name ends so.
-fn holds(path: &Path, ending: &str) -> bool {
+/// The names of the files in an archive; none where it is damaged.
+fn names_in(path: &Path) -> Vec<String> {
     let archive = files::open(path).ok().and_then(|file| ZipArchive::new(file).ok());
-    archive.is_some_and(|archive| archive.file_names().any(|name| name.is_ok_and(|name| name.ends_with(ending))))
+    archive.iter().flat_map(|archive| archive.file_names()).filter_map(|name| Some(name.ok()?.to_string())).collect()
 }
 
 #[cfg(test)]

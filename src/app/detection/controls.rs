@@ -6,11 +6,8 @@ use crate::app::attack::controls::{budget, draws, fine, member, method, numbers,
 use crate::app::scope::Scope;
 use crate::app::style;
 use crate::data::sources;
-use crate::jobs::{Negatives, Status};
+use crate::jobs::{Negatives, Status, TABLE1_IMAGES};
 use eframe::egui::{Button, ComboBox, DragValue, Role, Slider, SliderClamping, Ui};
-
-/// Images of the paper's table 1.
-const TABLE1_IMAGES: usize = 200;
 
 /// What somebody wants.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use eframe::egui::{Grid, RichText, Role, ScrollArea, Ui};
 /// its interval.
 pub fn show(ui: &mut Ui, scope: &mut Scope, view: &View, is_narrow: bool) {
     let Some(row) = view.row() else { return };
-    if view.found.detection.rows.len() > 1 {
+    if !view.lines.is_empty() {
         let choice = &mut scope.session.detection;
         if choice.row.is_none() {
             return all_attacks(ui, scope, view);
@@ -60,7 +60,7 @@ pub fn show(ui: &mut Ui, scope: &mut Scope, view: &View, is_narrow: bool) {
     copies(ui, scope, view);
 }
 
-/// What is not as it should be.
+/// Says where the settings have changed since, and which checks of the attack failed.
 fn warnings(ui: &mut Ui, view: &View, stale: bool) {
     if stale {
         ui.label(style::note("The settings are others now: “Detect” anew.").color(style::WARNING));
@@ -111,7 +111,7 @@ fn copies(ui: &mut Ui, scope: &mut Scope, view: &View) {
     ui.horizontal(|ui| {
         ui.label(style::note("copy"));
         let (detection, set) = (&view.found.detection, &scope.set);
-        let is_table1 = detection.rows.len() > 1;
+        let is_table1 = !view.lines.is_empty();
         let mut copied = None;
         for name in ["text", "CSV", "JSON", "LaTeX"] {
             if ui.small_button(name).on_hover_text("The whole table, as `epistemap detect` prints it, for the clipboard").clicked() {

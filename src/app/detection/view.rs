@@ -3,7 +3,7 @@
 use super::choice::{DetectionChoice, Sought};
 use super::workers::Found;
 use crate::analysis::detection::{Estimate, Quality, Ranking};
-use crate::jobs::{Detected, Detector, Kind, SeedSpread, Table1Line};
+use crate::jobs::{Detected, Detector, Kind, Negatives, SeedSpread, Table1Line};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -41,7 +41,14 @@ pub struct Side {
 }
 
 /// What of the settings a view depends on.
-type Key = (Sought, crate::jobs::Negatives, Detector, Vec<Detector>, Option<usize>);
+#[derive(PartialEq)]
+struct Key {
+    sought: Sought,
+    negatives: Negatives,
+    detector: Detector,
+    curves: Vec<Detector>,
+    row: Option<usize>,
+}
 
 /// A detection as it is seen.
 pub struct View {
@@ -60,25 +67,26 @@ pub struct View {
 }
 
 fn key(choice: &DetectionChoice) -> Key {
-    (choice.sought, choice.negatives, choice.detector, choice.curves.clone(), choice.row)
+    let &DetectionChoice { sought, negatives, detector, row, .. } = choice;
+    Key { sought, negatives, detector, curves: choice.curves.clone(), row }
 }
 
-/// The attack whose numbers are shown.
-fn row<'a>(found: &'a Found, choice: &DetectionChoice) -> Option<&'a Detected> {
-    found.detection.rows.get(choice.row.unwrap_or(0)).or(found.detection.rows.first())
+/// The attack whose numbers are shown, of the chosen row; the first where none is chosen or it is not there.
+fn row(found: &Found, chosen: Option<usize>) -> Option<&Detected> {
+    found.detection.rows.get(chosen.unwrap_or(0)).or(found.detection.rows.first())
 }
 
 /// The scores of negatives and positives; none where what is sought was not asked for.
 fn scores(found: &Found, choice: &DetectionChoice, detector: Detector) -> [Vec<f64>; 2] {
     match choice.sought.positives() {
-        Some(positives) => row(found, choice).map(|row| row.scores(detector, positives, choice.negatives)),
+        Some(positives) => row(found, choice.row).map(|row| row.scores(detector, positives, choice.negatives)),
         None => found.detection.unfamiliar.first().map(|other| other.scores_of(detector)),
     }
     .unwrap_or_default()
 }
 
 fn images(found: &Found, choice: &DetectionChoice, counts: [usize; 2]) -> [Vec<Shown>; 2] {
-    match (choice.sought.positives(), row(found, choice)) {
+    match (choice.sought.positives(), row(found, choice.row)) {
         (Some(positives), Some(row)) => {
             row.images(positives, choice.negatives).map(|side| side.into_iter().map(|(kind, number)| Shown::Of(kind, number)).collect())
         }
@@ -88,7 +96,7 @@ fn images(found: &Found, choice: &DetectionChoice, counts: [usize; 2]) -> [Vec<S
 
 fn quality(found: &Found, choice: &DetectionChoice, detector: Detector) -> Option<Quality> {
     match choice.sought.positives() {
-        Some(positives) => row(found, choice)?.quality(detector, positives, choice.negatives),
+        Some(positives) => row(found, choice.row)?.quality(detector, positives, choice.negatives),
         None => found.detection.unfamiliar.first()?.scored.iter().find(|(other, _)| *other == detector).and_then(|(_, quality)| *quality),
     }
 }
@@ -140,7 +148,7 @@ impl View {
             }
             Side { name, values, images, bins }
         };
-        let detectors = row(&found, choice).map_or_else(Vec::new, Detected::detectors);
+        let detectors = row(&found, choice.row).map_or_else(Vec::new, Detected::detectors);
         Self {
             key: key(choice),
             qualities: detectors.into_iter().map(|detector| (detector, quality(&found, choice, detector))).collect(),
@@ -218,8 +226,7 @@ impl View {
 
     /// The attack whose numbers are shown.
     pub fn row(&self) -> Option<&Detected> {
-        let rows = &self.found.detection.rows;
-        rows.get(self.key.4.unwrap_or(0)).or(rows.first())
+        row(&self.found, self.key.row)
     }
 
     /// The pixels of an image, \[C, H, W\].
@@ -241,7 +248,6 @@ fn bin_of([low, high]: [f64; 2], value: f64) -> usize {
 
 /// What negatives and positives are called.
 fn names(found: &Found, choice: &DetectionChoice) -> [String; 2] {
-    use crate::jobs::Negatives;
     let of_negatives = match (choice.sought, choice.negatives) {
         (Sought::Unfamiliar, _) => found.detection.dataset.as_str(),
         (_, Negatives::Both) => "clean and noisy",

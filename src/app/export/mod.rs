@@ -3,7 +3,7 @@
 mod controls;
 mod subject;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 mod work;
 
 use super::scope::{Command, Scope};

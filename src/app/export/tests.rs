@@ -4,7 +4,7 @@ use crate::app::run::Program;
 use crate::app::scope::Command;
 use crate::app::session::{Layout, Pin, Session};
 use crate::app::storage::Storage;
-use crate::app::tests::{harness, scope, wait};
+use crate::app::tests::{harness, scope, until, wait};
 use crate::figure::provenance;
 use eframe::egui::accesskit::Role;
 use eframe::egui::{Key, Modifiers, OutputCommand};
@@ -25,18 +25,6 @@ fn open() -> Harness<'static, Program> {
     harness
 }
 
-fn until(harness: &mut Harness<'static, Program>, what: &str, holds: impl Fn(&Harness<'static, Program>) -> bool) {
-    let start = Instant::now();
-    loop {
-        harness.step();
-        if holds(harness) {
-            return;
-        }
-        assert!(start.elapsed() < Duration::from_mins(2), "{what} does not come: {:?}", harness.state().0.complaints());
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 fn choose(harness: &mut Harness<'static, Program>, menu: &str, entry: &str) {
     harness.get_by(|node| node.role() == Role::ComboBox && node.label().is_some_and(|label| label == menu)).click();
     harness.run_steps(3);
@@ -44,7 +32,8 @@ fn choose(harness: &mut Harness<'static, Program>, menu: &str, entry: &str) {
     harness.run_steps(3);
 }
 
-fn type_path(harness: &mut Harness<'static, Program>, path: &Path) {
+/// Types the path of a file into the dialog.
+pub fn type_path(harness: &mut Harness<'static, Program>, path: &Path) {
     harness.get_by_label("Save as").focus();
     harness.run_steps(2);
     harness.key_press_modifiers(Modifiers::COMMAND, Key::A);

@@ -45,7 +45,7 @@ impl Cache {
         if Sha256::digest(array)[..] != *checksum {
             return None;
         }
-        let images = npy::read_images(&path).ok()?;
+        let images = npy::decode_images(&path, array).ok()?;
         (images.shape == shape && images.count == count).then_some(images.pixels)
     }
 
@@ -53,8 +53,8 @@ impl Cache {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn store(&self, key: &str, [channels, height, width]: [usize; 3], images: &[f32]) -> Result<()> {
-        let mut bytes = npy::encode(&[images.len() / (channels * height * width), channels, height, width], images);
+    pub fn store(&self, key: &str, shape: [usize; 3], images: &[f32]) -> Result<()> {
+        let mut bytes = npy::encode_images(shape, images);
         bytes.extend(Sha256::digest(&bytes));
         files::write_atomically(&self.path(key), &bytes).map_err(|error| match error {
             Error::File { path, problem, .. } => Error::file(&path, problem, "name another place with --cache, or give --no-cache"),

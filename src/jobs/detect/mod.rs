@@ -21,11 +21,10 @@ pub use score_file::{ScoreFile, ScoredLine, scored_csv, scored_text};
 pub use seeds::SeedSpread;
 pub use success::SuccessDifference;
 pub use table::{Detected, Detection, EntropyGain, Kind, Negatives, Positives, Scored, Unfamiliar};
-pub use table1::{TABLE1_HEADS, Table1Line, table1_attacks};
+pub use table1::{TABLE1_HEADS, TABLE1_IMAGES, Table1Line, table1_attacks};
 
 use super::attack::{BATCH, Said, attack_batch, check_shape, gradients, lengths, pixels};
-use super::passes::Asked;
-use super::passes::check_classes;
+use super::passes::{Asked, check_classes};
 use super::{AttackSettings, Attacked, Classifiers, On, Progress, Shard};
 use crate::analysis::detection::Clusters;
 use crate::attack::{Iterate, Settings, named};

@@ -15,6 +15,8 @@ const LEVEL: f64 = 1.0 / 255.0;
 /// The paper's budgets and the length of a step for each, in levels.
 const BUDGETS: [(f64, f64); 2] = [(5.0, 0.5), (10.0, 1.2)];
 const STEPS: u32 = 10;
+/// The number of test images that are attacked for it.
+pub const TABLE1_IMAGES: usize = 200;
 const METHODS: [&str; 3] = ["bim", "fgm", "mim"];
 /// Stronger attacks and one that evades mutual information: a block of their own below the paper's.
 const BEYOND: [&str; 2] = ["apgd", "mi-evading"];

@@ -48,8 +48,8 @@ pub enum DataChoice {
 }
 
 impl DataChoice {
-    /// What a person named: a known data set, else a folder or file of that path (made absolute: a plan outlives the current directory), else a data
-    /// set that nobody knows.
+    /// What a person named: a known data set, else a folder or file of that path (made absolute: a plan outlives the current directory), else
+    /// a data set that nobody knows.
     pub fn of(text: &str) -> Self {
         let known = [DECODED, SHIPPED].contains(&text) || sources::named(text).is_ok();
         if !known && Path::new(text).exists() {
