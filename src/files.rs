@@ -9,6 +9,7 @@ use crate::budget;
 use crate::error::{Error, Result};
 use sha2::Digest;
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write as _};
 use std::panic::AssertUnwindSafe;
@@ -87,6 +88,18 @@ pub fn check_header(path: &Path, bytes: &[u8]) -> Result<()> {
     let length = bytes.first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
     // A longer one than the file is the decoder's to refuse.
     check_json(path, &bytes[..length.min(bytes.len() as u64) as usize])
+}
+
+/// The same file of safetensors with the keys of its header in their order: the library writes metadata in any.
+pub fn with_sorted_header(mut bytes: Vec<u8>) -> Vec<u8> {
+    let end = 8 + bytes.first_chunk().map_or(0, |length| u64::from_le_bytes(*length)) as usize;
+    let header = bytes.get(8..end).and_then(|header| serde_json::from_slice::<BTreeMap<String, serde_json::Value>>(header).ok());
+    if let Some(mut sorted) = header.and_then(|header| serde_json::to_vec(&header).ok()) {
+        // Padded with spaces, as the library does; the order of keys does not change the length.
+        sorted.resize(end - 8, b' ');
+        bytes.splice(8..end, sorted);
+    }
+    bytes
 }
 
 /// Unpacks a part of an archive that holds `what`, of at most so many bytes: a few may unpack to any number.

@@ -38,9 +38,9 @@ fn on_the_real_test_images_they_are_as_good_as_promised() {
 
 /// How the training data lie around a point: the distance to the nearest encoding, and the share of the commonest class
 /// among the 50 nearest.
-fn surroundings(point: [f64; 2], points: &[[f32; 2]], labels: &[u8]) -> (f64, f64) {
+fn surroundings(point: [f64; 2], points: &[[f32; 2]], labels: &[u16]) -> (f64, f64) {
     let squared = |p: &[f32; 2]| (f64::from(p[0]) - point[0]).powi(2) + (f64::from(p[1]) - point[1]).powi(2);
-    let mut near: Vec<(f64, u8)> = points.iter().map(squared).zip(labels.iter().copied()).collect();
+    let mut near: Vec<(f64, u16)> = points.iter().map(squared).zip(labels.iter().copied()).collect();
     near.select_nth_unstable_by(50, |a, b| a.0.total_cmp(&b.0));
     let mut counts = [0usize; 256];
     near[..50].iter().for_each(|(_, label)| counts[usize::from(*label)] += 1);

@@ -55,7 +55,7 @@ fn data(count: usize) -> Dataset {
         let (image, channel) = (at / 432, at % 432 / 144);
         if channel == image % 3 { 0.9 } else { 0.05 * ((at * 7 % 11) as f32 / 10.0) }
     };
-    let labels = (0..count).map(|image| (image % 3) as u8).collect();
+    let labels = (0..count).map(|image| (image % 3) as u16).collect();
     let classes = ["red", "green", "blue"].map(str::to_owned).to_vec();
     Dataset::new("colours train", [3, 12, 12], (0..count * 432).map(pixel).collect(), labels, classes).unwrap()
 }

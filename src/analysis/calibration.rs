@@ -25,7 +25,7 @@ impl Scores {
     ///
     /// # Panics
     /// When the lengths do not fit, or a label is not below the number of classes: defects of the caller.
-    pub fn new(probabilities: &[f64], labels: &[u8], classes: usize) -> Self {
+    pub fn new(probabilities: &[f64], labels: &[u16], classes: usize) -> Self {
         let images = labels.len() as f64;
         let (mut correct, mut nll, mut brier) = (0.0, 0.0, 0.0);
         for (p, label) in rows(probabilities, labels, classes) {
@@ -55,7 +55,7 @@ pub struct Bin {
 ///
 /// # Panics
 /// As [`Scores::new`].
-pub fn reliability(probabilities: &[f64], labels: &[u8], classes: usize) -> [Bin; BINS] {
+pub fn reliability(probabilities: &[f64], labels: &[u16], classes: usize) -> [Bin; BINS] {
     let mut bins = [Bin::default(); BINS];
     for (p, label) in rows(probabilities, labels, classes) {
         let class = most_probable(p);
@@ -74,7 +74,7 @@ pub fn reliability(probabilities: &[f64], labels: &[u8], classes: usize) -> [Bin
     bins
 }
 
-fn rows<'a>(probabilities: &'a [f64], labels: &'a [u8], classes: usize) -> impl Iterator<Item = (&'a [f64], usize)> {
+fn rows<'a>(probabilities: &'a [f64], labels: &'a [u16], classes: usize) -> impl Iterator<Item = (&'a [f64], usize)> {
     assert_eq!(probabilities.len(), labels.len() * classes, "one row of {classes} probabilities per label");
     probabilities.chunks_exact(classes).zip(labels.iter().map(|&label| usize::from(label)))
 }

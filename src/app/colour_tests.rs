@@ -43,12 +43,12 @@ fn write_models(folder: &Path) {
     }
     let points = (0..30u8).map(|at| [f32::from(at) / 4.0 - 3.0, f32::from(at % 7) - 3.0]).collect();
     let train = Encodings::new(points, (0..30).map(|at| at % 2).collect(), classes()).unwrap();
-    ShippedEncodings { test: train.clone(), train, vae: None }.write(&folder.join("encodings.safetensors")).unwrap();
+    ShippedEncodings { test: train.clone(), train, vae: None, data: None }.write(&folder.join("encodings.safetensors")).unwrap();
 }
 
 fn photographs() -> Dataset {
     let pixels = (0..IMAGES * 3 * 64 * 64).map(|at| (at * 37 % 251) as f32 / 250.0).collect();
-    Dataset::new("photographs", SHAPE, pixels, (0..IMAGES).map(|image| (image % 2) as u8).collect(), classes()).unwrap()
+    Dataset::new("photographs", SHAPE, pixels, (0..IMAGES).map(|image| (image % 2) as u16).collect(), classes()).unwrap()
 }
 
 fn window(models: &Path) -> Harness<'static, Program> {

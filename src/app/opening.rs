@@ -1,8 +1,9 @@
 //! Which session and which models the window shows: at its start, when a file is opened, and when models are added, exchanged or deleted.
 
 use super::session::Session;
-use super::storage::{DataIdentity, Opened, Storage};
+use super::storage::{Opened, Storage};
 use super::window::Window;
+use crate::data::DataIdentity;
 use crate::error::{Error, Result};
 use crate::jobs::{Additions, ModelSet, RecoveredModels, SharedEngine, renumbered};
 use std::collections::BTreeMap;

@@ -2,9 +2,8 @@
 
 use super::map::Values;
 use super::session::Session;
-use super::storage::DataIdentity;
 use super::training::{EstimateTraining, LoadTraining};
-use crate::data::{Dataset, Split, locate, sources};
+use crate::data::{DataIdentity, Dataset, Split, locate, sources};
 use crate::error::{Error, Result};
 use crate::jobs::training::Frame;
 use crate::jobs::training::estimate;

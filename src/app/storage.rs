@@ -3,7 +3,7 @@
 use super::attack::AttackedImage;
 use super::session::{Pin, Session};
 use super::style::Appearance;
-use crate::data::Dataset;
+use crate::data::DataIdentity;
 use crate::error::{Error, Result};
 use crate::figure::provenance;
 use crate::files::{self, FolderLock};
@@ -49,22 +49,6 @@ pub struct Preferences {
 impl Default for Preferences {
     fn default() -> Self {
         Self { appearance: Appearance::System, tab: "Interpolation".to_owned(), window: [1280.0, 800.0], hints_seen: false }
-    }
-}
-
-/// Which images the numbers in a session are of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DataIdentity {
-    /// The data set's name.
-    pub name: String,
-    /// The SHA-256 of its images and labels.
-    pub sha256: String,
-}
-
-impl DataIdentity {
-    /// That of a data set; it takes a moment.
-    pub fn of(data: &Dataset) -> Self {
-        Self { name: data.name.clone(), sha256: data.sha256() }
     }
 }
 

@@ -9,9 +9,9 @@ use super::library::Library;
 use super::run::Start;
 use super::scope::{Command, Scope};
 use super::session::{Pin, Session};
-use super::storage::{DataIdentity, Opened, Preferences, Storage};
+use super::storage::{Opened, Preferences, Storage};
 use super::{Panel, Place, panels, style};
-use crate::data::{Dataset, SHIPPED_DIGITS};
+use crate::data::{DataIdentity, Dataset, SHIPPED_DIGITS};
 use crate::error::Result;
 use crate::jobs::{Additions, LiveMap, MapSettings, ModelSet, SharedEngine, Status, Wake, Worker, fill};
 use crate::nets::Ensemble;
@@ -95,6 +95,7 @@ impl Window {
             let data = Arc::new(load(set.ensemble())?);
             desk.publish((Arc::clone(&data), None));
             let identity = DataIdentity::of(&data);
+            set.check_encoded(&data, &identity)?;
             desk.publish((data, Some(identity)));
             Ok(())
         })?;

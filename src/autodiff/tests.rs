@@ -94,7 +94,7 @@ fn output(graph: Graph, parameters: &Parameters, input: &Tensor, masks: Option<M
 fn input_gradients_equal_the_reference() -> Result<()> {
     let data = reference("classifier");
     let members: Vec<Weights> = data["members"].as_array().unwrap().iter().map(weights).collect();
-    let labels: Vec<u8> = weight(&data["labels"]).values.iter().map(|&label| label as u8).collect();
+    let labels: Vec<u16> = weight(&data["labels"]).values.iter().map(|&label| label as u16).collect();
     let images = Var::from_tensor(&tensor(&weight(&data["images"])))?;
     let layers = odd_classifier();
 

@@ -29,13 +29,13 @@ impl Dataset {
                 return wrong(problem, "leave it out, or choose other data".to_owned());
             }
         }
-        let place = |label: u8| classes.iter().position(|&class| class == usize::from(label));
+        let place = |label: u16| classes.iter().position(|&class| class == usize::from(label));
         let numbers: Vec<usize> = (0..self.len()).filter(|&image| place(self.labels[image]).is_some()).collect();
         if numbers.is_empty() {
             return wrong("no class is named".to_owned(), "name two at least".to_owned());
         }
         let mut kept = self.subset(&numbers);
-        kept.labels = kept.labels.iter().filter_map(|&label| place(label)).map(|place| place as u8).collect();
+        kept.labels = kept.labels.iter().filter_map(|&label| place(label)).map(|place| place as u16).collect();
         kept.classes = classes.iter().map(|&class| self.classes[class].clone()).collect();
         Ok(kept)
     }
@@ -82,7 +82,7 @@ impl Dataset {
         let (chosen, others) = (stream.permutation([0; 3], self.len()), self.classes.len().saturating_sub(1));
         for &image in &chosen[..count] {
             let step = 1 + (stream.uniform([1, 0, 0], image as u32) * others as f64) as usize;
-            self.labels[image] = ((usize::from(self.labels[image]) + step) % self.classes.len()) as u8;
+            self.labels[image] = ((usize::from(self.labels[image]) + step) % self.classes.len()) as u16;
         }
         Ok(self)
     }
@@ -96,7 +96,7 @@ mod tests {
     fn data(count: usize, classes: usize) -> Dataset {
         let pixels = (0..count).map(|image| image as f32 / count as f32).collect();
         let names = (0..classes).map(|class| format!("class {class}")).collect();
-        Dataset::new("numbers", [1, 1, 1], pixels, (0..count).map(|image| (image % classes) as u8).collect(), names).unwrap()
+        Dataset::new("numbers", [1, 1, 1], pixels, (0..count).map(|image| (image % classes) as u16).collect(), names).unwrap()
     }
 
     #[test]

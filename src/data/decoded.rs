@@ -13,7 +13,7 @@ pub const DECODED_DIGITS: &str = "decoded digits (MNIST test encodings, decoded 
 /// When `decode` fails, or what it makes does not fit `image_shape`, the labels and the classes.
 pub fn decoded_digits(
     points: &[[f32; 2]],
-    labels: &[u8],
+    labels: &[u16],
     classes: &[String],
     image_shape: [usize; 3],
     decode: impl FnOnce(&[f64]) -> Result<Vec<f32>>,
@@ -29,7 +29,7 @@ mod tests {
     #[test]
     fn the_images_are_those_of_the_decoder_in_order() {
         let halves = |z: &[f64]| Ok(z.iter().flat_map(|&z| [z as f32, 0.5]).collect());
-        let decode = |labels: &[u8], shape| decoded_digits(&[[0.25, 1.0], [0.0, 0.75]], labels, &["a".into(), "b".into()], shape, halves);
+        let decode = |labels: &[u16], shape| decoded_digits(&[[0.25, 1.0], [0.0, 0.75]], labels, &["a".into(), "b".into()], shape, halves);
         let data = decode(&[1, 0], [1, 2, 2]).unwrap();
         assert_eq!((data.name.as_str(), data.image(1)), (DECODED_DIGITS, vec![0.0, 0.5, 0.75, 0.5].into()));
         assert!(decode(&[1], [1, 2, 2]).is_err());

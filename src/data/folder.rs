@@ -6,10 +6,8 @@ use super::pixels::Pixels;
 use super::{Dataset, Split, idx, npz_set};
 use crate::error::{Error, Result};
 use crate::files;
+use crate::nets::MOST_CLASSES;
 use std::path::{Path, PathBuf};
-
-/// Labels are bytes.
-const MOST_CLASSES: usize = 256;
 
 /// The data of a folder.
 #[derive(Clone, Debug, PartialEq)]
@@ -132,12 +130,18 @@ fn holds_classes(folder: &Path) -> bool {
         && ClassFolders::of(folder).is_ok_and(|found| !found.classes.is_empty())
 }
 
+/// As many classes are listed in a note.
+const MOST_LISTED: usize = 20;
+
 /// Which number means which class, and how many images it has for training and testing.
 fn class_table(data: &FolderData) -> String {
     let FolderData { train, test, .. } = data;
     let count = |data: &Dataset, class: usize| data.labels.iter().filter(|&&label| usize::from(label) == class).count();
     let row = |(class, name): (usize, &String)| format!("{class} '{name}' ({} + {})", count(train, class), count(test, class));
-    format!("Classes (images for training + for testing): {}.", train.classes.iter().enumerate().map(row).collect::<Vec<_>>().join(", "))
+    let rows: Vec<String> = train.classes.iter().enumerate().take(MOST_LISTED).map(row).collect();
+    let more = train.classes.len().saturating_sub(MOST_LISTED);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    format!("Classes (images for training + for testing): {}{more}.", rows.join(", "))
 }
 
 /// The data of the image files of a set; `of` names it in messages, and `is_test` says which of its files are for testing.
@@ -159,7 +163,7 @@ pub(super) fn of_images(
         Some((count, first)) => notes.push(format!("{count} of {} images cannot be read and are left out: {first}", entries.len())),
         None => {}
     }
-    let labels = images.read.iter().map(|&number| entries[number].class as u8).collect();
+    let labels = images.read.iter().map(|&number| entries[number].class as u16).collect();
     let pixels = Pixels::of_bytes(shape.iter().product(), images.bytes, images.read.iter().map(|&number| number as u32).collect());
     let all = Dataset { name: name.to_owned(), image_shape: shape, images: pixels, labels, classes, is_unnamed: false };
     let is_test: Vec<bool> = images.read.into_iter().map(is_test).collect();

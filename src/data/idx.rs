@@ -59,13 +59,13 @@ fn decode_images(path: &Path, bytes: impl BufRead, size: u64) -> Result<IdxImage
 ///
 /// # Errors
 /// As [`read_images`].
-pub fn read_labels(path: &Path) -> Result<Vec<u8>> {
+pub fn read_labels(path: &Path) -> Result<Vec<u16>> {
     let (file, size) = open(path)?;
     files::guarded(path, || decode_labels(path, file, size))
 }
 
-fn decode_labels(path: &Path, bytes: impl BufRead, size: u64) -> Result<Vec<u8>> {
-    Ok(decode(path, bytes, size, &[1], "labels [N]")?.1)
+fn decode_labels(path: &Path, bytes: impl BufRead, size: u64) -> Result<Vec<u16>> {
+    Ok(decode(path, bytes, size, &[1], "labels [N]")?.1.into_iter().map(u16::from).collect())
 }
 
 /// Reads a file of images and the file of their labels.
@@ -86,7 +86,7 @@ pub fn decode_pair(name: &str, files: [(&Path, &[u8]); 2], classes: Vec<String>)
     pair(name, [images_path, labels_path], decoded, decode_labels(labels_path, labels, labels.len() as u64)?, classes)
 }
 
-fn pair(name: &str, paths: [&Path; 2], images: IdxImages, labels: Vec<u8>, classes: Vec<String>) -> Result<Dataset> {
+fn pair(name: &str, paths: [&Path; 2], images: IdxImages, labels: Vec<u16>, classes: Vec<String>) -> Result<Dataset> {
     let [images_path, labels_path] = paths;
     let wrong = |problem| Err(Error::file(labels_path, problem, "put the labels that belong to the images there"));
     if labels.len() != images.count {

@@ -295,7 +295,7 @@ mod tests {
             (0..data.len()).map(number).zip(data.labels.clone()).collect::<Vec<_>>()
         };
         let all: std::collections::BTreeSet<_> = [numbers(&train), numbers(&test)].concat().into_iter().collect();
-        assert!(all.len() == 40 && all.iter().all(|(number, label)| number % 2 == *label));
+        assert!(all.len() == 40 && all.iter().all(|(number, label)| number % 2 == (*label as u8)));
         for place in [1, 2] {
             for (split, expected) in Split::ALL.into_iter().zip([&train, &test]) {
                 assert_eq!(&load(place, split).0, expected, "{place}");

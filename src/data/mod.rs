@@ -10,6 +10,7 @@ pub mod idx;
 mod image_cache;
 mod image_file;
 mod image_set;
+pub mod labels;
 pub mod locate;
 pub mod npy;
 mod npz;
@@ -27,9 +28,26 @@ pub use sources::{Source, Split};
 use crate::error::{Error, Result};
 use crate::files;
 use pixels::Pixels;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::borrow::Cow;
 use std::ops::Range;
+
+/// Which images are meant, where numbers of images or what was made of them is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataIdentity {
+    /// The data set's name.
+    pub name: String,
+    /// The SHA-256 of its images and labels.
+    pub sha256: String,
+}
+
+impl DataIdentity {
+    /// That of a data set; it takes a moment.
+    pub fn of(data: &Dataset) -> Self {
+        Self { name: data.name.clone(), sha256: data.sha256() }
+    }
+}
 
 /// Labelled images.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,7 +59,7 @@ pub struct Dataset {
     /// Pixels in 0..=1, \[N, C, H, W\] row-major.
     pub(crate) images: Pixels,
     /// One class per image, each below the number of classes.
-    pub labels: Vec<u8>,
+    pub labels: Vec<u16>,
     /// What the classes are called.
     pub classes: Vec<String>,
     /// Whether nobody has named the classes, which then are called by their numbers.
@@ -53,7 +71,7 @@ impl Dataset {
     ///
     /// # Errors
     /// When there is no image, the counts differ, a label is not below the number of classes, or a pixel is not in 0..=1.
-    pub fn new(name: impl Into<String>, image_shape: [usize; 3], images: Vec<f32>, labels: Vec<u8>, classes: Vec<String>) -> Result<Self> {
+    pub fn new(name: impl Into<String>, image_shape: [usize; 3], images: Vec<f32>, labels: Vec<u16>, classes: Vec<String>) -> Result<Self> {
         let name = name.into();
         let wrong =
             |problem: String| Err(Error::setting(format!("the data set '{name}'"), problem, "compare it with a data set that works"));
@@ -123,12 +141,12 @@ impl Dataset {
 
     /// The SHA-256, in hexadecimal, of every pixel (f32, little endian) and every label: which data these are, whatever their name.
     pub fn sha256(&self) -> String {
-        files::hexadecimal(&self.hash_of_images().chain_update(&self.labels).finalize())
+        files::hexadecimal(&self.hash_of_images().chain_update(labels::to_bytes(&self.labels).1).finalize())
     }
 
     /// The same of the images and of the labels alone.
     pub fn sha256_of_parts(&self) -> [String; 2] {
-        [self.hash_of_images().finalize(), Sha256::digest(&self.labels)].map(|hash| files::hexadecimal(&hash))
+        [self.hash_of_images().finalize(), Sha256::digest(labels::to_bytes(&self.labels).1)].map(|hash| files::hexadecimal(&hash))
     }
 
     fn hash_of_images(&self) -> Sha256 {

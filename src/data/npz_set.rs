@@ -6,6 +6,7 @@ use super::npy::Array;
 use super::npz::Archive;
 use super::{Dataset, FolderData, Split};
 use crate::error::{Error, Result};
+use crate::nets::MOST_CLASSES;
 use std::path::Path;
 
 /// The names of the images and labels of the parts: training, testing, and the validation images that stand in where there are no others.
@@ -13,14 +14,12 @@ const NAMES: [[[&str; 2]; 3]; 2] = [
     [["train_images", "train_labels"], ["test_images", "test_labels"], ["val_images", "val_labels"]],
     [["x_train", "y_train"], ["x_test", "y_test"], ["x_val", "y_val"]],
 ];
-/// Labels are bytes.
-const MOST_CLASSES: usize = 256;
 
 /// The images of a part with their labels.
 struct Part {
     shape: [usize; 3],
     pixels: Vec<f32>,
-    labels: Vec<u8>,
+    labels: Vec<u16>,
     notes: Option<String>,
 }
 
@@ -83,8 +82,9 @@ fn part(path: &Path, archive: &mut Archive, [images, labels]: [&str; 2]) -> Resu
         let problem = format!("holds {} labels, but '{images}' holds {count} images", read.len());
         return Err(Error::file(&of_labels, problem, "save one label for each image"));
     }
-    let bytes = read.iter().map(|&label| u8::try_from(label)).collect::<std::result::Result<_, _>>();
-    let labels = bytes.map_err(|_| Error::file(&of_labels, "holds labels beyond 255", format!("leave {MOST_CLASSES} classes at most")))?;
+    let labels = read.iter().map(|&label| u16::try_from(label)).collect::<std::result::Result<_, _>>();
+    let problem = || format!("holds labels beyond {}", u16::MAX);
+    let labels = labels.map_err(|_| Error::file(&of_labels, problem(), format!("leave {MOST_CLASSES} classes at most")))?;
     Ok(Part { shape, pixels, labels, notes })
 }
 

@@ -39,7 +39,7 @@ pub struct Scatter<'a> {
     /// [N, 2] points of the latent plane.
     pub points: &'a [[f32; 2]],
     /// [N] classes.
-    pub labels: &'a [u8],
+    pub labels: &'a [u16],
     /// The name of each class.
     pub classes: &'a [String],
 }

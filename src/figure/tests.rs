@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 struct Example {
     map: MapData,
     points: Vec<[f32; 2]>,
-    labels: Vec<u8>,
+    labels: Vec<u16>,
     classes: Vec<String>,
 }
 
@@ -19,8 +19,8 @@ impl Example {
             [radius * angle.cos(), radius * angle.sin()]
         };
         let stream = Stream::new(3, Purpose::LatentNoise);
-        let labels: Vec<u8> = (0..encodings).map(|i| (i % classes.len()) as u8).collect();
-        let encoding = |(i, &class): (usize, &u8)| {
+        let labels: Vec<u16> = (0..encodings).map(|i| (i % classes.len()) as u16).collect();
+        let encoding = |(i, &class): (usize, &u16)| {
             let [a, b] = centre(class.into());
             [(a + 0.55 * stream.normal([0; 3], i as u32)) as f32, (b + 0.75 * stream.normal([1, 0, 0], i as u32)) as f32]
         };

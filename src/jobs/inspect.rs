@@ -63,7 +63,7 @@ pub struct Neighbour {
     /// Its number among the training data.
     pub number: usize,
     /// Its class.
-    pub label: u8,
+    pub label: u16,
     /// Where it lies.
     pub z: [f64; 2],
     /// Its distance on the latent plane.

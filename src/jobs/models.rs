@@ -1,12 +1,12 @@
 //! The models that a job works with: the shipped ones, which are part of the program, or those of a folder.
 
 use super::model_files::{self, ReadModel};
-use crate::data::{self, Dataset};
+use crate::data::{self, DataIdentity, Dataset};
 use crate::engine::{self, Models};
 use crate::error::{Error, Result};
 use crate::latent::ShippedEncodings;
 use crate::nets::folder::Model;
-use crate::nets::{Classifier, Description, Ensemble, Vae};
+use crate::nets::{Classifier, Description, Ensemble, Vae, same_classes};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -148,6 +148,22 @@ impl ModelSet {
             check_encodings(&encodings_file, encodings, &vae, classes)?;
         }
         Ok(Self { origin: origin.to_owned(), vae, models, encodings, encodings_file, hashes, descriptions, notes })
+    }
+
+    /// Refuses data of the name that the encoded ones have, and of their classes, but with other images or labels.
+    ///
+    /// # Errors
+    /// When they are such.
+    pub fn check_encoded(&self, data: &Dataset, identity: &DataIdentity) -> Result<()> {
+        let encodings = self.encodings.as_ref().filter(|encodings| same_classes(&encodings.train.classes, &data.classes));
+        let encoded = encodings.and_then(|encodings| encodings.data.as_ref()?.iter().find(|encoded| encoded.name == identity.name));
+        match encoded {
+            Some(encoded) if encoded.sha256 != identity.sha256 => {
+                let problem = format!("are encodings of other images or labels than those that '{}' has now", data.name);
+                Err(Error::file(&self.encodings_file, problem, "encode the data anew with `epistemap encode`"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The encodings.

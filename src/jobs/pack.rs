@@ -5,7 +5,7 @@ use super::passes::check_data;
 use super::{Evaluation, ModelSet, NamedScores, Observer, evaluate};
 use crate::autodiff::encode;
 use crate::autodiff::train::Schedule;
-use crate::data::Dataset;
+use crate::data::{DataIdentity, Dataset};
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::files;
@@ -73,7 +73,8 @@ pub(super) fn write_encodings(vae: &Vae, [train, test]: [&Dataset; 2], into: &Pa
         let points = encode(vae, data)?.chunks_exact(2).map(|z| [z[0], z[1]]).collect();
         Encodings::new(points, data.labels.clone(), data.classes.clone())
     };
-    ShippedEncodings { train: of(train)?, test: of(test)?, vae: Some(vae.encoder_sha256()) }.write(&into.join(ENCODINGS))
+    let data = Some([train, test].map(DataIdentity::of));
+    ShippedEncodings { train: of(train)?, test: of(test)?, vae: Some(vae.encoder_sha256()), data }.write(&into.join(ENCODINGS))
 }
 
 /// The card as Markdown.

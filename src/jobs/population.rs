@@ -117,7 +117,7 @@ pub fn population(
 fn pairs(data: &Dataset, count: usize, seed: u32) -> Result<Vec<[usize; 2]>> {
     let mut by_class: Vec<usize> = (0..data.len()).collect();
     by_class.sort_by_key(|&image| data.labels[image]);
-    let labels: Vec<u8> = by_class.iter().map(|&image| data.labels[image]).collect();
+    let labels: Vec<u16> = by_class.iter().map(|&image| data.labels[image]).collect();
     if labels.first() == labels.last() {
         return Err(Error::setting(
             "--dataset",

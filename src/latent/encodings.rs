@@ -1,19 +1,29 @@
 //! Where the data lie on the latent plane: the means of q(z|x) of a data set's images, with their labels.
 
+use crate::data::{DataIdentity, labels};
 use crate::error::{Error, Result};
 use crate::files;
 use half::f16;
 use safetensors::SafeTensorError;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::Path;
 
 /// Half precision is good enough for a picture as long as no point moves further than this.
 const MOST_MOVED: f32 = 1e-2;
-/// The key of the class names in the file's metadata, a JSON list.
+/// The key of [`Facts`] in the file's metadata. One key, for the library writes several in any order.
+const FACTS: &str = "encodings";
+/// The key of the class names, a JSON list, in files that say nothing else: those of earlier versions and of others.
 const CLASSES: &str = "classes";
-/// The key of the VAE's hash there.
-const VAE: &str = "vae_sha256";
+
+/// What a file says beside its arrays.
+#[derive(Serialize, Deserialize)]
+struct Facts {
+    classes: Vec<String>,
+    vae_sha256: Option<String>,
+    data: Option<[DataIdentity; 2]>,
+}
 
 /// The latent points of images with their labels, one image at least.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,7 +31,7 @@ pub struct Encodings {
     /// z = μ of q(z|x), one per image.
     pub points: Vec<[f32; 2]>,
     /// One class per image.
-    pub labels: Vec<u8>,
+    pub labels: Vec<u16>,
     /// What the classes are called.
     pub classes: Vec<String>,
 }
@@ -31,7 +41,7 @@ impl Encodings {
     ///
     /// # Errors
     /// When there is none, the counts differ, a point is not finite, or a label is not below the number of classes.
-    pub fn new(points: Vec<[f32; 2]>, labels: Vec<u8>, classes: Vec<String>) -> Result<Self> {
+    pub fn new(points: Vec<[f32; 2]>, labels: Vec<u16>, classes: Vec<String>) -> Result<Self> {
         let wrong = |problem: String| Err(Error::setting("the encodings", problem, "encode the data set again"));
         if points.is_empty() || points.len() != labels.len() {
             return wrong(format!("{} points and {} labels are not one of each per image", points.len(), labels.len()));
@@ -47,7 +57,7 @@ impl Encodings {
 }
 
 /// The encodings that are shipped beside a VAE: those of the training and of the test images. In the file: `train.points`
-/// and `test.points` [N, 2] in f16 or f32, `train.labels` and `test.labels` [N] in u8, and the class names in the metadata.
+/// and `test.points` [N, 2] in f16 or f32, `train.labels` and `test.labels` [N] in u8, or u16 for more than 256 classes, and the class names in the metadata.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShippedEncodings {
     /// Of the training images.
@@ -56,6 +66,8 @@ pub struct ShippedEncodings {
     pub test: Encodings,
     /// The [hash](crate::nets::Vae::encoder_sha256) of the VAE that made them; `None` in files of earlier versions.
     pub vae: Option<String>,
+    /// The training and the test images; `None` in files of earlier versions.
+    pub data: Option<[DataIdentity; 2]>,
 }
 
 impl ShippedEncodings {
@@ -86,10 +98,12 @@ impl ShippedEncodings {
         let tensors = SafeTensors::deserialize(bytes).map_err(not_safetensors)?;
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(not_safetensors)?;
         let fact = |key: &str| header.metadata().as_ref().and_then(|metadata| metadata.get(key));
-        let classes = fact(CLASSES);
-        let classes: Vec<String> = classes
-            .and_then(|text| serde_json::from_str(text).ok())
-            .ok_or_else(|| damaged(format!("the metadata hold no list of class names under '{CLASSES}'")))?;
+        let damaged_facts = |error: serde_json::Error| damaged(format!("its metadata say what cannot be: {error}"));
+        let Facts { classes, vae_sha256: vae, data } = match (fact(FACTS), fact(CLASSES)) {
+            (Some(facts), _) => serde_json::from_str(facts).map_err(damaged_facts)?,
+            (None, Some(classes)) => Facts { classes: serde_json::from_str(classes).map_err(damaged_facts)?, vae_sha256: None, data: None },
+            (None, None) => return Err(damaged(format!("the metadata hold no list of class names under '{CLASSES}'"))),
+        };
         let split = |name: &str| {
             let tensor = |part: &str| {
                 let name = format!("{name}.{part}");
@@ -101,16 +115,17 @@ impl ShippedEncodings {
                 (Dtype::F32, [_, 2]) => points.data().as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect(),
                 (kind, shape) => return Err(damaged(format!("'{name}' is {kind:?} {shape:?} where f16 or f32 [N, 2] is expected"))),
             };
-            let (Dtype::U8, [_]) = (labels.dtype(), labels.shape()) else {
+            let read = labels::from_bytes(labels.dtype(), labels.data()).filter(|_| labels.shape().len() == 1);
+            let Some(read) = read else {
                 let (kind, shape) = (labels.dtype(), labels.shape());
-                return Err(damaged(format!("'{labels_name}' is {kind:?} {shape:?} where u8 [N] is expected")));
+                return Err(damaged(format!("'{labels_name}' is {kind:?} {shape:?} where u8 or u16 [N] is expected")));
             };
-            Encodings::new(z.as_chunks().0.to_vec(), labels.data().to_vec(), classes.clone()).map_err(|error| match error {
+            Encodings::new(z.as_chunks().0.to_vec(), read, classes.clone()).map_err(|error| match error {
                 Error::Setting { problem, .. } => damaged(format!("'{name}': {problem}")),
                 other => other,
             })
         };
-        Ok(Self { train: split("train")?, test: split("test")?, vae: fact(VAE).cloned() })
+        Ok(Self { train: split("train")?, test: split("test")?, vae, data })
     }
 
     /// The bytes of a file; `path` is for messages. Points are stored in half precision where that moves none of them by
@@ -123,17 +138,18 @@ impl ShippedEncodings {
         if self.train.classes != self.test.classes {
             return Err(refused("the training and test encodings have different class names".to_owned()));
         }
-        let classes = serde_json::to_string(&self.train.classes).map_err(|error| refused(error.to_string()))?;
+        let facts = Facts { classes: self.train.classes.clone(), vae_sha256: self.vae.clone(), data: self.data.clone() };
+        let facts = serde_json::to_string(&facts).map_err(|error| refused(error.to_string()))?;
         let refused_by_library = |error: SafeTensorError| refused(error.to_string());
         let mut views = Vec::new();
-        let splits = [("train", &self.train), ("test", &self.test)].map(|(name, split)| (name, split, points_to_bytes(&split.points)));
-        for (name, Encodings { points, labels, .. }, (dtype, bytes)) in &splits {
-            let points = TensorView::new(*dtype, vec![points.len(), 2], bytes).map_err(refused_by_library)?;
-            let labels = TensorView::new(Dtype::U8, vec![labels.len()], labels).map_err(refused_by_library)?;
+        let splits = [("train", &self.train), ("test", &self.test)]
+            .map(|(name, split)| (name, split.points.len(), points_to_bytes(&split.points), labels::to_bytes(&split.labels)));
+        for (name, count, (of_points, points), (of_labels, labels)) in &splits {
+            let points = TensorView::new(*of_points, vec![*count, 2], points).map_err(refused_by_library)?;
+            let labels = TensorView::new(*of_labels, vec![*count], labels).map_err(refused_by_library)?;
             views.extend([(format!("{name}.points"), points), (format!("{name}.labels"), labels)]);
         }
-        let facts = [(CLASSES, Some(classes)), (VAE, self.vae.clone())];
-        let facts: HashMap<String, String> = facts.into_iter().filter_map(|(key, fact)| Some((key.to_owned(), fact?))).collect();
+        let facts = HashMap::from([(FACTS.to_owned(), facts)]);
         safetensors::serialize(views, Some(facts)).map_err(refused_by_library)
     }
 }
@@ -157,6 +173,7 @@ mod tests {
             train: encodings(vec![[0.1, -3.3], [farthest, 2.2], [-7.7, 0.0]], vec![2, 0, 1]),
             test: encodings(vec![[1.0 / 3.0, 9.99]], vec![2]),
             vae: Some("hash".to_owned()),
+            data: Some(["train", "test"].map(|name| DataIdentity { name: name.to_owned(), sha256: "ab".to_owned() })),
         }
     }
 
@@ -188,8 +205,21 @@ mod tests {
     }
 
     #[test]
+    fn labels_beyond_255_are_kept_and_bytes_do_not_change_from_run_to_run() {
+        let mut written = shipped(1.0);
+        for split in [&mut written.train, &mut written.test] {
+            split.classes = (0..400).map(|class| class.to_string()).collect();
+        }
+        written.test.labels = vec![399];
+        let path = Path::new("e.safetensors");
+        let bytes = written.encode(path).unwrap();
+        assert_eq!(ShippedEncodings::decode(path, &bytes).unwrap().test.labels, [399]);
+        assert_eq!(bytes, written.clone().encode(path).unwrap());
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused() {
-        let new = |points: &[[f32; 2]], labels: &[u8]| Encodings::new(points.to_vec(), labels.to_vec(), vec!["only".into()]);
+        let new = |points: &[[f32; 2]], labels: &[u16]| Encodings::new(points.to_vec(), labels.to_vec(), vec!["only".into()]);
         assert!(new(&[[0.0, 1.0]], &[0]).is_ok());
         for (points, labels, text) in [
             (&[][..], &[][..], "0 points"),

@@ -16,8 +16,8 @@ pub enum Description {
     Classifier { name: String, input_shape: [usize; 3], classes: Vec<String>, ending: Ending, graph: Graph, training: serde_json::Value },
 }
 
-/// The most classes of a classifier.
-const MOST_CLASSES: usize = 1 << 16;
+/// The most classes of a classifier, for labels have 16 bits.
+pub const MOST_CLASSES: usize = 1 << 16;
 
 /// The version that is written.
 const VERSION: u64 = 2;

@@ -67,7 +67,7 @@ pub fn parse(folder: &Path, description: &[u8], weights: &[u8]) -> Result<(Descr
     check_values(folder, &description)?;
     let path = weights_file(folder);
     let mut all = decode_weights(&path, weights)?;
-    let prefix = strip_prefixes(&mut all, &description);
+    let prefix = strip_prefixes(&mut all, |prefix| description.weights().any(|(name, _)| name.starts_with(prefix)));
     let note = (!prefix.is_empty()).then(|| format!("{}: every name begins with '{prefix}', which is left out.", path.display()));
     if let Some(shared) = shared_weights(folder, &path, weights)? {
         all.extend(shared);
@@ -77,12 +77,12 @@ pub fn parse(folder: &Path, description: &[u8], weights: &[u8]) -> Result<(Descr
     Ok((description, model, note))
 }
 
-/// Takes the prefixes of PyTorch's wrappers off names that all have them, where the description's do not; returns what it took off.
-fn strip_prefixes(weights: &mut Weights, description: &Description) -> String {
+/// Takes the prefixes of PyTorch's wrappers off names that all have them, but one that is meant; returns what it took off.
+pub fn strip_prefixes(weights: &mut Weights, is_meant: impl Fn(&str) -> bool) -> String {
     let mut taken = String::new();
     let all_begin = |weights: &Weights, prefix: &str| !weights.is_empty() && weights.keys().all(|name| name.starts_with(prefix));
     while let Some(prefix) = PREFIXES.into_iter().find(|prefix| all_begin(weights, prefix)) {
-        if description.weights().any(|(name, _)| name.starts_with(prefix)) {
+        if is_meant(prefix) {
             break;
         }
         *weights = std::mem::take(weights).into_iter().map(|(name, tensor)| (name[prefix.len()..].to_owned(), tensor)).collect();
@@ -243,7 +243,7 @@ pub fn save_beside(folder: &Path, description: &Description, own: &Weights, shar
     let hash = hash_of(&files::read(&beside)?);
     let metadata = HashMap::from([(SHARED.to_owned(), shared.to_owned()), (SHARED_HASH.to_owned(), hash)]);
     let path = folder.join(WEIGHTS);
-    files::write_atomically(&path, &encode(&path, own, Precision::F32, Some(metadata))?)?;
+    files::write_atomically(&path, &files::with_sorted_header(encode(&path, own, Precision::F32, Some(metadata))?))?;
     write_description(folder, description)
 }
 
@@ -305,6 +305,11 @@ mod tests {
         let file = set.path().join("shared.safetensors");
         std::fs::write(&file, encode_weights(&file, &of("first"), Precision::F32).unwrap()).unwrap();
         save_beside(&folder, &description, &of("second"), "shared.safetensors").unwrap();
+        let written = std::fs::read(folder.join(WEIGHTS)).unwrap();
+        for _ in 0..8 {
+            save_beside(&folder, &description, &of("second"), "shared.safetensors").unwrap();
+            assert!(std::fs::read(folder.join(WEIGHTS)).unwrap() == written, "the bytes change from run to run");
+        }
         let Model::Classifier(classifier) = load(&folder).unwrap().1 else { panic!("no classifier") };
         let in_f32 = |weights: &Weights| weights.values().flat_map(Tensor::to_f32).collect::<Vec<_>>();
         assert_eq!(in_f32(classifier.network.weights()), in_f32(&weights));

@@ -73,7 +73,7 @@ pub(super) fn of_weights(path: &Path, head: &[u8]) -> Option<(&'static str, Stri
 /// The names of the files in an archive; none where it is damaged.
 fn names_in(path: &Path) -> Vec<String> {
     let archive = files::open(path).ok().and_then(|file| ZipArchive::new(file).ok());
-    archive.iter().flat_map(|archive| archive.file_names()).filter_map(|name| Some(name.ok()?.to_string())).collect()
+    archive.iter().flat_map(ZipArchive::file_names).filter_map(|name| Some(name.ok()?.to_string())).collect()
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ mod tensor;
 pub mod torchvision;
 
 pub use class_names::same_classes;
-pub use description::Description;
+pub use description::{Description, MOST_CLASSES};
 pub use function::{FUNCTIONS, Function};
 pub(crate) use function::{GELU_CUBIC, ROOT_2_OVER_PI};
 pub use gaussian::{Gaussian, Spread};

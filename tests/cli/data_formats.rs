@@ -295,3 +295,27 @@ fn what_was_done_to_an_image_is_told() {
     let [_, err] = desk.succeeds(&format!("{line} --image fits.png"));
     assert_eq!(err, "");
 }
+
+#[test]
+fn more_classes_than_a_byte_counts_go_the_whole_way() {
+    let desk = Desk::new();
+    for class in 0..300u32 {
+        for number in 0..4u8 {
+            image(&desk.path(&format!("many/{class}/{number}.png")), (class % 200) as u8 + number);
+        }
+    }
+    let [_, err] = desk.succeeds(
+        "train set --dataset many --shape 1,8,8 --members 1 --architecture mlp --widths 4 --vae-hidden 6 --batch 64 --epochs 1 --out set",
+    );
+    assert!(err.contains("19 '19' (") && err.contains(" and 280 more"), "{err}");
+    desk.succeeds("evaluate --models set --dataset many --samples 1");
+    let [end, _] = desk.succeeds("interpolate --models set --dataset many --from-class 299 --to-class 298 --steps 3 --samples 2");
+    // ln 300: an epoch has taught nothing.
+    assert!(end.contains("5.70"), "{end}");
+    desk.succeeds("map --models set --grid 4x4 --samples 2 --out map.npz");
+    // The same images under other labels: the encodings are foreign to them.
+    let swapped = [("298", "x"), ("299", "298"), ("x", "299")];
+    swapped.iter().for_each(|(from, to)| std::fs::rename(desk.path("many").join(from), desk.path("many").join(to)).unwrap());
+    let sentence = desk.refuses("interpolate --models set --dataset many --from-class 299 --to-class 298 --steps 3 --samples 2");
+    assert!(sentence.contains("are encodings of other images or labels than those that 'many test' has now"), "{sentence}");
+}

@@ -122,9 +122,9 @@ pub fn write_models(folder: &Path, image_shape: [usize; 3], classes: usize) {
         write_classifier(&folder.join(format!("classifier-{number}")), image_shape, classes, number);
     }
     let points = (0..30u8).map(|i| [f32::from(i) / 4.0 - 3.0, f32::from(i % 7) - 3.0]).collect();
-    let labels = (0..30).map(|i| i % classes as u8).collect();
+    let labels = (0..30).map(|i| i % classes as u16).collect();
     let train = Encodings::new(points, labels, names(classes)).unwrap();
-    ShippedEncodings { test: train.clone(), train, vae: None }.write(&folder.join("encodings.safetensors")).unwrap();
+    ShippedEncodings { test: train.clone(), train, vae: None, data: None }.write(&folder.join("encodings.safetensors")).unwrap();
 }
 
 pub fn write_vae(folder: &Path, image_shape: [usize; 3], latent: usize) {

@@ -4,9 +4,9 @@ use crate::app::interpolation::Interpolations;
 use crate::app::map::{NUMBERED, density_contours, density_view};
 use crate::app::scope::Scope;
 use crate::app::session::{Layout, Pane, Session};
-use crate::app::storage::{DataIdentity, packed};
+use crate::app::storage::packed;
 use crate::app::style;
-use crate::data::Dataset;
+use crate::data::{DataIdentity, Dataset};
 use crate::error::{Error, Result};
 use crate::figure::{self, Document, Figure, Layers, Members, Needs, Options, Style};
 use crate::jobs::{

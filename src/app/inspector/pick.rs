@@ -13,7 +13,7 @@ pub struct Pick {
     /// The pin that is chosen for.
     which: usize,
     /// Only images of this class.
-    class: Option<u8>,
+    class: Option<u16>,
     /// How often chance was asked.
     drawn: u32,
 }
@@ -80,7 +80,7 @@ impl Pick {
         let text = self.class.and_then(|class| data.classes.get(usize::from(class))).map_or("any class", String::as_str);
         let menu = ComboBox::from_id_salt("class of the image").selected_text(text).width(64.0).show_ui(ui, |ui| {
             ui.selectable_value(&mut self.class, None, "any class");
-            for (class, name) in (0..=u8::MAX).zip(&data.classes) {
+            for (class, name) in (0..=u16::MAX).zip(&data.classes) {
                 ui.selectable_value(&mut self.class, Some(class), name);
             }
         });
@@ -101,7 +101,7 @@ impl Pick {
 }
 
 /// The next image of a class, after the last one the first; the first, or the last, where none is at hand.
-fn next(data: &Dataset, class: Option<u8>, here: Option<usize>, forward: bool) -> Option<usize> {
+fn next(data: &Dataset, class: Option<u16>, here: Option<usize>, forward: bool) -> Option<usize> {
     let count = data.len();
     let from = here.map_or(if forward { count - 1 } else { 0 }, |here| here.min(count - 1));
     let mut others = (1..=count).map(|steps| if forward { (from + steps) % count } else { (from + count - steps) % count });

@@ -52,7 +52,7 @@ struct Answer {
     inspection: Inspection,
     neighbours: Vec<Neighbour>,
     /// The class that the data give it.
-    label: Option<u8>,
+    label: Option<u16>,
     /// Where it comes from and what was done to it, a clause each.
     notes: Vec<String>,
 }
@@ -66,7 +66,7 @@ pub struct Shown {
     /// The nearest encodings, once they are known.
     pub neighbours: Vec<Neighbour>,
     /// The class that the data give it.
-    pub label: Option<u8>,
+    pub label: Option<u16>,
     /// Where it comes from and what was done to it.
     pub notes: Vec<String>,
     /// The sums over the members of the active map.
@@ -268,7 +268,7 @@ fn answer(question: &Question, settings: &InspectSettings, observe: Observer<'_>
 ///
 /// # Errors
 /// When a file cannot be read, or the data have no image of the number.
-pub fn subject(pin: &Pin, data: Option<&Dataset>, shape: [usize; 3]) -> Result<(Subject, Option<u8>, Vec<String>)> {
+pub fn subject(pin: &Pin, data: Option<&Dataset>, shape: [usize; 3]) -> Result<(Subject, Option<u16>, Vec<String>)> {
     match pin {
         Pin::Latent(z) => Ok((Subject::Latent(*z), None, Vec::new())),
         Pin::File(path) => {

@@ -5,7 +5,7 @@ use crate::app::run::Start;
 use crate::app::session::Layout;
 use crate::app::tests::start;
 use crate::app::window::Window;
-use crate::data::Dataset;
+use crate::data::{DataIdentity, Dataset};
 use crate::jobs::ModelSet;
 use eframe::egui::Context;
 

@@ -33,7 +33,7 @@ fn network() -> Network {
 fn data(images: usize) -> Dataset {
     let stream = Stream::new(2, Purpose::Choice);
     let pixels = (0..images * 6).map(|at| stream.uniform([0; 3], at as u32) as f32).collect();
-    let labels = (0..images).map(|image| (image % CLASSES) as u8).collect();
+    let labels = (0..images).map(|image| (image % CLASSES) as u16).collect();
     Dataset::new("noise", [1, 2, 3], pixels, labels, (0..CLASSES).map(|class| class.to_string()).collect()).unwrap()
 }
 
@@ -52,8 +52,8 @@ fn features(network: &Network, data: &Dataset) -> Vec<Vec<f64>> {
 }
 
 /// The negative log-likelihood of the labels for weights \[outputs, inputs + 1\] of the last layer.
-fn loss(features: &[Vec<f64>], labels: &[u8], weights: &[f64]) -> f64 {
-    let of_image = |(x, &label): (&Vec<f64>, &u8)| {
+fn loss(features: &[Vec<f64>], labels: &[u16], weights: &[f64]) -> f64 {
+    let of_image = |(x, &label): (&Vec<f64>, &u16)| {
         let logits: Vec<f64> = weights.chunks_exact(x.len()).map(|row| row.iter().zip(x).map(|(w, x)| w * x).sum()).collect();
         -softmax(&logits)[usize::from(label)].ln()
     };
@@ -61,7 +61,7 @@ fn loss(features: &[Vec<f64>], labels: &[u8], weights: &[f64]) -> f64 {
 }
 
 /// Its Hessian by finite differences.
-fn hessian(features: &[Vec<f64>], labels: &[u8], weights: &[f64]) -> Mat<f64> {
+fn hessian(features: &[Vec<f64>], labels: &[u16], weights: &[f64]) -> Mat<f64> {
     let step = 1e-4;
     Mat::from_fn(weights.len(), weights.len(), |i, j| {
         let at = |by: [f64; 2]| {

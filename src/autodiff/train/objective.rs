@@ -101,7 +101,7 @@ impl Networks {
 
 impl Trainer {
     /// The mean loss of a batch with fresh masks and noise for the step to come. Leaves the moments of batch normalisation.
-    pub(super) fn loss(&self, images: &Tensor, labels: &[u8], moments: &mut Moments) -> candle_core::Result<Tensor> {
+    pub(super) fn loss(&self, images: &Tensor, labels: &[u16], moments: &mut Moments) -> candle_core::Result<Tensor> {
         let parameters = self.parameters();
         let step = self.optimiser.steps as u32;
         let stream = Stream::new(self.settings.seed, Purpose::TrainingMask);
@@ -166,7 +166,7 @@ impl Trainer {
 }
 
 /// The means over a data set of two sums over a batch: `sums(images, labels, number of the batch)`.
-fn mean_over_batches(data: &Dataset, mut sums: impl FnMut(&Tensor, &[u8], u32) -> candle_core::Result<[f64; 2]>) -> Result<[f64; 2]> {
+fn mean_over_batches(data: &Dataset, mut sums: impl FnMut(&Tensor, &[u16], u32) -> candle_core::Result<[f64; 2]>) -> Result<[f64; 2]> {
     let [c, h, w] = data.image_shape;
     let mut totals = [0.0; 2];
     for (number, labels) in data.labels.chunks(TEST_BATCH).enumerate() {
@@ -238,12 +238,12 @@ pub fn elbo(
 ///
 /// # Errors
 /// When candle refuses.
-pub fn negative_log_likelihood(logits: &Tensor, labels: &[u8]) -> candle_core::Result<Tensor> {
+pub fn negative_log_likelihood(logits: &Tensor, labels: &[u16]) -> candle_core::Result<Tensor> {
     ops::log_softmax(logits, D::Minus1)?.gather(&targets(logits, labels)?.unsqueeze(1)?, 1)?.squeeze(1)?.neg()
 }
 
 /// The labels \[N\] as indices, where the logits are.
-fn targets(logits: &Tensor, labels: &[u8]) -> candle_core::Result<Tensor> {
+fn targets(logits: &Tensor, labels: &[u16]) -> candle_core::Result<Tensor> {
     Tensor::from_iter(labels.iter().map(|&label| u32::from(label)), logits.device())
 }
 

@@ -297,7 +297,7 @@ fn batch_norm_trains_as_pytorchs() {
     let file: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let classes: Vec<String> = ["a", "b", "c", "d"].map(str::to_owned).to_vec();
     let graph = Graph::new(&[2, 5, 6], serde_json::from_value(file["nodes"].clone()).unwrap()).unwrap();
-    let labels = numbers(&file["labels"]).into_iter().map(|label| label as u8).collect();
+    let labels = numbers(&file["labels"]).into_iter().map(|label| label as u16).collect();
     let data = Dataset::new("seven", [2, 5, 6], numbers(&file["images"]), labels, classes.clone()).unwrap();
     let [learning_rate, momentum] = ["rate", "momentum"].map(|key| file[key].as_f64().unwrap());
     let train = |steps: usize| {

@@ -31,7 +31,7 @@ pub(super) fn seconds_per_step(goal: Goal, optimiser: Optimiser, batch: usize, s
     };
     // The time of a step does not depend on what the images show.
     let pixels = (0..batch * image_shape.iter().product::<usize>()).map(|pixel| (pixel % 97) as f32 / 96.0).collect();
-    let labels = (0..batch).map(|image| (image % classes.len()) as u8).collect();
+    let labels = (0..batch).map(|image| (image % classes.len()) as u16).collect();
     let data = Dataset::new("bench", image_shape, pixels, labels, classes)?;
     let mut trainer = Trainer::new(Settings {
         name: "bench".to_owned(),

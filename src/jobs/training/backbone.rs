@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::files;
 use crate::jobs::Progress;
 use crate::jobs::model_files::classifiers_of;
-use crate::nets::folder::{Model, Precision, decode_weights, encode_weights, load, save, save_beside};
+use crate::nets::folder::{Model, Precision, decode_weights, encode_weights, load, save, save_beside, strip_prefixes};
 use crate::nets::{Description, Graph, INPUT, Interpolation, Network, Node, Op, Weights, torchvision};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -53,7 +53,8 @@ impl Backbone {
             let Model::Classifier(classifier) = one.model else { return Err(refused("holds no classifier".to_owned())) };
             (one.description.name().to_owned(), classifier.network.graph().clone(), classifier.network.weights().clone())
         } else {
-            let weights = decode_weights(path, &files::read(path)?)?;
+            let mut weights = decode_weights(path, &files::read(path)?)?;
+            strip_prefixes(&mut weights, |_| false);
             if !torchvision::is_resnet(&weights) {
                 return Err(refused("holds weights, but not under the names of a torchvision ResNet".to_owned()));
             }
@@ -280,5 +281,18 @@ mod tests {
         assert_eq!(sizes([1, 9, 8], Some(12)), (vec![1, 9, 8], Some([12, 12])));
         let error = Backbone::open(&path, [3, 6, 6], None).err().unwrap().to_string();
         assert!(error.contains("takes images of 1 channels, but those of the data have 3"), "{error}");
+    }
+
+    #[test]
+    fn a_trunk_is_the_same_whatever_wrapped_it() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/torchvision/basic.safetensors");
+        let hash_of = |path: &Path| Backbone::open(path, [3, 12, 12], Some(24)).unwrap().hash;
+        let (weights, desk) = (decode_weights(&path, &files::read(&path).unwrap()).unwrap(), tempfile::tempdir().unwrap());
+        for prefix in ["module.", "module._orig_mod."] {
+            let wrapped = weights.iter().map(|(name, weight)| (format!("{prefix}{name}"), weight.clone())).collect();
+            let file = desk.path().join("wrapped.safetensors");
+            std::fs::write(&file, encode_weights(&file, &wrapped, Precision::F32).unwrap()).unwrap();
+            assert_eq!(hash_of(&file), hash_of(&path), "{prefix}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::look::{Frame, Look};
 use crate::autodiff::train::Scores;
+use crate::data::labels;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::latent::View;
@@ -71,9 +72,10 @@ fn arrays(look: &Look) -> Arrays {
     match look {
         Look::Plane { points, labels, originals, reconstructions, shape: [c, h, w] } => {
             let count = |images: &[f32]| vec![images.len() / (c * h * w), *c, *h, *w];
+            let (of_labels, labels) = labels::to_bytes(labels);
             vec![
                 ("points", vec![points.len(), 2], Dtype::F32, floats(points.as_flattened())),
-                ("labels", vec![labels.len()], Dtype::U8, labels.clone()),
+                ("labels", vec![points.len()], of_labels, labels),
                 ("originals", count(originals), Dtype::F32, floats(originals)),
                 ("reconstructions", count(reconstructions), Dtype::F32, floats(reconstructions)),
             ]
@@ -128,25 +130,24 @@ fn read(path: &Path) -> Result<Frame> {
     let tensors = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
     let facts = header.metadata().as_ref().and_then(|metadata| metadata.get(FACTS)).ok_or_else(|| damaged("no facts".to_owned()))?;
     let Facts { model, epoch, step, loss, test, look } = serde_json::from_str(facts).map_err(|error| damaged(error.to_string()))?;
-    let array = |name: &str, dtype: Dtype, multiple: usize| {
+    let floats = |name: &str, multiple: usize| -> Result<Vec<f32>> {
         let view = tensors.tensor(name).map_err(|error| damaged(error.to_string()))?;
         let count: usize = view.shape().iter().product();
-        if view.dtype() == dtype && multiple > 0 && count.is_multiple_of(multiple) {
-            Ok(view.data().to_vec())
-        } else {
-            Err(damaged(format!("'{name}' has the type {:?} and the shape {:?}", view.dtype(), view.shape())))
+        if view.dtype() != Dtype::F32 || multiple == 0 || !count.is_multiple_of(multiple) {
+            return Err(damaged(format!("'{name}' has the type {:?} and the shape {:?}", view.dtype(), view.shape())));
         }
-    };
-    let floats = |name: &str, multiple: usize| -> Result<Vec<f32>> {
-        let bytes = array(name, Dtype::F32, multiple)?;
-        Ok(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+        Ok(view.data().as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect())
     };
     let look = match look {
         Kind::Nothing => Look::Nothing,
         Kind::Plane { shape } => {
             let pixels: usize = shape.iter().product();
             let points: Vec<[f32; 2]> = floats("points", 2)?.chunks_exact(2).map(|z| [z[0], z[1]]).collect();
-            let (labels, originals) = (array("labels", Dtype::U8, 1)?, floats("originals", pixels)?);
+            let of_labels = tensors.tensor("labels").map_err(|error| damaged(error.to_string()))?;
+            let Some(labels) = labels::from_bytes(of_labels.dtype(), of_labels.data()) else {
+                return Err(damaged(format!("'labels' has the type {:?}", of_labels.dtype())));
+            };
+            let originals = floats("originals", pixels)?;
             let reconstructions = floats("reconstructions", pixels)?;
             if labels.len() != points.len() || reconstructions.len() != originals.len() {
                 return Err(damaged("its arrays do not fit each other".to_owned()));

@@ -65,7 +65,7 @@ pub struct Frame {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Look {
     /// A VAE: where it puts the first test images, and what it makes of the first ten of them, \[N, C, H, W\] each.
-    Plane { points: Vec<[f32; 2]>, labels: Vec<u8>, originals: Vec<f32>, reconstructions: Vec<f32>, shape: [usize; 3] },
+    Plane { points: Vec<[f32; 2]>, labels: Vec<u16>, originals: Vec<f32>, reconstructions: Vec<f32>, shape: [usize; 3] },
     /// A classifier: measures over the part of the plane in nats, row-major as a map's.
     Map { view: View, mutual_information: Vec<f32>, predictive_entropy: Vec<f32> },
     /// It has no 2-D plane to be shown on.

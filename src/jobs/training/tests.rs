@@ -14,7 +14,7 @@ fn bars(count: usize, classes: usize, side: usize) -> Dataset {
         if row * classes / side == image % classes { 0.9 } else { (at * 7 % 11) as f32 / 30.0 }
     };
     let pixels = (0..count * side * side).map(pixel).collect();
-    let labels = (0..count).map(|image| (image % classes) as u8).collect();
+    let labels = (0..count).map(|image| (image % classes) as u16).collect();
     Dataset::new("bars", [1, side, side], pixels, labels, (0..classes).map(|class| format!("bar {class}")).collect()).unwrap()
 }
 
