@@ -314,8 +314,9 @@ fn more_classes_than_a_byte_counts_go_the_whole_way() {
     assert!(end.contains("5.70"), "{end}");
     desk.succeeds("map --models set --grid 4 --samples 2 --out map.npz");
     // The same images under other labels: the encodings are foreign to them.
-    let swapped = [("298", "x"), ("299", "298"), ("x", "299")];
-    swapped.iter().for_each(|(from, to)| std::fs::rename(desk.path("many").join(from), desk.path("many").join(to)).unwrap());
+    for (from, to) in [("298", "x"), ("299", "298"), ("x", "299")] {
+        std::fs::rename(desk.path("many").join(from), desk.path("many").join(to)).unwrap();
+    }
     let output = desk.run("interpolate --models set --dataset many --from-class 299 --to-class 298 --steps 3 --samples 2");
     let sentence = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
