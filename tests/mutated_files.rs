@@ -1,7 +1,7 @@
 //! Thousands of damaged files: every loader either takes one or refuses it with a sentence that names it. None panics, and none
 //! takes memory that the file does not pay for.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking, and its counts are shown by --nocapture")]
 
 use epistemap::app::Storage;
 use epistemap::data::{idx, load_folder, npy, read_image};
