@@ -77,12 +77,12 @@ fn is_long(case: &Case) -> bool {
     shapes.into_iter().any(|shape| shape.iter().product::<usize>() > 30_000)
 }
 
-fn models(decoder: Option<Network>, members: Vec<Classifier>) -> Models {
+pub fn models(decoder: Option<Network>, members: Vec<Classifier>) -> Models {
     Models::new(decoder, Ensemble::new(members).unwrap()).unwrap()
 }
 
 /// A decoder of fully connected layers with random weights.
-fn dense_decoder(image_shape: [usize; 3], hidden: &[usize], latent: usize, seed: u32) -> Network {
+pub fn dense_decoder(image_shape: [usize; 3], hidden: &[usize], latent: usize, seed: u32) -> Network {
     let layers = VaeLayers::dense(image_shape, hidden, latent).decoder;
     Network::new(&[latent], layers.clone(), &random_weights(&layers, seed)).unwrap()
 }

@@ -27,6 +27,7 @@ mod properties;
 mod real_data;
 mod reference;
 mod shipped;
+mod stop;
 mod transfer;
 
 /// Cargo finds no file of tests by itself: one that is named nowhere would be no test.

@@ -52,7 +52,7 @@ impl Populations {
     pub fn new(wake: &Wake) -> Result<Self> {
         let worker = Worker::spawn("population", Arc::clone(wake), |(set, engine, data, settings, measures): Request, desk| {
             let mut last = Instant::now();
-            let whole = population(&set, &mut engine.background(), &data, &settings, &mut |progress, part| {
+            let whole = population(&set, &mut engine.background().until(desk.stop()), &data, &settings, &mut |progress, part| {
                 if part.done > 0 && last.elapsed() > REFRESH {
                     last = Instant::now();
                     desk.publish(Shown::new(part, &measures));

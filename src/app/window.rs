@@ -89,7 +89,7 @@ impl Window {
             let live = Arc::new(LiveMap::new(&set, &settings)?);
             live.look_at(looked_at(&session));
             desk.publish(Arc::clone(&live));
-            fill(&live, &mut engine.background(), &mut |progress| desk.tell(progress))
+            fill(&live, &mut engine.background().until(desk.stop()), &mut |progress| desk.tell(progress))
         })?;
         let data = Worker::spawn("data", Arc::clone(&wake), move |set: Arc<ModelSet>, desk| {
             let data = Arc::new(load(set.ensemble())?);

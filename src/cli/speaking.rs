@@ -1,7 +1,7 @@
 //! An engine that says on standard error when another one took over.
 
 use super::shared::say;
-use crate::engine::{Engine, EngineWrapper};
+use crate::engine::{Engine, EngineWrapper, Stop};
 use crate::error::Result;
 
 /// Says the engine's notice once, as soon as there is one.
@@ -45,6 +45,10 @@ impl EngineWrapper for Speaking {
 
     fn notice(&self) -> Option<String> {
         self.engine.notice()
+    }
+
+    fn heed(&mut self, stop: &Stop) {
+        self.engine.heed(stop);
     }
 
     fn with<T>(&mut self, call: impl Fn(&mut dyn Engine) -> Result<T>) -> Result<T> {

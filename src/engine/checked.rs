@@ -1,7 +1,7 @@
 //! Holds the answers of an engine against what every answer must be: numbers that are finite, and equal draws of a member that does
 //! not draw. One place for all engines: [`open`](super::open) puts it around each.
 
-use super::{Block, Engine, Input, Models, Profile};
+use super::{Block, Engine, Input, Models, Profile, Stop};
 use crate::error::{Error, Result};
 use crate::uncertainty::{GroupSums, StatisticsGrid, equalize_draws};
 use std::sync::Arc;
@@ -59,6 +59,10 @@ impl Engine for Checked {
 
     fn notice(&self) -> Option<String> {
         self.engine.notice()
+    }
+
+    fn heed(&mut self, stop: &Stop) {
+        self.engine.heed(stop);
     }
 
     fn statistics(&mut self, block: &Block<'_>) -> Result<StatisticsGrid> {

@@ -1,6 +1,6 @@
 //! Falls back to the CPU engine when another engine cannot start, or fails later.
 
-use super::{Engine, EngineWrapper, Models, cpu};
+use super::{Engine, EngineWrapper, Models, Stop, cpu};
 use crate::error::{Error, Result};
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ pub fn open(first: impl FnOnce(Arc<Models>) -> Result<Box<dyn Engine>>, models: 
         Err(Error::Engine(reason)) => (cpu::open(Arc::clone(&models))?, Some(sentence(&reason))),
         opened => (opened?, None),
     };
-    Ok(Box::new(Fallback { engine, models, notice }))
+    Ok(Box::new(Fallback { engine, models, notice, stop: Stop::default() }))
 }
 
 fn sentence(reason: &str) -> String {
@@ -27,6 +27,7 @@ struct Fallback {
     models: Arc<Models>,
     /// Why the CPU engine answers, once it does.
     notice: Option<String>,
+    stop: Stop,
 }
 
 impl EngineWrapper for Fallback {
@@ -42,11 +43,17 @@ impl EngineWrapper for Fallback {
         self.notice.clone().or_else(|| self.engine.notice())
     }
 
+    fn heed(&mut self, stop: &Stop) {
+        self.engine.heed(stop);
+        self.stop = stop.clone();
+    }
+
     /// Answers a call; one that the first engine fails in is asked again of the CPU.
     fn with<T>(&mut self, call: impl Fn(&mut dyn Engine) -> Result<T>) -> Result<T> {
         match call(self.engine.as_mut()) {
             Err(Error::Engine(reason)) if self.notice.is_none() => {
                 self.engine = cpu::open(Arc::clone(&self.models))?;
+                self.engine.heed(&self.stop);
                 self.notice = Some(sentence(&reason));
                 call(self.engine.as_mut())
             }

@@ -8,12 +8,14 @@ pub mod fallback;
 mod flops;
 pub mod gpu;
 pub mod reference;
+mod stop;
 #[cfg(test)]
 pub(crate) mod test_engine;
 mod thinning;
 mod wrapper;
 
 pub use flops::{Work, work};
+pub use stop::Stop;
 pub use wrapper::EngineWrapper;
 
 use crate::error::{Error, Result};
@@ -131,6 +133,9 @@ pub trait Engine: Send {
     fn notice(&self) -> Option<String> {
         None
     }
+
+    /// From now on, calls end with [`Error::Cancelled`] soon after this is set, also in the middle of a block.
+    fn heed(&mut self, _stop: &Stop) {}
 
     /// The statistics of the block: `point_numbers.len()` points, `members.len()` · `groups` rows to a point, those of a
     /// member side by side.

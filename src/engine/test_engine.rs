@@ -1,6 +1,6 @@
 //! The test engine: another engine whose calls can fail or change, and small models for it.
 
-use super::{Block, Engine, Models};
+use super::{Block, Engine, Models, Stop};
 use crate::error::Result;
 use crate::nets::{Classifier, Ensemble, Network, VaeLayers, cnn, random_weights};
 use crate::uncertainty::StatisticsGrid;
@@ -45,6 +45,10 @@ impl Engine for TestEngine {
 
     fn points_per_block(&self) -> usize {
         self.points_per_block
+    }
+
+    fn heed(&mut self, stop: &Stop) {
+        self.engine.heed(stop);
     }
 
     fn statistics(&mut self, block: &Block<'_>) -> Result<StatisticsGrid> {

@@ -1,6 +1,6 @@
 //! Engines that wrap another engine: they forward every call to it, and add something of their own.
 
-use super::{Block, Engine, Profile};
+use super::{Block, Engine, Profile, Stop};
 use crate::error::Result;
 use crate::uncertainty::{GroupSums, StatisticsGrid};
 
@@ -14,6 +14,9 @@ pub trait EngineWrapper: Send {
 
     /// As [`Engine::notice`].
     fn notice(&self) -> Option<String>;
+
+    /// As [`Engine::heed`].
+    fn heed(&mut self, stop: &Stop);
 
     /// Makes a call on the wrapped engine; again where that is needed.
     ///
@@ -33,6 +36,10 @@ impl<W: EngineWrapper> Engine for W {
 
     fn notice(&self) -> Option<String> {
         EngineWrapper::notice(self)
+    }
+
+    fn heed(&mut self, stop: &Stop) {
+        EngineWrapper::heed(self, stop);
     }
 
     fn statistics(&mut self, block: &Block<'_>) -> Result<StatisticsGrid> {

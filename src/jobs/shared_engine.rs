@@ -1,7 +1,7 @@
 //! One engine for several jobs: what a person waits for goes before what fills the background.
 
 use super::ModelSet;
-use crate::engine::{self, Engine, EngineWrapper};
+use crate::engine::{self, Engine, EngineWrapper, Stop};
 use crate::error::Result;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
@@ -35,6 +35,15 @@ impl Told {
 pub struct Turn {
     shared: Arc<SharedEngine>,
     foreground: bool,
+    stop: Stop,
+}
+
+impl Turn {
+    /// The same, whose calls end soon after `stop` is set.
+    #[must_use]
+    pub fn until(self, stop: Stop) -> Self {
+        Self { stop, ..self }
+    }
 }
 
 impl SharedEngine {
@@ -78,12 +87,12 @@ impl SharedEngine {
 
     /// For what a person waits for: each block of work comes as soon as the one at hand is done.
     pub fn foreground(self: &Arc<Self>) -> Turn {
-        Turn { shared: Arc::clone(self), foreground: true }
+        Turn { shared: Arc::clone(self), foreground: true, stop: Stop::default() }
     }
 
     /// For what may take its time: each block of work waits until nobody waits in the foreground.
     pub fn background(self: &Arc<Self>) -> Turn {
-        Turn { shared: Arc::clone(self), foreground: false }
+        Turn { shared: Arc::clone(self), foreground: false, stop: Stop::default() }
     }
 }
 
@@ -100,6 +109,10 @@ impl EngineWrapper for Turn {
         self.shared.notice()
     }
 
+    fn heed(&mut self, stop: &Stop) {
+        self.stop = stop.clone();
+    }
+
     fn with<T>(&mut self, call: impl Fn(&mut dyn Engine) -> Result<T>) -> Result<T> {
         let SharedEngine { engine, told, waiting, nobody_waits, .. } = &*self.shared;
         let mut waiters = waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -114,6 +127,7 @@ impl EngineWrapper for Turn {
             *waiting.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
             nobody_waits.notify_all();
         }
+        engine.heed(&self.stop);
         let answer = call(engine.as_mut());
         *told.lock().unwrap_or_else(PoisonError::into_inner) = Told::by(engine.as_ref());
         answer

@@ -1,6 +1,7 @@
 //! A worker thread for one kind of job: the newest request wins, the newest reply is kept, nobody waits.
 
 use super::Progress;
+use crate::engine::Stop;
 use crate::error::{Error, Result};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -46,7 +47,7 @@ struct State<Request, Reply> {
 
 /// Where a job puts its results, and hears whether they are still wanted.
 pub struct Desk<'a, Request, Reply> {
-    shared: &'a Shared<Request, Reply>,
+    shared: &'a Arc<Shared<Request, Reply>>,
     number: u64,
 }
 
@@ -137,6 +138,14 @@ impl<Request, Reply> Shared<Request, Reply> {
             return None;
         }
         state.request.take().map(|request| (request, self.newest.load(Ordering::SeqCst)))
+    }
+}
+
+impl<Request: Send + 'static, Reply: Send + 'static> Desk<'_, Request, Reply> {
+    /// What tells an engine, in the middle of a block, that a newer request has come.
+    pub fn stop(&self) -> Stop {
+        let (shared, number) = (Arc::clone(self.shared), self.number);
+        Stop::when(move || shared.newest.load(Ordering::SeqCst) != number)
     }
 }
 

@@ -97,7 +97,7 @@ impl Workers {
     pub fn new(wake: &Wake) -> Result<Self> {
         let attack = Worker::spawn("attack", Arc::clone(wake), |question: Question, desk| {
             let (image, aim) = question.image()?;
-            let (set, mut engine) = (&question.set, question.engine.foreground());
+            let (set, mut engine) = (&question.set, question.engine.foreground().until(desk.stop()));
             let whole = watch_attack(set, &mut engine, &image, aim, &question.settings, &mut |progress, part| {
                 desk.publish((question.clone(), part.clone()));
                 desk.tell(progress)
@@ -107,7 +107,7 @@ impl Workers {
         })?;
         let sweep = Worker::spawn("attack sweep", Arc::clone(wake), |(question, budgets): (Question, Vec<f64>), desk| {
             let (image, aim) = question.image()?;
-            let (set, mut engine) = (&question.set, question.engine.background());
+            let (set, mut engine) = (&question.set, question.engine.background().until(desk.stop()));
             let mut shown = 0;
             let asked = (&question.settings, &budgets[..]);
             let points = sweep_attack(set, &mut engine, &image, aim, asked, &mut |progress, points| {

@@ -81,7 +81,7 @@ impl Question {
 /// When the system has no thread left.
 pub fn worker(wake: &Wake) -> Result<Worker<Question, Arc<Found>>> {
     Worker::spawn("detection", Arc::clone(wake), |question: Question, desk| {
-        let (classifiers, mut engine) = (Classifiers::of(&question.set), question.engine.background());
+        let (classifiers, mut engine) = (Classifiers::of(&question.set), question.engine.background().until(desk.stop()));
         let data = question.data.slice(0..question.images);
         // Before anything that takes long: it may not be there.
         let other = question.unfamiliar.as_ref().map(|name| (question.load)(name)).transpose()?;

@@ -109,7 +109,7 @@ impl Workers {
     pub fn new(wake: &Wake) -> Result<Self> {
         let mut known: Option<(HoleRequest, Arc<Map>, Reference)> = None;
         let found = Worker::spawn("holes", Arc::clone(wake), move |request: HoleRequest, desk| {
-            let mut engine = request.engine.background();
+            let mut engine = request.engine.background().until(desk.stop());
             let kept = known.take().filter(|(of, ..)| of.has_same_map(&request));
             let of_region = match &kept {
                 Some((_, map, _)) => Arc::clone(map),
@@ -134,13 +134,13 @@ impl Workers {
             Ok(())
         })?;
         let garbage = Worker::spawn("garbage", Arc::clone(wake), |(request, map, of, hole): GarbageSearch, desk| {
-            let mut engine = request.engine.foreground();
+            let mut engine = request.engine.foreground().until(desk.stop());
             desk.publish(garbage(&mut engine, &map, &of, hole, &request.surroundings, &mut |progress| desk.tell(progress))?);
             Ok(())
         })?;
         let interval = Worker::spawn("hole interval", Arc::clone(wake), |(request, place): (HoleRequest, usize), desk| {
             let (settings, criterion) = request.of_pane(place);
-            let (mut engine, seeds) = (request.engine.background(), CurveSettings::default().seeds);
+            let (mut engine, seeds) = (request.engine.background().until(desk.stop()), CurveSettings::default().seeds);
             let (set, ground) = (&request.set, HoleGround { images: request.images(), surroundings: &request.surroundings });
             let observe = &mut |progress| desk.tell(progress);
             desk.publish(hole_interval(set, &mut engine, &settings, ground, &criterion, seeds, observe)?);
@@ -149,7 +149,7 @@ impl Workers {
         let curve = Worker::spawn("hole curve", Arc::clone(wake), |(request, place): (HoleRequest, usize), desk| {
             let (settings, criterion) = request.of_pane(place);
             let settings = MapSettings { members: request.set.members(None)?, ..settings };
-            let (mut engine, curve) = (request.engine.background(), CurveSettings::default());
+            let (mut engine, curve) = (request.engine.background().until(desk.stop()), CurveSettings::default());
             let (set, ground) = (&request.set, HoleGround { images: request.images(), surroundings: &request.surroundings });
             let observe = &mut |progress| desk.tell(progress);
             desk.publish(hole_curve(set, &mut engine, &settings, ground, &criterion, &curve, observe)?);

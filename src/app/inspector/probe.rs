@@ -4,6 +4,7 @@ use crate::app::images::{Texture, pixels};
 use crate::app::scope::Scope;
 use crate::app::session::Pin;
 use crate::data::{Dataset, read_image};
+use crate::engine::Stop;
 use crate::error::{Error, Result};
 use crate::jobs::{
     InspectSettings, Inspection, ModelSet, Neighbour, Observer, SharedEngine, Status, Subject, Wake, Worker, inspect, neighbours,
@@ -136,7 +137,7 @@ impl Probe {
         let worker = Worker::spawn("inspector", Arc::clone(wake), |question: Question, desk| {
             for members in [&question.first, &question.settings.members] {
                 let settings = InspectSettings { members: members.clone(), ..question.settings.clone() };
-                desk.publish(answer(&question, &settings, &mut |progress| desk.tell(progress))?);
+                desk.publish(answer(&question, &settings, desk.stop(), &mut |progress| desk.tell(progress))?);
                 if *members == question.settings.members {
                     break;
                 }
@@ -250,9 +251,9 @@ impl Probe {
     }
 }
 
-fn answer(question: &Question, settings: &InspectSettings, observe: Observer<'_>) -> Result<Answer> {
+fn answer(question: &Question, settings: &InspectSettings, stop: Stop, observe: Observer<'_>) -> Result<Answer> {
     let Question { pin, set, engine, surroundings, data, .. } = question;
-    let engine = &mut engine.foreground();
+    let engine = &mut engine.foreground().until(stop);
     let shape = set.vae.image_shape();
     let shape = [shape[0], shape[1], shape[2]];
     let (subject, label, notes) = subject(pin, data.as_deref(), shape)?;

@@ -32,7 +32,7 @@ impl Interpolations {
     /// When the system has no thread left.
     pub fn new(wake: &Wake) -> Result<Self> {
         let worker = Worker::spawn("interpolation", Arc::clone(wake), |(set, engine, settings): Request, desk| {
-            let done = interpolate(&set, &mut engine.foreground(), &settings, &mut |progress| desk.tell(progress))?;
+            let done = interpolate(&set, &mut engine.foreground().until(desk.stop()), &settings, &mut |progress| desk.tell(progress))?;
             desk.publish(done);
             Ok(())
         })?;

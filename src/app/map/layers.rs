@@ -40,7 +40,7 @@ impl Layers {
     /// Starts the workers.
     pub fn new(wake: &Wake) -> Result<Self> {
         let digits = Worker::spawn("decoded grid", Arc::clone(wake), |(engine, view): (Arc<SharedEngine>, View), desk| {
-            let images = engine.foreground().decode(view.points().as_flattened())?;
+            let images = engine.foreground().until(desk.stop()).decode(view.points().as_flattened())?;
             desk.publish((view, images));
             Ok(())
         })?;

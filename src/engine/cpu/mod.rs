@@ -19,7 +19,7 @@ mod tally;
 mod thinned;
 mod winograd;
 
-use super::{Block, Draws, Engine, Input, KernelTime, Masks, Models, Profile};
+use super::{Block, Draws, Engine, Input, KernelTime, Masks, Models, Profile, Stop};
 use crate::error::{Error, Result};
 use crate::nets::lowering::lower;
 use crate::nets::{Classifier, Ending, Network};
@@ -55,7 +55,16 @@ const MOST_ACTIVATION_BYTES: usize = 2 << 30;
 pub fn open(models: Arc<Models>) -> Result<Box<dyn Engine>> {
     let decoder = models.decoder.as_ref().map(|network| Steps::new(&lower(network, Ending::Logits)));
     let members = models.ensemble.members().iter().map(|_| OnceLock::new()).collect();
-    Ok(Box::new(Cpu { models, decoder, members, seed: 0, thinned: HashMap::new(), scratches: Mutex::default(), times: None }))
+    Ok(Box::new(Cpu {
+        models,
+        decoder,
+        members,
+        seed: 0,
+        thinned: HashMap::new(),
+        scratches: Mutex::default(),
+        times: None,
+        stop: Stop::default(),
+    }))
 }
 
 /// The outputs of a network for many inputs, without draws; `inputs` \[N, input\], the result \[N, output\].
@@ -99,6 +108,7 @@ struct Cpu {
     scratches: Mutex<Vec<Scratch>>,
     /// What steps take, while it is measured.
     times: Option<Mutex<Times>>,
+    stop: Stop,
 }
 
 /// A classifier, prepared.
@@ -179,12 +189,12 @@ impl Cpu {
         }
         let engine = &*self;
         let thin = |&(member, draw): &(usize, u32)| {
-            let thinnable = engine.member(member).thinnable.as_ref()?;
+            let thinnable = engine.member(member).thinnable.as_ref().filter(|_| !engine.stop.is_set())?;
             Some(((member, draw), thinnable.thin(block.seed, member as u32, draw)))
         };
         let thinned: Vec<_> = missing.par_iter().filter_map(thin).collect();
         self.thinned.extend(thinned);
-        Ok(())
+        self.stop.check()
     }
 
     /// Panels that one task runs together: several where there are enough of them for all threads.
@@ -252,7 +262,8 @@ impl Cpu {
         if members_at_once { block.members.par_iter().map(of_member).collect() } else { block.members.iter().map(of_member).collect() }
     }
 
-    /// The passes of one member on the images of some panels; `add` is given the panel, the draws and their logits.
+    /// The passes of one member on the images of some panels; `add` is given the panel, the draws and their logits. They end early where the
+    /// block is no longer wanted.
     fn passes(
         &self,
         images: &[Vec<Row>],
@@ -266,6 +277,9 @@ impl Cpu {
         steps.reserve(scratch);
         scratch.trunks.resize_with(images.len(), Vec::new);
         for (panel, image) in images.iter().enumerate() {
+            if self.stop.is_set() {
+                return;
+            }
             scratch.buffers[steps.input].clone_from(image);
             run(steps.trunk(), None, scratch);
             match draws {
@@ -283,7 +297,7 @@ impl Cpu {
         }
         if let (Some(thinnable), Masks::Shared) = (thinnable, masks) {
             thinnable.prepare(scratch);
-            for draw in draws.clone() {
+            for draw in draws.clone().take_while(|_| !self.stop.is_set()) {
                 thinnable.run(&self.thinned[&(number as usize, draw)], scratch);
                 scratch.x.chunks_exact(self.classes()).enumerate().for_each(|(panel, logits)| add(panel, draw..draw + 1, logits));
             }
@@ -291,7 +305,7 @@ impl Cpu {
         }
         for (panel, address) in addresses.iter().enumerate() {
             scratch.swap_trunk(panel, &steps.crossing);
-            for draw in draws.clone() {
+            for draw in draws.clone().take_while(|_| !self.stop.is_set()) {
                 run(steps.head(), Some(&Address { draw, ..*address }), scratch);
                 add(panel, draw..draw + 1, &scratch.buffers[steps.output]);
             }
@@ -302,6 +316,10 @@ impl Cpu {
 impl Engine for Cpu {
     fn name(&self) -> &'static str {
         "cpu"
+    }
+
+    fn heed(&mut self, stop: &Stop) {
+        self.stop = stop.clone();
     }
 
     fn statistics(&mut self, block: &Block<'_>) -> Result<StatisticsGrid> {
@@ -334,6 +352,7 @@ impl Engine for Cpu {
                     sums.chunks_mut(length).zip(of_point).for_each(|(sums, tally)| tally.add_to(point % LANES, sums));
                 }
             });
+            self.stop.check()?;
         }
         Ok(grid)
     }
@@ -346,6 +365,9 @@ impl Engine for Cpu {
         let at_once = tasks_within(MOST_ACTIVATION_BYTES, decoder.rows, rayon::current_num_threads());
         let sharing = Sharing::of(points.div_ceil(LANES), at_once, 1);
         in_groups(&mut images, LANES * pixels, at_once, |panel, images| {
+            if self.stop.is_set() {
+                return;
+            }
             self.with_scratch(sharing.parts, |scratch| {
                 decoder.reserve(scratch);
                 load(z, |z| z as f32, points, panel, &mut scratch.buffers[decoder.input]);
@@ -353,6 +375,7 @@ impl Engine for Cpu {
                 write_lanes(&scratch.buffers[decoder.output], images, pixels);
             });
         });
+        self.stop.check()?;
         Ok(images)
     }
 
@@ -384,6 +407,7 @@ impl Engine for Cpu {
                     }
                 }
             });
+            self.stop.check()?;
         }
         Ok(probabilities)
     }

@@ -7,7 +7,7 @@ use super::pass::Pass;
 use super::recorder::{Recorder, Slot, read};
 use super::weights::thinned_flops;
 use crate::engine::Block;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::uncertainty::sums_len;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -183,6 +183,10 @@ impl Gpu {
             let member = self.member(number).map_err(NoBuffer::Failed)?;
             let (passes, step) = (Self::passes(member, block), self.draws_together(member, block));
             for from in (0..passes).step_by(step) {
+                if self.stop.is_set() {
+                    self.receive(pending, 0, sender).map_err(NoBuffer::Failed)?;
+                    return Err(NoBuffer::Failed(Error::Cancelled));
+                }
                 let what = What { points: points.clone(), place, passes: from..passes.min(from + step) };
                 pending.push_back(self.submit(block, wanted, what)?);
                 self.receive(pending, self.device.tuning.ahead, sender).map_err(NoBuffer::Failed)?;

@@ -20,7 +20,7 @@ mod weights;
 pub use adapters::{AdapterReport, VARIABLE, devices, has_hardware, reports};
 
 use super::reference::softmax;
-use super::{Block, Draws, Engine, Input, Masks, Models, Profile};
+use super::{Block, Draws, Engine, Input, Masks, Models, Profile, Stop};
 use crate::error::{Error, Result};
 use crate::nets::{Network, Op};
 use crate::uncertainty::{GroupSums, StatisticsGrid};
@@ -115,6 +115,7 @@ struct Gpu {
     turn: u8,
     /// What went through the device so far.
     traffic: Traffic,
+    stop: Stop,
     /// Where times are taken: what each kernel took for each node.
     times: Option<TimesByNode>,
 }
@@ -143,6 +144,7 @@ impl Gpu {
             finished,
             turn: 0,
             traffic: Traffic::default(),
+            stop: Stop::default(),
             times: None,
         })
     }
@@ -187,6 +189,10 @@ impl Engine for Gpu {
         }
     }
 
+    fn heed(&mut self, stop: &Stop) {
+        self.stop = stop.clone();
+    }
+
     fn points_per_block(&self) -> usize {
         let points = self.rate * BLOCK_SECONDS / self.flops_per_point.max(1e7);
         (points as usize).clamp(16, 65_536)
@@ -221,6 +227,7 @@ impl Engine for Gpu {
         };
         let mut images = Vec::with_capacity(numbers.len() * pixels);
         while images.len() < numbers.len() * pixels {
+            self.stop.check()?;
             let first = images.len() / pixels;
             let points = first..numbers.len().min(first + self.points_together(&block)?);
             match self.decode_some(&block, points.clone(), pixels) {

@@ -3,7 +3,7 @@
 
 mod instructions;
 
-use super::{Block, Draws, Engine, Input, Masks, Models};
+use super::{Block, Draws, Engine, Input, Masks, Models, Stop};
 use crate::error::{Error, Result};
 use crate::nets::lowering::{Program, lower};
 use crate::nets::{Classifier, Ending, Network};
@@ -62,6 +62,7 @@ pub struct Reference {
     decoder: Option<Program>,
     members: Vec<Program>,
     models: Arc<Models>,
+    stop: Stop,
 }
 
 /// Opens the engine for the given models.
@@ -71,7 +72,7 @@ pub struct Reference {
 pub fn open(models: Arc<Models>) -> Result<Box<dyn Engine>> {
     let decoder = models.decoder.as_ref().map(|network| lower(network, Ending::Logits));
     let members = models.ensemble.members().iter().map(Classifier::program).collect();
-    Ok(Box::new(Reference { decoder, members, models }))
+    Ok(Box::new(Reference { decoder, members, models, stop: Stop::default() }))
 }
 
 impl Reference {
@@ -80,7 +81,8 @@ impl Reference {
         let decoder = self.decoder.as_ref().ok_or_else(|| {
             Error::Network("latent points were given, but there is no decoder to make images of them: load a VAE as well".to_owned())
         })?;
-        Ok(z.chunks_exact(decoder.values[0].length).map(|z| run(decoder, z, None)).collect())
+        let image = |z: &[f64]| self.stop.check().map(|()| run(decoder, z, None));
+        z.chunks_exact(decoder.values[0].length).map(image).collect()
     }
 
     /// Calls `visit(point, place of the member in the block, place of the pass, probabilities)` for every pass of the block in
@@ -97,13 +99,15 @@ impl Reference {
         for (point, (image, number)) in images.iter().zip(block.point_numbers).enumerate() {
             for (place, &member) in block.members.iter().enumerate() {
                 let program = &self.members[member];
-                let mut visit_pass = |pass: usize, draw: Option<Draw<'_>>| {
+                let mut visit_pass = |pass: usize, draw: Option<Draw<'_>>| -> Result<()> {
+                    self.stop.check()?;
                     let logits = run(program, image, draw).into_iter().map(in_single_precision).collect::<Vec<_>>();
                     visit(point, place, pass, &softmax(&logits));
+                    Ok(())
                 };
                 match &block.draws {
-                    Draws::Deterministic => visit_pass(0, None),
-                    Draws::Sampled(draws) => draws.clone().enumerate().for_each(|(pass, draw)| {
+                    Draws::Deterministic => visit_pass(0, None)?,
+                    Draws::Sampled(draws) => draws.clone().enumerate().try_for_each(|(pass, draw)| {
                         let point = match block.masks {
                             Masks::Shared => 0,
                             Masks::PerPoint => 1 + number,
@@ -115,8 +119,8 @@ impl Reference {
                                 keep: &|layer, rate, units| keep_mask(seed, member, draw, layer as u32, point, rate, units),
                                 noise: &|layer, count| normal_noise(seed, member, draw, layer as u32, point, count),
                             }),
-                        );
-                    }),
+                        )
+                    })?,
                 }
             }
         }
@@ -127,6 +131,10 @@ impl Reference {
 impl Engine for Reference {
     fn name(&self) -> &'static str {
         "reference"
+    }
+
+    fn heed(&mut self, stop: &Stop) {
+        self.stop = stop.clone();
     }
 
     fn statistics(&mut self, block: &Block<'_>) -> Result<StatisticsGrid> {
