@@ -273,8 +273,7 @@ pub fn status(ui: &mut Ui, scope: &Scope, note: &str, since: Duration) {
             match &scope.map_status {
                 Status::Working(progress) if progress.total > 0 => {
                     let share = progress.done as f32 / progress.total as f32;
-                    let bar = eframe::egui::ProgressBar::new(share).desired_width(90.0).desired_height(5.0);
-                    ui.add(bar);
+                    style::bar(ui, share, 90.0);
                     let left = since.as_secs_f32() * (1.0 - share) / share.max(1e-3);
                     ui.label(style::note(if share > 0.02 { format!("{left:.0} s left") } else { String::new() }));
                 }

@@ -8,6 +8,7 @@ use eframe::egui::{
 };
 use egui_plot::{AxisHints, Corner, GridInput, GridMark, Legend, Line, Plot, PlotPoints};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Light, dark, or as the system says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -194,6 +195,9 @@ pub fn signed(text: impl Into<String>) -> String {
     typeset(&text.into())
 }
 
+/// While nothing but progress changes, the window is drawn anew so often.
+pub const PROGRESS: Duration = Duration::from_millis(220);
+
 /// A small grey note.
 pub fn note(text: impl Into<String>) -> RichText {
     RichText::new(text).small().weak()
@@ -208,14 +212,21 @@ pub fn empty(ui: &mut egui::Ui, headline: &str, what_to_do: &str) {
     });
 }
 
+/// A bar for a share that is done. It stands still between two pieces of news: a moving one would be painted all the time.
+pub fn bar(ui: &mut egui::Ui, share: f32, width: f32) {
+    ui.add(egui::ProgressBar::new(share).desired_width(width).desired_height(5.0));
+}
+
 /// A worker's state as a line; nothing when it is idle or done. Answers whether the line was drawn.
 pub fn status_line(ui: &mut egui::Ui, what: &str, status: &Status) -> bool {
     match status {
         Status::Idle | Status::Done => false,
         Status::Working(progress) => {
             ui.horizontal(|ui| {
-                ui.add(egui::Spinner::new().size(12.0));
-                let share = (100 * progress.done).checked_div(progress.total).map_or(String::new(), |share| format!(" {share} %"));
+                if progress.total > 0 {
+                    bar(ui, progress.done as f32 / progress.total as f32, 48.0);
+                }
+                let share = (100 * progress.done).checked_div(progress.total).map_or(" …".to_owned(), |share| format!(" {share} %"));
                 // In a narrow column it must not push the panel wider.
                 ui.add(egui::Label::new(note(format!("{what}{share}"))).truncate());
             });

@@ -411,7 +411,7 @@ fn a_wish_that_cannot_be_granted_is_said_and_changes_nothing() {
 
 #[test]
 fn all_panels_have_names_of_their_own() {
-    let names: Vec<&str> = panels(&(Arc::new(|| {}) as crate::jobs::Wake)).unwrap().iter().map(|panel| panel.name()).collect();
+    let names: Vec<&str> = panels(&(Arc::new(|_| {}) as crate::jobs::Wake)).unwrap().iter().map(|panel| panel.name()).collect();
     let unique: std::collections::BTreeSet<&str> = names.iter().copied().collect();
     assert_eq!(unique.len(), names.len());
 }

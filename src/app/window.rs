@@ -13,7 +13,7 @@ use super::storage::{Opened, Preferences, Storage};
 use super::{Panel, Place, panels, style};
 use crate::data::{DataIdentity, Dataset, SHIPPED_DIGITS};
 use crate::error::Result;
-use crate::jobs::{Additions, LiveMap, MapSettings, ModelSet, SharedEngine, Status, Wake, Worker, fill};
+use crate::jobs::{Additions, LiveMap, MapSettings, ModelSet, SharedEngine, Status, Urgency, Wake, Worker, fill};
 use crate::nets::Ensemble;
 use eframe::egui::{CentralPanel, Context, Panel as Side, ScrollArea, Ui, vec2};
 use std::path::{Path, PathBuf};
@@ -25,8 +25,6 @@ type MapRequest = (Arc<ModelSet>, Arc<SharedEngine>, MapSettings, Session);
 /// Loads the images that ends and pins are chosen from: those that the classifiers are about.
 pub type LoadData = Arc<dyn Fn(&Ensemble) -> Result<Dataset> + Send + Sync>;
 
-/// While a map grows, the window is drawn anew so often.
-const GROWING: Duration = Duration::from_millis(90);
 /// A view that is being moved asks for a new map at most so often.
 const UNHURRIED: Duration = Duration::from_millis(80);
 
@@ -81,11 +79,11 @@ impl Window {
         } = start;
         style::install(ctx);
         let waker = ctx.clone();
-        let wake: Wake = Arc::new(move || waker.request_repaint());
-        // A growing map wakes the window now and then: a software renderer would otherwise take the engine's time to paint.
-        let waker = ctx.clone();
-        let now_and_then: Wake = Arc::new(move || waker.request_repaint_after(GROWING));
-        let maps = Worker::spawn("map", now_and_then, |(set, engine, settings, session): MapRequest, desk| {
+        let wake: Wake = Arc::new(move |urgency| match urgency {
+            Urgency::Now => waker.request_repaint(),
+            Urgency::Soon => waker.request_repaint_after(style::PROGRESS),
+        });
+        let maps = Worker::spawn("map", Arc::clone(&wake), |(set, engine, settings, session): MapRequest, desk| {
             let live = Arc::new(LiveMap::new(&set, &settings)?);
             live.look_at(looked_at(&session));
             desk.publish(Arc::clone(&live));

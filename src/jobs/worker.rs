@@ -22,8 +22,17 @@ pub enum Status {
     Failed(String),
 }
 
+/// How soon the window is to be drawn anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// There is a result.
+    Now,
+    /// Only the progress has changed: a software renderer would otherwise take the processor's time to paint it.
+    Soon,
+}
+
 /// Called whenever there is news: wakes the window.
-pub type Wake = Arc<dyn Fn() + Send + Sync>;
+pub type Wake = Arc<dyn Fn(Urgency) + Send + Sync>;
 
 /// A thread that works on the newest request, and gives an older one up. Dropping it ends the thread after the block of work at hand.
 pub struct Worker<Request, Reply> {
@@ -161,7 +170,7 @@ impl<Request, Reply> Desk<'_, Request, Reply> {
         if !self.is_cancelled() {
             state.reply = Some(reply);
             drop(state);
-            (self.shared.wake)();
+            (self.shared.wake)(Urgency::Now);
         }
     }
 
@@ -174,7 +183,7 @@ impl<Request, Reply> Desk<'_, Request, Reply> {
         if !self.is_cancelled() {
             state.status = Status::Working(progress);
             drop(state);
-            (self.shared.wake)();
+            (self.shared.wake)(Urgency::Soon);
         }
         ControlFlow::Continue(())
     }
@@ -190,7 +199,7 @@ impl<Request, Reply> Desk<'_, Request, Reply> {
             Err(error) => Status::Failed(error.to_string()),
         };
         drop(state);
-        (self.shared.wake)();
+        (self.shared.wake)(Urgency::Now);
     }
 }
 
@@ -208,7 +217,7 @@ mod tests {
     ) -> (Worker<Q, A>, Receiver<()>) {
         let (sender, receiver) = channel();
         let sender = Mutex::new(sender);
-        let wake: Wake = Arc::new(move || {
+        let wake: Wake = Arc::new(move |_| {
             let _ = sender.lock().unwrap().send(());
         });
         (Worker::spawn("test", wake, work).unwrap(), receiver)

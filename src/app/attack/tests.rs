@@ -21,7 +21,7 @@ fn alone(change: impl FnOnce(&mut Session)) -> Alone {
     session.pins[0] = Some(Pin::Latent([1.0, -0.5]));
     (session.attack.samples, session.attack.iterations) = (5, Some(4));
     change(&mut session);
-    let wake: Wake = Arc::new(|| {});
+    let wake: Wake = Arc::new(|_| {});
     let scope = Scope { open_tab: "Attack".to_owned(), ..Scope::new(session, set, engine) };
     tests::alone(AttackPanel::new(&wake).unwrap(), scope, [1280.0, 240.0])
 }

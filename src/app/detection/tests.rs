@@ -33,7 +33,7 @@ fn alone(cache: Option<&Path>, change: impl FnOnce(&mut Session)) -> Alone {
     let images = places.iter().flat_map(|&at| engine.foreground().decode(&test.points[at].map(f64::from)).unwrap()).collect();
     let labels = places.iter().map(|&at| test.labels[at]).collect();
     let data = Dataset::new("digits", [1, 28, 28], images, labels, test.classes.clone()).unwrap();
-    let wake: Wake = Arc::new(|| {});
+    let wake: Wake = Arc::new(|_| {});
     let scope = Scope {
         open_tab: "Detection".to_owned(),
         data: Some(Arc::new(data)),

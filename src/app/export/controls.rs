@@ -6,7 +6,7 @@ use crate::app::scope::Scope;
 use crate::app::style;
 use crate::figure::{VENUES, Width};
 use crate::uncertainty::Measure;
-use eframe::egui::{Button, ComboBox, DragValue, Grid, Key, ProgressBar, RichText, TextEdit, Ui, WidgetText};
+use eframe::egui::{Button, ComboBox, DragValue, Grid, Key, RichText, TextEdit, Ui, WidgetText};
 
 impl Exports {
     /// Draws them.
@@ -89,10 +89,9 @@ impl Exports {
         }
         ui.horizontal(|ui| {
             if self.is_busy() {
-                ui.add(eframe::egui::Spinner::new().size(14.0));
                 ui.label(style::note(if self.doing == Doing::Save { "Saving" } else { "Drawing the image" }));
                 if let Some(share) = self.share() {
-                    ui.add(ProgressBar::new(share).desired_width(160.0).desired_height(6.0));
+                    style::bar(ui, share, 160.0);
                 }
                 if ui.button("Cancel").clicked() {
                     self.worker.cancel();

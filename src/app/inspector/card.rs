@@ -9,7 +9,7 @@ use crate::app::session::Pin;
 use crate::app::style;
 use crate::jobs::library::name_of;
 use crate::numbers::fixed;
-use eframe::egui::{Align, Button, Color32, Image, Label, Layout, RichText, Sense, Spinner, Stroke, StrokeKind, Ui, vec2};
+use eframe::egui::{Align, Button, Color32, Image, Label, Layout, RichText, Sense, Stroke, StrokeKind, Ui, vec2};
 
 /// The widest that an image is shown.
 const WIDEST: f32 = 190.0;
@@ -52,7 +52,7 @@ fn header(ui: &mut Ui, pin: &Pin, which: usize, late: bool) -> bool {
             let remove = ui.add(Button::new("×").small().frame(false)).on_hover_text(format!("Remove pin {name}"));
             remove.widget_info(|| eframe::egui::WidgetInfo::labeled(eframe::egui::Role::Button, true, format!("Remove pin {name}")));
             if late {
-                ui.add(Spinner::new().size(11.0));
+                ui.label(style::note("…")).on_hover_text("The networks are being asked.");
             }
             ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
                 ui.add(Label::new(RichText::new(&title).strong()).truncate());

@@ -148,7 +148,7 @@ fn an_image_file_is_encoded_and_one_that_cannot_be_read_is_said() {
 #[test]
 fn nothing_is_asked_twice_and_members_cost_nothing() {
     let set = Arc::new(ModelSet::shipped().unwrap());
-    let wake: Wake = Arc::new(|| {});
+    let wake: Wake = Arc::new(|_| {});
     let engine = SharedEngine::open("cpu", &set).unwrap();
     let session = Session { samples: 2, pins: [Some(Pin::Latent([0.5, -0.5])), None], ..Session::new(&set) };
     let surroundings = Some(Arc::new(Surroundings::new(&set.encodings().unwrap().train)));

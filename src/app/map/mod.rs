@@ -53,8 +53,8 @@ struct Pictures {
     older: Option<Picture>,
 }
 
-/// While a map grows, it is summed up so often.
-const REFRESH: Duration = Duration::from_millis(90);
+/// Until a map has a first picture, it is summed up so often; after that, while it grows, as often as progress is shown.
+const FIRST: Duration = Duration::from_millis(60);
 
 impl Maps {
     /// The panel; its workers wake the window.
@@ -91,9 +91,10 @@ impl Maps {
             if complete && !growing {
                 return None;
             }
-            let waited = when.elapsed();
-            if waited < REFRESH {
-                return Some(REFRESH.saturating_sub(waited));
+            let (waited, is_seen) = (when.elapsed(), self.values[..count].iter().all(|values| values.known > 0.0));
+            let pause = if is_seen { style::PROGRESS } else { FIRST };
+            if waited < pause {
+                return Some(pause.saturating_sub(waited));
             }
             if !growing && when.elapsed() > Duration::from_secs(2) && !complete {
                 // The job has ended without filling the map: nothing more will come.

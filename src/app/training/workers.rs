@@ -2,10 +2,11 @@
 
 use super::run::Run;
 use crate::app::run::unhurried;
+use crate::app::style::PROGRESS;
 use crate::data::{Dataset, FolderData};
 use crate::error::{Error, Result};
 use crate::jobs::training::{FilmMeasure, Frame, Looks, Resume, TrainingEstimate, TrainingPlan, What, save_film, train};
-use crate::jobs::{Wake, Worker};
+use crate::jobs::{Urgency, Wake, Worker};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,8 +20,6 @@ pub type LoadTraining = Arc<dyn Fn(&TrainingPlan) -> Result<FolderData> + Send +
 pub type EstimateTraining =
     Arc<dyn Fn(&TrainingPlan, (&Dataset, &Dataset), &dyn Fn() -> ControlFlow<()>) -> Result<TrainingEstimate> + Send + Sync>;
 
-/// News wake the window so often.
-const NEWS: Duration = Duration::from_millis(120);
 /// A pause hears of its end so often.
 const NAP: Duration = Duration::from_millis(30);
 
@@ -100,13 +99,14 @@ impl Workers {
             let mut woken = Instant::now();
             let mut observe = |told| {
                 watched.read().take(told);
-                if woken.elapsed() >= NEWS {
-                    news();
+                // Steps may be thousands a second.
+                if woken.elapsed() >= PROGRESS {
+                    news(Urgency::Now);
                     woken = Instant::now();
                 }
                 if watched.is_paused() {
                     watched.read().pause();
-                    news();
+                    news(Urgency::Now);
                     while watched.is_paused() && !desk.is_cancelled() {
                         std::thread::sleep(NAP);
                     }
