@@ -103,6 +103,19 @@ pub fn complaints(ui: &mut Ui, complaints: &mut Vec<String>) {
     });
 }
 
+/// Says that something is being opened. Answers whether somebody does not want it any more.
+pub fn opening(ui: &mut Ui, what: &str) -> bool {
+    let panel = Side::top("opening").show(ui, |ui| {
+        ui.horizontal(|ui| {
+            let cancelled = ui.small_button("Cancel").clicked();
+            ui.label(format!("Opening {what} … what is shown goes on until it is there."));
+            cancelled
+        })
+        .inner
+    });
+    panel.inner
+}
+
 /// What fixes the maps, and what lies over them.
 pub fn toolbar(ui: &mut Ui, scope: &mut Scope) {
     Side::top("toolbar").show(ui, |ui| {

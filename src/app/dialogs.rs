@@ -2,10 +2,10 @@
 
 use super::export::Exports;
 use super::keys::SHORTCUTS;
-use super::scope::{Command, Scope};
+use super::reading::absolute;
+use super::scope::{Command, Opening, Scope};
 use super::session::Pin;
 use super::style;
-use super::window::absolute;
 use crate::error::Result;
 use crate::jobs::{Wake, Worker};
 use crate::uncertainty::Measure;
@@ -139,8 +139,8 @@ impl Dialogs {
         if done && !dialog.text.trim().is_empty() {
             let path = PathBuf::from(dialog.text.trim());
             match dialog.wanted {
-                Wanted::Models => scope.ask(Command::OpenModels(Some(path))),
-                Wanted::Session => scope.ask(Command::OpenSession(path)),
+                Wanted::Models => scope.ask(Command::Open(Opening::Models(Some(path)))),
+                Wanted::Session => scope.ask(Command::Open(Opening::Session(path))),
                 Wanted::SaveSession => scope.ask(Command::SaveSession(path)),
                 Wanted::SaveFilm => scope.save_film = Some(absolute(path)),
                 Wanted::Image => scope.session.pins[0] = Some(Pin::File(absolute(path))),

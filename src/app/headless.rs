@@ -1,6 +1,8 @@
 //! The window without a screen: frames are made and tessellated, but nobody paints them. For benchmarks and soak tests.
 
 use super::run::Start;
+use super::scope::{Command, Opening};
+use super::storage::Storage;
 use super::window::Window;
 use crate::error::{Error, Result};
 use crate::jobs::Status;
@@ -114,6 +116,24 @@ impl Headless {
         times.sort_by(f64::total_cmp);
         let at = |share: f64| times.get(((times.len() - 1) as f64 * share).round() as usize).copied().unwrap_or(f64::NAN);
         FrameTimes { frames: times.len(), median_ms: at(0.5), p99_ms: at(0.99), longest_ms: at(1.0) }
+    }
+
+    /// Opens the shipped models, then the session as it was, which is kept in that file.
+    ///
+    /// # Errors
+    /// When the session cannot be written.
+    pub fn open_everything(&mut self, session: &Path) -> Result<()> {
+        let scope = &mut self.window.scope;
+        Storage::save(session, &scope.session, None)?;
+        scope.ask(Command::Open(Opening::Models(None)));
+        scope.ask(Command::Open(Opening::Session(session.to_owned())));
+        Ok(())
+    }
+
+    /// Chooses another engine.
+    pub fn change_engine(&mut self) {
+        let session = &mut self.window.scope.session;
+        session.engine = if session.engine == "cpu" { "auto" } else { "cpu" }.to_owned();
     }
 
     /// Begins the map anew with another seed.

@@ -1,6 +1,6 @@
 //! The menu of models: the shipped ones, and those that were trained here, each with its card.
 
-use super::scope::{Command, Scope};
+use super::scope::{Command, Opening, Scope};
 use super::session::Session;
 use super::style;
 use crate::error::Result;
@@ -65,14 +65,14 @@ impl Library {
         let session = &scope.session;
         let (shipped, pure) = (session.models.is_none(), session.additions.is_empty());
         if ui.add_enabled(!(shipped && pure), Button::new("The shipped models")).clicked() {
-            scope.ask(Command::OpenModels(None));
+            scope.ask(Command::Open(Opening::Models(None)));
         }
         let cats_dogs = Button::new("Cats and dogs");
         if ui.add_enabled(scope.cats_dogs.is_some(), cats_dogs).on_disabled_hover_text(CATS_DOGS_MISSING).clicked() {
-            scope.ask(Command::OpenModels(scope.cats_dogs.clone()));
+            scope.ask(Command::Open(Opening::Models(scope.cats_dogs.clone())));
         }
         if !pure && ui.button("Without what was added").clicked() {
-            scope.ask(Command::DropAdditions);
+            scope.ask(Command::Open(Opening::Originals));
         }
         ui.separator();
         if self.entries.is_empty() {
@@ -108,7 +108,7 @@ impl Library {
             });
         });
         if deleted {
-            scope.ask(Command::DeleteModel(entry.folder.clone()));
+            scope.ask(Command::Open(Opening::Without(entry.folder.clone())));
         }
         if deleted || response.should_close() {
             self.condemned = None;
@@ -132,9 +132,9 @@ fn card(ui: &mut Ui, entry: &Entry, scope: &mut Scope) -> bool {
     ui.separator();
     let folder = entry.folder.clone();
     let (label, command) = match entry.kind {
-        EntryKind::Vae => ("Use this VAE", Command::UseVae(folder.clone())),
-        EntryKind::Classifier | EntryKind::Ensemble => ("Use as ensemble member", Command::AddMembers(folder.clone())),
-        EntryKind::Set => ("Open these models", Command::OpenModels(Some(folder.clone()))),
+        EntryKind::Vae => ("Use this VAE", Command::Open(Opening::Vae(folder.clone()))),
+        EntryKind::Classifier | EntryKind::Ensemble => ("Use as ensemble member", Command::Open(Opening::Members(folder.clone()))),
+        EntryKind::Set => ("Open these models", Command::Open(Opening::Models(Some(folder.clone())))),
     };
     if ui.add_enabled(entry.problem.is_none(), Button::new(label)).clicked() {
         scope.ask(command);

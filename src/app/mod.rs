@@ -17,6 +17,7 @@ mod library;
 mod map;
 mod opening;
 mod population;
+mod reading;
 mod run;
 mod scope;
 mod session;

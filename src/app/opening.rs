@@ -1,14 +1,21 @@
 //! Which session and which models the window shows: at its start, when a file is opened, and when models are added, exchanged or deleted.
 
-use super::session::Session;
-use super::storage::{Opened, Storage};
+use super::reading::{AtHand, How, Ready, read, read_session, unchanged};
+use super::scope::Opening;
+use super::session::{Pin, Session};
+use super::storage::Opened;
 use super::window::Window;
 use crate::data::DataIdentity;
-use crate::error::{Error, Result};
-use crate::jobs::{Additions, ModelSet, RecoveredModels, SharedEngine, renumbered};
+use crate::error::Result;
+use crate::jobs::{Additions, ModelSet, SharedEngine, Status, renumbered};
+use eframe::egui::Context;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What opens sooner is not announced.
+const SUDDEN: Duration = Duration::from_millis(150);
 
 impl Window {
     /// Takes the preferences of former starts. What cannot be read is said, kept beside, and replaced by the usual ones.
@@ -24,13 +31,14 @@ impl Window {
 
     /// Goes on where the last session ended. What cannot be read is said, kept beside, and replaced by a new session.
     pub(super) fn restore(&mut self) {
-        let (models, additions) = (self.scope.session.models.clone(), self.scope.session.additions.clone());
+        let at_hand = self.at_hand();
+        let (models, additions) = (&at_hand.models, &at_hand.additions);
         let restored = self.storage.last_session().and_then(|last| match last {
             // Who names other models wants a new session.
             Some(last)
-                if models.is_none() && additions.is_empty() || last.session.models == models && last.session.additions == additions =>
+                if models.is_none() && additions.is_empty() || last.session.models == *models && last.session.additions == *additions =>
             {
-                self.adopt(last)
+                self.take_over_session(read_session(last, &at_hand)?)
             }
             _ => Ok(Vec::new()),
         });
@@ -43,19 +51,101 @@ impl Window {
         self.said.complaints.push(format!("{complaint} {aside}"));
     }
 
-    /// Takes a session over, with its models where these are others; returns what of it had to be left out, a sentence each.
-    fn adopt(&mut self, opened: Opened) -> Result<Vec<String>> {
-        let Opened { mut session, data } = opened;
-        let (mut missing, mut told) = (Vec::new(), session.missing_files());
-        let models = |session: &Session| (session.models.clone(), session.additions.clone());
-        let (set, recovered) = if models(&session) == models(&self.scope.session) {
-            (Arc::clone(&self.scope.set), None)
-        } else {
-            let recovered = RecoveredModels::open(session.models.as_deref(), &session.additions)?;
-            missing.extend(recovered.missing.iter().map(|error| format!("{error} The session goes on without it.")));
-            (session.models, session.additions) = (recovered.folder.clone(), recovered.additions.clone());
-            (Arc::new(recovered.set.clone()), Some(recovered))
+    fn at_hand(&self) -> AtHand {
+        let Session { models, additions, .. } = self.scope.session.clone();
+        AtHand { set: Arc::clone(&self.scope.set), engine: Arc::clone(&self.scope.engine), models, additions }
+    }
+
+    /// Opens something at once: before the window is there.
+    pub(super) fn open_now(&mut self, opening: Opening) -> Result<()> {
+        let ready = read(opening, &self.at_hand())?;
+        self.take_over_what_was_read(ready)
+    }
+
+    /// Takes over what was read, and has the next read: one after another, for each begins with the models that the one before has left.
+    pub(super) fn open_what_is_wanted(&mut self, ctx: &Context) {
+        if let Some(ready) = self.reader.take() {
+            self.openings.pop_front();
+            self.reader.cancel();
+            if let Err(error) = self.take_over_what_was_read(ready) {
+                self.said.complaints.push(error.to_string());
+            }
+        }
+        match self.reader.status() {
+            Status::Working(_) => return ctx.request_repaint_after(SUDDEN),
+            Status::Failed(sentence) => {
+                self.said.complaints.push(sentence);
+                self.give_up_opening();
+            }
+            Status::Idle | Status::Done => {}
+        }
+        let engine = &self.scope.session.engine;
+        if self.openings.is_empty() && engine != self.scope.engine.asked() {
+            self.openings.push_back(Opening::Engine(engine.clone()));
+        }
+        if let Some(opening) = self.openings.front() {
+            self.since_opening = Instant::now();
+            self.reader.request((opening.clone(), self.at_hand()));
+        }
+    }
+
+    /// What is being opened, once that takes long enough to be said.
+    pub(super) fn is_opening(&self) -> Option<&Opening> {
+        self.openings.front().filter(|_| self.since_opening.elapsed() >= SUDDEN)
+    }
+
+    /// Leaves what is being opened.
+    pub(super) fn give_up_opening(&mut self) {
+        self.reader.cancel();
+        if let Some(Opening::Engine(_)) = self.openings.pop_front() {
+            self.scope.engine.asked().clone_into(&mut self.scope.session.engine);
+        }
+    }
+
+    fn take_over_what_was_read(&mut self, ready: Ready) -> Result<()> {
+        let Ready { models, additions, set, engine, how } = ready;
+        match how {
+            How::New => {
+                let session = Session { models, additions, engine: engine.asked().to_owned(), ..Session::new(&set) };
+                self.take_over(set, engine, session, None)?;
+            }
+            How::Kept { delete } => {
+                if (&models, &additions) != (&self.scope.session.models, &self.scope.session.additions) {
+                    self.exchange_models((models, additions), set, engine)?;
+                }
+                if let (Some(folder), Some(library)) = (delete, self.scope.library.clone()) {
+                    self.library.delete(library, folder);
+                }
+            }
+            How::Session { .. } => {
+                let missing = self.take_over_session(Ready { models, additions, set, engine, how })?;
+                self.said.complaints.extend(missing);
+            }
+            How::Engine => {
+                self.scope.engine = engine;
+                self.asked = None;
+            }
+            How::Pin(path) => {
+                // The free one, or A.
+                let pins = &mut self.scope.session.pins;
+                let which = usize::from(pins[0].is_some() && pins[1].is_none());
+                pins[which] = Some(Pin::File(path));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a session over; returns what of it had to be left out, a sentence each.
+    fn take_over_session(&mut self, ready: Ready) -> Result<Vec<String>> {
+        let Ready { models, additions, set, engine, how: How::Session { opened, recovered, mut told, path } } = ready else {
+            return Ok(Vec::new());
         };
+        let Opened { session, data } = *opened;
+        let mut session = Session { models, additions, ..session };
+        let mut missing = Vec::new();
+        if let Some(recovered) = &recovered {
+            missing.extend(recovered.missing.iter().map(|error| format!("{error} The session goes on without it.")));
+        }
         if session.hashes != set.hashes {
             let (now, before) = (set.ensemble().members().len(), session.hashes.len().checked_sub(1));
             session.renumber_members(|member| match &recovered {
@@ -72,25 +162,25 @@ impl Window {
             }
             missing.extend(session.fit_to(&set));
         }
-        self.take_over(set, session, data)?;
+        self.take_over(set, engine, session, data).map_err(|error| match &path {
+            Some(path) => unchanged(path, &error),
+            None => error,
+        })?;
         self.said.complaints.extend(told);
         Ok(missing)
     }
 
     /// Shows a session with these models. `data` are the images that it was made with, where they are known.
-    pub(super) fn take_over(&mut self, set: Arc<ModelSet>, session: Session, data: Option<DataIdentity>) -> Result<()> {
+    fn take_over(&mut self, set: Arc<ModelSet>, engine: Arc<SharedEngine>, session: Session, data: Option<DataIdentity>) -> Result<()> {
         session.check(&set)?;
         let is_other = !Arc::ptr_eq(&set, &self.scope.set);
-        if is_other || session.engine != self.scope.engine.asked() {
-            self.scope.engine = SharedEngine::open(&session.engine, &set)?;
-        }
         let kind = |set: &ModelSet| (set.ensemble().image_shape().to_vec(), set.ensemble().classes().to_vec());
         if kind(&set) != kind(&self.scope.set) {
             (self.scope.data, self.scope.data_identity) = (None, None);
             self.data.request(Arc::clone(&set));
         }
         self.scope.session = Session { hashes: set.hashes.clone(), ..session };
-        self.scope.set = set;
+        (self.scope.set, self.scope.engine) = (set, engine);
         if is_other {
             self.scope.live = None;
             self.asked = None;
@@ -102,41 +192,24 @@ impl Window {
     }
 
     /// The same session with other models or additions; members that are not there any more are left out of the maps.
-    pub(super) fn change_models(&mut self, models: Option<PathBuf>, additions: Additions) -> Result<()> {
-        let set = Arc::new(ModelSet::open_with(models.as_deref(), &additions)?);
+    fn exchange_models(
+        &mut self,
+        (models, additions): (Option<PathBuf>, Additions),
+        set: Arc<ModelSet>,
+        engine: Arc<SharedEngine>,
+    ) -> Result<()> {
         let mut session = Session { models, additions, hashes: BTreeMap::new(), ..self.scope.session.clone() };
         let before = self.scope.set.ensemble().members().len();
         let numbers = renumbered(&self.scope.set, &set);
         session.renumber_members(|member| numbers.get(member).copied().flatten());
         let lost = session.fit_to(&set);
-        self.take_over(set, session, None)?;
+        self.take_over(set, engine, session, None)?;
         self.said.complaints.extend(lost);
         let members = self.scope.set.ensemble().members();
         self.said.note = match members.last() {
             Some(last) if members.len() > before => format!("{} is now member {} of the ensemble.", last.name, members.len() - 1),
             _ => "The models are others now.".to_owned(),
         };
-        Ok(())
-    }
-
-    /// Stops using the models in a folder, which are about to be deleted.
-    pub(super) fn release(&mut self, folder: &Path) -> Result<()> {
-        let (models, additions) = (&self.scope.session.models, &self.scope.session.additions);
-        let stays = |path: &PathBuf| !path.starts_with(folder);
-        let left = Additions {
-            vae: additions.vae.clone().filter(stays),
-            members: additions.members.iter().filter(|path| stays(path)).cloned().collect(),
-        };
-        let left_models = models.clone().filter(stays);
-        if left == *additions && left_models == *models { Ok(()) } else { self.change_models(left_models, left) }
-    }
-
-    /// Opens a session file or an exported figure.
-    pub(super) fn open_session(&mut self, path: &Path) -> Result<()> {
-        let opened = Storage::open(path)?;
-        let missing =
-            self.adopt(opened).map_err(|error| Error::file(path, error.to_string().trim_end_matches('.'), "nothing was changed"))?;
-        self.said.complaints.extend(missing);
         Ok(())
     }
 }

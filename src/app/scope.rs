@@ -5,6 +5,7 @@ use super::session::Session;
 use super::training::{EstimateTraining, LoadTraining};
 use crate::data::{DataIdentity, Dataset, Split, locate, sources};
 use crate::error::{Error, Result};
+use crate::jobs::library::name_of;
 use crate::jobs::training::Frame;
 use crate::jobs::training::estimate;
 use crate::jobs::{Holes, LiveMap, ModelSet, SharedEngine, Status};
@@ -15,21 +16,44 @@ use std::sync::Arc;
 /// Loads the test images of a data set by its name.
 pub type LoadNamed = Arc<dyn Fn(&str) -> Result<Dataset> + Send + Sync>;
 
+/// Something to open: a worker reads it, and the window goes on meanwhile.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Opening {
+    /// The models of a folder; the shipped ones for `None`.
+    Models(Option<PathBuf>),
+    /// Another VAE in place of the models' own.
+    Vae(PathBuf),
+    /// A classifier, or those of a folder, for the ensemble.
+    Members(PathBuf),
+    /// Only the models' own VAE and members.
+    Originals,
+    /// A model of the library is deleted; what is left once the session has stopped using it.
+    Without(PathBuf),
+    /// A session file, or the provenance of an exported figure.
+    Session(PathBuf),
+    /// A file or folder that was dropped: models, a session, or an image to pin.
+    File(PathBuf),
+    /// Another engine.
+    Engine(String),
+}
+
+impl Opening {
+    /// What is opened, for a person.
+    pub fn what(&self) -> String {
+        match self {
+            Self::Models(None) | Self::Originals => "the shipped models".to_owned(),
+            Self::Models(Some(path)) | Self::Vae(path) | Self::Members(path) | Self::Session(path) | Self::File(path) => name_of(path),
+            Self::Without(path) => format!("the models without {}", name_of(path)),
+            Self::Engine(name) => format!("the engine {name}"),
+        }
+    }
+}
+
 /// Something that a panel asks the window to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// Open the models of a folder; the shipped ones for `None`.
-    OpenModels(Option<PathBuf>),
-    /// Put another VAE in place of the models' own.
-    UseVae(PathBuf),
-    /// Add a classifier, or those of a folder, to the ensemble.
-    AddMembers(PathBuf),
-    /// Leave only the models' own VAE and members.
-    DropAdditions,
-    /// Delete a model of the library, which the session stops using first.
-    DeleteModel(PathBuf),
-    /// Open a session file, or the provenance of an exported figure.
-    OpenSession(PathBuf),
+    /// Open something.
+    Open(Opening),
     /// Save the session.
     SaveSession(PathBuf),
     /// One step back.

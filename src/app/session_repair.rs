@@ -60,9 +60,9 @@ impl Session {
 mod tests {
     use super::*;
     use crate::app::run::{Program, Start};
-    use crate::app::scope::Command;
+    use crate::app::scope::{Command, Opening};
     use crate::app::storage::Storage;
-    use crate::app::tests::{start, wait};
+    use crate::app::tests::{start, until, wait};
     use crate::app::window::Window;
     use crate::jobs::{Additions, ModelSet};
     use eframe::egui::Context;
@@ -105,7 +105,7 @@ mod tests {
         let (file, mut window) = (home.path().join("a.json"), Window::open(&Context::default(), start()).unwrap());
         let whole = session(home.path());
         Storage::save(&file, &whole, None).unwrap();
-        window.open_session(&file).unwrap();
+        window.open_now(Opening::Session(file.clone())).unwrap();
         assert!(window.scope.session == whole && window.complaints().is_empty(), "the negative control: {:?}", window.complaints());
 
         std::fs::remove_dir_all(home.path().join("two")).unwrap();
@@ -114,7 +114,7 @@ mod tests {
         lost.pins[1] = Some(Pin::File(home.path().join("gone.png")));
         lost.training.plan.data.source = DataChoice::Folder(home.path().join("no-data"));
         Storage::save(&file, &lost, None).unwrap();
-        window.open_session(&file).unwrap();
+        window.open_now(Opening::Session(file.clone())).unwrap();
         let said = window.complaints().join("\n");
         for word in ["no-vae", "two", "gone.png", "no-data"] {
             assert!(said.contains(word), "{word}: {said}");
@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(opened.additions, Additions { vae: None, members: [0, 2].map(|at| whole.additions.members[at].clone()).to_vec() });
 
         Storage::save(&file, &Session { models: Some(home.path().join("no-models")), ..whole }, None).unwrap();
-        window.open_session(&file).unwrap();
+        window.open_now(Opening::Session(file.clone())).unwrap();
         assert!(window.scope.session.models.is_none() && window.complaints().join("\n").contains("no-models"));
     }
 
@@ -163,7 +163,7 @@ mod tests {
             window.scope.session = Session { grid: 16, samples: 2, ..session(&folder) };
             Program(window)
         });
-        harness.state_mut().0.scope.ask(Command::DeleteModel(two.clone()));
+        harness.state_mut().0.scope.ask(Command::Open(Opening::Without(two.clone())));
         wait(&mut harness, "the deletion", |_| !two.exists());
         let window = &harness.state().0;
         let session = &window.scope.session;
@@ -175,5 +175,26 @@ mod tests {
         assert!(window.complaints().is_empty() && home.path().join("one").exists(), "{:?}", window.complaints());
         // One that is not in use goes by itself.
         assert!(ModelSet::open_with(None, &session.additions).is_ok_and(|set| set.hashes == session.hashes));
+    }
+
+    #[test]
+    fn what_is_wanted_together_is_opened_one_after_another_and_what_fails_changes_nothing() {
+        let home = library();
+        let mut harness = Harness::builder().build_eframe(|creation| Program(Window::open(&creation.egui_ctx, start()).unwrap()));
+        harness.state_mut().0.scope.session.grid = 16;
+        harness.state_mut().0.scope.session.samples = 2;
+        for name in ["one", "none", "two"] {
+            harness.state_mut().0.scope.ask(Command::Open(Opening::Members(home.path().join(name))));
+        }
+        wait(&mut harness, "both members", |scope| scope.set.ensemble().members().len() == 12);
+        let window = &harness.state().0;
+        assert_eq!(window.scope.session.additions.members, ["one", "two"].map(|name| home.path().join(name)));
+        assert!(matches!(window.complaints(), [one] if one.contains("none")), "{:?}", window.complaints());
+
+        let engine = window.scope.engine.asked().to_owned();
+        harness.state_mut().0.scope.session.engine = "steam".to_owned();
+        until(&mut harness, "the complaint", |harness| harness.state().0.complaints().len() == 2);
+        assert!(harness.state().0.complaints()[1].contains("steam"));
+        assert_eq!(harness.state().0.scope.session.engine, engine);
     }
 }

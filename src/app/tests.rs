@@ -396,8 +396,8 @@ fn a_wish_that_cannot_be_granted_is_said_and_changes_nothing() {
     let mut harness = harness([1280.0, 800.0]);
     let before = scope(&harness).session.clone();
     for command in [
-        super::scope::Command::OpenModels(Some("no/such/folder".into())),
-        super::scope::Command::OpenSession("no/such/file.json".into()),
+        super::scope::Command::Open(super::scope::Opening::Models(Some("no/such/folder".into()))),
+        super::scope::Command::Open(super::scope::Opening::Session("no/such/file.json".into())),
         super::scope::Command::SaveSession("/proc/no/such/place.json".into()),
     ] {
         harness.state_mut().0.scope.ask(command);

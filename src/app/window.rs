@@ -6,17 +6,18 @@ use super::encoded::Encoded;
 use super::history::History;
 use super::keys;
 use super::library::Library;
+use super::reading::{self, AtHand, Ready, absolute};
 use super::run::Start;
-use super::scope::{Command, Scope};
-use super::session::{Pin, Session};
+use super::scope::{Command, Opening, Scope};
+use super::session::Session;
 use super::storage::{Opened, Preferences, Storage};
 use super::{Panel, Place, panels, style};
 use crate::data::{DataIdentity, Dataset, SHIPPED_DIGITS};
 use crate::error::Result;
-use crate::jobs::{Additions, LiveMap, MapSettings, ModelSet, SharedEngine, Status, Urgency, Wake, Worker, fill};
+use crate::jobs::{LiveMap, MapSettings, ModelSet, SharedEngine, Status, Urgency, Wake, Worker, fill};
 use crate::nets::Ensemble;
 use eframe::egui::{CentralPanel, Context, Panel as Side, ScrollArea, Ui, vec2};
-use std::path::{Path, PathBuf};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -41,7 +42,11 @@ pub struct Window {
     pub(super) asked: Option<(MapSettings, Instant)>,
     pub(super) data: Worker<Arc<ModelSet>, (Arc<Dataset>, Option<DataIdentity>)>,
     encoded: Encoded,
-    library: Library,
+    pub(super) library: Library,
+    /// What is to be opened; the first of them is being read.
+    pub(super) openings: VecDeque<Opening>,
+    pub(super) reader: Worker<(Opening, AtHand), Ready>,
+    pub(super) since_opening: Instant,
     /// The session that was opened, until its images have been compared with those at hand.
     pub(super) opened: Option<Opened>,
     /// When the map at hand was asked for, for the status line.
@@ -121,6 +126,9 @@ impl Window {
             data,
             encoded: Encoded::new(&wake)?,
             library: Library::new(&wake)?,
+            openings: VecDeque::new(),
+            reader: reading::worker(&wake)?,
+            since_opening: Instant::now(),
             opened: None,
             since: Instant::now(),
             said: Said::default(),
@@ -128,7 +136,7 @@ impl Window {
         window.said.complaints.extend(window.storage.claim());
         window.restore_preferences();
         match session {
-            Some(path) => window.carry_out(ctx, Command::OpenSession(path))?,
+            Some(path) => window.open_now(Opening::Session(path))?,
             None => window.restore(),
         }
         window.preferences.appearance.apply(ctx);
@@ -196,7 +204,7 @@ impl Window {
         }
         self.encoded.logic(&mut self.scope);
         self.library.logic(&mut self.scope);
-        self.change_engine();
+        self.open_what_is_wanted(ctx);
         self.ask_for_map(ctx);
         if let Some(live) = &self.scope.live {
             live.look_at(looked_at(&self.scope.session));
@@ -204,23 +212,6 @@ impl Window {
         self.scope.open_tab.clone_from(&self.preferences.tab);
         for panel in &mut self.panels {
             panel.logic(ctx, &mut self.scope);
-        }
-    }
-
-    /// Opens the engine that the session names now; where it cannot be opened, the one at hand stays.
-    fn change_engine(&mut self) {
-        if self.scope.session.engine == self.scope.engine.asked() {
-            return;
-        }
-        match SharedEngine::open(&self.scope.session.engine, &self.scope.set) {
-            Ok(engine) => {
-                self.scope.engine = engine;
-                self.asked = None;
-            }
-            Err(error) => {
-                self.scope.session.engine = self.scope.engine.asked().to_owned();
-                self.said.complaints.push(error.to_string());
-            }
         }
     }
 
@@ -248,17 +239,7 @@ impl Window {
 
     fn drops(&mut self, ctx: &Context) {
         for file in ctx.input(|input| input.raw.dropped_files.clone()) {
-            let path = file.path().to_owned();
-            if path.is_dir() {
-                self.scope.ask(Command::OpenModels(Some(path)));
-            } else if opens_as_session(&path) {
-                self.scope.ask(Command::OpenSession(path));
-            } else {
-                // The free one, or A.
-                let pins = &mut self.scope.session.pins;
-                let which = usize::from(pins[0].is_some() && pins[1].is_none());
-                pins[which] = Some(Pin::File(path));
-            }
+            self.scope.ask(Command::Open(Opening::File(file.path().to_owned())));
         }
     }
 
@@ -267,6 +248,11 @@ impl Window {
         let size = ui.available_size();
         chrome::menu(ui, &mut self.scope, &mut self.preferences, &self.history, &mut self.library);
         chrome::complaints(ui, &mut self.said.complaints);
+        if let Some(opening) = self.is_opening()
+            && chrome::opening(ui, &opening.what())
+        {
+            self.give_up_opening();
+        }
         chrome::toolbar(ui, &mut self.scope);
         chrome::status(ui, &self.scope, &self.said.note, self.since.elapsed());
         let Self { panels, scope, preferences, .. } = self;
@@ -299,32 +285,7 @@ impl Window {
         match command {
             Command::Undo => self.history.undo(&mut self.scope.session),
             Command::Redo => self.history.redo(&mut self.scope.session),
-            Command::OpenModels(folder) => {
-                let folder = folder.map(absolute);
-                let set = Arc::new(ModelSet::open(folder.as_deref())?);
-                let engine = self.scope.session.engine.clone();
-                let session = Session { models: folder, engine, ..Session::new(&set) };
-                self.take_over(set, session, None)?;
-            }
-            Command::UseVae(folder) => {
-                let additions = Additions { vae: Some(folder), ..self.scope.session.additions.clone() };
-                self.change_models(self.scope.session.models.clone(), additions)?;
-            }
-            Command::AddMembers(folder) => {
-                let mut additions = self.scope.session.additions.clone();
-                if !additions.members.contains(&folder) {
-                    additions.members.push(folder);
-                }
-                self.change_models(self.scope.session.models.clone(), additions)?;
-            }
-            Command::DropAdditions => self.change_models(self.scope.session.models.clone(), Additions::default())?,
-            Command::DeleteModel(folder) => {
-                self.release(&folder)?;
-                if let Some(library) = self.scope.library.clone() {
-                    self.library.delete(library, folder);
-                }
-            }
-            Command::OpenSession(path) => self.open_session(&path)?,
+            Command::Open(opening) => self.openings.push_back(opening),
             Command::SaveSession(path) => {
                 Storage::save(&path, &self.scope.session, self.scope.data_identity.as_ref())?;
                 self.said.note = format!("The session is saved in {}.", path.display());
@@ -361,19 +322,4 @@ fn looked_at(session: &Session) -> Vec<(crate::uncertainty::Measure, &[usize])> 
     let shown = session.shown();
     let others = shown.iter().filter_map(|pane| session.panes.get(pane.minus?));
     shown.iter().chain(others).map(|pane| (pane.measure, pane.members.as_slice())).collect()
-}
-
-/// A path that means the same after the program has started elsewhere.
-pub(super) fn absolute(path: PathBuf) -> PathBuf {
-    std::path::absolute(&path).unwrap_or(path)
-}
-
-/// Whether a dropped file is a session or an export of this program, rather than an image to look at.
-fn opens_as_session(path: &Path) -> bool {
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_ascii_lowercase();
-    match extension.as_str() {
-        "json" | "svg" | "pdf" | "npz" | "csv" => true,
-        "png" => Storage::open(path).is_ok(),
-        _ => false,
-    }
 }

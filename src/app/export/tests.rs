@@ -1,7 +1,7 @@
 //! The dialog without a screen: what is chosen is what is written, and what goes wrong is said.
 
 use crate::app::run::Program;
-use crate::app::scope::Command;
+use crate::app::scope::{Command, Opening};
 use crate::app::session::{Layout, Pin, Session};
 use crate::app::storage::Storage;
 use crate::app::tests::{harness, scope, until, wait};
@@ -206,9 +206,9 @@ fn a_session_that_is_opened_from_a_figure_is_one_step_of_undo() {
     harness.state_mut().0.scope.session.seed = 5;
     harness.run_steps(3);
     let changed = scope(&harness).session.clone();
-    harness.state_mut().0.scope.ask(Command::OpenSession(path));
+    harness.state_mut().0.scope.ask(Command::Open(Opening::Session(path)));
+    wait(&mut harness, "the session", |scope| scope.session == saved);
     harness.run_steps(3);
-    assert_eq!(scope(&harness).session, saved);
     harness.key_press_modifiers(Modifiers::COMMAND, Key::Z);
     harness.run_steps(3);
     assert_eq!(scope(&harness).session, changed);

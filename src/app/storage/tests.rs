@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::app::run::Start;
+use crate::app::scope::Opening;
 use crate::app::session::Layout;
 use crate::app::tests::start;
 use crate::app::window::Window;
@@ -96,11 +97,11 @@ fn a_damaged_session_is_said_by_name_and_changes_nothing() {
     for (what, bytes, word) in damaged_files() {
         let path = folder.path().join("broken.json");
         std::fs::write(&path, bytes).unwrap();
-        let error = window.open_session(&path).expect_err(what).to_string();
+        let error = window.open_now(Opening::Session(path.clone())).expect_err(what).to_string();
         assert!(error.contains("broken.json") && error.contains(word), "{what}: {error}");
         assert_eq!(window.scope.session, before, "{what}");
     }
-    let error = window.open_session(&folder.path().join("none.json")).unwrap_err().to_string();
+    let error = window.open_now(Opening::Session(folder.path().join("none.json"))).unwrap_err().to_string();
     assert!(error.contains("none.json"), "{error}");
     assert!(window.complaints().is_empty());
 }
@@ -180,11 +181,11 @@ fn a_session_of_other_models_opens_with_a_warning() {
     let mut window = Window::open(&Context::default(), start()).unwrap();
     let mut other = session();
     Storage::save(&path, &other, None).unwrap();
-    window.open_session(&path).unwrap();
+    window.open_now(Opening::Session(path.clone())).unwrap();
     assert!(window.complaints().is_empty(), "the same models: {:?}", window.complaints());
     other.hashes.insert("vae".to_owned(), "0".repeat(64));
     Storage::save(&path, &other, None).unwrap();
-    window.open_session(&path).unwrap();
+    window.open_now(Opening::Session(path.clone())).unwrap();
     assert!(window.complaints()[0].contains("models are not those"), "{:?}", window.complaints());
     assert_eq!(window.scope.session, session(), "with the hashes of the models at hand");
 }

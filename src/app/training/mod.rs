@@ -14,7 +14,7 @@ mod workers;
 pub use choice::TrainingChoice;
 pub use workers::{EstimateTraining, LoadTraining};
 
-use super::scope::{Command, Scope};
+use super::scope::{Command, Opening, Scope};
 use super::{Panel, Place, style};
 use crate::error::Result;
 use crate::jobs::training::{FilmMeasure, Frame, Look, Looks, TrainingEstimate, TrainingPlan, What, film, is_complete, past, plan_of};
@@ -268,9 +268,9 @@ impl TrainingPanel {
     fn result(&self, ui: &mut Ui, scope: &mut Scope) {
         let Some((what, folder)) = &self.made else { return };
         let (label, command) = match what {
-            What::Vae => ("Use this VAE", Command::UseVae(folder.clone())),
-            What::Classifier | What::Ensemble => ("Use as ensemble member", Command::AddMembers(folder.clone())),
-            What::Set => ("Open these models", Command::OpenModels(Some(folder.clone()))),
+            What::Vae => ("Use this VAE", Command::Open(Opening::Vae(folder.clone()))),
+            What::Classifier | What::Ensemble => ("Use as ensemble member", Command::Open(Opening::Members(folder.clone()))),
+            What::Set => ("Open these models", Command::Open(Opening::Models(Some(folder.clone())))),
         };
         ui.add_space(4.0);
         if ui.button(label).on_hover_text(folder.display().to_string()).clicked() {

@@ -128,16 +128,15 @@ fn a_classifier_is_trained_paused_stopped_resumed_and_used_as_a_member() {
 
     let before = scope(&harness).set.ensemble().members().len();
     click(&mut harness, "Use as ensemble member");
+    wait(&mut harness, "the member", |scope| scope.set.ensemble().members().len() == before + 1);
     settle(&mut harness);
-    assert_eq!(scope(&harness).set.ensemble().members().len(), before + 1);
     let session = scope(&harness).session.clone();
     let again = ModelSet::open_with(None, &session.additions).unwrap();
     assert!(session.check(&again).is_ok() && again.hashes == session.hashes, "a session file brings it back");
     click(&mut harness, "Models");
     assert!(harness.query_by_label_contains("whole").is_some());
     click(&mut harness, "Without what was added");
-    settle(&mut harness);
-    assert_eq!(scope(&harness).set.ensemble().members().len(), before);
+    wait(&mut harness, "the shipped members alone", |scope| scope.set.ensemble().members().len() == before);
 }
 
 fn weights_of_another(harness: &mut Whole, library: &Path, epochs: usize) -> crate::nets::Weights {
@@ -167,9 +166,10 @@ fn a_vae_moves_its_encodings_and_takes_the_place_of_the_old_one() {
     assert!(scope(&harness).underway.is_none());
     assert!(!harness.get_by_label("Density").accesskit_node().is_disabled());
     click(&mut harness, "Use this VAE");
+    let trained = weights(&home.path().join("vae"));
+    wait(&mut harness, "the VAE", |scope| scope.set.vae.weights() == trained);
     settle(&mut harness);
     let set = &scope(&harness).set;
-    assert_eq!(set.vae.weights(), weights(&home.path().join("vae")));
     assert_eq!(set.encodings.as_ref().unwrap().train.points.len(), 300, "the density of its own data");
 }
 

@@ -49,11 +49,16 @@ pub fn frames(models: &ModelOptions, how_long: Duration) -> Result<Value> {
     let idle = window.watch(how_long, |_, _| Vec::new());
     let hovering_when_idle = window.watch(how_long, hovering);
     let library = tempfile::tempdir().map_err(|error| Error::io(&std::env::temp_dir(), &error))?;
+    window.open_everything(&library.path().join("session.json"))?;
+    let opening = window.watch(how_long, hovering);
+    window.change_engine();
+    let changing_engine = window.watch(how_long, hovering);
     window.train(library.path());
     let training = window.watch(how_long, hovering);
     Ok(json!({
         "first_picture_ms": 1e3 * first_picture.as_secs_f64(), "computing": computing, "hovering_while_computing": hovering_while_computing,
         "idle": idle, "hovering": hovering_when_idle,
+        "hovering_while_opening": opening, "hovering_while_changing_engine": changing_engine,
         "hovering_while_training": training,
     }))
 }
