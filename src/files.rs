@@ -155,6 +155,18 @@ pub fn guarded<T>(path: &Path, decode: impl FnOnce() -> Result<T>) -> Result<T> 
 /// What is wrong with a text from outside as the name of a file or folder, on any system.
 pub fn name_problem(name: &str) -> Option<&'static str> {
     const RESERVED: [&str; 4] = ["CON", "PRN", "AUX", "NUL"];
+    // What the program writes itself beside models.
+    const OWN: [&str; 9] = [
+        "card.md",
+        "encodings.safetensors",
+        "backbone.safetensors",
+        "plan.json",
+        "shard.json",
+        LOCK,
+        "model.json",
+        "weights.safetensors",
+        "film",
+    ];
     let stem = name.split('.').next().unwrap_or_default().to_ascii_uppercase();
     let device = RESERVED.contains(&stem.as_str()) || (stem.len() == 4 && (stem.starts_with("COM") || stem.starts_with("LPT")));
     match name {
@@ -165,6 +177,7 @@ pub fn name_problem(name: &str) -> Option<&'static str> {
         }
         _ if name.starts_with('.') => Some("begins with a dot, which hides a folder"),
         _ if name.trim() != name || name.ends_with('.') => Some("begins or ends with a space, or ends with a dot"),
+        _ if OWN.contains(&name.to_lowercase().as_str()) => Some("is that of a file of the program"),
         _ if device => Some("is a device's name on some systems"),
         _ => None,
     }

@@ -113,6 +113,14 @@ fn heads_are_trained_on_the_features_of_a_frozen_trunk_and_share_its_weights() {
         let sum: f64 = weight.values[class * seen.len()..].iter().zip(&seen).map(|(weight, feature)| weight * feature).sum();
         assert!((logit - sum - bias.values[class]).abs() <= 1e-9);
     }
+    // A network with a head is a backbone as well: what stands before its last layer stays.
+    let of_images = plan(2, What::Classifier);
+    let architecture = ClassifierArchitecture::Backbone(heads[0].clone());
+    let of_head = TrainingPlan { classifier: ClassifierPlan { architecture, resize: None, ..of_images.classifier.clone() }, ..of_images };
+    let into = desk.path().join("again");
+    let again = train(&of_head, (&data, &data), &into, Resume::Never, None, &mut |_| ControlFlow::Continue(())).unwrap();
+    let again = classifier_of(&again[0]);
+    assert!(again.network.nodes().iter().any(|node| node.name.starts_with("head2.")), "a head of its own");
     // One head holds all weights itself; what goes on ends as what never stopped.
     let whole = run("whole", 4, What::Classifier, Resume::Never);
     run("parts", 2, What::Classifier, Resume::Never);

@@ -10,7 +10,7 @@ use super::{Panel, Place};
 use crate::data::Dataset;
 use crate::jobs::{ModelSet, On};
 use crate::latent::{Encodings, ShippedEncodings};
-use crate::nets::folder::{Precision, save};
+use crate::nets::folder::{Model, Precision, load, save};
 use crate::nets::{Description, Ending, Graph, VaeGraphs, VaeLayers, cnn, random_weights};
 use eframe::egui::accesskit::Role;
 use eframe::egui::{Key, Modifiers, vec2};
@@ -43,7 +43,9 @@ fn write_models(folder: &Path) {
     }
     let points = (0..30u8).map(|at| [f32::from(at) / 4.0 - 3.0, f32::from(at % 7) - 3.0]).collect();
     let train = Encodings::new(points, (0..30).map(|at| at % 2).collect(), classes()).unwrap();
-    ShippedEncodings { test: train.clone(), train, vae: None, data: None }.write(&folder.join("encodings.safetensors")).unwrap();
+    let Model::Vae(vae) = load(&folder.join("vae")).unwrap().1 else { panic!("no VAE") };
+    let vae = Some(vae.encoder_sha256());
+    ShippedEncodings { test: train.clone(), train, vae, data: None }.write(&folder.join("encodings.safetensors")).unwrap();
 }
 
 fn photographs() -> Dataset {

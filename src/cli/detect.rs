@@ -205,7 +205,8 @@ impl Detect {
             let fixed = (self.how.samples, self.how.seed.seed, self.resamples);
             found.unfamiliar = jobs::unfamiliar(&classifiers, engine.as_mut(), manifold.as_ref(), [&data, other], &on, fixed, &mut follow)?;
         }
-        if !self.no_checks && self.shard.shard.is_none() {
+        // Checks attack anew, which the parts have no answers to.
+        if !self.no_checks && self.shard.shard.is_none() && !self.shard.is_merge() {
             for row in found.checked_rows() {
                 let images = data.images();
                 for failure in self_checks(&classifiers, engine.as_mut(), (&images, data.image_shape), &row.attacked, &mut follow)? {

@@ -54,10 +54,13 @@ impl ClassFolders {
         // Where the folders lie that are no links, to find links to them.
         let of_classes: Vec<PathBuf> =
             paths.iter().filter(|path| path.is_dir() && !path.is_symlink()).filter_map(|path| path.canonicalize().ok()).collect();
+        // A link to the folder itself, or to one around it, leads to all classes.
+        let whole = root.canonicalize().ok();
         let leads_to_other = |path: &Path, own: Option<&Path>| {
             // Most images are no links, and a path costs many calls of the system to resolve.
             let target = path.is_symlink().then(|| path.canonicalize().ok()).flatten();
-            target.is_some_and(|target| of_classes.iter().any(|class| target.starts_with(class) && own != Some(class)))
+            let is_other = |target: &Path| of_classes.iter().any(|class| target.starts_with(class) && own != Some(class));
+            target.is_some_and(|target| is_other(&target) || whole.as_ref().is_some_and(|whole| whole.starts_with(&target)))
         };
         found.left_out.loose = image_files(root)?.len() as u64;
         for path in paths.into_iter().filter(|path| path.is_dir()) {

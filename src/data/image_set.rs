@@ -107,9 +107,10 @@ pub(super) fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".") || name == "__MACOSX")
 }
 
-/// The image files in a folder by their extension, sorted by name.
+/// The image files in a folder by their extension, sorted by name. Pipes, devices and links to nothing are among them: they are counted with
+/// those that cannot be read.
 pub(super) fn image_files(folder: &Path) -> Result<Vec<PathBuf>> {
-    Ok(files::listed(folder)?.into_iter().filter(|path| path.is_file() && is_image(path)).collect())
+    Ok(files::listed(folder)?.into_iter().filter(|path| !path.is_dir() && is_image(path)).collect())
 }
 
 /// What holds image files.

@@ -1,6 +1,6 @@
 //! One writer per folder: a lock that the operating system frees when its process ends, however it ends.
 
-use super::{create_folder, folder_of};
+use super::{create_folder, folder_of, refuse_link};
 use crate::error::{Error, Result};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Write as _};
@@ -29,6 +29,10 @@ impl FolderLock {
         let path = folder.join(LOCK);
         let failed = |error: std::io::Error| Error::io(&path, &error);
         loop {
+            refuse_link(&path)?;
+            if path.exists() && !path.is_file() {
+                return Err(Error::file(&path, "is no regular file, and the lock of its folder belongs there", "remove it"));
+            }
             let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
             if let Err(TryLockError::WouldBlock) = file.try_lock() {
                 let mut holder = String::new();
@@ -69,7 +73,7 @@ impl Drop for FolderLock {
 fn is_same(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     let identity = |metadata: &std::fs::Metadata| (metadata.dev(), metadata.ino());
-    matches!((file.metadata(), path.metadata()), (Ok(open), Ok(named)) if identity(&open) == identity(&named))
+    matches!((file.metadata(), path.symlink_metadata()), (Ok(open), Ok(named)) if identity(&open) == identity(&named))
 }
 
 #[cfg(not(unix))]
@@ -97,6 +101,28 @@ mod tests {
         assert_eq!(std::fs::read_to_string(folder.join(LOCK)).unwrap(), format!("process {}\n", std::process::id()));
         drop(taken);
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "a folder that was there stays");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_no_lock_and_a_link_is_not_followed() {
+        let desk = tempfile::tempdir().unwrap();
+        let (victim, lock) = (desk.path().join("victim"), desk.path().join("folder").join(LOCK));
+        std::fs::create_dir(lock.parent().unwrap()).unwrap();
+        std::fs::write(&victim, "precious").unwrap();
+        for target in [victim.clone(), desk.path().join("not there")] {
+            std::os::unix::fs::symlink(&target, &lock).unwrap();
+            let error = FolderLock::take(lock.parent().unwrap()).err().unwrap().to_string();
+            assert!(error.contains("is a link") && lock.is_symlink(), "{error}");
+            std::fs::remove_file(&lock).unwrap();
+        }
+        assert_eq!(std::fs::read(&victim).unwrap(), b"precious");
+        assert!(!desk.path().join("not there").exists());
+        std::fs::create_dir(&lock).unwrap();
+        let error = FolderLock::take(lock.parent().unwrap()).err().unwrap().to_string();
+        assert!(error.contains("is no regular file"), "{error}");
+        std::fs::remove_dir(&lock).unwrap();
+        assert!(FolderLock::take(lock.parent().unwrap()).unwrap().is_ok(), "the negative control");
     }
 
     #[test]

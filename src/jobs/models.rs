@@ -113,7 +113,7 @@ impl ModelSet {
         }
         model_files::tell_apart(&mut models);
         let hashes = models.iter().map(|model| (model.description.name().to_owned(), model.hash.clone())).collect();
-        let notes = models.iter().filter_map(|model| model.note.clone()).collect();
+        let mut notes: Vec<String> = models.iter().filter_map(|model| model.note.clone()).collect();
         let mut vaes: Vec<(Description, Vae)> = Vec::new();
         let mut classifiers: Vec<(Description, Classifier)> = Vec::new();
         for ReadModel { description, model, .. } in models {
@@ -146,6 +146,10 @@ impl ModelSet {
         if let Some(encodings) = &encodings {
             let classes = additions.vae.is_none().then(|| models.ensemble.classes());
             check_encodings(&encodings_file, encodings, &vae, classes)?;
+            if encodings.vae.is_none() {
+                let path = encodings_file.display();
+                notes.push(format!("{path} does not say which VAE made it; `epistemap encode` writes one that does."));
+            }
         }
         Ok(Self { origin: origin.to_owned(), vae, models, encodings, encodings_file, hashes, descriptions, notes })
     }

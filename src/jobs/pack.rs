@@ -1,5 +1,6 @@
 //! Packing: trained models made ready to ship, with half-precision weights, the encodings of the data, and a card.
 
+use super::model_files::refuse_models;
 use super::models::ENCODINGS;
 use super::passes::check_data;
 use super::{Evaluation, ModelSet, NamedScores, Observer, evaluate};
@@ -29,6 +30,7 @@ pub fn pack(from: &Path, into: &Path, [train, test]: [&Dataset; 2], samples: u32
     let set = ModelSet::load(from)?;
     check_data(&set, test)?;
     let weights = std::iter::once(set.vae.weights()).chain(set.ensemble().members().iter().map(|member| member.network.weights().clone()));
+    refuse_models(into)?;
     let folders: Vec<PathBuf> = set.descriptions.iter().map(|model| files::inside(into, model.name(), from)).collect::<Result<_>>()?;
     for ((description, weights), folder) in set.descriptions.iter().zip(weights).zip(&folders) {
         folder::save(folder, description, &weights, Precision::F16)?;

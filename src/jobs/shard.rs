@@ -212,6 +212,9 @@ impl Part {
         if part.calls.iter().try_fold(0usize, |sum, call| sum.checked_add(call.numbers)) != Some(part.rows.len()) {
             return Err(damaged("it has more or fewer answers than calls".to_owned()));
         }
+        if let Some(at) = part.rows.iter().position(|answer| !answer.is_finite()) {
+            return Err(damaged(format!("answer {at} is {}, which no engine gives", part.rows[at])));
+        }
         // Names of files come from a file.
         let is_plain = |name: &String| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '.') && !name.starts_with('.');
         if let Some(name) = members.keys().find(|name| !is_plain(name)) {

@@ -104,7 +104,7 @@ fn change(path: &Path, how: impl FnOnce(&mut Vec<u8>)) {
 #[test]
 fn broken_models_are_named() {
     type Damage = fn(&Path);
-    let damages: [(&str, Damage); 12] = [
+    let damages: [(&str, Damage); 13] = [
         ("models", |models| std::fs::remove_dir_all(models).unwrap()),
         ("holds 0 VAEs", |models| {
             std::fs::remove_dir_all(models).unwrap();
@@ -131,7 +131,11 @@ fn broken_models_are_named() {
             });
         }),
         ("[1, 9, 8]", |models| write_classifier(&models.join("classifier-1"), [1, 9, 8], CLASSES, 1)),
-        ("3 latent dimensions", |models| write_vae(&models.join("vae"), IMAGE_SHAPE, 3)),
+        ("are the encodings of another VAE", |models| write_vae(&models.join("vae"), IMAGE_SHAPE, 3)),
+        ("3 latent dimensions", |models| {
+            write_vae(&models.join("vae"), IMAGE_SHAPE, 3);
+            std::fs::remove_file(models.join("encodings.safetensors")).unwrap();
+        }),
         ("encodings.safetensors", |models| change(&models.join("encodings.safetensors"), |bytes| bytes.truncate(40))),
     ];
     let desk = Desk::new();

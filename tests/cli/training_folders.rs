@@ -79,3 +79,57 @@ fn resume_goes_on_only_with_the_same_data_and_under_any_name() {
     assert!(moved == whole, "the negative control: the same data under another name");
     let _ = desk.succeeds("train resume elsewhere");
 }
+
+/// Where models stand, nothing else is written, and what is written is whole.
+#[test]
+fn trained_shards_are_merged_when_they_are_whole_and_into_a_folder_without_models() {
+    let desk = Desk::new();
+    let line = format!("train ensemble --dataset decoded-digits --images 16 --epochs 2 {SMALL} --members 2 --out");
+    desk.succeeds(&format!("{line} first --shard 1/2"));
+    desk.succeeds(&format!("{line} second --shard 2/2"));
+    let merge = || desk.refuses("merge first second --out joined");
+    let model = |name: &str| desk.path("second/classifier-4").join(name);
+
+    std::fs::create_dir_all(desk.path("joined/classifier-9")).unwrap();
+    std::fs::copy(model("model.json"), desk.path("joined/classifier-9/model.json")).unwrap();
+    assert!(merge().contains("joined/classifier-9: holds a model already"));
+    std::fs::remove_dir_all(desk.path("joined")).unwrap();
+
+    for name in ["weights.safetensors", "model.json", "training.jsonl"] {
+        let bytes = std::fs::read(model(name)).unwrap();
+        std::fs::remove_file(model(name)).unwrap();
+        let sentence = merge();
+        assert!(sentence.contains("second/classifier-4: is not trained to its last epoch"), "{name}: {sentence}");
+        std::fs::write(model(name), bytes).unwrap();
+    }
+    let lock = FolderLock::take(&desk.path("second")).unwrap().unwrap();
+    assert!(merge().contains("second: is being trained into by process"));
+    drop(lock);
+    #[cfg(unix)]
+    {
+        std::fs::create_dir(desk.path("joined")).unwrap();
+        std::os::unix::fs::symlink(desk.path("first"), desk.path("joined/classifier-4")).unwrap();
+        assert!(merge().contains("joined/classifier-4: is a link"));
+        std::fs::remove_dir_all(desk.path("joined")).unwrap();
+    }
+    desk.succeeds("merge first second --out joined");
+}
+
+#[test]
+fn packing_leaves_models_that_stand_there_alone() {
+    let desk = Desk::new();
+    write_data(&desk, "data", |_, _| {});
+    desk.succeeds(&format!("train set --dataset data {SMALL} --members 1 --vae-hidden 4 --epochs 1 --out models"));
+    for into in ["models", "models/vae"] {
+        let sentence = desk.refuses(&format!("pack --from models --dataset data --out {into}"));
+        assert!(sentence.contains("holds a model already"), "{sentence}");
+    }
+    for name in ["CARD.md", "encodings.safetensors", "Film"] {
+        let described = std::fs::read_to_string(desk.path("models/classifier-3/model.json")).unwrap();
+        std::fs::write(desk.path("models/classifier-3/model.json"), described.replace("classifier-3", name)).unwrap();
+        let sentence = desk.refuses("pack --from models --dataset data --out packed");
+        assert!(sentence.contains("is that of a file of the program"), "{sentence}");
+        std::fs::write(desk.path("models/classifier-3/model.json"), described).unwrap();
+    }
+    desk.succeeds("pack --from models --dataset data --out packed");
+}

@@ -2,7 +2,7 @@
 
 use crate::networks::random_weights;
 use epistemap::latent::{Encodings, ShippedEncodings};
-use epistemap::nets::folder::{Precision, save};
+use epistemap::nets::folder::{Model, Precision, load, save};
 use epistemap::nets::{Description, Ending, Graph, VaeGraphs, VaeLayers, cnn};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -124,7 +124,9 @@ pub fn write_models(folder: &Path, image_shape: [usize; 3], classes: usize) {
     let points = (0..30u8).map(|i| [f32::from(i) / 4.0 - 3.0, f32::from(i % 7) - 3.0]).collect();
     let labels = (0..30).map(|i| i % classes as u16).collect();
     let train = Encodings::new(points, labels, names(classes)).unwrap();
-    ShippedEncodings { test: train.clone(), train, vae: None, data: None }.write(&folder.join("encodings.safetensors")).unwrap();
+    let Model::Vae(vae) = load(&folder.join("vae")).unwrap().1 else { panic!("no VAE") };
+    let vae = Some(vae.encoder_sha256());
+    ShippedEncodings { test: train.clone(), train, vae, data: None }.write(&folder.join("encodings.safetensors")).unwrap();
 }
 
 pub fn write_vae(folder: &Path, image_shape: [usize; 3], latent: usize) {

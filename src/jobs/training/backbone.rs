@@ -127,8 +127,12 @@ impl Backbone {
         if graph.input_shape() == input {
             return Ok(());
         }
-        let renamed = |name: &str| if name == INPUT { self.output() } else { format!("{HEAD}{name}") };
         let mut nodes = self.network.graph().named_nodes();
+        // The trunk of a network that has a head already keeps what stands before that one's last layer.
+        let is_free = |prefix: &String| nodes.iter().all(|node| !node.name.starts_with(prefix.as_str()));
+        let prefix = std::iter::once(HEAD.to_owned()).chain((2..).map(|number: u32| format!("head{number}."))).find(is_free);
+        let prefix = prefix.unwrap_or_else(|| HEAD.to_owned());
+        let renamed = |name: &str| if name == INPUT { self.output() } else { format!("{prefix}{name}") };
         nodes.extend(graph.named_nodes().into_iter().map(|node| Node {
             name: renamed(&node.name),
             inputs: node.inputs.iter().map(|input| renamed(input)).collect(),
@@ -138,7 +142,7 @@ impl Backbone {
         let graph = Graph::new(input, nodes)?;
         let input_shape = [input[0], input[1], input[2]];
         let description = Description::Classifier { name, input_shape, classes, ending, graph, training };
-        let own: Weights = head.network.weights().iter().map(|(name, weight)| (format!("{HEAD}{name}"), weight.clone())).collect();
+        let own: Weights = head.network.weights().iter().map(|(name, weight)| (format!("{prefix}{name}"), weight.clone())).collect();
         if is_shared {
             let beside = std::path::absolute(into).map_err(|error| Error::io(into, &error))?;
             let file = beside.parent().unwrap_or(into).join(SHARED);

@@ -82,11 +82,7 @@ pub fn train(
 ) -> Result<Vec<PathBuf>> {
     plan.check()?;
     plan.check_images(data.0)?;
-    let all = plan.parts()?;
-    let parts: Vec<Part> = match plan.shard {
-        Some(shard) => all.into_iter().enumerate().filter(|(place, _)| shard.has_member(*place)).map(|(_, part)| part).collect(),
-        None => all,
-    };
+    let parts = plan.own_parts()?;
     let lock = lock(folder)?;
     let hashes = DataHashes::of(data.0, data.1);
     let left = Cell::new(0);

@@ -282,6 +282,15 @@ impl TrainingPlan {
         })
     }
 
+    /// The models that are trained here: of a shard, its own.
+    ///
+    /// # Errors
+    /// As [`parts`](Self::parts).
+    pub(super) fn own_parts(&self) -> Result<Vec<Part>> {
+        let has = |place: usize| self.shard.is_none_or(|shard| shard.has_member(place));
+        Ok(self.parts()?.into_iter().enumerate().filter(|(place, _)| has(*place)).map(|(_, part)| part).collect())
+    }
+
     /// Whether heads on a frozen trunk are trained.
     fn is_of_heads(&self) -> bool {
         self.what != What::Vae && matches!(self.classifier.architecture, ClassifierArchitecture::Backbone(_))
