@@ -120,7 +120,7 @@ fn heads_are_trained_on_the_features_of_a_frozen_trunk_and_share_its_weights() {
     let into = desk.path().join("again");
     let again = train(&of_head, (&data, &data), &into, Resume::Never, None, &mut |_| ControlFlow::Continue(())).unwrap();
     let again = classifier_of(&again[0]);
-    assert!(again.network.nodes().iter().any(|node| node.name.starts_with("head2.")), "a head of its own");
+    assert!(again.network.nodes().iter().any(|node| node.name.starts_with("head-new.")), "a head of its own");
     // One head holds all weights itself; what goes on ends as what never stopped.
     let whole = run("whole", 4, What::Classifier, Resume::Never);
     run("parts", 2, What::Classifier, Resume::Never);

@@ -133,7 +133,7 @@ impl Headless {
     /// Chooses another engine.
     pub fn change_engine(&mut self) {
         let session = &mut self.window.scope.session;
-        session.engine = if session.engine == "cpu" { "auto" } else { "cpu" }.to_owned();
+        if session.engine == "cpu" { "auto" } else { "cpu" }.clone_into(&mut session.engine);
     }
 
     /// Begins the map anew with another seed.

@@ -31,7 +31,7 @@ pub enum How {
     /// The same with these models; then a folder of models may be deleted.
     Kept { delete: Option<PathBuf> },
     /// That of a file, where it is not the last one; the models that stand in for its own where these are others, and what is to be said.
-    Session { opened: Box<Opened>, recovered: Option<RecoveredModels>, told: Vec<String>, path: Option<PathBuf> },
+    Session { opened: Box<Opened>, recovered: Option<Box<RecoveredModels>>, told: Vec<String>, path: Option<PathBuf> },
     /// The same with this engine.
     Engine,
     /// The same with a pin on this image.
@@ -115,7 +115,7 @@ pub fn read_session(opened: Opened, at_hand: &AtHand) -> Result<Ready> {
     let session = &opened.session;
     let told = session.missing_files();
     let is_same = session.models == at_hand.models && session.additions == at_hand.additions;
-    let recovered = if is_same { None } else { Some(RecoveredModels::open(session.models.as_deref(), &session.additions)?) };
+    let recovered = if is_same { None } else { Some(Box::new(RecoveredModels::open(session.models.as_deref(), &session.additions)?)) };
     let (models, additions, set) = match &recovered {
         Some(recovered) => (recovered.folder.clone(), recovered.additions.clone(), Arc::new(recovered.set.clone())),
         None => (at_hand.models.clone(), at_hand.additions.clone(), Arc::clone(&at_hand.set)),

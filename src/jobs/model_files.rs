@@ -140,7 +140,7 @@ pub fn encodings_of_set(folder: &Path) -> PathBuf {
 /// The file of the encodings of the VAE in a folder: in the folder itself, or beside it, where it is the only VAE of a set of models.
 pub fn encodings_file(folder: &Path) -> PathBuf {
     let own = folder.join(ENCODINGS);
-    if own.exists() || !folder.join(DESCRIPTION).symlink_metadata().is_ok() {
+    if own.exists() || folder.join(DESCRIPTION).symlink_metadata().is_err() {
         return own;
     }
     let set = folder.join("..");

@@ -12,6 +12,7 @@ use crate::nets::folder::{Model, Precision, decode_weights, encode_weights, load
 use crate::nets::{Description, Graph, INPUT, Interpolation, Network, Node, Op, Weights, torchvision};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use std::collections::HashSet;
 use std::path::Path;
 
 /// The file of the trunk's weights beside the folders of several heads.
@@ -129,9 +130,11 @@ impl Backbone {
         }
         let mut nodes = self.network.graph().named_nodes();
         // The trunk of a network that has a head already keeps what stands before that one's last layer.
-        let is_free = |prefix: &String| nodes.iter().all(|node| !node.name.starts_with(prefix.as_str()));
-        let prefix = std::iter::once(HEAD.to_owned()).chain((2..).map(|number: u32| format!("head{number}."))).find(is_free);
-        let prefix = prefix.unwrap_or_else(|| HEAD.to_owned());
+        let heads = nodes.iter().filter_map(|node| node.name.split_once('.')).map(|(first, _)| first.to_owned()).collect::<HashSet<_>>();
+        let mut prefix = HEAD.to_owned();
+        while heads.contains(prefix.trim_end_matches('.')) {
+            prefix = format!("{}-new.", prefix.trim_end_matches('.'));
+        }
         let renamed = |name: &str| if name == INPUT { self.output() } else { format!("{prefix}{name}") };
         nodes.extend(graph.named_nodes().into_iter().map(|node| Node {
             name: renamed(&node.name),
