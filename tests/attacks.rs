@@ -8,7 +8,7 @@ use crate::networks::{classifier, graph_classifier, random_classifier_graph, ran
 use epistemap::attack::{self, FIRST_DRAW, Norm, Problem, Settings, Victim, round_towards};
 use epistemap::autodiff::{InputGradients, Loss, MaskOf, Objective, Passes, Precision, Randomness, input_gradients};
 use epistemap::engine::{self, Block, Draws, Input, Masks, Models};
-use epistemap::nets::{Classifier, Ensemble, Layer, Network};
+use epistemap::nets::{Classifier, Ensemble, Function, Graph, Interpolation, Layer, Network, Node, Op, Weights};
 use serde_json::Value;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -269,6 +269,69 @@ fn no_attack_leaves_its_budget_or_the_range_and_none_goes_backwards() {
         }
     }
     assert!(rose * 100 >= all * 95, "{rose} of {all} climbed");
+}
+
+/// The image shape of [`resizing`].
+const BEFORE_RESIZING: [usize; 3] = [3, 6, 5];
+
+/// Two networks that first bring an image to twice its size and normalise it; and these two operations alone.
+fn resizing(mode: Interpolation) -> (Ensemble, Network) {
+    let convolution = Op::Conv2d {
+        in_channels: 3,
+        out_channels: 4,
+        kernel: [3, 3],
+        stride: [1, 1],
+        padding: [0, 0],
+        dilation: [1, 1],
+        groups: 1,
+        bias: true,
+    };
+    let operations = [
+        Op::Upsample { size: [12, 10], mode, align_corners: false },
+        Op::Normalise { mean: vec![0.5, 0.4, 0.3], std: vec![0.2, 0.15, 0.1] },
+        convolution,
+        Op::Apply(Function::Tanh {}),
+        Op::Flatten {},
+        Op::Dropout { rate: 0.3, stream: 0 },
+        Op::Linear { inputs: 4 * 10 * 8, outputs: 3, bias: true },
+    ];
+    let node = |(number, op): (usize, Op)| Node { name: format!("n{number}"), inputs: Vec::new(), op };
+    let nodes: Vec<Node> = operations.into_iter().enumerate().map(node).collect();
+    let first = Graph::new(&BEFORE_RESIZING, nodes[..2].to_vec()).unwrap();
+    let graph = Graph::new(&BEFORE_RESIZING, nodes).unwrap();
+    let members = [1, 2].map(|seed| graph_classifier(graph.clone(), seed));
+    (Ensemble::new(members.to_vec()).unwrap(), Network::of(first, &Weights::new()).unwrap())
+}
+
+#[test]
+fn attacks_on_a_network_that_resizes_keep_their_budget_in_pixels() {
+    let images = to_f64(&random_images(&BEFORE_RESIZING, 3, 7));
+    let pixels = images.len() / 3;
+    for mode in [Interpolation::Nearest, Interpolation::Bilinear] {
+        let (ensemble, resize) = resizing(mode);
+        let networks = input_gradients(&ensemble, Precision::Single, Randomness::of_seed(0));
+        for settings in every_attack(some) {
+            let length = |a: &[f64], b: &[f64]| settings.norm.length(a.iter().zip(b).map(|(a, b)| a - b));
+            let (mut longest, mut longest_resized) = (0.0_f64, 0.0_f64);
+            for samples in [None, Some(3)] {
+                let victim = Victim { networks: networks.as_ref(), members: vec![0, 1], samples, first_draw: FIRST_DRAW };
+                let got = to_f64(&round_towards(&run(&victim, &images, &[0, 1, 2], &settings), &images));
+                assert!(got.iter().all(|value| (0.0..=1.0).contains(value)), "{mode:?}, {settings:?}");
+                for (changed, original) in got.chunks(pixels).zip(images.chunks(pixels)) {
+                    longest = longest.max(length(changed, original));
+                    let [after, before] = [changed, original].map(|image| engine::reference::forward(&resize, image, None));
+                    longest_resized = longest_resized.max(length(&after, &before));
+                }
+            }
+            let most = settings.epsilon * (1.0 + 1e-6);
+            assert!(longest <= most, "{mode:?}, {settings:?}: {longest}");
+            // What looks for the smallest change may find a very small one.
+            if !attack::named(&settings.method).unwrap().finds_the_smallest() {
+                assert!(longest > 0.5 * settings.epsilon, "{mode:?}, {settings:?}: {longest}");
+                assert!(longest_resized > most, "the negative control, {mode:?}, {settings:?}: {longest_resized}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -31,6 +31,8 @@ mod limits;
 mod output;
 #[path = "cli/shards.rs"]
 mod shards;
+#[path = "cli/shared_cases.rs"]
+mod shared_cases;
 #[path = "cli/training.rs"]
 mod training;
 #[path = "cli/training_folders.rs"]

@@ -68,6 +68,28 @@ fn notmnist_has_ten_letters() {
     }
 }
 
+/// Their card says 91 and 96 % of all test images; so few images allow a little less.
+#[test]
+fn the_shipped_models_of_photographs_tell_cats_from_dogs() {
+    let Some(photographs) = load("cats-dogs", Split::Test) else { return };
+    for (name, count, least) in [("resnet-0", 400, 0.88), ("efficientnet-0", 60, 0.9)] {
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("models/cats-dogs").join(name);
+        let classifiers = Classifiers::open(Some(&folder)).unwrap();
+        let mut engine = engine::open("cpu", Arc::clone(&classifiers.models)).unwrap();
+        // Without dropout.
+        let mut accuracy = |data: &Dataset| {
+            let observe: jobs::Observer<'_> = &mut |_| ControlFlow::Continue(());
+            jobs::evaluate(classifiers.ensemble(), None, engine.as_mut(), data, 1, 0, observe).unwrap().classifiers[0].accuracy
+        };
+        let data = photographs.slice(0..count);
+        let mut shifted = data.clone();
+        shifted.labels = data.labels.iter().map(|label| (label + 1) % 2).collect();
+        let [right, control] = [&data, &shifted].map(&mut accuracy);
+        assert!(right >= least, "{name}: {right}");
+        assert!(control < 0.5, "the negative control, {name}: {control}");
+    }
+}
+
 /// On real digits the shipped networks fall as networks of their kind do (the bands of the field: see the reference numbers), and
 /// faster to more steps and to larger budgets.
 #[test]

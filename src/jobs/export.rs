@@ -6,7 +6,7 @@ use super::map::{Map, Seen};
 use crate::error::{Error, Result};
 use crate::figure::provenance::{NPZ_MEMBER, csv_line};
 use crate::latent::View;
-use crate::uncertainty::Measure;
+use crate::uncertainty::{Measure, Passes};
 use npyz::WriterBuilder as _;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -17,6 +17,7 @@ use zip::write::SimpleFileOptions;
 
 /// The name of the standard error's array.
 const STANDARD_ERROR: &str = "mutual_information_standard_error";
+const MEAN_PROBABILITIES: &str = "mean_probabilities";
 
 impl Map {
     /// What made this map.
@@ -25,14 +26,36 @@ impl Map {
     }
 
     /// Everything that goes into raw files: every measure that the map has, over all members, by key, the standard error of the
-    /// mutual information where it was estimated, and, as `map_1`, `map_2`, …, what is seen of it.
+    /// mutual information where it was estimated, and, as `map_1`, `map_2`, …, what is seen of it. Where draws are still to come, values are NaN:
+    /// what was computed of fewer draws is another number.
     pub fn raw(&self, seen: &[Seen]) -> Raw {
         let all: Vec<usize> = (0..self.settings.members.len()).collect();
-        let of_all = |measure: Measure| Some((measure.key().to_owned(), self.measure(measure, &all)?));
+        let of_all =
+            |measure: Measure| Some((measure.key().to_owned(), self.final_values(&Seen { measure, members: all.clone(), minus: None })?));
         let mut arrays: Vec<_> = Measure::ALL.into_iter().filter_map(of_all).collect();
         arrays.extend(self.standard_error.clone().map(|errors| (STANDARD_ERROR.to_owned(), errors)));
-        arrays.extend(seen.iter().enumerate().map(|(place, seen)| (format!("map_{}", place + 1), self.seen(seen))));
+        let of_seen = |(place, seen): (usize, &Seen)| Some((format!("map_{}", place + 1), self.final_values(seen)?));
+        arrays.extend(seen.iter().enumerate().filter_map(of_seen));
         Raw { view: self.settings.view, classes: self.classes(), arrays, mean_probabilities: self.mean_probabilities() }
+    }
+}
+
+impl Map {
+    /// What is seen at every point; NaN where it lacks passes. `None` where the map does not have them at all.
+    fn final_values(&self, seen: &Seen) -> Option<Vec<f32>> {
+        let parts: Vec<_> =
+            std::iter::once((seen.measure, &seen.members)).chain(seen.minus.iter().map(|(of, places)| (*of, places))).collect();
+        let is_deterministic = |measure: Measure| measure.passes() == Passes::Deterministic;
+        if self.deterministic.is_none() && parts.iter().any(|(measure, _)| is_deterministic(*measure)) {
+            return None;
+        }
+        let mut values = self.seen(seen);
+        for (point, value) in values.iter_mut().enumerate() {
+            if parts.iter().any(|(measure, places)| !is_deterministic(*measure) && !self.has_all_draws(point, places)) {
+                *value = f32::NAN;
+            }
+        }
+        Some(values)
     }
 }
 
@@ -86,6 +109,15 @@ impl Raw {
         }
     }
 
+    /// Which arrays have every value, by name.
+    pub fn completeness(&self) -> Value {
+        let is_whole = |values: &[f32]| values.iter().all(|value| !value.is_nan());
+        let mut whole: serde_json::Map<String, Value> =
+            self.arrays.iter().map(|(name, values)| (name.clone(), is_whole(values).into())).collect();
+        whole.insert(MEAN_PROBABILITIES.to_owned(), is_whole(&self.mean_probabilities).into());
+        Value::Object(whole)
+    }
+
     /// An npz archive: `z1` and `z2` (f64), a [rows, columns] f32 array per measure (row = z₂), `mean_probabilities`
     /// [rows, columns, classes], and the provenance.
     fn npz(&self, path: &Path, provenance: &Value) -> Result<Vec<u8>> {
@@ -98,7 +130,7 @@ impl Raw {
             for (name, values) in &self.arrays {
                 add(&mut archive, name, &[rows, columns], values.iter().copied())?;
             }
-            add(&mut archive, "mean_probabilities", &[rows, columns, self.classes as u64], self.mean_probabilities.iter().copied())?;
+            add(&mut archive, MEAN_PROBABILITIES, &[rows, columns, self.classes as u64], self.mean_probabilities.iter().copied())?;
             archive.start_file(NPZ_MEMBER, entry())?;
             archive.write_all(provenance.to_string().as_bytes())
         };

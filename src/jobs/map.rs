@@ -245,8 +245,18 @@ impl Map {
         self.sampled.sums(point, place)[sums_len(self.classes()) - 1]
     }
 
-    /// The mean prediction at every point over all members, [points, classes].
+    /// Whether a point has all draws of the members at these places.
+    pub fn has_all_draws(&self, point: usize, places: &[usize]) -> bool {
+        places.iter().all(|&place| self.draws(point, place) >= f64::from(self.settings.samples))
+    }
+
+    /// The mean prediction at every point over all members, [points, classes]; NaN at points that lack draws of a member.
     pub fn mean_probabilities(&self) -> Vec<f32> {
-        (0..self.sampled.points()).flat_map(|point| self.sampled.whole_cell(point).mean()).map(|p| p as f32).collect()
+        let all: Vec<usize> = (0..self.settings.members.len()).collect();
+        let of_point = |point: usize| {
+            let mean = self.sampled.whole_cell(point).mean();
+            if self.has_all_draws(point, &all) { mean } else { vec![f64::NAN; mean.len()] }
+        };
+        (0..self.sampled.points()).flat_map(of_point).map(|p| p as f32).collect()
     }
 }

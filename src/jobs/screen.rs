@@ -84,7 +84,11 @@ pub fn screen(set: &ModelSet, live: &LiveMap, engine: &mut dyn Engine, settings:
 /// The map's raw data with what is seen of it, and what made them.
 pub fn screen_data(set: &ModelSet, live: &LiveMap, seen: &[Seen], more: &Value) -> (Raw, Value) {
     let map = live.read();
-    (map.raw(seen), screen_provenance(set, &map, seen, more))
+    let (raw, mut provenance) = (map.raw(seen), screen_provenance(set, &map, seen, more));
+    let arrays = raw.completeness();
+    provenance["complete"] = arrays.as_object().is_some_and(|arrays| arrays.values().all(|whole| whole == true)).into();
+    provenance["complete_arrays"] = arrays;
+    (raw, provenance)
 }
 
 /// What made a map that may still be growing: for each map that is seen the draws per point, the fewest and the most.
@@ -263,6 +267,27 @@ mod tests {
         }
         assert_eq!(document.provenance["complete"], false);
         assert!(document.encode(Format::Svg, 72.0).is_ok());
+    }
+
+    #[test]
+    fn the_data_of_a_growing_map_hold_only_what_is_final_and_say_so_of_each_array() {
+        let set = ModelSet::shipped().unwrap();
+        let mut engine = engine::open("cpu", Arc::clone(&set.models)).unwrap();
+        let shown = [seen(Measure::MutualInformation, &[0])];
+        let data = |stop: u32, engine: &mut dyn engine::Engine| screen_data(&set, &live(&set, engine, stop), &shown, &json!({}));
+        let (whole, provenance) = data(u32::MAX, engine.as_mut());
+        assert_eq!(provenance["complete"], true);
+        let (some, provenance) = data(2, engine.as_mut());
+        assert_eq!(provenance["complete"], false);
+        let arrays = provenance["complete_arrays"].as_object().unwrap();
+        assert!(arrays["mutual_information"] == false && arrays["mean_probabilities"] == false, "{arrays:?}");
+        let bytes = |raw: &Raw| raw.encode(crate::jobs::RawFormat::Csv, "x.csv".as_ref(), &json!({})).unwrap();
+        let lines = |raw: &Raw| String::from_utf8(bytes(raw)).unwrap().lines().skip(2).map(str::to_owned).collect::<Vec<_>>();
+        for (some, whole) in lines(&some).iter().zip(lines(&whole)) {
+            for (some, whole) in some.split(',').zip(whole.split(',')) {
+                assert!(some == whole || some == "NaN", "{some} is neither final nor NaN: {whole}");
+            }
+        }
     }
 
     #[test]

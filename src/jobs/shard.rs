@@ -158,7 +158,10 @@ impl Part {
         let header = Self { sha256: files::hexadecimal(&Sha256::digest(&rows)), ..self.clone() };
         add(HEADER, &serde_json::to_vec_pretty(&header).map_err(|error| failed(error.to_string()))?)?;
         add(ROWS, &rows)?;
-        for file in cache.filter(|folder| folder.is_dir()).map(files::listed).transpose()?.unwrap_or_default() {
+        let there = cache.filter(|folder| folder.is_dir()).map(files::listed).transpose()?.unwrap_or_default();
+        // Not what a program that was killed in the middle of a file has left.
+        let is_whole = |file: &PathBuf| !file.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        for file in there.into_iter().filter(is_whole) {
             add(&file.file_name().unwrap_or_default().to_string_lossy(), &files::read(&file)?)?;
         }
         let bytes = archive.finish().map_err(|error| failed(error.to_string()))?.into_inner();

@@ -74,14 +74,24 @@ fn arrays_in_other_orders_types_and_files_are_attacked_alike() {
     write("bits.npy", &array("|u1", false, &format!("(1, {h}, {w})"), &(0..size).map(|at| u8::from(at % 3 == 0)).collect::<Vec<_>>()));
     let [_, err] = desk.succeeds(&format!("{ATTACK} --images bits.npy --out out.npy"));
     assert!(err.contains("its bytes are only 0 and 1"), "{err}");
+    // Booleans need no conversion: true is white.
+    let bits: Vec<u8> = (0..size).map(|at| u8::from(at % 3 == 0)).collect();
+    let axes = format!("(1, {c}, {h}, {w})");
+    write("bool.npy", &array("|b1", false, &axes, &bits));
+    write("black-and-white.npy", &array("<f4", false, &axes, &floats(bits.iter().map(|&bit| f32::from(bit)))));
+    let [of_floats, _] = desk.succeeds(&format!("{ATTACK} --images black-and-white.npy --json --out good.npy"));
+    let [of_bools, err] = desk.succeeds(&format!("{ATTACK} --images bool.npy --json --out out.npy"));
+    assert!(of_bools == of_floats && desk.read("out.npy") == desk.read("good.npy") && !err.contains("only 0 and 1"), "{err}");
 
     std::fs::remove_file(desk.path("out.npy")).unwrap();
     write("nhwc.npy", &array("<f4", false, &format!("(2, {h}, {w}, {c})"), &floats(pixels.clone())));
     write("u16.npy", &array("<u2", false, &format!("(1, {h}, {w})"), &[200, 0].repeat(size)));
+    write("levels.npy", &array("<f4", false, &format!("(2, {c}, {h}, {w})"), &floats(pixels.iter().map(|pixel| 255.0 * pixel))));
     write("short.npy", &array("<f4", false, "(2, 71)", &floats([0.5; 142])));
     for (line, words) in [
         ("--images nhwc.npy", "save x.transpose(0, 3, 1, 2)"),
         ("--images u16.npy", "x.astype('uint8')"),
+        ("--images levels.npy", "bring the range 0..255 to 0..1 with (x / 255).astype('float32'), or save x.astype('uint8')"),
         ("--images short.npy", "has the axes [2, 71]"),
         ("--images both.npz", "several arrays that may be images"),
         ("--images both.npz --key c", "holds no array 'c', but a, b, y"),

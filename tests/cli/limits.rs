@@ -3,7 +3,9 @@
 
 use super::{CLASSES, IMAGE_SHAPE};
 use crate::program::{Desk, PROGRAM};
-use epistemap::data::idx;
+use epistemap::data::{idx, npy};
+use epistemap::nets::folder::{Precision, encode_weights};
+use epistemap::nets::{Tensor, Weights};
 use flate2::{Compression, write::ZlibEncoder};
 use serde_json::json;
 use std::io::Write as _;
@@ -202,6 +204,34 @@ fn files_that_imply_more_memory_than_they_hold_are_refused() {
         let sentence = desk.refuses_command(&mut within(&desk, shallow, line), line);
         assert!(sentence.contains(words), "{line}: {sentence}");
     }
+}
+
+/// Writes a classifier of the mean pixel, with a weight and a name for each class.
+fn write_classes(folder: &Path, classes: usize) {
+    let names: Vec<String> = (0..classes).map(|class| class.to_string()).collect();
+    let nodes = json!([{"name": "pool", "op": "global_average_pool"}, {"name": "flat", "op": "flatten"},
+        {"name": "fc", "op": "linear", "in_features": 1, "out_features": classes}]);
+    let description = json!({"kind": "classifier", "version": 2, "name": "m", "input_shape": IMAGE_SHAPE, "classes": names,
+        "output": "logits", "nodes": nodes});
+    let of_shape = |shape: Vec<usize>| Tensor::new(shape, vec![0.5; classes]);
+    let weights = Weights::from([("fc.weight".to_owned(), of_shape(vec![classes, 1])), ("fc.bias".to_owned(), of_shape(vec![classes]))]);
+    std::fs::create_dir_all(folder).unwrap();
+    std::fs::write(folder.join("model.json"), description.to_string()).unwrap();
+    let path = folder.join("weights.safetensors");
+    std::fs::write(&path, encode_weights(&path, &weights, Precision::F32).unwrap()).unwrap();
+}
+
+#[test]
+fn a_million_classes_are_refused_though_the_outputs_fit() {
+    let desk = Desk::new();
+    npy::write_images(&desk.path("x.npy"), IMAGE_SHAPE, &[0.25; 72]).unwrap();
+    write_classes(&desk.path("many"), 1_000_001);
+    write_classes(&desk.path("few"), 300);
+    let attack = "attack --images x.npy --method fgm --eps 0.1 --samples 1 --no-checks --engine cpu --memory 4GB --out out.npy --model";
+    let sentence = desk.refuses(&format!("{attack} many"));
+    assert!(sentence.contains("many/model.json") && sentence.contains("there are 1000001 class names, more than 65536"), "{sentence}");
+    desk.succeeds(&format!("{attack} few"));
+    assert!(desk.path("out.npy").exists());
 }
 
 /// A PNG of one pixel whose text of this program is compressed.

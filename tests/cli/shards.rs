@@ -2,6 +2,10 @@
 
 use super::{CLASSES, IMAGE_SHAPE};
 use crate::program::{Desk, write_classifier, write_vae};
+#[cfg(unix)]
+use std::process::Stdio;
+#[cfg(unix)]
+use std::time::Duration;
 
 /// Runs a line in one piece and in shards, merges the parts in another order, and compares the bytes of what is written.
 fn joined(desk: &Desk, line: &str, shards: u32, ending: &str) {
@@ -17,17 +21,23 @@ fn joined(desk: &Desk, line: &str, shards: u32, ending: &str) {
 
 const MAP: &str = "map --models models --grid 21 --samples 3 --seed 5";
 
+/// A desk with small models of digits.
+fn desk_of_digits() -> Desk {
+    let desk = Desk::new();
+    write_vae(&desk.path("models/vae"), [1, 28, 28], 2);
+    for seed in [0, 1] {
+        write_classifier(&desk.path(&format!("models/classifier-{seed}")), [1, 28, 28], 10, seed);
+    }
+    desk
+}
+
 #[test]
 fn maps_and_evaluations_of_shards_are_those_of_one_run() {
     let desk = Desk::with_models(IMAGE_SHAPE, CLASSES);
     for (options, ending) in [("", "npz"), (" --masks per-point", "csv"), ("", "svg")] {
         joined(&desk, &format!("{MAP}{options}"), 3, ending);
     }
-    let digits = Desk::new();
-    write_vae(&digits.path("models/vae"), [1, 28, 28], 2);
-    for seed in [0, 1] {
-        write_classifier(&digits.path(&format!("models/classifier-{seed}")), [1, 28, 28], 10, seed);
-    }
+    let digits = desk_of_digits();
     joined(&digits, "evaluate --models models --dataset mnist-1000 --images 450 --samples 2 --json", 4, "json");
     joined(
         &digits,
@@ -36,6 +46,57 @@ fn maps_and_evaluations_of_shards_are_those_of_one_run() {
         2,
         "csv",
     );
+}
+
+/// The checks of the attacks attack anew, which no part has answers to.
+#[test]
+fn detections_with_checks_of_shards_are_those_of_one_run() {
+    joined(
+        &desk_of_digits(),
+        "detect --model models --dataset mnist-1000 --images 120 --attacks bim --iterations 2 --samples 2 --on mc --eps 0.1 --resamples 20 \
+        --seeds 1 --csv",
+        2,
+        "csv",
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_shard_that_was_killed_is_repeated_and_merges_to_the_bytes_of_one_run() {
+    use std::os::unix::process::ExitStatusExt as _;
+    const SIGKILL: i32 = 9;
+    let desk = desk_of_digits();
+    let (kept, part) = (desk.path("kept"), desk.path("1.part"));
+    let has_written = || std::fs::read_dir(&kept).is_ok_and(|mut files| files.next().is_some());
+    let mut iterations = 10;
+    let line = loop {
+        let line = format!(
+            "detect --model models --dataset mnist-1000 --images 250 --attacks fgm,bim --iterations {iterations} --samples 2 --on mc \
+            --eps 0.1 --resamples 20 --seeds 2 --no-checks --csv --engine cpu"
+        );
+        let mut command = desk.program(&format!("{line} --shard 1/2 --cache kept --out 1.part"));
+        let mut shard = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // The first attacked images are kept long before the shard is done.
+        while shard.try_wait().unwrap().is_none() && !has_written() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        shard.kill().unwrap();
+        if shard.wait().unwrap().signal() == Some(SIGKILL) && !part.exists() {
+            break line;
+        }
+        // It was faster: with more work it is not.
+        iterations *= 2;
+        assert!(iterations < 1000, "no shard was killed at work");
+        let _ = std::fs::remove_dir_all(&kept);
+        let _ = std::fs::remove_file(&part);
+    };
+    // As a kill leaves it that comes in the middle of a file.
+    std::fs::write(kept.join(".epistemap-killed"), "half").unwrap();
+    desk.succeeds(&format!("{line} --shard 1/2 --cache kept --out 1.part"));
+    desk.succeeds(&format!("{line} --shard 2/2 --out 2.part"));
+    desk.succeeds("merge 2.part 1.part --out joined.csv");
+    desk.succeeds(&format!("{line} --out one.csv"));
+    assert!(desk.read("joined.csv") == desk.read("one.csv"));
 }
 
 #[test]

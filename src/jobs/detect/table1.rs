@@ -198,3 +198,168 @@ impl Detection {
         text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::detection::Quality;
+    use crate::data::decoded_digits;
+    use crate::engine;
+    use crate::jobs::detect::{DetectSettings, NoiseControl, detect};
+    use crate::jobs::{Classifiers, ModelSet};
+    use std::ops::ControlFlow;
+    use std::sync::Arc;
+
+    const IMAGES: usize = 12;
+
+    #[test]
+    fn the_attacks_have_the_papers_budgets_steps_and_victims() {
+        // In levels of 255, without the rounding of the division.
+        let levels = |value: f64| (value * 255e6).round() / 1e6;
+        let mut expected = Vec::new();
+        for on in [On::Deterministic, On::Mc] {
+            for method in ["bim", "fgm", "mim"] {
+                expected.extend([(5.0, 0.5), (10.0, 1.2)].map(|(budget, step)| (on, method, budget, Some(step), Some(10))));
+            }
+        }
+        for method in ["apgd", "mi-evading"] {
+            expected.extend([5.0, 10.0].map(|budget| (On::Mc, method, budget, None, None)));
+        }
+        let attacks = table1_attacks(Settings::new, 20, &[3]);
+        let numbers = |of: &AttackSettings| (levels(of.attack.epsilon), of.attack.step.map(levels), of.attack.iterations);
+        assert_eq!(attacks.len(), expected.len());
+        for (of, (on, method, budget, step, iterations)) in attacks.iter().zip(expected) {
+            assert_eq!((of.on, of.attack.method.as_str()), (on, method));
+            assert_eq!(numbers(of), (budget, step, iterations), "{method}");
+            assert_eq!((of.samples, &of.members[..], of.attack.norm), (20, &[3][..], Norm::Linf));
+        }
+    }
+
+    #[test]
+    fn steps_that_a_person_chose_stay() {
+        let chosen = |method: &str, norm: Norm, epsilon: f64| Settings {
+            step: Some(0.25),
+            iterations: Some(3),
+            ..Settings::new(method, norm, epsilon)
+        };
+        let attacks = table1_attacks(chosen, 20, &[0]);
+        assert!(attacks.iter().all(|of| (of.attack.step, of.attack.iterations) == (Some(0.25), Some(3))));
+    }
+
+    /// The table's attacks with one step each, on a few decoded digits.
+    fn small() -> Detection {
+        let set = ModelSet::shipped().unwrap();
+        let test = &set.encodings().unwrap().test;
+        let mut engine = engine::open("cpu", Arc::clone(&set.models)).unwrap();
+        let (points, labels) = (&test.points[..IMAGES], &test.labels[..IMAGES]);
+        let data = decoded_digits(points, labels, &test.classes, [1, 28, 28], |z| engine.decode(z)).unwrap();
+        let attack = |method: &str, norm: Norm, epsilon: f64| Settings { iterations: Some(1), ..Settings::new(method, norm, epsilon) };
+        let settings = DetectSettings {
+            attacks: table1_attacks(attack, 2, &[0]),
+            resamples: 20,
+            seeds: 1,
+            noise: NoiseControl::Matched,
+            shard: None,
+            cache: None,
+        };
+        let classifiers = Classifiers::of(&set);
+        detect(&classifiers, engine.as_mut(), None, &data, &settings, &mut |_| ControlFlow::Continue(())).unwrap()
+    }
+
+    /// Gives a row made-up areas of entropy and mutual information: of all attacked images, then of the successful attacks.
+    fn invent(row: &mut Detected, areas: [[Option<Estimate>; 2]; 2]) {
+        let measures = [Measure::PredictiveEntropy, Measure::MutualInformation].map(Detector::Measure);
+        for scored in row.scored.iter_mut().filter(|scored| scored.negatives == Negatives::Both) {
+            let Some(measure) = measures.iter().position(|measure| *measure == scored.detector) else { continue };
+            let positives = usize::from(scored.positives == Positives::Successful);
+            scored.quality = areas[positives][measure].map(|auroc| Quality {
+                auroc,
+                average_precision: auroc,
+                fpr_at_95_tpr: auroc,
+                tpr_at_1_fpr: auroc,
+                tpr_at_5_fpr: auroc,
+            });
+        }
+    }
+
+    #[test]
+    fn the_tables_say_what_the_detection_says() {
+        let mut found = small();
+        let estimate = |value: f64, low: f64, high: f64| Some(Estimate { value, low, high });
+        let areas = [[estimate(0.81, 0.7, 0.9), estimate(0.62, 0.5, 0.75)], [estimate(0.25, f64::NAN, f64::NAN), None]];
+        // The first attack of each block.
+        for row in [0, 12] {
+            invent(&mut found.rows[row], areas);
+        }
+        let table = found.table1();
+        assert_eq!(
+            table.iter().map(|line| (line.row, line.is_beyond)).collect::<Vec<_>>(),
+            (0..16).map(|row| (row, row >= 12)).collect::<Vec<_>>()
+        );
+        for (row, names, paper) in [(0, ["Deterministic", "BIM", "5"], "0.071, 0.728"), (12, ["MC dropout", "APGD", "5"], "–")] {
+            let cells = &table[row].cells;
+            assert_eq!(cells[..3], names);
+            let successes = found.rows[row].attacked.successes();
+            let (able, done) = (successes.iter().flatten().count(), successes.iter().flatten().filter(|success| **success).count());
+            let rate = format!("{:.1} % [", 100.0 * done as f64 / able as f64);
+            assert!(cells[3].starts_with(&rate) && cells[3].ends_with(']'), "{} is not {rate}", cells[3]);
+            assert_eq!(cells[4..], ["0.810 [0.700, 0.900]", "0.620 [0.500, 0.750]", "0.250 [–]", "–", paper]);
+        }
+
+        let text = found.to_table1();
+        let lines: Vec<&str> = text.lines().collect();
+        // Caption, two accuracies and heads; twelve attacks; the title of four more; what the signs mean.
+        assert_eq!((lines.len(), lines[16]), (4 + 12 + 1 + 4 + 1, "Beyond the paper:"), "{text}");
+        assert!(lines[0].starts_with(&format!("{IMAGES} images of {}. Re-examination, not replication", found.dataset)), "{text}");
+        for (line, row) in lines[4..16].iter().chain(&lines[17..21]).zip(&table) {
+            assert!(row.cells.iter().all(|cell| line.contains(cell.as_str())), "{line}");
+        }
+
+        let latex = found.to_table1_latex();
+        let rows: Vec<&str> = latex.lines().filter(|line| line.contains(" & ") && line.ends_with("\\\\")).collect();
+        let values = "& 81.0 [70.0, 90.0] & 62.0 [50.0, 75.0] & 25.0 & --";
+        // Two lines of heads come first.
+        assert_eq!((rows.len(), latex.matches("\\midrule\n").count()), (2 + 16, 2), "{latex}");
+        assert!(rows[2].starts_with("Deterministic & BIM & 5 & ") && rows[2].ends_with(&format!("{values} & 7.1 / 72.8 \\\\")), "{latex}");
+        assert!(rows[14].starts_with("MC dropout & APGD & 5 & ") && rows[14].ends_with(&format!("{values} & -- \\\\")), "{latex}");
+        assert_eq!(latex.matches(values).count(), 2, "only the rows that were given these numbers have them");
+        let block = latex.rsplit("\\midrule\n").next().unwrap();
+        assert_eq!(
+            (block.matches("APGD").count(), block.matches("MI-EVADING").count(), block.matches("BIM").count()),
+            (2, 2, 0),
+            "{latex}"
+        );
+        let caption = latex.lines().find(|line| line.starts_with("\\caption{")).unwrap();
+        assert!(caption.contains("95 \\% intervals") && caption.contains("-{}-as-published"), "{caption}");
+        assert_eq!(caption.matches('%').count(), caption.matches("\\%").count(), "{caption}");
+        for row in [0, 12] {
+            let attacked = &found.rows[row].attacked;
+            let right = attacked.predictions().zip(&attacked.labels).filter(|([before, _], label)| before == *label).count();
+            let accuracy = format!("{}: {right} of {IMAGES} clean images are right", attacked.settings.on.label());
+            assert!(lines[1..3].contains(&accuracy.as_str()) && caption.contains(&accuracy), "{accuracy}: {text}");
+        }
+        found.rows.truncate(6);
+        assert!(!found.to_table1().contains("Beyond") && found.to_table1_latex().matches("\\midrule").count() == 1, "no second block");
+    }
+
+    #[test]
+    fn published_numbers_stand_beside_bim_and_fgm_at_five_levels_only() {
+        let found = small();
+        let expected = |method: &str, levels: &str| match (method, levels) {
+            ("BIM", "5") => ["0.071, 0.728", "7.1 / 72.8"],
+            ("FGM", "5") => ["0.43, 0.56", "43.0 / 56.0"],
+            _ => ["–", "--"],
+        };
+        let latex = found.to_table1_latex();
+        let mut published = 0;
+        for Table1Line { cells, .. } in found.table1() {
+            let [paper, in_latex] = expected(&cells[1], &cells[2]);
+            assert_eq!(cells[8], paper, "{cells:?}");
+            let start = format!("{} & {} & {} & ", cells[0], cells[1], cells[2]);
+            let line = latex.lines().find(|line| line.starts_with(&start)).unwrap();
+            assert!(line.ends_with(&format!(" & {in_latex} \\\\")), "{line}");
+            published += usize::from(paper != "–");
+        }
+        assert_eq!(published, 4, "two attacks on two victims");
+    }
+}

@@ -3,7 +3,7 @@
 use super::super::map::{Map, MapSettings, map};
 use super::super::{ModelSet, Observer, tell};
 use super::{HoleCriterion, HoleGround, PointValues, Reference, reference, view_area};
-use crate::analysis::holes::{area, count};
+use crate::analysis::holes::{Thresholds, area, cell_area, count};
 use crate::analysis::variance::{Components, sample_variance};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -15,6 +15,9 @@ use std::ops::ControlFlow;
 
 /// Resamples of the reference images for each seed of the masks.
 const RESAMPLES: u32 = 50;
+
+/// The most seeds of the masks: beyond it only time is spent.
+const MOST_SEEDS: usize = 10_000;
 
 /// What the number of holes is rounded by: the variance of a uniform distribution of width 1.
 const ROUNDING: f64 = 1.0 / 12.0;
@@ -37,7 +40,7 @@ pub struct HoleInterval {
 /// reference images.
 ///
 /// # Errors
-/// As [`map`] and [`reference`], and for less than two seeds.
+/// As [`map`] and [`reference`], and for less than two seeds, or more than 10,000.
 pub fn hole_interval(
     set: &ModelSet,
     engine: &mut dyn Engine,
@@ -68,7 +71,7 @@ pub fn hole_interval(
 /// Areas and numbers of the holes over seeds of the masks and resamples of the reference images.
 #[derive(Default)]
 pub(super) struct Repeats {
-    scale: Option<AreaScale>,
+    limits: Option<Limits>,
     runs: Vec<Run>,
 }
 
@@ -92,7 +95,11 @@ impl Repeats {
         criterion: &HoleCriterion,
     ) -> Result<()> {
         let settings = &map.settings;
-        let scale = *self.scale.get_or_insert_with(|| AreaScale::of(&settings.view));
+        let limits = *self.limits.get_or_insert_with(|| {
+            let most = criterion.covered.map(|share| surroundings.density.covering(share));
+            let of_density = Thresholds { measure: criterion.measure, uncertainty: None, confidence: None, density: most };
+            Limits::of(&settings.view, density, &of_density)
+        });
         let places: Vec<usize> = (0..settings.members.len()).collect();
         let points = PointValues::new(map, criterion.measure, &places)?;
         let of = |chosen: &[usize]| -> Result<(f64, f64)> {
@@ -104,19 +111,20 @@ impl Repeats {
         let (area, count) = of(&(0..images).collect::<Vec<_>>())?;
         let of_resample = |resample: u32| of(&resampled(settings.seed, resample, images));
         let found = (0..RESAMPLES).into_par_iter().map(of_resample).collect::<Result<Vec<_>>>()?;
-        let areas: Vec<f64> = found.iter().map(|(area, _)| scale.to(*area)).collect();
+        let areas: Vec<f64> = found.iter().map(|(area, _)| limits.scale.to(*area)).collect();
         let counts: Vec<f64> = found.iter().map(|(_, count)| count.sqrt()).collect();
-        self.runs.push(Run { area, count, of_images: [areas, counts].map(|values| sample_variance(&values)) });
+        // The sum of no areas is -0.0.
+        self.runs.push(Run { area: area.abs(), count, of_images: [areas, counts].map(|values| sample_variance(&values)) });
         Ok(())
     }
 
     /// The intervals over all that was added, two seeds at least.
     pub fn interval(&self) -> HoleInterval {
-        interval_of_runs(self.scale.unwrap_or_default(), &self.runs)
+        interval_of_runs(self.limits.unwrap_or_default(), &self.runs)
     }
 }
 
-fn interval_of_runs(scale: AreaScale, runs: &[Run]) -> HoleInterval {
+fn interval_of_runs(Limits { scale, most_holes }: Limits, runs: &[Run]) -> HoleInterval {
     let mean = |of: &dyn Fn(&Run) -> f64| runs.iter().map(of).sum::<f64>() / runs.len() as f64;
     let column = |of: &dyn Fn(&Run) -> f64| Components::of(&runs.iter().map(|run| vec![of(run)]).collect::<Vec<_>>());
     let roots = column(&|run| run.count.sqrt());
@@ -127,8 +135,44 @@ fn interval_of_runs(scale: AreaScale, runs: &[Run]) -> HoleInterval {
         seeds: runs.len(),
         area: scale.prediction_interval(&column(&|run| scale.to(run.area)), mean(&|run| run.of_images[0])),
         mean_area: mean(&|run| run.area),
-        count: count.map(|root| root.max(0.0).powi(2)),
+        count: count.map(|root| root.max(0.0).powi(2).min(most_holes)),
     }
+}
+
+/// The largest area and number of holes that a region allows.
+#[derive(Clone, Copy, Debug, Default)]
+struct Limits {
+    scale: AreaScale,
+    most_holes: f64,
+}
+
+impl Limits {
+    /// Those of the points of a view whose density is none by the thresholds; the measure and the confidence may be any.
+    fn of(view: &View, density: &[f64], thresholds: &Thresholds) -> Self {
+        let is_empty: Vec<bool> = density.iter().map(|&density| thresholds.empty(density)).collect();
+        let empty_points = (0..view.len()).filter(|&point| is_empty[point]);
+        // The sum of no areas is -0.0.
+        let region = empty_points.map(|point| cell_area(view, point)).sum::<f64>().abs();
+        Self { scale: AreaScale { region, ..AreaScale::of(view) }, most_holes: most_holes(view, is_empty) as f64 }
+    }
+}
+
+/// The most holes on some points of a grid. Neighbours along an axis belong to the same hole, so each pair of neighbours has one hole at
+/// most: the points are paired as far as they go, and the pairs and the single points that remain are counted.
+fn most_holes(view: &View, mut is_free: Vec<bool>) -> usize {
+    let mut most = 0;
+    for point in 0..is_free.len() {
+        if !std::mem::replace(&mut is_free[point], false) {
+            continue;
+        }
+        most += 1;
+        let right = (point % view.columns + 1 < view.columns).then_some(point + 1);
+        let above = Some(point + view.columns).filter(|&above| above < view.len());
+        if let Some(partner) = right.into_iter().chain(above).find(|&neighbour| is_free[neighbour]) {
+            is_free[partner] = false;
+        }
+    }
+    most
 }
 
 /// The scale on which areas vary evenly: their logarithm. An area of less than a point's cell is not measured, so the cell's is added
@@ -136,6 +180,7 @@ fn interval_of_runs(scale: AreaScale, runs: &[Run]) -> HoleInterval {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct AreaScale {
     cell: f64,
+    /// The area in which the holes lie.
     region: f64,
 }
 
@@ -158,12 +203,13 @@ impl AreaScale {
     }
 }
 
-/// Refuses less than two seeds.
+/// Refuses less than two seeds, and more than 10,000.
 pub(super) fn check_seeds(seeds: usize) -> Result<()> {
-    if seeds < 2 {
-        return Err(Error::setting("--seeds", format!("{seeds} make no interval"), "give a number from 2, such as 20"));
+    if (2..=MOST_SEEDS).contains(&seeds) {
+        return Ok(());
     }
-    Ok(())
+    let mend = format!("give a number from 2 to {MOST_SEEDS}, such as 20");
+    Err(Error::setting("--seeds", format!("{seeds} is no number of mask seeds for an interval"), mend))
 }
 
 /// A bootstrap resample of `count` images.
@@ -180,6 +226,7 @@ mod tests {
     use crate::engine;
     use crate::engine::Masks;
     use crate::jobs::holes::{HOLE_GRID, ReferenceImages, hole_region};
+    use crate::uncertainty::Measure;
     use std::sync::Arc;
 
     #[test]
@@ -213,7 +260,8 @@ mod tests {
             let reference = reference(&set, engine.as_mut(), &settings, ReferenceImages::Test(&digits), 1000, go_on).unwrap();
             repeats.add(&map, &reference, (&surroundings, &density), &criterion).unwrap();
         }
-        let (scale, stream) = (AreaScale::of(&view), Stream::new(0, Purpose::Choice));
+        let (limits, stream) = (repeats.limits.unwrap(), Stream::new(0, Purpose::Choice));
+        assert!(limits.scale.region < view_area(&view), "there are data in the region");
         for (seeds, of_percentiles) in [(2, 0.5), (3, 0.65), (20, 0.92)] {
             let shares: Vec<[f64; 3]> = (0..300)
                 .map(|attempt| {
@@ -222,9 +270,9 @@ mod tests {
                     let [chosen, others]: [Vec<Run>; 2] = [order, others].map(|of| of.iter().map(|&run| repeats.runs[run]).collect());
                     // Without the variance of the images: these are the same for all seeds.
                     let alone: Vec<Run> = chosen.iter().map(|run| Run { of_images: [0.0; 2], ..*run }).collect();
-                    let found = interval_of_runs(scale, &alone);
+                    let found = interval_of_runs(limits, &alone);
                     // Of few seeds a known variance beside theirs makes the whole surer of itself.
-                    let all = interval_of_runs(scale, &chosen);
+                    let all = interval_of_runs(limits, &chosen);
                     assert!(seeds < 20 || all.area[0] <= found.area[0] && found.area[1] <= all.area[1]);
                     let [areas, counts]: [Vec<f64>; 2] =
                         [|run: &Run| run.area, |run: &Run| run.count].map(|of| others.iter().map(of).collect());
@@ -244,15 +292,58 @@ mod tests {
         assert!(of_area > 0.0 && of_count > 0.0);
     }
 
+    fn run(area: f64, count: f64) -> Run {
+        Run { area, count, of_images: [0.0; 2] }
+    }
+
+    #[test]
+    fn intervals_stay_where_there_is_no_density() {
+        let view = View::square([0.0, 10.0], 11).unwrap();
+        // Data in all columns but the first three, which stand for 0.5, 1 and 1 of 10 units of z.
+        let density: Vec<f64> = (0..view.len()).map(|point| if point % 11 < 3 { 0.0 } else { 1.0 }).collect();
+        let thresholds = Thresholds { measure: Measure::MutualInformation, uncertainty: None, confidence: None, density: Some(0.5) };
+        let runs = [run(5.0, 1.0), run(20.0, 9.0)];
+        let high_ends = |thresholds: &Thresholds| {
+            let found = interval_of_runs(Limits::of(&view, &density, thresholds), &runs);
+            [found.area[1], found.count[1]]
+        };
+        let [area, count] = high_ends(&thresholds);
+        assert!((area - 25.0).abs() < 1e-9 && count == 17.0, "{area} {count}");
+        // The negative control: where the density does not matter, the same runs reach beyond.
+        let [area, count] = high_ends(&Thresholds { density: None, ..thresholds });
+        assert!((area - 100.0).abs() < 1e-9 && count == 61.0, "{area} {count}");
+        assert_eq!(high_ends(&Thresholds { density: Some(-1.0), ..thresholds }), [0.0; 2]);
+    }
+
+    #[test]
+    fn most_holes_of_a_grid_are_those_of_a_chessboard() {
+        for (columns, rows, most) in [(1, 1, 1), (2, 1, 1), (1, 5, 3), (3, 3, 5), (4, 3, 6), (13, 11, 72)] {
+            let view = View::new([0.0, 6.0], [-10.0, 10.0], columns, rows).unwrap();
+            assert_eq!(most_holes(&view, vec![true; view.len()]), most, "{columns} × {rows}");
+            // Every second point is free, and none has a neighbour.
+            let is_black = |point: usize| (point % columns + point / columns) % 2 == 0;
+            assert_eq!(most_holes(&view, (0..view.len()).map(is_black).collect()), most, "{columns} × {rows}");
+            assert_eq!(most_holes(&view, vec![false; view.len()]), 0);
+        }
+    }
+
+    #[test]
+    fn mask_seeds_of_an_interval_are_from_2_to_10_000() {
+        assert!([2, 20, MOST_SEEDS].into_iter().all(|seeds| check_seeds(seeds).is_ok()));
+        for seeds in [0, 1, MOST_SEEDS + 1, usize::MAX] {
+            let refused = check_seeds(seeds).unwrap_err().to_string();
+            assert!(refused.starts_with("--seeds: ") && refused.contains("from 2 to 10000"), "{refused}");
+        }
+    }
+
     #[test]
     fn intervals_stay_within_the_region_and_hold_no_holes() {
-        let scale = AreaScale::of(&View::square([0.0, 10.0], 10).unwrap());
-        let run = |area: f64, count: f64| Run { area, count, of_images: [0.0; 2] };
-        let none = interval_of_runs(scale, &[run(0.0, 0.0), run(0.0, 0.0)]);
+        let limits = Limits { scale: AreaScale::of(&View::square([0.0, 10.0], 10).unwrap()), most_holes: 50.0 };
+        let none = interval_of_runs(limits, &[run(0.0, 0.0), run(0.0, 0.0)]);
         assert!(none.area[0].abs() + none.area[1].abs() <= 1e-12 && none.count == [0.0; 2], "{none:?}");
-        let apart = interval_of_runs(scale, &[run(0.0, 0.0), run(80.0, 3.0)]);
+        let apart = interval_of_runs(limits, &[run(0.0, 0.0), run(80.0, 3.0)]);
         assert!(apart.area == [0.0, 100.0] && apart.count[0] == 0.0 && apart.mean_area == 40.0, "{apart:?}");
-        let equal = interval_of_runs(scale, &[run(5.0, 4.0), run(5.0, 4.0)]);
+        let equal = interval_of_runs(limits, &[run(5.0, 4.0), run(5.0, 4.0)]);
         assert!((equal.area[1] - equal.area[0]).abs() <= 1e-9 && equal.count[0] < 4.0 && equal.count[1] > 4.0, "{equal:?}");
     }
 }
