@@ -7,15 +7,21 @@ use epistemap::app::Storage;
 use epistemap::data::{idx, load_folder, npy, read_image};
 use epistemap::figure::{Canvas, Document, Format, provenance};
 use epistemap::latent::{Encodings, ShippedEncodings};
-use epistemap::nets::folder::{self, DESCRIPTION, Precision, WEIGHTS};
-use epistemap::nets::{Description, Ending, Layer, OPERATIONS, Tensor, VaeGraphs, VaeLayers, Weights, random_graph};
-use epistemap::random::{Purpose, Stream};
 use flate2::{Compression, write::GzEncoder};
 use peak_alloc::PeakAlloc;
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+#[path = "mutated/damage.rs"]
+mod damage;
+#[path = "mutated/jobs.rs"]
+mod jobs;
+#[path = "mutated/models.rs"]
+mod models;
+
+use damage::{Choices, mutate, mutate_json};
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
@@ -27,7 +33,7 @@ const MOST_MEMORY: usize = 16 << 20;
 /// What the file itself and an error may take beside a buffer as large as that.
 const BESIDE: usize = 64 << 10;
 
-fn rounds() -> u32 {
+pub fn rounds() -> u32 {
     std::env::var("EPISTEMAP_MUTATIONS").ok().and_then(|text| text.parse().ok()).unwrap_or(ROUNDS)
 }
 
@@ -39,80 +45,8 @@ fn metered() -> MutexGuard<'static, ()> {
     guard
 }
 
-/// A fixed-seed sequence of choices.
-struct Choices {
-    stream: Stream,
-    round: u32,
-    next: u32,
-}
-
-impl Choices {
-    fn new(seed: u32, round: u32) -> Self {
-        Self { stream: Stream::new(seed, Purpose::Choice), round, next: 0 }
-    }
-
-    fn below(&mut self, count: usize) -> usize {
-        self.next += 1;
-        self.stream.word([self.round, 0, 0], self.next) as usize % count
-    }
-
-    fn bytes(&mut self, count: usize) -> Vec<u8> {
-        (0..count).map(|_| self.below(256) as u8).collect()
-    }
-}
-
-/// Damages a file as disks, networks and editors do.
-fn mutate(good: &[u8], choices: &mut Choices) -> Vec<u8> {
-    let mut bytes = good.to_vec();
-    let at = choices.below(bytes.len());
-    match choices.below(8) {
-        0 => bytes.truncate(at),
-        1 => {
-            for _ in 0..=choices.below(4) {
-                let at = choices.below(bytes.len());
-                bytes[at] ^= 1 << choices.below(8);
-            }
-        }
-        2 => {
-            let count = 1 + choices.below(100);
-            bytes.extend(choices.bytes(count));
-        }
-        3 => {
-            let count = 1 + choices.below(20);
-            let inserted = choices.bytes(count);
-            bytes.splice(at..at, inserted);
-        }
-        4 => {
-            let end = (at + 1 + choices.below(40)).min(bytes.len());
-            bytes.drain(at..end);
-        }
-        5 => {
-            // Lengths that lie stand near the start of binary files.
-            let at = choices.below(24.min(bytes.len()));
-            let end = (at + 1 + choices.below(8)).min(bytes.len());
-            let value = [0x00, 0x7f, 0x80, 0xff][choices.below(4)];
-            bytes[at..end].fill(value);
-        }
-        6 => {
-            // Numbers that lie are digits in JSON, also in the header of safetensors.
-            let digits: Vec<usize> = (0..bytes.len()).filter(|&at| bytes[at].is_ascii_digit()).collect();
-            if !digits.is_empty() {
-                let at = digits[choices.below(digits.len())];
-                let count = 1 + choices.below(3) * 9;
-                bytes.splice(at..=at, (0..count).map(|_| b'0' + choices.below(10) as u8).collect::<Vec<_>>());
-            }
-        }
-        _ => {
-            let (from, count) = (choices.below(bytes.len()), 1 + choices.below(64));
-            let copied = bytes[from..(from + count).min(bytes.len())].to_vec();
-            bytes.splice(at..at, copied);
-        }
-    }
-    bytes
-}
-
 /// Loads one file; the text of the error must name `named`.
-fn load_one<T>(named: &str, what: impl Fn() -> String, load: impl Fn() -> epistemap::error::Result<T>) -> bool {
+pub fn load_one<T>(named: &str, what: impl Fn() -> String, load: impl Fn() -> epistemap::error::Result<T>) -> bool {
     load_within(MOST_MEMORY, named, what, load)
 }
 
@@ -134,7 +68,7 @@ fn load_within<T>(most: usize, named: &str, what: impl Fn() -> String, load: imp
 }
 
 /// Feeds `ROUNDS` damaged versions of `good` to a loader, which must take `good` itself and refuse a good part of the others.
-fn survive<T>(seed: u32, named: &str, good: &[u8], load: impl Fn(&[u8]) -> epistemap::error::Result<T>) {
+pub fn survive<T>(seed: u32, named: &str, good: &[u8], load: impl Fn(&[u8]) -> epistemap::error::Result<T>) {
     assert!(load_one(named, || "the whole file".to_owned(), || load(good)), "{named} is refused as it was written");
     let refused = refusals(seed, MOST_MEMORY, named, good, load);
     assert!(refused > rounds() as usize / 3, "only {refused} of {} damaged versions of {named} were refused", rounds());
@@ -155,7 +89,7 @@ fn refusals<T>(seed: u32, most: usize, named: &str, good: &[u8], load: impl Fn(&
 }
 
 /// As [`survive`], for a loader that reads the file at `path`.
-fn survive_at<T>(seed: u32, path: &Path, good: &[u8], load: impl Fn() -> epistemap::error::Result<T>) {
+pub fn survive_at<T>(seed: u32, path: &Path, good: &[u8], load: impl Fn() -> epistemap::error::Result<T>) {
     let folder = path.parent().unwrap().to_string_lossy().into_owned();
     survive(seed, &folder, good, |bytes| {
         rewrite(path, bytes);
@@ -166,7 +100,7 @@ fn survive_at<T>(seed: u32, path: &Path, good: &[u8], load: impl Fn() -> epistem
 
 /// Writes a file anew: file systems that guard against a crash flush a file that is truncated and written, which takes
 /// milliseconds each time.
-fn rewrite(path: &Path, bytes: &[u8]) {
+pub fn rewrite(path: &Path, bytes: &[u8]) {
     std::fs::remove_file(path).ok();
     std::fs::write(path, bytes).unwrap();
 }
@@ -259,6 +193,11 @@ fn images_arrays_and_figures() {
 
     npy::write_images(&at("x.npy"), [2, 3, 5], &[0.25; 60]).unwrap();
     read(82, &at("x.npy"), &|| npy::read_images(&at("x.npy")).map(drop));
+    let kinds = [include_bytes!("cases/f16.npy").as_slice(), include_bytes!("cases/f.npy")];
+    for (seed, bytes) in (106..).zip(kinds) {
+        rewrite(&at("kind.npy"), bytes);
+        read(seed, &at("kind.npy"), &|| npy::read_images(&at("kind.npy")).map(drop));
+    }
 
     let set = include_bytes!("cases/medmnist-like.npz");
     rewrite(&at("set.npz"), set);
@@ -305,188 +244,5 @@ fn encodings() {
     for (seed, far) in [(30, 1.5), (31, 1234.567)] {
         let good = ShippedEncodings { train: split(far), test: split(-1.5), vae: Some("0a".to_owned()), data: None }.encode(path).unwrap();
         survive(seed, "encodings.safetensors", &good, |bytes| ShippedEncodings::decode(path, bytes));
-    }
-}
-
-fn weights_of(shapes: impl IntoIterator<Item = (String, Vec<usize>)>) -> Weights {
-    let mut choices = Choices::new(3, 0);
-    let mut tensor = |(name, shape): (String, Vec<usize>)| {
-        // A variance is above 0.
-        let least = if name.ends_with("running_var") { 0.5 } else { -0.5 };
-        let values = (0..shape.iter().product()).map(|_| choices.below(2000) as f64 / 1000.0 + least).collect();
-        (name, Tensor::new(shape, values))
-    };
-    shapes.into_iter().map(&mut tensor).collect()
-}
-
-/// A classifier of every operation.
-fn classifier() -> (Description, Weights) {
-    let input_shape = [2, 4, 3];
-    let graph = random_graph(&input_shape, 4, OPERATIONS, 7, |_| true).unwrap();
-    let weights = weights_of(graph.weights());
-    let classes = ["a", "b", "c", "d"].map(String::from).to_vec();
-    let (name, ending, training) = ("odd".into(), Ending::Logits, json!({"epochs": 3}));
-    (Description::Classifier { name, input_shape, classes, ending, graph, training }, weights)
-}
-
-fn vae() -> (Description, Weights) {
-    let layers = VaeLayers::dense([2, 3, 5], &[7, 4], 2);
-    let weights = weights_of(layers.all().flat_map(Layer::weights));
-    let graphs = VaeGraphs::of_layers([2, 3, 5], &layers).unwrap();
-    (Description::Vae { name: "vae".into(), input_shape: [2, 3, 5], graphs, training: Value::Null }, weights)
-}
-
-#[test]
-fn weights() {
-    let path = Path::new("weights.safetensors");
-    for (seed, (_, weights)) in [(40, classifier()), (41, vae())] {
-        for (seed, precision) in [(seed, Precision::F16), (seed + 2, Precision::F32)] {
-            let good = folder::encode_weights(path, &weights, precision).unwrap();
-            // The shorter the numbers, the more of the file is its header.
-            survive(seed, "weights.safetensors", &good[..], |bytes| folder::decode_weights(path, bytes));
-        }
-    }
-}
-
-#[test]
-fn model_folders() {
-    for (seed, (description, weights)) in [(50, classifier()), (60, vae())] {
-        let place = tempfile::tempdir().unwrap();
-        folder::save(place.path(), &description, &weights, Precision::F16).unwrap();
-        for (seed, name) in [(seed, DESCRIPTION), (seed + 1, WEIGHTS)] {
-            let path = place.path().join(name);
-            let good = std::fs::read(&path).unwrap();
-            survive_at(seed, &path, &good, || folder::load(place.path()));
-        }
-    }
-}
-
-/// A description that is still JSON, with one value replaced by a hostile one.
-fn mutate_json(good: &Value, choices: &mut Choices) -> Value {
-    let hostile = [
-        json!(0),
-        json!(1),
-        json!(-1),
-        json!(0.5),
-        json!(1e308),
-        json!(u64::MAX),
-        json!(1u64 << 32),
-        json!(1u64 << 63),
-        json!([]),
-        json!([0, 0]),
-        json!([1u64 << 32, 1u64 << 32, 1u64 << 32]),
-        json!({}),
-        json!(null),
-        json!(""),
-        json!("conv2d"),
-        json!({"kind": "flatten"}),
-    ];
-    let mut mutated = good.clone();
-    let mut node = &mut mutated;
-    loop {
-        let children = match node {
-            Value::Array(items) => items.len(),
-            Value::Object(fields) => fields.len(),
-            _ => 0,
-        };
-        if children == 0 || choices.below(20) == 0 {
-            *node = hostile[choices.below(hostile.len())].clone();
-            return mutated;
-        }
-        let (at, change) = (choices.below(children), choices.below(20));
-        node = match node {
-            Value::Array(items) if change == 0 => {
-                items.remove(at);
-                return mutated;
-            }
-            Value::Array(items) if change == 1 => {
-                items.insert(at, items[at].clone());
-                return mutated;
-            }
-            Value::Array(items) => &mut items[at],
-            Value::Object(fields) => {
-                let key = fields.keys().nth(at).unwrap().clone();
-                if change == 0 {
-                    fields.remove(&key);
-                    return mutated;
-                }
-                &mut fields[&key]
-            }
-            _ => unreachable!("only arrays and objects have children"),
-        };
-    }
-}
-
-#[test]
-fn descriptions_that_are_json_but_lie() {
-    for (seed, (description, weights)) in [(70, classifier()), (71, vae())] {
-        let place = tempfile::tempdir().unwrap();
-        folder::save(place.path(), &description, &weights, Precision::F32).unwrap();
-        let path = place.path().join(DESCRIPTION);
-        let good: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-        let refused = (0..rounds()).filter(|&round| {
-            let mutated = mutate_json(&good, &mut Choices::new(seed, round));
-            rewrite(&path, mutated.to_string().as_bytes());
-            mutated != good && !load_one(&place.path().to_string_lossy(), || mutated.to_string(), || folder::load(place.path()))
-        });
-        assert!(refused.count() > rounds() as usize / 3);
-    }
-}
-
-/// Mistakes that people make, with what the sentence must say.
-#[test]
-fn particular_mistakes_are_named() {
-    let layers = [
-        Layer::Conv2d { name: "conv".into(), in_channels: 2, out_channels: 3, kernel: [3, 2], stride: [2, 1], padding: [1, 0] },
-        Layer::MaxPool2d { kernel: [2, 2], stride: [1, 2] },
-        Layer::Reshape { shape: vec![3, 12] },
-        Layer::Flatten,
-        Layer::Dropout { rate: 0.25 },
-        Layer::Linear { name: "out".into(), inputs: 36, outputs: 4 },
-    ];
-    let weights = weights_of(layers.iter().flat_map(Layer::weights));
-    let classifier = |classes: &[&str], layers: &[Layer], weights: &Weights| {
-        let place = tempfile::tempdir().unwrap();
-        let description =
-            json!({"kind": "classifier", "name": "x", "input_shape": [2, 9, 7], "classes": classes, "layers": layers, "training": null});
-        std::fs::write(place.path().join(DESCRIPTION), description.to_string()).unwrap();
-        let path = place.path().join(WEIGHTS);
-        std::fs::write(&path, folder::encode_weights(&path, weights, Precision::F32).unwrap()).unwrap();
-        folder::load(place.path()).map_err(|error| error.to_string())
-    };
-    let classes = ["a", "b", "c", "d"];
-    classifier(&classes, &layers, &weights).unwrap();
-    let with = |name: &str, tensor: Option<Tensor>| {
-        let mut weights = weights.clone();
-        weights.remove(name);
-        weights.extend(tensor.map(|tensor| (name.to_owned(), tensor)));
-        weights
-    };
-    let replaced = |at: usize, layer: Layer| {
-        let mut layers = layers.to_vec();
-        layers[at] = layer;
-        layers
-    };
-    for (result, text) in [
-        (classifier(&[], &layers, &weights), "there are 0 class names"),
-        (classifier(&classes[..3], &layers, &weights), "there are 3 class names"),
-        (
-            classifier(&classes, &layers, &with("out.bias", Some(Tensor::new([4], vec![0.0, f64::NAN, 0.0, 0.0])))),
-            "'out.bias' holds NaN at position 1",
-        ),
-        (classifier(&classes, &layers, &with("out.bias", Some(Tensor::new([4], vec![1e300; 4])))), "'out.bias' holds inf"),
-        (
-            classifier(&classes, &layers, &with("out.bias", Some(Tensor::new([2, 2], vec![0.0; 4])))),
-            "should have the shape [4] but has [2, 2]",
-        ),
-        (classifier(&classes, &layers, &with("conv.weight", None)), "'conv.weight' of shape [3, 2, 3, 2] is missing"),
-        (classifier(&classes, &layers, &with("fc9.bias", Some(Tensor::new([1], vec![0.0])))), "no node takes the weight 'fc9.bias'"),
-        (classifier(&classes, &replaced(4, Layer::Dropout { rate: 1.0 }), &weights), "rate 1, which is not in 0 ≤ rate < 1"),
-        (classifier(&classes, &replaced(2, Layer::Reshape { shape: vec![3, 8] }), &weights), "as many elements as [3, 8] has"),
-        (classifier(&classes, &replaced(1, Layer::MaxPool2d { kernel: [2, 2], stride: [0, 2] }), &weights), "a stride of 0"),
-        (classifier(&classes, &[], &weights), "it has no nodes"),
-    ] {
-        let error = result.unwrap_err();
-        assert!(error.contains(text) && (error.contains(WEIGHTS) || error.contains(DESCRIPTION)), "'{error}' should say '{text}'");
     }
 }

@@ -103,8 +103,8 @@ fn what_does_not_fit_together_is_said() {
         ("models", "--add-member nowhere", "nowhere"),
         ("models", "--vae other-vae", "the decoder makes images of [1, 9, 9]"),
         ("models", "--vae more", "holds no VAE"),
-        ("more", "", "give these classifiers a VAE with --vae DIR"),
-        ("more/classifier-5", "", "--add-member more/classifier-5"),
+        ("more", "", "holds 0 VAEs where one is needed; put a VAE in a folder of its own beside these classifiers"),
+        ("more/classifier-5", "", "or name a folder with one VAE and one classifier at least"),
         ("plane", "", "add classifiers with --add-member DIR"),
     ] {
         let sentence = desk.refuses(&format!("map --models {models} {rest} --grid 3 --samples 2 --out map.npz"));

@@ -52,7 +52,13 @@ fn every_format_of_holes_carries_its_settings() {
         let provenance: Value = serde_json::from_str(&provenance).unwrap();
         assert_eq!((&provenance["holes"]["measure"], &provenance["holes"]["covered"]), (&"predictive_entropy".into(), &0.99.into()));
         assert_eq!(provenance["settings"]["view"]["columns"], 9);
+        // JSON has the interval beside the holes.
+        assert_eq!(provenance["interval"]["seeds"].as_u64(), (extension != "json").then_some(2), "{extension}");
     }
+    let drawn = || String::from_utf8(desk.read("holes.svg")).unwrap().split("</metadata>").nth(1).unwrap().to_owned();
+    assert!(drawn().contains("interval"), "{}", drawn());
+    desk.succeeds(&format!("{} --out holes.svg", HOLES.replace("--seeds 2", "--seeds 0")));
+    assert!(!drawn().contains("interval"), "the negative control");
     let csv = String::from_utf8(desk.read("holes.csv")).unwrap();
     let list: Value = serde_json::from_slice(&desk.read("holes.json")).unwrap();
     assert!(
@@ -65,12 +71,26 @@ fn every_format_of_holes_carries_its_settings() {
         "z², ",
         "of the region",
         "95 % interval over 2 mask seeds",
+        "; mean area ",
         "maximum probability ≥",
         "density of encodings ≤",
         "Garbage in hole 1",
         "subsets",
     ] {
         assert!(table.contains(words), "'{words}' in {table}");
+    }
+}
+
+#[test]
+fn no_holes_have_no_negative_area() {
+    let desk = Desk::with_models(IMAGE_SHAPE, CLASSES);
+    let line = HOLES.replace("--quantile 1", "--threshold=-1");
+    let [table, _] = desk.succeeds(&line);
+    assert!(table.starts_with("0 holes, 0.0 z², 0.0 % of the region") && !table.contains("-0.0"), "{table}");
+    let [json, _] = desk.succeeds(&format!("{line} --json"));
+    let result: Value = serde_json::from_str(&json).unwrap();
+    for number in [&result["area"], &result["share"], &result["interval"]["mean_area"]] {
+        assert!(number.as_f64().is_some_and(|number| number == 0.0 && number.is_sign_positive()), "{json}");
     }
 }
 
@@ -113,6 +133,7 @@ fn what_makes_no_sense_of_holes_is_refused() {
         ("--covered inf", "--covered"),
         ("--reference-images 0", "--reference-images"),
         ("--seeds 1", "--seeds"),
+        ("--seeds 10001", "from 2 to 10000"),
         ("--min-confidence off --threshold off --covered off", "the whole region is a hole"),
         ("--members 1", "undefined"),
         ("--subsets 0 --curve", "--subsets"),

@@ -125,6 +125,7 @@ fn a_population_comes_as_json_csv_and_figure() {
     assert!(String::from_utf8(desk.read("midpoints.svg")).unwrap().contains("Softmax variance"));
     let [table, _] = desk.succeeds(line);
     assert!(table.contains("AUROC") && table.contains("7 pairs"), "{table}");
+    assert!(table.contains("; paired difference, predictive entropy minus mutual information: "), "{table}");
 }
 
 #[test]
@@ -190,7 +191,10 @@ fn bad_input_gives_one_sentence() {
     ] {
         desk.misunderstands(&format!("interpolate --models models {options}"));
     }
-    assert!(desk.refuses("interpolate --models models --dataset decoded-digits --population 0").contains("--pairs"));
+    for pairs in ["0", "4294967295"] {
+        let sentence = desk.refuses(&format!("interpolate --models models --dataset decoded-digits --population {pairs}"));
+        assert!(sentence.contains("--population: ") && !sentence.contains("--pairs"), "{sentence}");
+    }
     // Models of other images than the data's, but points of their plane need none.
     let odd = Desk::with_models(IMAGE_SHAPE, CLASSES);
     assert!(odd.refuses("interpolate --models models --dataset decoded-digits --from-class 1 --to-class 2").contains("the models take"));
