@@ -84,12 +84,19 @@ pub fn open(start: Start) -> Result<()> {
     }));
     match outcome {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) if refused.is_some() => {
-            Err(Error::setting("the window", refused.unwrap_or_default().trim_end_matches('.'), "mend that first"))
-        }
+        Ok(Err(_)) if refused.is_some() => Err(not_opened(&refused.unwrap_or_default())),
         Ok(Err(error)) => Err(no_window(&error.to_string(), &format!("on Debian or Ubuntu: apt-get install {PACKAGES}"))),
         Err(_) => Err(no_window("a library of the window system is missing", &format!("on Debian or Ubuntu: apt-get install {PACKAGES}"))),
     }
+}
+
+/// The error of a window that refused to open. The sentence of what was refused mostly ends with its own mend.
+fn not_opened(refused: &str) -> Error {
+    let sentence = refused.trim_end_matches('.');
+    // Before there is a window, there is nothing that could have changed.
+    let sentence = sentence.strip_suffix("; nothing was changed").unwrap_or(sentence);
+    let (problem, mend) = sentence.rsplit_once("; ").unwrap_or((sentence, "mend that first"));
+    Error::setting("the window", problem, mend)
 }
 
 fn no_window(problem: &str, mend: &str) -> Error {
@@ -114,5 +121,21 @@ pub(super) fn unhurried(name: &'static str) -> rayon::ThreadPoolBuilder {
 fn lower_priority() {
     if let Ok(value) = ENGINE_PRIORITY.try_into() {
         set_current_thread_priority(ThreadPriority::Crossplatform(value)).ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::reading::unchanged;
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn refusals_of_the_window_end_with_one_mend() {
+        let of_session = Error::setting("'panes' of the session", "there are 3 where four are expected", "choose another session file");
+        let refused = not_opened(&unchanged(Path::new("s.json"), &of_session).to_string()).to_string();
+        let expected = "the window: s.json: 'panes' of the session: there are 3 where four are expected; choose another session file.";
+        assert_eq!(refused, expected);
+        assert_eq!(not_opened("the adapter is lost.").to_string(), "the window: the adapter is lost; mend that first.");
     }
 }

@@ -15,7 +15,7 @@ pub struct Data {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Download a data set from its public mirrors: mnist, fashion-mnist or kmnist. A cut download goes on where it stopped.
+    /// Download a data set from its public mirrors: mnist, fashion-mnist, kmnist or cats-dogs. A cut download goes on where it stopped.
     Fetch {
         /// The data set.
         #[arg(value_name = "NAME")]

@@ -190,7 +190,7 @@ impl Detect {
             files::create_folder_of(out)?;
         }
 
-        let bar = Bar::new(1, "million multiplications");
+        let bar = Bar::without_unit();
         let mut follow = bar.follow();
         let mut found = jobs::detect(&classifiers, engine.as_mut(), manifold.as_ref(), &data, &settings, &mut follow)?;
         if let Some(other) = &other {

@@ -5,16 +5,17 @@ use super::progress::Bar;
 use super::shard::ShardOptions;
 use super::shared::{DrawOptions, ModelOptions, TestImages, choice, pair, print, print_json, say};
 use crate::error::{Error, Result};
-use crate::figure::{Document, Format, check_dpi};
+use crate::figure::{Document, Format, add_caption, check_dpi};
 use crate::files;
 use crate::jobs::{
-    self, CurveSettings, CurveThreshold, HOLE_GRID, HoleCriterion, HoleGround, HoleReport, MapSettings, MeasureBound, ModelSet,
-    ReferenceImages, hole_curve, hole_interval, hole_picture, hole_region, map,
+    self, CurveSettings, CurveThreshold, HOLE_GRID, HoleCriterion, HoleGround, HoleInterval, HoleReport, MapSettings, MeasureBound,
+    ModelSet, ReferenceImages, hole_curve, hole_interval, hole_picture, hole_region, map,
 };
 use crate::latent::{Surroundings, View};
 use crate::numbers::{counted, fixed};
 use crate::uncertainty::{Measure, Passes};
 use clap::{Args, ValueEnum};
+use serde_json::json;
 use std::path::PathBuf;
 
 /// `epistemap holes`.
@@ -55,7 +56,7 @@ pub struct Holes {
     reference_images: usize,
     #[command(flatten)]
     images: TestImages,
-    /// The mask seeds of the 95 % intervals of area and number; 0 for no interval.
+    /// The mask seeds of the 95 % intervals of area and number, from 2 to 10,000; 0 for no interval.
     #[arg(long, value_name = "N", default_value_t = CurveSettings::default().seeds)]
     seeds: usize,
     /// Print JSON rather than a table.
@@ -193,12 +194,19 @@ impl Holes {
         if self.shard.finish(engine.as_ref(), &set.hashes, self.out.as_deref(), None)? {
             return Ok(());
         }
-        let provenance = jobs::hole_provenance(&set, &map, &criterion, self.curve.then_some(&curve));
+        let mut provenance = jobs::hole_provenance(&set, &map, &criterion, self.curve.then_some(&curve));
+        // JSON has the interval beside the holes.
+        if let (Some(interval), Some(Output::Csv | Output::Picture(_))) = (&interval, &output) {
+            provenance["interval"] = json!(interval);
+        }
         let report = HoleReport { holes, garbage, curve: points, interval, provenance };
         match (output, &self.out) {
             (Some(Output::Picture(format)), Some(out)) => {
                 let title = format!("Holes: {}", self.measure.label());
-                let canvas = hole_picture(&set, &map, &report.holes, &report.garbage, &self.drawing.options())?;
+                let mut canvas = hole_picture(&set, &map, &report.holes, &report.garbage, &self.drawing.options())?;
+                if let Some(interval) = &report.interval {
+                    add_caption(&mut canvas, &format!("{}.", described(interval)), &self.drawing.style());
+                }
                 Document { title, canvas, provenance: report.provenance }.write(out, format, self.drawing.dpi)
             }
             (Some(Output::Csv), Some(out)) => files::write_through(out, report.to_csv(&set).as_bytes()),
@@ -244,6 +252,11 @@ impl Holes {
     }
 }
 
+/// The intervals of area and number in one line, with the mean area.
+fn described(interval: &HoleInterval) -> String {
+    format!("{}; mean area {} z²", interval.describe(), fixed(interval.mean_area, 1))
+}
+
 /// The most holes of the table; the others are summed up.
 const LISTED: usize = 20;
 
@@ -253,7 +266,7 @@ fn table(report: &HoleReport, set: &ModelSet) -> String {
     let unit = measure.unit();
     let classes = set.ensemble().classes();
     let mut lines = vec![holes.describe()];
-    lines.extend(interval.as_ref().map(jobs::HoleInterval::describe));
+    lines.extend(interval.as_ref().map(described));
     let (images, count) = &holes.reference;
     lines.push(format!("Holes: {}", holes.thresholds.describe()));
     lines.extend(holes.criterion.about_density());

@@ -159,7 +159,8 @@ impl Interpolate {
         let data = self.images.load(set)?;
         let bar = Bar::new(pairs as u64, "pairs");
         let mut follow = bar.follow();
-        Ok(Computed::Midpoints(population(set, engine, &data, &settings, &mut |progress, _| follow(progress))?))
+        let found = population(set, engine, &data, &settings, &mut |progress, _| follow(progress));
+        Ok(Computed::Midpoints(found.map_err(of_population)?))
     }
 
     fn drawn(&self, set: &ModelSet, computed: &Computed, provenance: Value) -> Result<Document> {
@@ -199,7 +200,9 @@ impl Interpolate {
                 for (&measure, [area, difference]) in defined.iter().zip(&estimates) {
                     let mut line = format!("{:<28}AUROC {:.3}{}", named(measure), area.value, interval(*area));
                     if measure != defined[0] {
-                        let _ = write!(line, "; {} has {}{}", defined[0].label(), with_sign(difference.value, 3), interval(*difference));
+                        let [first, other] = [defined[0], measure].map(|measure| measure.label().to_lowercase());
+                        let difference = format!("{}{}", with_sign(difference.value, 3), interval(*difference));
+                        let _ = write!(line, "; paired difference, {first} minus {other}: {difference}");
                     }
                     lines.push(line);
                 }
@@ -210,6 +213,14 @@ impl Interpolate {
             }
         }
         Ok(lines.join("\n"))
+    }
+}
+
+/// The number of pairs is `--pairs` of the figures, but `--population` here.
+fn of_population(error: Error) -> Error {
+    match error {
+        Error::Setting { setting, problem, mend } if setting == "--pairs" => Error::setting("--population", problem, mend),
+        other => other,
     }
 }
 

@@ -13,8 +13,16 @@ pub struct Bar {
 impl Bar {
     /// A bar of `total` of the given unit.
     pub fn new(total: u64, unit: &str) -> Self {
-        let template = format!("{{bar:30}} {{percent:>3}} %  {{per_sec}} {unit}  {{eta}} left  {{msg}}");
-        let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        Self::with_template(total, &format!("{{bar:30}} {{percent:>3}} %  {{per_sec}} {unit}  {{eta}} left  {{msg}}"))
+    }
+
+    /// A bar of work whose unit says nothing to a person: it shows the share that is done and the time left.
+    pub fn without_unit() -> Self {
+        Self::with_template(1, "{bar:30} {percent:>3} %  {eta} left  {msg}")
+    }
+
+    fn with_template(total: u64, template: &str) -> Self {
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         Self { bar: ProgressBar::new(total).with_style(style) }
     }
 

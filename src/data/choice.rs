@@ -49,7 +49,9 @@ impl Dataset {
         if same_classes(&self.classes, names) {
             return Ok(self);
         }
-        let place = |name: &String| self.classes.iter().position(|class| class.to_lowercase() == name.to_lowercase());
+        // "a" and "A" may be two letters; else upper and lower case make no difference.
+        let like = |name: &String| self.classes.iter().position(|class| class.to_lowercase() == name.to_lowercase());
+        let place = |name: &String| self.classes.iter().position(|class| class == name).or_else(|| like(name));
         let numbers: Option<Vec<usize>> = names.iter().map(place).collect();
         let Some(numbers) = numbers.filter(|numbers| !numbers.is_empty()) else {
             if self.is_unnamed && self.classes.len() <= names.len() {
@@ -121,6 +123,16 @@ mod tests {
         let names = ["class 0", "class 4"].map(str::to_owned);
         let error = without.with_classes(&names).unwrap_err().to_string();
         assert!(error.starts_with("--dataset: ") && error.contains("no image of the class 'class 4'"), "{error}");
+    }
+
+    #[test]
+    fn letters_that_differ_in_case_are_two_classes_and_other_names_are_not() {
+        let named = |names: [&str; 3]| Dataset { classes: names.map(str::to_owned).to_vec(), ..data(6, 3) };
+        let labels = |data: Dataset, names: &[&str]| {
+            data.with_classes(&names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>()).map(|data| data.labels)
+        };
+        assert_eq!(labels(named(["b", "a", "A"]), &["A", "a"]).unwrap(), [1, 0, 1, 0]);
+        assert_eq!(labels(named(["Dog", "Cat", "cow"]), &["cat", "dog"]).unwrap(), [1, 0, 1, 0]);
     }
 
     #[test]

@@ -132,7 +132,7 @@ impl ClassFolders {
 
     /// What was left out, in a sentence.
     pub fn summary(&self) -> Option<String> {
-        let LeftOut { nested, loose, links, unknown: (unknown, names), not_utf8, .. } = &self.left_out;
+        let LeftOut { unread: (unread, _), nested, loose, links, unknown: (unknown, names), not_utf8 } = &self.left_out;
         let part = |count: u64, what: &str| (count > 0).then(|| format!("{} {what}", counted(count, "image")));
         let left_out: Vec<String> = [
             self.left_out.unread(),
@@ -145,7 +145,8 @@ impl ClassFolders {
         .flatten()
         .collect();
         let names = (*not_utf8 > 0).then(|| format!("{} not in UTF-8, and shown with '\u{fffd}'", counted(*not_utf8, "class name")));
-        let parts = [(!left_out.is_empty()).then(|| format!("left out are {}", left_out.join(", "))), names];
+        let verb = if unread + nested + loose + links + unknown == 1 { "is" } else { "are" };
+        let parts = [(!left_out.is_empty()).then(|| format!("left out {verb} {}", left_out.join(", "))), names];
         let text = parts.into_iter().flatten().collect::<Vec<_>>().join("; ");
         (!text.is_empty()).then(|| format!("{}: {text}.", self.root.display()))
     }

@@ -32,7 +32,8 @@ pub struct FolderData {
 pub fn load_folder(folder: &Path, shape: Option<[usize; 3]>) -> Result<FolderData> {
     let name = folder.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
     let name = name.unwrap_or_else(|| "a folder".to_owned());
-    if folder.is_file() {
+    // What is no folder is an npz file; a device or a pipe is refused where that is opened.
+    if !folder.is_dir() {
         return files::guarded(folder, || npz_set::load(folder, &name));
     }
     std::fs::read_dir(folder).map_err(|error| Error::io(folder, &error))?;
@@ -158,7 +159,8 @@ pub(super) fn of_images(
     match images.refused {
         // The first says why.
         Some((count, first)) if count == entries.len() => {
-            return Err(Error::file(of, format!("holds no image that can be read: {first}"), "name a folder of images"));
+            let problem = format!("holds no image that can be read: {}", first.strip_suffix('.').unwrap_or(&first));
+            return Err(Error::file(of, problem, "name a folder of images"));
         }
         Some((count, first)) => notes.push(format!("{count} of {} images cannot be read and are left out: {first}", entries.len())),
         None => {}
@@ -252,7 +254,28 @@ mod tests {
         assert!(error.contains("neither IDX files nor images") && error.ends_with('.'), "{error}");
         std::fs::create_dir(folder.path().join("a")).unwrap();
         std::fs::write(folder.path().join("a/image.png"), "x").unwrap();
-        assert!(load_folder(folder.path(), None).unwrap_err().to_string().contains("a/image.png"));
-        assert!(load_folder(&folder.path().join("nowhere"), None).is_err());
+        let error = load_folder(folder.path(), None).unwrap_err().to_string();
+        assert!(error.contains("a/image.png") && error.ends_with("; name a folder of images.") && !error.contains(".;"), "{error}");
+        assert!(load_folder(&folder.path().join("nowhere"), None).unwrap_err().to_string().contains("check the path"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_as_data_is_refused() {
+        let error = load_folder(Path::new("/dev/zero"), None).unwrap_err().to_string();
+        assert!(error.starts_with("/dev/zero: is a device, a pipe or a socket"), "{error}");
+    }
+
+    #[test]
+    fn one_image_that_is_left_out_is_in_the_singular() {
+        let folder = tempfile::tempdir().unwrap();
+        for image in 0..6 {
+            grey(folder.path(), ["a", "b"][image % 2], &format!("{image}.png"), [4, 4], 100);
+        }
+        grey(folder.path(), "", "loose-1.png", [4, 4], 100);
+        let notes = || load_folder(folder.path(), None).unwrap().notes.join(" ");
+        assert!(notes().contains("left out is 1 image beside the folders of the classes."), "{}", notes());
+        grey(folder.path(), "", "loose-2.png", [4, 4], 100);
+        assert!(notes().contains("left out are 2 images beside the folders of the classes."), "{}", notes());
     }
 }

@@ -187,17 +187,59 @@ static FIGURES: [Figure; 17] = [
         needs: Needs::AttackedImages { method: "bim" },
         colours: ColourMap::Grey,
     },
-    detection("figure-8", 8, "Fast gradient method on MC dropout", "fgm", "mc"),
-    detection("figure-9", 9, "Basic iterative method on MC dropout", "bim", "mc"),
-    detection("figure-10", 10, "Momentum iterative method on MC dropout", "mim", "mc"),
-    detection("figure-11", 11, "Fast gradient method on the ensemble", "fgm", "ensemble"),
-    detection("figure-12", 12, "Basic iterative method on the ensemble", "bim", "ensemble"),
-    detection("figure-13", 13, "Momentum iterative method on the ensemble", "mim", "ensemble"),
+    detection(
+        "figure-8",
+        8,
+        "Fast gradient method on MC dropout",
+        "ROC and precision-recall of entropy and mutual information: images attacked by FGM on MC dropout against clean and noisy ones",
+        "fgm",
+        "mc",
+    ),
+    detection(
+        "figure-9",
+        9,
+        "Basic iterative method on MC dropout",
+        "ROC and precision-recall of entropy and mutual information: images attacked by BIM on MC dropout against clean and noisy ones",
+        "bim",
+        "mc",
+    ),
+    detection(
+        "figure-10",
+        10,
+        "Momentum iterative method on MC dropout",
+        "ROC and precision-recall of entropy and mutual information: images attacked by MIM on MC dropout against clean and noisy ones",
+        "mim",
+        "mc",
+    ),
+    detection(
+        "figure-11",
+        11,
+        "Fast gradient method on the ensemble",
+        "ROC and precision-recall of entropy and mutual information: images attacked by FGM on the ensemble against clean and noisy ones",
+        "fgm",
+        "ensemble",
+    ),
+    detection(
+        "figure-12",
+        12,
+        "Basic iterative method on the ensemble",
+        "ROC and precision-recall of entropy and mutual information: images attacked by BIM on the ensemble against clean and noisy ones",
+        "bim",
+        "ensemble",
+    ),
+    detection(
+        "figure-13",
+        13,
+        "Momentum iterative method on the ensemble",
+        "ROC and precision-recall of entropy and mutual information: images attacked by MIM on the ensemble against clean and noisy ones",
+        "mim",
+        "ensemble",
+    ),
     Figure {
         name: "figure-14",
         number: Some(14),
         title: "Basic iterative method on the deterministic network",
-        summary: "ROC and precision-recall of the entropy of the deterministic network, of images attacked on it by bim",
+        summary: "ROC and precision-recall of entropy: images attacked by BIM on the deterministic network against clean and noisy ones",
         needs: Needs::Detection { method: "bim", on: "deterministic", measures: &["deterministic_entropy"] },
         colours: ColourMap::Viridis,
     },
@@ -228,12 +270,19 @@ static FIGURES: [Figure; 17] = [
 ];
 
 /// ROC and precision-recall of entropy and mutual information, of images attacked by a method on a victim.
-const fn detection(name: &'static str, number: u8, title: &'static str, method: &'static str, on: &'static str) -> Figure {
+const fn detection(
+    name: &'static str,
+    number: u8,
+    title: &'static str,
+    summary: &'static str,
+    method: &'static str,
+    on: &'static str,
+) -> Figure {
     Figure {
         name,
         number: Some(number),
         title,
-        summary: "ROC and precision-recall of entropy and mutual information: attacked images against clean and noisy ones",
+        summary,
         needs: Needs::Detection { method, on, measures: ENTROPY_AND_INFORMATION },
         colours: ColourMap::Viridis,
     }

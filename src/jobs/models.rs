@@ -289,14 +289,12 @@ fn check_encodings(path: &Path, encodings: &ShippedEncodings, vae: &Vae, classes
     Err(Error::file(path, problem, "encode the data of the models with `epistemap encode`, or remove the file"))
 }
 
-/// What is wrong with a set of not one VAE.
+/// What is wrong with a set of not one VAE. Not every verb has options for other models, so none is named.
 fn not_one_vae(origin: &Path, vaes: usize, classifiers: usize) -> Error {
     let mend = match (vaes, classifiers) {
-        (0, 1..) => {
-            format!("give these classifiers a VAE with --vae DIR, or add them to the shipped ones with `--add-member {}`", origin.display())
-        }
-        (0, 0) => "name a folder with one VAE and one classifier at least, each in a folder of its own with a model.json".to_owned(),
-        _ => "choose one of them with --vae DIR".to_owned(),
+        (0, 0) => "name a folder with one VAE and one classifier at least, each in a folder of its own with a model.json",
+        (0, _) => "put a VAE in a folder of its own beside these classifiers, or name a folder with one VAE and one classifier at least",
+        _ => "leave one of them in it, or name a folder with one VAE and one classifier at least",
     };
     Error::file(origin, format!("holds {vaes} VAEs where one is needed"), mend)
 }

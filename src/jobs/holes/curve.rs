@@ -154,7 +154,7 @@ pub fn hole_curve(
         }
         tell(observe, number + 1, curve.seeds)?;
     }
-    Ok(summary(&settings.members, [&equal_each, &equal_total], AreaScale::of(&settings.view), repeats.interval()))
+    Ok(summary(&settings.members, [&equal_each, &equal_total], repeats.scale(), repeats.interval()))
 }
 
 /// The most subsets of each size.

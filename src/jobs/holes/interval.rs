@@ -118,6 +118,11 @@ impl Repeats {
         Ok(())
     }
 
+    /// The scale of the areas, which ends where the density does not allow holes; of what was added.
+    pub fn scale(&self) -> AreaScale {
+        self.limits.unwrap_or_default().scale
+    }
+
     /// The intervals over all that was added, two seeds at least.
     pub fn interval(&self) -> HoleInterval {
         interval_of_runs(self.limits.unwrap_or_default(), &self.runs)
@@ -321,7 +326,7 @@ mod tests {
             let view = View::new([0.0, 6.0], [-10.0, 10.0], columns, rows).unwrap();
             assert_eq!(most_holes(&view, vec![true; view.len()]), most, "{columns} × {rows}");
             // Every second point is free, and none has a neighbour.
-            let is_black = |point: usize| (point % columns + point / columns) % 2 == 0;
+            let is_black = |point: usize| (point % columns + point / columns).is_multiple_of(2);
             assert_eq!(most_holes(&view, (0..view.len()).map(is_black).collect()), most, "{columns} × {rows}");
             assert_eq!(most_holes(&view, vec![false; view.len()]), 0);
         }

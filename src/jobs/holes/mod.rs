@@ -114,7 +114,8 @@ pub fn holes(map: &Map, reference: &Reference, surroundings: &Surroundings, crit
     let known = points.values.iter().zip(&points.confidence).zip(&density);
     let margins: Vec<f64> =
         known.map(|((&value, &confidence), &density)| thresholds.margin(value.into(), confidence.into(), density)).collect();
-    let area = list.iter().map(|hole| hole.region.area).sum();
+    // The sum of no areas is -0.0.
+    let area = list.iter().map(|hole| hole.region.area).sum::<f64>().abs();
     Ok(Holes {
         criterion: *criterion,
         reference: (reference.images.clone(), reference.sampled.points()),

@@ -11,7 +11,8 @@ const IN_LIBRARY: &str = "cats-dogs";
 
 /// What to do where [`cats_dogs`] finds none.
 pub const CATS_DOGS_MISSING: &str = "The models of cats and dogs are not here: start the program in its source folder, which has them in \
-                                      models/cats-dogs, or copy that folder into the model library";
+                                      models/cats-dogs, or copy that folder into the model library, the folder that EPISTEMAP_MODELS \
+                                      names, else `models` in the user's data directory";
 
 /// The folder of the models of cats and dogs: that of the source tree, from the current folder or above the program's file, else that in the
 /// user's library. `None` where none of these holds models.
