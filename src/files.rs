@@ -90,7 +90,7 @@ pub fn check_header(path: &Path, bytes: &[u8]) -> Result<()> {
     check_json(path, &bytes[..length.min(bytes.len() as u64) as usize])
 }
 
-/// The same file of safetensors with the keys of its header in their order: the library writes metadata in any.
+/// The same safetensors file with a sorted header. The library writes metadata in random order.
 pub fn with_sorted_header(mut bytes: Vec<u8>) -> Vec<u8> {
     let end = 8 + bytes.first_chunk().map_or(0, |length| u64::from_le_bytes(*length)) as usize;
     let header = bytes.get(8..end).and_then(|header| serde_json::from_slice::<BTreeMap<String, serde_json::Value>>(header).ok());
@@ -155,7 +155,7 @@ pub fn guarded<T>(path: &Path, decode: impl FnOnce() -> Result<T>) -> Result<T> 
 /// What is wrong with a text from outside as the name of a file or folder, on any system.
 pub fn name_problem(name: &str) -> Option<&'static str> {
     const RESERVED: [&str; 4] = ["CON", "PRN", "AUX", "NUL"];
-    // What the program writes itself beside models.
+    // Files that the program writes beside models.
     const OWN: [&str; 9] = [
         "card.md",
         "encodings.safetensors",

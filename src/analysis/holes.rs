@@ -125,7 +125,13 @@ pub fn cell_area(view: &View, cell: usize) -> f64 {
 /// # Panics
 /// As [`regions`].
 pub fn area(view: &View, fields: Fields<'_>, thresholds: &Thresholds) -> f64 {
-    members(view, fields, thresholds).into_iter().enumerate().filter(|(_, member)| *member).map(|(cell, _)| cell_area(view, cell)).sum()
+    let cells = members(view, fields, thresholds).into_iter().enumerate().filter(|(_, member)| *member);
+    total_area(cells.map(|(cell, _)| cell_area(view, cell)))
+}
+
+/// The sum of areas; 0 of none, of which `sum` makes −0.
+pub fn total_area(areas: impl IntoIterator<Item = f64>) -> f64 {
+    areas.into_iter().sum::<f64>() + 0.0
 }
 
 /// The number of holes: the length of [`regions`], without their peaks.

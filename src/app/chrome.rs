@@ -103,12 +103,12 @@ pub fn complaints(ui: &mut Ui, complaints: &mut Vec<String>) {
     });
 }
 
-/// Says that something is being opened. Answers whether somebody does not want it any more.
+/// Shows what is being opened. Returns whether the user cancelled it.
 pub fn opening(ui: &mut Ui, what: &str) -> bool {
     let panel = Side::top("opening").show(ui, |ui| {
         ui.horizontal(|ui| {
             let cancelled = ui.small_button("Cancel").clicked();
-            ui.label(format!("Opening {what} … what is shown goes on until it is there."));
+            ui.label(format!("Opening {what} … The present view stays until it is open."));
             cancelled
         })
         .inner

@@ -118,7 +118,7 @@ impl Headless {
         FrameTimes { frames: times.len(), median_ms: at(0.5), p99_ms: at(0.99), longest_ms: at(1.0) }
     }
 
-    /// Opens the shipped models, then the session as it was, which is kept in that file.
+    /// Saves the session in that file, opens the shipped models, then the saved session.
     ///
     /// # Errors
     /// When the session cannot be written.

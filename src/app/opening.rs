@@ -1,6 +1,6 @@
 //! Which session and which models the window shows: at its start, when a file is opened, and when models are added, exchanged or deleted.
 
-use super::reading::{AtHand, How, Ready, read, read_session, unchanged};
+use super::reading::{AtHand, FittedSession, How, Ready, read, read_session};
 use super::scope::Opening;
 use super::session::{Pin, Session};
 use super::storage::Opened;
@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What opens sooner is not announced.
+/// Openings that take less time are not shown.
 const SUDDEN: Duration = Duration::from_millis(150);
 
 impl Window {
@@ -38,7 +38,8 @@ impl Window {
             Some(last)
                 if models.is_none() && additions.is_empty() || last.session.models == *models && last.session.additions == *additions =>
             {
-                self.take_over_session(read_session(last, &at_hand)?)
+                let ready = read_session(last, &at_hand)?;
+                self.take_over_what_was_read(ready)
             }
             _ => Ok(Vec::new()),
         });
@@ -56,19 +57,22 @@ impl Window {
         AtHand { set: Arc::clone(&self.scope.set), engine: Arc::clone(&self.scope.engine), models, additions }
     }
 
-    /// Opens something at once: before the window is there.
+    /// Opens something without a worker, before the window is shown.
     pub(super) fn open_now(&mut self, opening: Opening) -> Result<()> {
         let ready = read(opening, &self.at_hand())?;
-        self.take_over_what_was_read(ready)
+        let missing = self.take_over_what_was_read(ready)?;
+        self.said.complaints.extend(missing);
+        Ok(())
     }
 
-    /// Takes over what was read, and has the next read: one after another, for each begins with the models that the one before has left.
+    /// Takes over what was read and requests the next, which starts from the models that this one has left.
     pub(super) fn open_what_is_wanted(&mut self, ctx: &Context) {
         if let Some(ready) = self.reader.take() {
             self.openings.pop_front();
             self.reader.cancel();
-            if let Err(error) = self.take_over_what_was_read(ready) {
-                self.said.complaints.push(error.to_string());
+            match self.take_over_what_was_read(ready) {
+                Ok(missing) => self.said.complaints.extend(missing),
+                Err(error) => self.said.complaints.push(error.to_string()),
             }
         }
         match self.reader.status() {
@@ -89,12 +93,12 @@ impl Window {
         }
     }
 
-    /// What is being opened, once that takes long enough to be said.
+    /// What is being opened, once it takes long enough to be shown.
     pub(super) fn is_opening(&self) -> Option<&Opening> {
         self.openings.front().filter(|_| self.since_opening.elapsed() >= SUDDEN)
     }
 
-    /// Leaves what is being opened.
+    /// Cancels what is being opened.
     pub(super) fn give_up_opening(&mut self) {
         self.reader.cancel();
         if let Some(Opening::Engine(_)) = self.openings.pop_front() {
@@ -102,7 +106,8 @@ impl Window {
         }
     }
 
-    fn take_over_what_was_read(&mut self, ready: Ready) -> Result<()> {
+    /// Takes over what was read. Returns what a session lost, a sentence each.
+    fn take_over_what_was_read(&mut self, ready: Ready) -> Result<Vec<String>> {
         let Ready { models, additions, set, engine, how } = ready;
         match how {
             How::New => {
@@ -117,9 +122,11 @@ impl Window {
                     self.library.delete(library, folder);
                 }
             }
-            How::Session { .. } => {
-                let missing = self.take_over_session(Ready { models, additions, set, engine, how })?;
-                self.said.complaints.extend(missing);
+            How::Session(fitted) => {
+                let FittedSession { session, data, told, missing } = *fitted;
+                self.take_over(set, engine, session, data)?;
+                self.said.complaints.extend(told);
+                return Ok(missing);
             }
             How::Engine => {
                 self.scope.engine = engine;
@@ -132,42 +139,7 @@ impl Window {
                 pins[which] = Some(Pin::File(path));
             }
         }
-        Ok(())
-    }
-
-    /// Takes a session over; returns what of it had to be left out, a sentence each.
-    fn take_over_session(&mut self, ready: Ready) -> Result<Vec<String>> {
-        let Ready { models, additions, set, engine, how: How::Session { opened, recovered, mut told, path } } = ready else {
-            return Ok(Vec::new());
-        };
-        let Opened { session, data } = *opened;
-        let mut session = Session { models, additions, ..session };
-        let mut missing = Vec::new();
-        if let Some(recovered) = &recovered {
-            missing.extend(recovered.missing.iter().map(|error| format!("{error} The session goes on without it.")));
-        }
-        if session.hashes != set.hashes {
-            let (now, before) = (set.ensemble().members().len(), session.hashes.len().checked_sub(1));
-            session.renumber_members(|member| match &recovered {
-                Some(recovered) => recovered.number_of(member, before),
-                None => Some(member).filter(|member| *member < now),
-            });
-            if missing.is_empty() && !session.hashes.is_empty() {
-                let gone: Vec<&str> = session.hashes.keys().filter(|name| !set.hashes.contains_key(*name)).map(String::as_str).collect();
-                told.push(if gone.is_empty() {
-                    "The models are not those that this session was made with: its picture will differ.".to_owned()
-                } else {
-                    format!("Models of this session are gone ({}): its picture will differ.", gone.join(", "))
-                });
-            }
-            missing.extend(session.fit_to(&set));
-        }
-        self.take_over(set, engine, session, data).map_err(|error| match &path {
-            Some(path) => unchanged(path, &error),
-            None => error,
-        })?;
-        self.said.complaints.extend(told);
-        Ok(missing)
+        Ok(Vec::new())
     }
 
     /// Shows a session with these models. `data` are the images that it was made with, where they are known.

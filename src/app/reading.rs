@@ -1,7 +1,9 @@
 //! What a worker reads so that the window need not wait: models, sessions, engines.
 
 use super::scope::Opening;
+use super::session::Session;
 use super::storage::{Opened, Storage};
+use crate::data::DataIdentity;
 use crate::error::{Error, Result};
 use crate::jobs::{Additions, ModelSet, RecoveredModels, SharedEngine, Wake, Worker};
 use std::path::{Path, PathBuf};
@@ -15,7 +17,7 @@ pub struct AtHand {
     pub additions: Additions,
 }
 
-/// What was read; the window takes it over in a moment.
+/// The result of reading, for the window to take over.
 pub struct Ready {
     pub models: Option<PathBuf>,
     pub additions: Additions,
@@ -30,12 +32,23 @@ pub enum How {
     New,
     /// The same with these models; then a folder of models may be deleted.
     Kept { delete: Option<PathBuf> },
-    /// That of a file, where it is not the last one; the models that stand in for its own where these are others, and what is to be said.
-    Session { opened: Box<Opened>, recovered: Option<Box<RecoveredModels>>, told: Vec<String>, path: Option<PathBuf> },
+    /// That of a file, fitted to the models.
+    Session(Box<FittedSession>),
     /// The same with this engine.
     Engine,
     /// The same with a pin on this image.
     Pin(PathBuf),
+}
+
+/// A session that fits its models.
+pub struct FittedSession {
+    pub session: Session,
+    /// The images that it was made with, where they are known.
+    pub data: Option<DataIdentity>,
+    /// What else a person should know of it, a sentence each.
+    pub told: Vec<String>,
+    /// What it lost, a sentence each.
+    pub missing: Vec<String>,
 }
 
 impl AtHand {
@@ -44,7 +57,7 @@ impl AtHand {
         Ready { models: models.clone(), additions: additions.clone(), set: Arc::clone(set), engine: Arc::clone(engine), how }
     }
 
-    /// The engine of that name for these models; the one at hand where it is that.
+    /// The engine of that name for these models; the present one where it is the same.
     fn engine_for(&self, name: &str, set: &Arc<ModelSet>) -> Result<Arc<SharedEngine>> {
         if Arc::ptr_eq(set, &self.set) && name == self.engine.asked() {
             Ok(Arc::clone(&self.engine))
@@ -96,10 +109,7 @@ pub fn read(opening: Opening, at_hand: &AtHand) -> Result<Ready> {
             let how = How::Kept { delete: Some(folder) };
             if left == additions && left_models == models { Ok(at_hand.ready(how)) } else { at_hand.with_models(left_models, left, how) }
         }
-        Opening::Session(path) => {
-            let ready = read_session(Storage::open(&path)?, at_hand).map_err(|error| unchanged(&path, &error))?;
-            Ok(with_path(ready, path))
-        }
+        Opening::Session(path) => read_session(Storage::open(&path)?, at_hand).map_err(|error| unchanged(&path, &error)),
         Opening::File(path) if path.is_dir() => read(Opening::Models(Some(path)), at_hand),
         Opening::File(path) if is_session(&path) => read(Opening::Session(path), at_hand),
         Opening::File(path) => Ok(at_hand.ready(How::Pin(path))),
@@ -107,28 +117,41 @@ pub fn read(opening: Opening, at_hand: &AtHand) -> Result<Ready> {
     }
 }
 
-/// Reads what a session needs: its models, or what is left of them, and its engine.
+/// Opens the engine and the models of a session, as far as they are there, and fits the session to them.
 ///
 /// # Errors
-/// When the engine cannot be opened.
+/// When the engine cannot be opened, or the session makes no sense.
 pub fn read_session(opened: Opened, at_hand: &AtHand) -> Result<Ready> {
-    let session = &opened.session;
-    let told = session.missing_files();
-    let is_same = session.models == at_hand.models && session.additions == at_hand.additions;
-    let recovered = if is_same { None } else { Some(Box::new(RecoveredModels::open(session.models.as_deref(), &session.additions)?)) };
-    let (models, additions, set) = match &recovered {
-        Some(recovered) => (recovered.folder.clone(), recovered.additions.clone(), Arc::new(recovered.set.clone())),
-        None => (at_hand.models.clone(), at_hand.additions.clone(), Arc::clone(&at_hand.set)),
+    let Opened { mut session, data } = opened;
+    let (mut missing, mut told) = (Vec::new(), session.missing_files());
+    let (set, recovered) = if session.models == at_hand.models && session.additions == at_hand.additions {
+        (Arc::clone(&at_hand.set), None)
+    } else {
+        let recovered = RecoveredModels::open(session.models.as_deref(), &session.additions)?;
+        missing.extend(recovered.missing.iter().map(|error| format!("{error} The session goes on without it.")));
+        (session.models, session.additions) = (recovered.folder.clone(), recovered.additions.clone());
+        (Arc::new(recovered.set.clone()), Some(recovered))
     };
-    let engine = at_hand.engine_for(&session.engine, &set)?;
-    Ok(Ready { models, additions, set, engine, how: How::Session { opened: Box::new(opened), recovered, told, path: None } })
-}
-
-fn with_path(mut ready: Ready, from: PathBuf) -> Ready {
-    if let How::Session { path, .. } = &mut ready.how {
-        *path = Some(from);
+    if session.hashes != set.hashes {
+        let (now, before) = (set.ensemble().members().len(), session.hashes.len().checked_sub(1));
+        session.renumber_members(|member| match &recovered {
+            Some(recovered) => recovered.number_of(member, before),
+            None => Some(member).filter(|member| *member < now),
+        });
+        if missing.is_empty() && !session.hashes.is_empty() {
+            let gone: Vec<&str> = session.hashes.keys().filter(|name| !set.hashes.contains_key(*name)).map(String::as_str).collect();
+            told.push(if gone.is_empty() {
+                "The models are not those that this session was made with: its picture will differ.".to_owned()
+            } else {
+                format!("Models of this session are gone ({}): its picture will differ.", gone.join(", "))
+            });
+        }
+        missing.extend(session.fit_to(&set));
     }
-    ready
+    session.check(&set)?;
+    let engine = at_hand.engine_for(&session.engine, &set)?;
+    let (models, additions) = (session.models.clone(), session.additions.clone());
+    Ok(Ready { models, additions, set, engine, how: How::Session(Box::new(FittedSession { session, data, told, missing })) })
 }
 
 /// The error of a session file that cannot be taken over.
@@ -136,7 +159,7 @@ pub fn unchanged(path: &Path, error: &Error) -> Error {
     Error::file(path, error.to_string().trim_end_matches('.'), "nothing was changed")
 }
 
-/// A path that means the same after the program has started elsewhere.
+/// The absolute path, which stays valid when the program starts in another folder.
 pub fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
 }

@@ -90,13 +90,13 @@ pub fn open(start: Start) -> Result<()> {
     }
 }
 
-/// The error of a window that refused to open. The sentence of what was refused mostly ends with its own mend.
+/// The error of a window that could not open, from the sentence that says why, which may already end in a remedy.
 fn not_opened(refused: &str) -> Error {
     let sentence = refused.trim_end_matches('.');
-    // Before there is a window, there is nothing that could have changed.
+    // At the start there is no former state that could have changed.
     let sentence = sentence.strip_suffix("; nothing was changed").unwrap_or(sentence);
-    let (problem, mend) = sentence.rsplit_once("; ").unwrap_or((sentence, "mend that first"));
-    Error::setting("the window", problem, mend)
+    let (problem, remedy) = sentence.rsplit_once("; ").unwrap_or((sentence, "mend that first"));
+    Error::setting("the window", problem, remedy)
 }
 
 fn no_window(problem: &str, mend: &str) -> Error {

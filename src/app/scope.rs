@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// Loads the test images of a data set by its name.
 pub type LoadNamed = Arc<dyn Fn(&str) -> Result<Dataset> + Send + Sync>;
 
-/// Something to open: a worker reads it, and the window goes on meanwhile.
+/// Something to open. A worker reads it while the window stays usable.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Opening {
     /// The models of a folder; the shipped ones for `None`.
@@ -27,7 +27,7 @@ pub enum Opening {
     Members(PathBuf),
     /// Only the models' own VAE and members.
     Originals,
-    /// A model of the library is deleted; what is left once the session has stopped using it.
+    /// The same models without one of the library, which is then deleted.
     Without(PathBuf),
     /// A session file, or the provenance of an exported figure.
     Session(PathBuf),
@@ -38,7 +38,7 @@ pub enum Opening {
 }
 
 impl Opening {
-    /// What is opened, for a person.
+    /// Its name in the window.
     pub fn what(&self) -> String {
         match self {
             Self::Models(None) | Self::Originals => "the shipped models".to_owned(),

@@ -195,7 +195,7 @@ pub fn signed(text: impl Into<String>) -> String {
     typeset(&text.into())
 }
 
-/// While nothing but progress changes, the window is drawn anew so often.
+/// The time between two frames while only progress changes.
 pub const PROGRESS: Duration = Duration::from_millis(220);
 
 /// A small grey note.
@@ -212,7 +212,7 @@ pub fn empty(ui: &mut egui::Ui, headline: &str, what_to_do: &str) {
     });
 }
 
-/// A bar for a share that is done. It stands still between two pieces of news: a moving one would be painted all the time.
+/// A progress bar without animation, which would be repainted all the time.
 pub fn bar(ui: &mut egui::Ui, share: f32, width: f32) {
     ui.add(egui::ProgressBar::new(share).desired_width(width).desired_height(5.0));
 }

@@ -70,12 +70,12 @@ pub fn settle(harness: &mut Harness<'static, Program>) {
     harness.run_steps(3);
 }
 
-/// Frames until something holds of what panels see.
+/// Runs frames until a condition on the scope holds.
 pub fn wait(harness: &mut Harness<'static, Program>, what: &str, holds: impl Fn(&Scope) -> bool) {
     until(harness, what, |harness| holds(scope(harness)));
 }
 
-/// Frames until something holds.
+/// Runs frames until a condition holds.
 pub fn until(harness: &mut Harness<'static, Program>, what: &str, holds: impl Fn(&Harness<'static, Program>) -> bool) {
     let start = Instant::now();
     loop {

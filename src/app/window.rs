@@ -98,7 +98,7 @@ impl Window {
             let data = Arc::new(load(set.ensemble())?);
             desk.publish((Arc::clone(&data), None));
             let identity = DataIdentity::of(&data);
-            set.check_encoded(&data, &identity)?;
+            set.check_encoded(&data, || identity.sha256.clone())?;
             desk.publish((data, Some(identity)));
             Ok(())
         })?;

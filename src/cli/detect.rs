@@ -205,7 +205,7 @@ impl Detect {
             let fixed = (self.how.samples, self.how.seed.seed, self.resamples);
             found.unfamiliar = jobs::unfamiliar(&classifiers, engine.as_mut(), manifold.as_ref(), [&data, other], &on, fixed, &mut follow)?;
         }
-        // Checks attack anew, which the parts have no answers to.
+        // The checks run new attacks, for which the parts hold no answers.
         if !self.no_checks && self.shard.shard.is_none() && !self.shard.is_merge() {
             for row in found.checked_rows() {
                 let images = data.images();

@@ -216,7 +216,7 @@ impl Interpolate {
     }
 }
 
-/// The number of pairs is `--pairs` of the figures, but `--population` here.
+/// Names the option of this verb: `population` reports the number of pairs as `--pairs`, its name in `figures`.
 fn of_population(error: Error) -> Error {
     match error {
         Error::Setting { setting, problem, mend } if setting == "--pairs" => Error::setting("--population", problem, mend),

@@ -134,7 +134,7 @@ fn start_threads() -> Result<()> {
         Error::setting(
             "the compute threads",
             format!("the system refuses to start them ({error})"),
-            format!("raise `ulimit -u`, or {mend}"),
+            format!("raise the limit of processes (`ulimit -u`), or {mend}"),
         )
     };
     rayon::ThreadPoolBuilder::new().thread_name(|number| format!("engine {number}")).build_global().map_err(refused)

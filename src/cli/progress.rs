@@ -16,7 +16,7 @@ impl Bar {
         Self::with_template(total, &format!("{{bar:30}} {{percent:>3}} %  {{per_sec}} {unit}  {{eta}} left  {{msg}}"))
     }
 
-    /// A bar of work whose unit says nothing to a person: it shows the share that is done and the time left.
+    /// A bar that shows only the share that is done and the time left, for work without a readable unit.
     pub fn without_unit() -> Self {
         Self::with_template(1, "{bar:30} {percent:>3} %  {eta} left  {msg}")
     }

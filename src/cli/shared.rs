@@ -1,7 +1,7 @@
 //! Options that several verbs share.
 
 use super::speaking::Speaking;
-use crate::data::{DataIdentity, Dataset, FolderData, Split, sources};
+use crate::data::{Dataset, FolderData, Split, sources};
 use crate::engine::{self, Engine, Masks, Models};
 use crate::error::{Error, Result, escaped};
 use crate::jobs::training::{DataChoice, TrainingData, load_split};
@@ -97,7 +97,7 @@ impl TestImages {
     /// As [`DataOptions::load`], and when the encodings of the models are of other images under its name.
     pub fn load(&self, set: &ModelSet) -> Result<Dataset> {
         let data = self.data.load_of(set.ensemble(), self.dataset.as_deref(), Split::Test)?;
-        set.check_encoded(&data, &DataIdentity::of(&data))?;
+        set.check_encoded(&data, || data.sha256())?;
         Ok(data)
     }
 }

@@ -49,7 +49,7 @@ impl Dataset {
         if same_classes(&self.classes, names) {
             return Ok(self);
         }
-        // "a" and "A" may be two letters; else upper and lower case make no difference.
+        // "a" and "A" may be two classes, so an equal name is looked for before one that differs in case.
         let like = |name: &String| self.classes.iter().position(|class| class.to_lowercase() == name.to_lowercase());
         let place = |name: &String| self.classes.iter().position(|class| class == name).or_else(|| like(name));
         let numbers: Option<Vec<usize>> = names.iter().map(place).collect();

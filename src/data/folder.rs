@@ -32,7 +32,7 @@ pub struct FolderData {
 pub fn load_folder(folder: &Path, shape: Option<[usize; 3]>) -> Result<FolderData> {
     let name = folder.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
     let name = name.unwrap_or_else(|| "a folder".to_owned());
-    // What is no folder is an npz file; a device or a pipe is refused where that is opened.
+    // Everything else is opened as an npz file, which refuses devices and pipes.
     if !folder.is_dir() {
         return files::guarded(folder, || npz_set::load(folder, &name));
     }
@@ -131,7 +131,7 @@ fn holds_classes(folder: &Path) -> bool {
         && ClassFolders::of(folder).is_ok_and(|found| !found.classes.is_empty())
 }
 
-/// As many classes are listed in a note.
+/// The most classes that a note lists.
 const MOST_LISTED: usize = 20;
 
 /// Which number means which class, and how many images it has for training and testing.

@@ -33,7 +33,7 @@ use sha2::{Digest as _, Sha256};
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// Which images are meant, where numbers of images or what was made of them is kept.
+/// Identifies a data set in files that refer to its images.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataIdentity {
     /// The data set's name.
@@ -43,7 +43,7 @@ pub struct DataIdentity {
 }
 
 impl DataIdentity {
-    /// That of a data set; it takes a moment.
+    /// That of a data set. Hashing takes time.
     pub fn of(data: &Dataset) -> Self {
         Self { name: data.name.clone(), sha256: data.sha256() }
     }

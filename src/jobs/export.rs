@@ -38,20 +38,17 @@ impl Map {
         arrays.extend(seen.iter().enumerate().filter_map(of_seen));
         Raw { view: self.settings.view, classes: self.classes(), arrays, mean_probabilities: self.mean_probabilities() }
     }
-}
 
-impl Map {
     /// What is seen at every point; NaN where it lacks passes. `None` where the map does not have them at all.
     fn final_values(&self, seen: &Seen) -> Option<Vec<f32>> {
-        let parts: Vec<_> =
-            std::iter::once((seen.measure, &seen.members)).chain(seen.minus.iter().map(|(of, places)| (*of, places))).collect();
-        let is_deterministic = |measure: Measure| measure.passes() == Passes::Deterministic;
-        if self.deterministic.is_none() && parts.iter().any(|(measure, _)| is_deterministic(*measure)) {
+        if self.deterministic.is_none() && seen.parts().any(|(measure, _)| measure.passes() == Passes::Deterministic) {
             return None;
         }
+        let sampled: Vec<&[usize]> =
+            seen.parts().filter(|(measure, _)| measure.passes() == Passes::Sampled).map(|(_, places)| places).collect();
         let mut values = self.seen(seen);
         for (point, value) in values.iter_mut().enumerate() {
-            if parts.iter().any(|(measure, places)| !is_deterministic(*measure) && !self.has_all_draws(point, places)) {
+            if !sampled.iter().all(|places| self.has_all_draws(point, places)) {
                 *value = f32::NAN;
             }
         }

@@ -56,6 +56,14 @@ pub struct Seen {
     pub minus: Option<(Measure, Vec<usize>)>,
 }
 
+impl Seen {
+    /// The measure and what is taken away, each with its members.
+    pub fn parts(&self) -> impl Iterator<Item = (Measure, &[usize])> {
+        let minus = self.minus.iter().map(|(measure, places)| (*measure, places.as_slice()));
+        std::iter::once((self.measure, self.members.as_slice())).chain(minus)
+    }
+}
+
 /// A map. The members are kept apart, so that any subset of them is a sum over it. Points that have not been asked yet have
 /// statistics of no draws, so a map is valid at every moment of its making.
 #[derive(Clone, Debug)]
@@ -230,9 +238,8 @@ impl Map {
 
     /// The fewest and the most draws that what is seen has at any point of any member.
     pub fn draws_of(&self, seen: &Seen) -> [u32; 2] {
-        let parts = std::iter::once((seen.measure, &seen.members)).chain(seen.minus.as_ref().map(|(measure, places)| (*measure, places)));
         let mut range = [u32::MAX, 0];
-        for (_, places) in parts.filter(|(measure, _)| measure.passes() == Passes::Sampled) {
+        for (_, places) in seen.parts().filter(|(measure, _)| measure.passes() == Passes::Sampled) {
             for draws in (0..self.sampled.points()).flat_map(|point| places.iter().map(move |&place| self.draws(point, place) as u32)) {
                 range = [range[0].min(draws), range[1].max(draws)];
             }

@@ -124,11 +124,16 @@ pub fn encodings(path: &Path) -> Result<Option<ShippedEncodings>> {
     if path.exists() { ShippedEncodings::read(path).map(Some) } else { Ok(None) }
 }
 
+/// Whether a folder holds a description of a model, readable or not.
+fn is_model(folder: &Path) -> bool {
+    folder.join(DESCRIPTION).symlink_metadata().is_ok()
+}
+
 /// The file of the encodings of a set of models: in its folder, or where `epistemap encode` writes it, in the folder of its only VAE.
 pub fn encodings_of_set(folder: &Path) -> PathBuf {
     let own = folder.join(ENCODINGS);
     let vaes = || model_folders(folder).unwrap_or_default().into_iter().filter(|model| is_vae(model)).collect::<Vec<_>>();
-    if own.exists() || folder.join(DESCRIPTION).symlink_metadata().is_ok() {
+    if own.exists() || is_model(folder) {
         return own;
     }
     match &vaes()[..] {
@@ -140,7 +145,7 @@ pub fn encodings_of_set(folder: &Path) -> PathBuf {
 /// The file of the encodings of the VAE in a folder: in the folder itself, or beside it, where it is the only VAE of a set of models.
 pub fn encodings_file(folder: &Path) -> PathBuf {
     let own = folder.join(ENCODINGS);
-    if own.exists() || folder.join(DESCRIPTION).symlink_metadata().is_err() {
+    if own.exists() || !is_model(folder) {
         return own;
     }
     let set = folder.join("..");
@@ -157,7 +162,7 @@ pub fn read_all(folder: &Path) -> Result<Vec<ReadModel>> {
     if folder.exists() && !folder.is_dir() {
         return Err(foreign::file_as_model(folder));
     }
-    if folder.join(DESCRIPTION).symlink_metadata().is_ok() {
+    if is_model(folder) {
         return Ok(vec![ReadModel::read(folder)?]);
     }
     model_folders(folder)?.iter().map(|path| ReadModel::read(path)).collect()
@@ -169,19 +174,22 @@ pub fn read_all(folder: &Path) -> Result<Vec<ReadModel>> {
 /// When the folder cannot be read.
 pub fn model_folders(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut models = folders(folder)?;
-    models.retain(|path| path.join(DESCRIPTION).symlink_metadata().is_ok());
+    models.retain(|path| is_model(path));
     Ok(models)
 }
 
-/// Refuses a folder that is a model's, or holds one: what is written into it could take a model's place.
+/// Refuses an output folder that is or contains a model folder, which could be overwritten.
 ///
 /// # Errors
 /// Names the model.
 pub fn refuse_models(folder: &Path) -> Result<()> {
-    let own = Some(folder.to_owned()).filter(|folder| folder.join(DESCRIPTION).symlink_metadata().is_ok());
-    let there = if folder.is_dir() { model_folders(folder)? } else { Vec::new() };
-    match own.or(there.into_iter().next()) {
-        Some(model) => Err(Error::file(&model, "holds a model already", "name another folder with --out")),
+    let there = match () {
+        () if is_model(folder) => vec![folder.to_owned()],
+        () if folder.is_dir() => model_folders(folder)?,
+        () => Vec::new(),
+    };
+    match there.first() {
+        Some(model) => Err(Error::file(model, "holds a model already", "name another folder with --out")),
         None => Ok(()),
     }
 }

@@ -1,7 +1,7 @@
 //! The models that a job works with: the shipped ones, which are part of the program, or those of a folder.
 
 use super::model_files::{self, ReadModel};
-use crate::data::{self, DataIdentity, Dataset};
+use crate::data::{self, Dataset};
 use crate::engine::{self, Models};
 use crate::error::{Error, Result};
 use crate::latent::ShippedEncodings;
@@ -154,15 +154,16 @@ impl ModelSet {
         Ok(Self { origin: origin.to_owned(), vae, models, encodings, encodings_file, hashes, descriptions, notes })
     }
 
-    /// Refuses data of the name that the encoded ones have, and of their classes, but with other images or labels.
+    /// Refuses data with the name and the classes of the encoded data, but with other images or labels. `sha256` gives the data's hash; it is
+    /// called only where the names agree, because it takes time.
     ///
     /// # Errors
-    /// When they are such.
-    pub fn check_encoded(&self, data: &Dataset, identity: &DataIdentity) -> Result<()> {
+    /// When the hashes differ.
+    pub fn check_encoded(&self, data: &Dataset, sha256: impl FnOnce() -> String) -> Result<()> {
         let encodings = self.encodings.as_ref().filter(|encodings| same_classes(&encodings.train.classes, &data.classes));
-        let encoded = encodings.and_then(|encodings| encodings.data.as_ref()?.iter().find(|encoded| encoded.name == identity.name));
+        let encoded = encodings.and_then(|encodings| encodings.data.as_ref()?.iter().find(|encoded| encoded.name == data.name));
         match encoded {
-            Some(encoded) if encoded.sha256 != identity.sha256 => {
+            Some(encoded) if encoded.sha256 != sha256() => {
                 let problem = format!("are encodings of other images or labels than those that '{}' has now", data.name);
                 Err(Error::file(&self.encodings_file, problem, "encode the data anew with `epistemap encode`"))
             }
@@ -289,7 +290,7 @@ fn check_encodings(path: &Path, encodings: &ShippedEncodings, vae: &Vae, classes
     Err(Error::file(path, problem, "encode the data of the models with `epistemap encode`, or remove the file"))
 }
 
-/// What is wrong with a set of not one VAE. Not every verb has options for other models, so none is named.
+/// The error for a set without exactly one VAE. It names no options, because not every verb has them.
 fn not_one_vae(origin: &Path, vaes: usize, classifiers: usize) -> Error {
     let mend = match (vaes, classifiers) {
         (0, 0) => "name a folder with one VAE and one classifier at least, each in a folder of its own with a model.json",

@@ -97,8 +97,7 @@ fn screen_provenance(set: &ModelSet, map: &Map, seen: &[Seen], more: &Value) -> 
         let values = map.seen(seen);
         let draws = map.draws_of(seen);
         let known = values.iter().filter(|value| value.is_finite()).count();
-        let is_sampled =
-            seen.measure.passes() == Passes::Sampled || seen.minus.as_ref().is_some_and(|other| other.0.passes() == Passes::Sampled);
+        let is_sampled = seen.parts().any(|(measure, _)| measure.passes() == Passes::Sampled);
         let complete = known == values.len() && (!is_sampled || draws[0] == map.settings.samples);
         let mut described = json!({ "map": seen, "draws": draws, "points": known, "complete": complete });
         if !is_sampled {

@@ -159,7 +159,7 @@ impl Part {
         add(HEADER, &serde_json::to_vec_pretty(&header).map_err(|error| failed(error.to_string()))?)?;
         add(ROWS, &rows)?;
         let there = cache.filter(|folder| folder.is_dir()).map(files::listed).transpose()?.unwrap_or_default();
-        // Not what a program that was killed in the middle of a file has left.
+        // Temporary files of a killed program are left out.
         let is_whole = |file: &PathBuf| !file.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
         for file in there.into_iter().filter(is_whole) {
             add(&file.file_name().unwrap_or_default().to_string_lossy(), &files::read(&file)?)?;

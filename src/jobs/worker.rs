@@ -22,7 +22,7 @@ pub enum Status {
     Failed(String),
 }
 
-/// How soon the window is to be drawn anew.
+/// How soon the window must be repainted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Urgency {
     /// There is a result.
@@ -151,7 +151,7 @@ impl<Request, Reply> Shared<Request, Reply> {
 }
 
 impl<Request: Send + 'static, Reply: Send + 'static> Desk<'_, Request, Reply> {
-    /// What tells an engine, in the middle of a block, that a newer request has come.
+    /// Stops an engine as soon as a newer request has come.
     pub fn stop(&self) -> Stop {
         let (shared, number) = (Arc::clone(self.shared), self.number);
         Stop::when(move || shared.newest.load(Ordering::SeqCst) != number)

@@ -6,24 +6,17 @@ use crate::files;
 use half::f16;
 use safetensors::SafeTensorError;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::Path;
 
 /// Half precision is good enough for a picture as long as no point moves further than this.
 const MOST_MOVED: f32 = 1e-2;
-/// The key of [`Facts`] in the file's metadata. One key, for the library writes several in any order.
-const FACTS: &str = "encodings";
-/// The key of the class names, a JSON list, in files that say nothing else: those of earlier versions and of others.
+/// The key of the class names in the file's metadata, a JSON list.
 const CLASSES: &str = "classes";
-
-/// What a file says beside its arrays.
-#[derive(Serialize, Deserialize)]
-struct Facts {
-    classes: Vec<String>,
-    vae_sha256: Option<String>,
-    data: Option<[DataIdentity; 2]>,
-}
+/// The key of the VAE's hash there.
+const VAE: &str = "vae_sha256";
+/// The key of the names and hashes of the data there, a JSON list of two.
+const DATA: &str = "data";
 
 /// The latent points of images with their labels, one image at least.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,7 +50,8 @@ impl Encodings {
 }
 
 /// The encodings that are shipped beside a VAE: those of the training and of the test images. In the file: `train.points`
-/// and `test.points` [N, 2] in f16 or f32, `train.labels` and `test.labels` [N] in u8, or u16 for more than 256 classes, and the class names in the metadata.
+/// and `test.points` [N, 2] in f16 or f32, `train.labels` and `test.labels` [N] in u8, or u16 for more than 256 classes, and in the metadata the
+/// class names, the VAE's hash and the data's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShippedEncodings {
     /// Of the training images.
@@ -98,12 +92,12 @@ impl ShippedEncodings {
         let tensors = SafeTensors::deserialize(bytes).map_err(not_safetensors)?;
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(not_safetensors)?;
         let fact = |key: &str| header.metadata().as_ref().and_then(|metadata| metadata.get(key));
-        let damaged_facts = |error: serde_json::Error| damaged(format!("its metadata say what cannot be: {error}"));
-        let Facts { classes, vae_sha256: vae, data } = match (fact(FACTS), fact(CLASSES)) {
-            (Some(facts), _) => serde_json::from_str(facts).map_err(damaged_facts)?,
-            (None, Some(classes)) => Facts { classes: serde_json::from_str(classes).map_err(damaged_facts)?, vae_sha256: None, data: None },
-            (None, None) => return Err(damaged(format!("the metadata hold no list of class names under '{CLASSES}'"))),
-        };
+        let classes = fact(CLASSES);
+        let classes: Vec<String> = classes
+            .and_then(|text| serde_json::from_str(text).ok())
+            .ok_or_else(|| damaged(format!("the metadata hold no list of class names under '{CLASSES}'")))?;
+        let data = fact(DATA).map(|text| serde_json::from_str(text)).transpose();
+        let data = data.map_err(|error| damaged(format!("'{DATA}' in the metadata is invalid: {error}")))?;
         let split = |name: &str| {
             let tensor = |part: &str| {
                 let name = format!("{name}.{part}");
@@ -125,7 +119,7 @@ impl ShippedEncodings {
                 other => other,
             })
         };
-        Ok(Self { train: split("train")?, test: split("test")?, vae, data })
+        Ok(Self { train: split("train")?, test: split("test")?, vae: fact(VAE).cloned(), data })
     }
 
     /// The bytes of a file; `path` is for messages. Points are stored in half precision where that moves none of them by
@@ -138,8 +132,9 @@ impl ShippedEncodings {
         if self.train.classes != self.test.classes {
             return Err(refused("the training and test encodings have different class names".to_owned()));
         }
-        let facts = Facts { classes: self.train.classes.clone(), vae_sha256: self.vae.clone(), data: self.data.clone() };
-        let facts = serde_json::to_string(&facts).map_err(|error| refused(error.to_string()))?;
+        let to_json = |text: serde_json::Result<String>| text.map_err(|error| refused(error.to_string()));
+        let classes = to_json(serde_json::to_string(&self.train.classes))?;
+        let data = self.data.as_ref().map(serde_json::to_string).map(to_json).transpose()?;
         let refused_by_library = |error: SafeTensorError| refused(error.to_string());
         let mut views = Vec::new();
         let splits = [("train", &self.train), ("test", &self.test)]
@@ -149,8 +144,9 @@ impl ShippedEncodings {
             let labels = TensorView::new(*of_labels, vec![*count], labels).map_err(refused_by_library)?;
             views.extend([(format!("{name}.points"), points), (format!("{name}.labels"), labels)]);
         }
-        let facts = HashMap::from([(FACTS.to_owned(), facts)]);
-        safetensors::serialize(views, Some(facts)).map_err(refused_by_library)
+        let facts = [(CLASSES, Some(classes)), (VAE, self.vae.clone()), (DATA, data)];
+        let facts: HashMap<String, String> = facts.into_iter().filter_map(|(key, fact)| Some((key.to_owned(), fact?))).collect();
+        safetensors::serialize(views, Some(facts)).map(files::with_sorted_header).map_err(refused_by_library)
     }
 }
 
@@ -213,8 +209,12 @@ mod tests {
         written.test.labels = vec![399];
         let path = Path::new("e.safetensors");
         let bytes = written.encode(path).unwrap();
-        assert_eq!(ShippedEncodings::decode(path, &bytes).unwrap().test.labels, [399]);
-        assert_eq!(bytes, written.clone().encode(path).unwrap());
+        let read = ShippedEncodings::decode(path, &bytes).unwrap();
+        assert_eq!(read.test.labels, [399]);
+        assert_eq!((&read.vae, &read.data), (&written.vae, &written.data));
+        for _ in 0..8 {
+            assert_eq!(bytes, written.clone().encode(path).unwrap());
+        }
     }
 
     #[test]

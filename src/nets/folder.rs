@@ -77,7 +77,7 @@ pub fn parse(folder: &Path, description: &[u8], weights: &[u8]) -> Result<(Descr
     Ok((description, model, note))
 }
 
-/// Takes the prefixes of PyTorch's wrappers off names that all have them, but one that is meant; returns what it took off.
+/// Removes prefixes of PyTorch's wrappers that all names share, unless `is_meant`. Returns what it removed.
 pub fn strip_prefixes(weights: &mut Weights, is_meant: impl Fn(&str) -> bool) -> String {
     let mut taken = String::new();
     let all_begin = |weights: &Weights, prefix: &str| !weights.is_empty() && weights.keys().all(|name| name.starts_with(prefix));

@@ -71,7 +71,7 @@ fn key(choice: &DetectionChoice) -> Key {
     Key { sought, negatives, detector, curves: choice.curves.clone(), row }
 }
 
-/// The attack whose numbers are shown, of the chosen row; the first where none is chosen or it is not there.
+/// The attack of the chosen row, else the first.
 fn row(found: &Found, chosen: Option<usize>) -> Option<&Detected> {
     found.detection.rows.get(chosen.unwrap_or(0)).or(found.detection.rows.first())
 }

@@ -53,7 +53,7 @@ struct Pictures {
     older: Option<Picture>,
 }
 
-/// Until a map has a first picture, it is summed up so often; after that, while it grows, as often as progress is shown.
+/// The time between two sums of a map that has no picture yet; later ones are as far apart as updates of the progress.
 const FIRST: Duration = Duration::from_millis(60);
 
 impl Maps {
@@ -96,7 +96,7 @@ impl Maps {
             if waited < pause {
                 return Some(pause.saturating_sub(waited));
             }
-            if !growing && when.elapsed() > Duration::from_secs(2) && !complete {
+            if !growing && waited > Duration::from_secs(2) && !complete {
                 // The job has ended without filling the map: nothing more will come.
                 return None;
             }

@@ -3,7 +3,7 @@
 use super::super::map::{Map, MapSettings, map};
 use super::super::{ModelSet, Observer, tell};
 use super::{HoleCriterion, HoleGround, PointValues, Reference, reference, view_area};
-use crate::analysis::holes::{Thresholds, area, cell_area, count};
+use crate::analysis::holes::{Thresholds, area, cell_area, count, total_area};
 use crate::analysis::variance::{Components, sample_variance};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -16,7 +16,7 @@ use std::ops::ControlFlow;
 /// Resamples of the reference images for each seed of the masks.
 const RESAMPLES: u32 = 50;
 
-/// The most seeds of the masks: beyond it only time is spent.
+/// The most mask seeds: more only take time.
 const MOST_SEEDS: usize = 10_000;
 
 /// What the number of holes is rounded by: the variance of a uniform distribution of width 1.
@@ -113,8 +113,7 @@ impl Repeats {
         let found = (0..RESAMPLES).into_par_iter().map(of_resample).collect::<Result<Vec<_>>>()?;
         let areas: Vec<f64> = found.iter().map(|(area, _)| limits.scale.to(*area)).collect();
         let counts: Vec<f64> = found.iter().map(|(_, count)| count.sqrt()).collect();
-        // The sum of no areas is -0.0.
-        self.runs.push(Run { area: area.abs(), count, of_images: [areas, counts].map(|values| sample_variance(&values)) });
+        self.runs.push(Run { area, count, of_images: [areas, counts].map(|values| sample_variance(&values)) });
         Ok(())
     }
 
@@ -156,8 +155,7 @@ impl Limits {
     fn of(view: &View, density: &[f64], thresholds: &Thresholds) -> Self {
         let is_empty: Vec<bool> = density.iter().map(|&density| thresholds.empty(density)).collect();
         let empty_points = (0..view.len()).filter(|&point| is_empty[point]);
-        // The sum of no areas is -0.0.
-        let region = empty_points.map(|point| cell_area(view, point)).sum::<f64>().abs();
+        let region = total_area(empty_points.map(|point| cell_area(view, point)));
         Self { scale: AreaScale { region, ..AreaScale::of(view) }, most_holes: most_holes(view, is_empty) as f64 }
     }
 }
@@ -214,7 +212,7 @@ pub(super) fn check_seeds(seeds: usize) -> Result<()> {
         return Ok(());
     }
     let mend = format!("give a number from 2 to {MOST_SEEDS}, such as 20");
-    Err(Error::setting("--seeds", format!("{seeds} is no number of mask seeds for an interval"), mend))
+    Err(Error::setting("--seeds", format!("an interval cannot be computed from {seeds} mask seeds"), mend))
 }
 
 /// A bootstrap resample of `count` images.

@@ -19,7 +19,7 @@ pub use region::{HOLE_GRID, hole_region};
 pub use report::HoleReport;
 
 use super::map::{Map, MapSettings};
-use crate::analysis::holes::{Fields, Region, Thresholds, regions};
+use crate::analysis::holes::{Fields, Region, Thresholds, regions, total_area};
 use crate::engine::{Block, Draws, Input};
 use crate::error::{Error, Result};
 use crate::latent::{Surroundings, View, contours};
@@ -114,8 +114,7 @@ pub fn holes(map: &Map, reference: &Reference, surroundings: &Surroundings, crit
     let known = points.values.iter().zip(&points.confidence).zip(&density);
     let margins: Vec<f64> =
         known.map(|((&value, &confidence), &density)| thresholds.margin(value.into(), confidence.into(), density)).collect();
-    // The sum of no areas is -0.0.
-    let area = list.iter().map(|hole| hole.region.area).sum::<f64>().abs();
+    let area = total_area(list.iter().map(|hole| hole.region.area));
     Ok(Holes {
         criterion: *criterion,
         reference: (reference.images.clone(), reference.sampled.points()),

@@ -12,7 +12,6 @@ use crate::nets::folder::{Model, Precision, decode_weights, encode_weights, load
 use crate::nets::{Description, Graph, INPUT, Interpolation, Network, Node, Op, Weights, torchvision};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
-use std::collections::HashSet;
 use std::path::Path;
 
 /// The file of the trunk's weights beside the folders of several heads.
@@ -20,7 +19,7 @@ const SHARED: &str = "backbone.safetensors";
 /// The name of the node that brings images to the trunk's size.
 const RESIZE: &str = "resize";
 /// What the names of the nodes behind the trunk begin with.
-const HEAD: &str = "head.";
+const HEAD: &str = "head";
 /// Images whose features are computed between two looks at whether to go on.
 const BATCH: usize = 64;
 
@@ -129,13 +128,12 @@ impl Backbone {
             return Ok(());
         }
         let mut nodes = self.network.graph().named_nodes();
-        // The trunk of a network that has a head already keeps what stands before that one's last layer.
-        let heads = nodes.iter().filter_map(|node| node.name.split_once('.')).map(|(first, _)| first.to_owned()).collect::<HashSet<_>>();
-        let mut prefix = HEAD.to_owned();
-        while heads.contains(prefix.trim_end_matches('.')) {
-            prefix = format!("{}-new.", prefix.trim_end_matches('.'));
+        // A trunk made from a network with a head keeps the nodes before that head's last layer, whose names must stay unique.
+        let mut part = HEAD.to_owned();
+        while nodes.iter().any(|node| node.name.starts_with(&format!("{part}."))) {
+            part += "-new";
         }
-        let renamed = |name: &str| if name == INPUT { self.output() } else { format!("{prefix}{name}") };
+        let renamed = |name: &str| if name == INPUT { self.output() } else { format!("{part}.{name}") };
         nodes.extend(graph.named_nodes().into_iter().map(|node| Node {
             name: renamed(&node.name),
             inputs: node.inputs.iter().map(|input| renamed(input)).collect(),
@@ -145,7 +143,7 @@ impl Backbone {
         let graph = Graph::new(input, nodes)?;
         let input_shape = [input[0], input[1], input[2]];
         let description = Description::Classifier { name, input_shape, classes, ending, graph, training };
-        let own: Weights = head.network.weights().iter().map(|(name, weight)| (format!("{prefix}{name}"), weight.clone())).collect();
+        let own: Weights = head.network.weights().iter().map(|(name, weight)| (format!("{part}.{name}"), weight.clone())).collect();
         if is_shared {
             let beside = std::path::absolute(into).map_err(|error| Error::io(into, &error))?;
             let file = beside.parent().unwrap_or(into).join(SHARED);
