@@ -2,7 +2,7 @@
 
 use super::headless::{Headless, random_events};
 use super::run::{Program, Start};
-use super::scope::Scope;
+use super::scope::{Command, Opening, Scope};
 use super::session::{Layout, Pin, Session};
 use super::storage::Storage;
 use super::window::{LoadData, Window};
@@ -395,14 +395,17 @@ fn whatever_hands_and_keys_do_nothing_panics() {
 fn a_wish_that_cannot_be_granted_is_said_and_changes_nothing() {
     let mut harness = harness([1280.0, 800.0]);
     let before = scope(&harness).session.clone();
-    for command in [
-        super::scope::Command::Open(super::scope::Opening::Models(Some("no/such/folder".into()))),
-        super::scope::Command::Open(super::scope::Opening::Session("no/such/file.json".into())),
-        super::scope::Command::SaveSession("/proc/no/such/place.json".into()),
-    ] {
+    let commands = [
+        Command::Open(Opening::Models(Some("no/such/folder".into()))),
+        Command::Open(Opening::Session("no/such/file.json".into())),
+        Command::SaveSession("/proc/no/such/place.json".into()),
+    ];
+    for (count, command) in (1..).zip(commands) {
         harness.state_mut().0.scope.ask(command);
-        harness.run_steps(2);
+        // A worker reads what is opened.
+        until(&mut harness, "the complaint", |harness| harness.state().0.complaints().len() == count);
     }
+    harness.run_steps(2);
     let said = harness.state().0.complaints();
     assert_eq!(said.len(), 3, "{said:?}");
     assert!(said[0].contains("no/such/folder") && said[1].contains("file.json") && said[2].contains("/proc/no/such"), "{said:?}");
