@@ -1,0 +1,123 @@
+//! The tab of the holes in the window.
+
+use crate::app::panels::holes::controls::LAST_PART;
+use crate::app::state::choices::holes::HoleChoice;
+use crate::app::state::session::Layout;
+use crate::app::tests::{harness, scope, settle, wait};
+use crate::jobs::{HOLE_GRID, Holes, MeasureBound};
+use egui_kittest::kittest::{NodeT as _, Queryable as _};
+use std::sync::Arc;
+
+/// A window whose tab shows the holes of its map.
+fn with_holes() -> egui_kittest::Harness<'static, crate::app::shell::run::Program> {
+    let mut harness = harness([1280.0, 800.0]);
+    "Holes".clone_into(&mut harness.state_mut().0.preferences.tab);
+    wait(&mut harness, "the holes", |scope| !scope.results.holes.is_empty());
+    harness.run_steps(3);
+    harness
+}
+
+#[test]
+fn panning_zooming_and_the_maps_grid_change_neither_list_nor_numbers() {
+    let mut harness = with_holes();
+    let before: Arc<Holes> = Arc::clone(&scope(&harness).results.holes[0]);
+    assert!(harness.query_by_label(&before.describe()).is_some());
+    let still_busy = |harness: &egui_kittest::Harness<'static, crate::app::shell::run::Program>| {
+        harness.state().0.panels.iter().any(|panel| panel.name() == "Holes" && panel.is_busy())
+    };
+    for (factor, by) in [(1.0, [4.0, -3.0]), (8.0, [0.0; 2]), (0.1, [1.0, 2.0])] {
+        let session = &mut harness.state_mut().0.scope.session;
+        session.pan(by);
+        session.zoom(factor, [2.0, 1.0]);
+        settle(&mut harness);
+        while still_busy(&harness) {
+            harness.step();
+        }
+        harness.run_steps(3);
+        assert_eq!(*scope(&harness).results.holes[0], *before, "the view is {:?}", scope(&harness).session.extent());
+        assert!(harness.query_by_label(&before.describe()).is_some());
+    }
+    assert_eq!(before.region.columns, HOLE_GRID, "the grid is that of `epistemap holes`, not that of the maps");
+    harness.state_mut().0.scope.session.grid += 8;
+    settle(&mut harness);
+    while still_busy(&harness) {
+        harness.step();
+    }
+    harness.run_steps(3);
+    assert_eq!(*scope(&harness).results.holes[0], *before, "the grid of the maps is another");
+    harness.state_mut().0.scope.session.holes.min_confidence = Some(0.999);
+    wait(&mut harness, "the holes of another criterion", |scope| scope.results.holes.first().is_some_and(|holes| holes.area < before.area));
+}
+
+#[test]
+fn list_marks_holes_at_the_border_and_names_its_map() {
+    let mut harness = with_holes();
+    // A region that cuts through holes.
+    let peak = scope(&harness).results.holes[0].list[0].region.peak;
+    harness.state_mut().0.scope.session.holes.region = Some([-10.0, peak[0].max(peak[1])]);
+    let borders =
+        |scope: &crate::app::state::scope::Scope| scope.results.holes[0].list.iter().filter(|hole| hole.region.touches_border).count();
+    wait(&mut harness, "holes at the border", |scope| scope.results.holes.first().is_some_and(|_| borders(scope) > 0));
+    harness.run_steps(3);
+    let holes = Arc::clone(&scope(&harness).results.holes[0]);
+    for (number, hole) in holes.list.iter().enumerate().take(5) {
+        let border = hole.region.touches_border;
+        assert_eq!(holes.label(number).ends_with('*'), border);
+        let area = format!("{}{:.2}", if border { "≥ " } else { "" }, hole.region.area);
+        assert!(harness.query_all_by_label(&area).next().is_some(), "{area}");
+    }
+    assert!(harness.query_by_label_contains("Each map numbers its own holes").is_none());
+    let session = &mut harness.state_mut().0.scope.session;
+    (session.layout, session.active) = (Layout::Two, 1);
+    settle(&mut harness);
+    wait(&mut harness, "the holes of the second map", |scope| scope.results.holes.len() > 1);
+    harness.run_steps(3);
+    assert!(harness.query_by_label("Map 2: Predictive entropy of member 0. Each map numbers its own holes.").is_some());
+}
+
+#[test]
+fn parts_can_be_turned_off_but_the_last_stays_on() {
+    let mut harness = with_holes();
+    let usual = scope(&harness).results.holes[0].area;
+    harness.get_by_label("confident from").click();
+    wait(&mut harness, "holes of any confidence", |scope| scope.results.holes[0].criterion.min_confidence.is_none());
+    harness.run_steps(3);
+    let unsure = Arc::clone(&scope(&harness).results.holes[0]);
+    assert!(unsure.area > usual && unsure.thresholds.confidence.is_none(), "{} against {usual}", unsure.area);
+    assert!(harness.query_by_label(&unsure.criterion.describe()).is_some(), "{}", unsure.criterion.describe());
+    assert!(harness.query_by_label(LAST_PART).is_none());
+
+    harness.get_by_label("low mutual information").click();
+    wait(&mut harness, "holes by density alone", |scope| scope.results.holes[0].criterion.bound == MeasureBound::Off);
+    harness.run_steps(3);
+    assert!(scope(&harness).results.holes[0].area > unsure.area && harness.query_by_label(LAST_PART).is_some());
+    let last = harness.get_by_label("outside the region of");
+    assert!(last.accesskit_node().is_disabled());
+    last.click();
+    harness.run_steps(3);
+    assert_eq!(scope(&harness).session.holes.covered, Some(0.99), "the last part stays on");
+
+    harness.get_by_label("confident from").click();
+    harness.get_by_label("low mutual information").click();
+    wait(&mut harness, "the usual holes", |scope| scope.results.holes[0].area == usual);
+    assert_eq!(scope(&harness).session.holes, HoleChoice::default());
+}
+
+#[test]
+fn reference_and_region_are_chosen_as_on_the_command_line() {
+    let mut harness = with_holes();
+    let usual = Arc::clone(&scope(&harness).results.holes[0]);
+    harness.get_by_label("Where…").click();
+    harness.run_steps(3);
+    harness.get_by_label("decoded encodings of test images").click();
+    wait(&mut harness, "holes by decoded encodings", |scope| scope.results.holes[0].reference.0 == "decoded encodings of test images");
+    assert!(usual.reference.0 != scope(&harness).results.holes[0].reference.0);
+
+    let choice = &mut harness.state_mut().0.scope.session.holes;
+    (choice.region, choice.grid, choice.reference_images) = (Some([-6.0, 5.0]), Some(12), 50);
+    choice.bound = MeasureBound::Value(0.2);
+    wait(&mut harness, "holes of another region", |scope| scope.results.holes[0].region.columns == 12);
+    let found = &scope(&harness).results.holes[0];
+    assert_eq!((found.region.z1, found.region.z2, found.reference.1), ([-6.0, 5.0], [-6.0, 5.0], 50));
+    assert_eq!(found.thresholds.uncertainty, Some(0.2));
+}

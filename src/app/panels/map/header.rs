@@ -1,0 +1,169 @@
+//! The line above a map: what it shows, and of which members.
+
+use crate::app::panels::map::underway::{self, measure_of, model};
+use crate::app::state::scope::Scope;
+use crate::app::widgets::style;
+use crate::jobs::training::Frame;
+use crate::uncertainty::Measure;
+use eframe::egui::{ComboBox, Response, Role, Slider, Ui};
+
+/// Draws the line.
+pub fn show(ui: &mut Ui, scope: &mut Scope, place: usize) {
+    let count = scope.set.ensemble().members().len();
+    let several = scope.session.layout.count() > 1;
+    ui.horizontal(|ui| {
+        if several {
+            let is_active = scope.session.active == place;
+            let number = ui.selectable_label(is_active, format!("{}", place + 1));
+            if number.on_hover_text("The keys change this map").clicked() {
+                scope.session.active = place;
+            }
+        }
+        if let Some(frame) = scope.results.underway.clone() {
+            return preview(ui, scope, place, &frame);
+        }
+        measure_menu(ui, scope, place);
+        if count > 1 {
+            member_menu(ui, scope, place, count);
+        }
+    });
+}
+
+/// What is shown of a model under training: its own choice of measures, and its name in place of the members.
+fn preview(ui: &mut Ui, scope: &mut Scope, place: usize, frame: &Frame) {
+    let pane = &mut scope.session.panes[place];
+    match measure_of(frame, pane.measure) {
+        Some(shown) => {
+            let menu = ComboBox::from_id_salt(("preview", place)).selected_text(shown.label()).width(164.0).show_ui(ui, |ui| {
+                for measure in [Measure::PredictiveEntropy, Measure::MutualInformation] {
+                    if describe(ui.selectable_label(shown == measure, measure.label()), measure).clicked() {
+                        pane.measure = measure;
+                    }
+                }
+            });
+            describe(style::named(menu.response, Role::ComboBox, &format!("Measure of map {}", place + 1)), shown);
+        }
+        None => {
+            ui.strong("Encodings of test images");
+        }
+    }
+    ui.label(model(frame)).on_hover_text("“On the map” in the tab Training shows the maps of the models at hand again");
+}
+
+fn measure_menu(ui: &mut Ui, scope: &mut Scope, place: usize) {
+    let shown = scope.session.layout.count();
+    let pane = &mut scope.session.panes[place];
+    let before = pane.measure;
+    let text = match pane.minus.filter(|&other| other < shown) {
+        Some(other) => format!("{} − map {}", pane.measure.label(), other + 1),
+        None => pane.measure.label().to_owned(),
+    };
+    let menu = ComboBox::from_id_salt(("measure", place)).selected_text(text).width(164.0).show_ui(ui, |ui| {
+        for (number, measure) in Measure::ALL.into_iter().enumerate() {
+            let label = format!("{}  {}", number + 1, measure.label());
+            describe(ui.selectable_value(&mut pane.measure, measure, label), measure);
+        }
+        if shown > 1 {
+            ui.separator();
+            ui.selectable_value(&mut pane.minus, None, "No difference");
+            for other in (0..shown).filter(|&other| other != place) {
+                ui.selectable_value(&mut pane.minus, Some(other), format!("Minus map {}", other + 1));
+            }
+        }
+    });
+    describe(style::named(menu.response, Role::ComboBox, &format!("Measure of map {}", place + 1)), before);
+    if scope.session.panes[place].measure != before {
+        scope.session.active = place;
+    }
+}
+
+/// Tells what a measure is: its symbol, its equation, its unit.
+pub fn describe(response: Response, measure: Measure) -> Response {
+    response.on_hover_ui(|ui| {
+        ui.strong(format!("{}  {}", measure.label(), measure.symbol()));
+        ui.monospace(measure.formula());
+        ui.label(explanation(measure));
+        ui.label(style::note(NOTATION));
+        if !measure.unit().is_empty() {
+            ui.label(style::note(format!("in {}; Smith & Gal (2018), section 3", measure.unit())));
+        }
+    })
+}
+
+/// The letters of symbols and equations.
+const NOTATION: &str = "p: the class probabilities of a draw ω of the weights; E and Var: mean and variance over the T draws of each of the members; \
+                        p̄ = E p; H: entropy";
+
+/// What a measure tells, in a sentence.
+fn explanation(measure: Measure) -> &'static str {
+    match measure {
+        Measure::PredictiveEntropy => "What the mean prediction does not know, for whatever reason.",
+        Measure::ExpectedEntropy => "What each draw does not know, on average: ambiguity that more data would not take away.",
+        Measure::MutualInformation => {
+            "How far the draws disagree: what more data would teach (BALD). The plug-in estimate is too low by about 1.5 I/T nats with T \
+             draws. The members count as fixed: neither that bias nor the standard error is about other members."
+        }
+        Measure::SoftmaxVariance => {
+            "The variance of the probabilities over the draws, as a mean over the classes; a monotone proxy of mutual information."
+        }
+        Measure::VariationRatio => "The share of draws that vote against the winner.",
+        Measure::MaximumProbability => "The confidence of the mean prediction: high where the other measures are low.",
+        Measure::MutualInformationCorrected => {
+            "Mutual information less most of the bias of its plug-in estimate, which is too low by about 1.5 I/T nats with T draws. The \
+             members count as fixed: the correction is for the draws of each."
+        }
+        Measure::DeterministicEntropy => "What a network without dropout does not know: the usual softmax entropy.",
+    }
+}
+
+fn member_menu(ui: &mut Ui, scope: &mut Scope, place: usize, count: usize) {
+    let pane = &mut scope.session.panes[place];
+    let names: Vec<&str> = scope.set.ensemble().members().iter().map(|member| member.name.as_str()).collect();
+    let mut size = pane.members.len();
+    let first = pane.members.iter().enumerate().all(|(at, &member)| at == member);
+    let slider = ui.add(Slider::new(&mut size, 1..=count).show_value(false));
+    let slider = slider.on_hover_text("Ensemble size: how many members are asked, the first ones. Keys [ and ].");
+    slider.widget_info(|| eframe::egui::WidgetInfo::slider(true, size as f64, format!("Ensemble size of map {}", place + 1)));
+    if slider.changed() {
+        pane.members = (0..size).collect();
+    }
+    let text = match (size, first) {
+        (1, _) => format!("{} of {count}", names[pane.members[0]]),
+        (_, true) => format!("{size} of {count} members"),
+        (_, false) => format!("{size} chosen of {count}"),
+    };
+    ui.menu_button(text, |ui| {
+        for (member, name) in names.iter().enumerate() {
+            let mut chosen = pane.members.contains(&member);
+            // The last one stays: a map of nobody is no map.
+            let last = chosen && pane.members.len() == 1;
+            if ui.add_enabled(!last, eframe::egui::Checkbox::new(&mut chosen, *name)).changed() {
+                pane.members.retain(|&other| other != member);
+                if chosen {
+                    pane.members.push(member);
+                    pane.members.sort_unstable();
+                }
+            }
+        }
+        ui.separator();
+        if ui.button("All").clicked() {
+            pane.members = (0..count).collect();
+        }
+    })
+    .response
+    .on_hover_text(title(scope, place));
+}
+
+/// What a map is called for screen readers and in menus.
+pub fn title(scope: &Scope, place: usize) -> String {
+    let pane = &scope.session.panes[place];
+    if let Some(frame) = &scope.results.underway {
+        return format!("Map {}: {}", place + 1, underway::caption(frame, pane.measure));
+    }
+    let members = match pane.members.len() {
+        1 => format!("member {}", pane.members[0]),
+        count => format!("{count} members"),
+    };
+    let minus = pane.minus.map_or(String::new(), |other| format!(" minus map {}", other + 1));
+    format!("Map {}: {} of {members}{minus}", place + 1, pane.measure.label())
+}

@@ -1,0 +1,174 @@
+//! What opens over the window: paths, exports, the list of shortcuts.
+
+use crate::app::shell::export::Exports;
+use crate::app::shell::keys::SHORTCUTS;
+use crate::app::shell::reading::absolute;
+use crate::app::state::event::{Event, Opening, PathFor};
+use crate::app::state::scope::Scope;
+use crate::app::state::session::Pin;
+use crate::app::widgets::style;
+use crate::error::Result;
+use crate::jobs::{Wake, Worker};
+use crate::uncertainty::Measure;
+use eframe::egui::{Context, Grid, Id, Key, KeyboardShortcut, Modal, ScrollArea, TextEdit};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The dialogs of paths with their menu entries.
+pub const FILES: [(&str, PathFor); 4] = [
+    ("Open models…", PathFor::Models),
+    ("Open an image…", PathFor::Image),
+    ("Open a session…", PathFor::Session),
+    ("Save the session…", PathFor::SaveSession),
+];
+
+/// The dialogs' state.
+pub struct Dialogs {
+    path: Option<PathDialog>,
+    chooser: Worker<PathFor, PathBuf>,
+    help: bool,
+    export: Exports,
+}
+
+struct PathDialog {
+    wanted: PathFor,
+    text: String,
+}
+
+impl Dialogs {
+    /// No dialog is open. The system's own file dialog runs on a thread of its own.
+    pub fn new(wake: &Wake) -> Result<Self> {
+        let chooser = Worker::spawn("file dialog", Arc::clone(wake), |wanted: PathFor, desk| {
+            let dialog = rfd::FileDialog::new();
+            let chosen = match wanted {
+                PathFor::Models => dialog.set_title("A folder of models").pick_folder(),
+                PathFor::Session => dialog.set_title("A session, or an exported figure").pick_file(),
+                PathFor::SaveSession => dialog.set_title("Save the session").set_file_name("session.json").save_file(),
+                PathFor::SaveFilm => dialog.set_title("Save the film").set_file_name("training.gif").save_file(),
+                PathFor::Image => dialog
+                    .set_title("An image")
+                    .add_filter("images", &["png", "jpg", "jpeg", "bmp", "gif", "tif", "tiff", "webp"])
+                    .pick_file(),
+            };
+            if let Some(path) = chosen {
+                desk.publish(path);
+            }
+            Ok(())
+        })?;
+        Ok(Self { path: None, chooser, help: false, export: Exports::new(wake)? })
+    }
+
+    /// Opens the dialog of a path.
+    pub fn ask_path(&mut self, wanted: PathFor) {
+        let text = match wanted {
+            PathFor::SaveSession => "session.json".to_owned(),
+            PathFor::SaveFilm => "training.gif".to_owned(),
+            PathFor::Models | PathFor::Session | PathFor::Image => String::new(),
+        };
+        self.path = Some(PathDialog { wanted, text });
+    }
+
+    /// Shows or hides the list of shortcuts.
+    pub fn toggle_help(&mut self) {
+        self.help = !self.help;
+    }
+
+    /// Shows or hides the dialog of exports.
+    pub fn toggle_export(&mut self, scope: &mut Scope) {
+        self.export.toggle(scope);
+    }
+
+    /// Draws what is open.
+    pub fn show(&mut self, ctx: &Context, scope: &mut Scope) {
+        self.path(ctx, scope);
+        self.help(ctx);
+        self.export.show(ctx, scope);
+    }
+
+    fn path(&mut self, ctx: &Context, scope: &mut Scope) {
+        let Some(dialog) = &mut self.path else { return };
+        if let Some(path) = self.chooser.take() {
+            dialog.text = path.display().to_string();
+        }
+        let (title, go) = match dialog.wanted {
+            PathFor::Models => ("A folder that holds model folders: one VAE, and the classifiers", "Open"),
+            PathFor::Session => ("A session file, or a figure that the window exported", "Open"),
+            PathFor::SaveSession => ("Where to save the session", "Save"),
+            PathFor::SaveFilm => ("An animated GIF, or, without .gif, a folder for a PNG of each epoch", "Save"),
+            PathFor::Image => ("An image file: it is encoded and marked as pin A", "Open"),
+        };
+        let mut done = false;
+        let response = Modal::new(Id::unique("path dialog")).show(ctx, |ui| {
+            ui.set_width(460.0_f32.min(ctx.content_rect().width() - 40.0));
+            let label = ui.label(title);
+            let edit = ui.horizontal(|ui| {
+                let edit = ui.add(TextEdit::singleline(&mut dialog.text).desired_width(ui.available_width() - 84.0)).labelled_by(label.id);
+                if ui.button("Browse…").on_hover_text("The system's file dialog, where there is one").clicked() {
+                    self.chooser.request(dialog.wanted);
+                }
+                edit
+            });
+            let edit = edit.inner;
+            if edit.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter)) {
+                done = true;
+            }
+            ui.horizontal(|ui| {
+                done |= ui.add_enabled(!dialog.text.trim().is_empty(), eframe::egui::Button::new(go)).clicked();
+                if ui.button("Cancel").clicked() {
+                    ui.close();
+                }
+            });
+        });
+        if done && !dialog.text.trim().is_empty() {
+            let path = PathBuf::from(dialog.text.trim());
+            match dialog.wanted {
+                PathFor::Models => scope.ask(Event::Open(Opening::Models(Some(path)))),
+                PathFor::Session => scope.ask(Event::Open(Opening::Session(path))),
+                PathFor::SaveSession => scope.ask(Event::SaveSession(path)),
+                PathFor::SaveFilm => scope.ask(Event::SaveFilm(absolute(path))),
+                PathFor::Image => scope.session.pins[0] = Some(Pin::File(absolute(path))),
+            }
+        }
+        if done || response.should_close() {
+            self.path = None;
+        }
+    }
+
+    fn help(&mut self, ctx: &Context) {
+        if !self.help {
+            return;
+        }
+        let response = Modal::new(Id::unique("shortcuts")).show(ctx, |ui| {
+            ui.heading("Shortcuts");
+            ScrollArea::vertical().max_height(ctx.content_rect().height() * 0.7).show(ui, |ui| {
+                Grid::new("shortcuts").num_columns(2).spacing([24.0, 4.0]).show(ui, |ui| {
+                    let mut line = |keys: String, does: &str| {
+                        ui.monospace(keys);
+                        ui.label(does);
+                        ui.end_row();
+                    };
+                    line("click".into(), "Pin the point as A; with the shift key as B");
+                    line("drag".into(), "Move the map");
+                    line("wheel".into(), "Closer or farther, towards the pointer");
+                    line("double click".into(), "The whole plane");
+                    line("1 … 8".into(), &format!("The measures, from {} on", Measure::ALL[0].label().to_lowercase()));
+                    line("arrows".into(), "Move the map that has the focus");
+                    for shortcut in &SHORTCUTS {
+                        let KeyboardShortcut { modifiers, logical_key } = shortcut.keys;
+                        let keys =
+                            if modifiers.is_none() { logical_key.symbol_or_name().to_owned() } else { ctx.format_shortcut(&shortcut.keys) };
+                        line(keys, shortcut.does);
+                    }
+                });
+            });
+            ui.add_space(4.0);
+            if ui.button("Close").clicked() {
+                ui.close();
+            }
+            ui.label(style::note("Files dropped on the window open: images as pin A, sessions, folders of models."));
+        });
+        if response.should_close() {
+            self.help = false;
+        }
+    }
+}

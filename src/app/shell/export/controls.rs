@@ -1,0 +1,130 @@
+//! The settings below the preview, and the buttons.
+
+use crate::app::shell::export::dialog::{Doing, Exports};
+use crate::app::shell::export::subject::Export;
+use crate::app::shell::export::work::{FileFormat, Task};
+use crate::app::state::scope::Scope;
+use crate::app::widgets::style;
+use crate::figure::{VENUES, Width};
+use eframe::egui::{Button, ComboBox, DragValue, Key, RichText, TextEdit, Ui, WidgetText};
+
+impl Exports {
+    /// Draws them.
+    pub(super) fn controls(&mut self, ui: &mut Ui, scope: &mut Scope) {
+        ui.add_space(6.0);
+        let busy = self.is_busy();
+        ui.add_enabled_ui(!busy, |ui| {
+            ui.horizontal_wrapped(|ui| self.format(ui));
+            self.path(ui, scope);
+        });
+        ui.add_space(4.0);
+        self.buttons(ui, scope);
+        if !self.note.is_empty() {
+            ui.label(style::note(&self.note));
+        }
+    }
+
+    fn format(&mut self, ui: &mut Ui) {
+        let before = self.file_format();
+        let mut format = before;
+        let mut formats = |ui: &mut Ui| {
+            for choice in FileFormat::of(self.what) {
+                ui.selectable_value(&mut format, choice, choice.extension());
+            }
+        };
+        choose(ui, "Format", before.extension(), &mut formats);
+        if format != before {
+            match format {
+                FileFormat::Figure(format) => self.format = format,
+                FileFormat::Raw(format) => self.raw = format,
+            }
+            self.change_extension();
+        }
+        if self.what == Export::Data {
+            return;
+        }
+        choose(ui, "Venue", self.venue.label, &mut |ui| {
+            for venue in &VENUES {
+                ui.selectable_value(&mut self.venue, venue, venue.label);
+            }
+        });
+        let inches = |width: Width| format!("{} ({} in)", name(width), self.venue.style(width).width_in);
+        let labels = Width::ALL.map(|width| (width, inches(width)));
+        let before = self.width;
+        choose(ui, "Width", inches(self.width), &mut |ui| {
+            for (width, label) in &labels {
+                ui.selectable_value(&mut self.width, *width, label);
+            }
+        });
+        self.has_own_width |= self.width != before;
+        let label = ui.label("dpi");
+        let dpi = DragValue::new(&mut self.dpi).range(36.0..=1200.0).speed(2.0).fixed_decimals(0);
+        ui.add(dpi).labelled_by(label.id).on_hover_text("Pixels per inch of png, of the copied image, and of dense layers in pdf and svg");
+        ui.checkbox(&mut self.title, "Title").on_hover_text("A title above the figure; in papers the caption says it");
+    }
+
+    fn path(&mut self, ui: &mut Ui, scope: &Scope) {
+        ui.horizontal(|ui| {
+            let label = ui.label("Save as");
+            let width = (ui.available_width() - 84.0).max(60.0);
+            let edit = ui.add(TextEdit::singleline(&mut self.path).desired_width(width)).labelled_by(label.id);
+            if edit.changed() {
+                self.exists = None;
+                self.follow_extension();
+            }
+            let entered = edit.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
+            if entered && !self.path.trim().is_empty() {
+                self.save(scope);
+            }
+            if ui.button("Browse…").on_hover_text("The system's file dialog, where there is one").clicked() {
+                self.chooser.request(self.path.trim().into());
+            }
+        });
+    }
+
+    fn buttons(&mut self, ui: &mut Ui, scope: &mut Scope) {
+        if let Some(path) = &self.exists {
+            let text = format!("{} is there already; saving replaces it.", path.display());
+            ui.colored_label(ui.visuals().warn_fg_color, text);
+        }
+        ui.horizontal(|ui| {
+            if self.is_busy() {
+                ui.label(style::note(if self.doing == Doing::Save { "Saving" } else { "Drawing the image" }));
+                if let Some(share) = self.share() {
+                    style::bar(ui, share, 160.0);
+                }
+                if ui.button("Cancel").clicked() {
+                    self.worker.cancel();
+                    self.doing = Doing::Nothing;
+                    "Cancelled; nothing was written.".clone_into(&mut self.note);
+                }
+                return;
+            }
+            let save = if self.exists.is_some() { "Replace" } else { "Save" };
+            let primary = Button::new(RichText::new(save).strong()).fill(style::ACCENT.gamma_multiply(0.55));
+            if ui.add_enabled(!self.path.trim().is_empty(), primary).clicked() {
+                self.save(scope);
+            }
+            let figure = self.what != Export::Data;
+            if figure && ui.button("Copy image").on_hover_text("The picture, at this resolution, to the clipboard").clicked() {
+                self.start(Doing::Copy, scope, Task::Copy { dpi: self.dpi });
+            }
+            if ui.button("Close").clicked() {
+                self.close(scope);
+            }
+        });
+    }
+}
+
+fn name(width: Width) -> &'static str {
+    match width {
+        Width::Column => "one column",
+        Width::Full => "full width",
+    }
+}
+
+/// A menu with a name.
+fn choose(ui: &mut Ui, name: &str, chosen: impl Into<WidgetText>, content: &mut dyn FnMut(&mut Ui)) {
+    let label = ui.label(name);
+    ComboBox::from_id_salt(("export", name)).selected_text(chosen).show_ui(ui, |ui| content(ui)).response.labelled_by(label.id);
+}

@@ -1,0 +1,16 @@
+//! What frames the panels: the window, its menus and dialogs, and how it is started.
+
+pub mod dialogs;
+pub mod encoded;
+pub mod export;
+pub mod headless;
+pub mod keys;
+pub mod library;
+pub mod menu;
+pub mod opening;
+pub mod reading;
+pub mod run;
+pub mod status;
+pub mod tabs;
+pub mod toolbar;
+pub mod window;

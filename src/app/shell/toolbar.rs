@@ -1,0 +1,136 @@
+//! The toolbar: what fixes the maps, and what lies over them.
+
+use crate::app::state::scope::Scope;
+use crate::app::state::session::{Layout, MOST_SAMPLES};
+use crate::app::widgets::style;
+use crate::engine::{self, Masks};
+use crate::figure::{ColourMap, ColourRange};
+use crate::jobs::training::Look;
+use eframe::egui::{ComboBox, DragValue, Panel as Side, RichText, Role, Sense, Ui, vec2};
+
+/// What fixes the maps, and what lies over them.
+pub fn toolbar(ui: &mut Ui, scope: &mut Scope) {
+    Side::top("toolbar").show(ui, |ui| {
+        ui.horizontal_wrapped(|ui| {
+            layout(ui, scope);
+            ui.separator();
+            overlays(ui, scope);
+            ui.separator();
+            colours(ui, scope);
+            ui.separator();
+            computation(ui, scope);
+        });
+    });
+}
+
+fn layout(ui: &mut Ui, scope: &mut Scope) {
+    ui.spacing_mut().item_spacing.x = 4.0;
+    for (layout, label) in Layout::ALL.into_iter().zip(["1", "2", "4"]) {
+        let text = if layout == Layout::One { "One map" } else { "Maps side by side, with linked views" };
+        let button = ui.selectable_label(scope.session.layout == layout, label).on_hover_text(text);
+        if style::named(button, Role::Button, &format!("{label} maps")).clicked() {
+            scope.session.layout = layout;
+            scope.session.active = scope.session.active.min(layout.count() - 1);
+        }
+    }
+}
+
+fn overlays(ui: &mut Ui, scope: &mut Scope) {
+    let is_preview = scope.results.underway.is_some();
+    let overlays = &mut scope.session.overlays;
+    for (switch, label, text) in [
+        (&mut overlays.encodings, "Encodings", "The training data where the VAE puts them, in class colours (E)"),
+        (&mut overlays.density, "Density", "Contours of the encodings' density, the aggregated posterior (D)"),
+        (&mut overlays.holes, "Holes", "Outlines of what is confident outside the region that holds 99 % of the training encodings (H)"),
+        (&mut overlays.digits, "Images", "A grid of decoded images over the plane (G)"),
+        (&mut overlays.line, "Line", "The interpolation line: drag its ends (L)"),
+    ] {
+        let toggle = ui.add_enabled_ui(!is_preview, |ui| ui.toggle_value(switch, label)).inner;
+        toggle.on_hover_text(text).on_disabled_hover_text("Not over the preview of a training: these belong to the models at hand");
+    }
+}
+
+fn colours(ui: &mut Ui, scope: &mut Scope) {
+    let session = &mut scope.session;
+    let menu = ComboBox::from_id_salt("colours").selected_text(session.colours.label()).width(72.0).show_ui(ui, |ui| {
+        for map in ColourMap::ALL {
+            ui.selectable_value(&mut session.colours, map, map.label());
+        }
+    });
+    style::named(menu.response, Role::ComboBox, "Colour map");
+    let mut fixed = session.range == ColourRange::Natural;
+    let text = "Colours for all that the measure can take (0 … ln C nats for entropies), rather than for what is on the screen (R)";
+    if ui.toggle_value(&mut fixed, "Fixed range").on_hover_text(text).changed() {
+        session.range = if fixed { ColourRange::Natural } else { ColourRange::Data };
+    }
+}
+
+fn computation(ui: &mut Ui, scope: &mut Scope) {
+    let session = &mut scope.session;
+    ui.label("T").on_hover_text("Dropout draws per member");
+    ui.add(DragValue::new(&mut session.samples).range(1..=MOST_SAMPLES).speed(0.5)).on_hover_text("Dropout draws per member, T");
+    ui.label("grid");
+    let menu = ComboBox::from_id_salt("grid").selected_text(format!("{0}×{0}", session.grid)).width(76.0).show_ui(ui, |ui| {
+        for grid in [32, 64, 128, 256, 512] {
+            ui.selectable_value(&mut session.grid, grid, format!("{grid}×{grid}"));
+        }
+    });
+    style::named(menu.response, Role::ComboBox, "Points of the grid");
+    ui.label("seed");
+    ui.add(DragValue::new(&mut session.seed).speed(0.1)).on_hover_text("The seed of the dropout masks");
+    let mut shared = session.masks == Masks::Shared;
+    let text = "One draw is one function of the whole plane, so that the map is smooth; without, every point draws its own masks, as the \
+                paper's code did";
+    if ui.toggle_value(&mut shared, "Shared masks").on_hover_text(text).changed() {
+        session.masks = if shared { Masks::Shared } else { Masks::PerPoint };
+    }
+    let mut engine = session.engine.clone();
+    let menu = ComboBox::from_id_salt("engine").selected_text(&engine).width(64.0).show_ui(ui, |ui| {
+        for kind in engine::available() {
+            ui.selectable_value(&mut engine, kind.name.to_owned(), kind.name).on_hover_text(kind.summary);
+        }
+    });
+    style::named(menu.response, Role::ComboBox, "Engine");
+    session.engine = engine;
+}
+
+/// The classes in their colours; a click hides or shows one.
+pub fn legend(ui: &mut Ui, scope: &mut Scope) {
+    let has_classes = match &scope.results.underway {
+        Some(frame) => matches!(frame.look, Look::Plane { .. }),
+        None => scope.session.overlays.encodings,
+    };
+    if !has_classes {
+        return;
+    }
+    let classes = scope.classes().to_vec();
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing.x = 10.0;
+        for (class, name) in classes.iter().enumerate() {
+            let hidden = &mut scope.session.overlays.hidden;
+            let shown = !hidden.contains(&class);
+            let text = if shown { RichText::new(name) } else { RichText::new(name).weak().strikethrough() };
+            let response = ui
+                .horizontal(|ui| {
+                    ui.spacing_mut().item_spacing.x = 3.0;
+                    let (rect, dot) = ui.allocate_exact_size(vec2(11.0, 11.0), Sense::click());
+                    let colour = style::of_class(class).gamma_multiply(if shown { 1.0 } else { 0.25 });
+                    ui.painter().circle(rect.center(), 4.5, colour, eframe::egui::Stroke::new(0.8, eframe::egui::Color32::from_gray(90)));
+                    dot | ui.add(eframe::egui::Label::new(text).sense(Sense::click()))
+                })
+                .inner
+                .on_hover_text("Click: hide or show this class. Double click: this one alone, or all.");
+            if response.double_clicked() {
+                let alone = hidden.len() + 1 == classes.len() && shown;
+                *hidden = if alone { Vec::new() } else { (0..classes.len()).filter(|&other| other != class).collect() };
+            } else if response.clicked() {
+                if shown {
+                    hidden.push(class);
+                    hidden.sort_unstable();
+                } else {
+                    hidden.retain(|&other| other != class);
+                }
+            }
+        }
+    });
+}

@@ -1,0 +1,334 @@
+//! Everything that makes the picture: what undo brings back, and what a session file holds.
+
+use crate::app::state::choices::attack::AttackChoice;
+use crate::app::state::choices::detection::DetectionChoice;
+use crate::app::state::choices::holes::HoleChoice;
+use crate::app::state::choices::training::TrainingChoice;
+use crate::engine::{AUTO, Masks};
+use crate::error::{Error, Result};
+use crate::figure::{ColourMap, ColourRange};
+use crate::jobs::{Additions, MapSettings, ModelSet, Seen};
+use crate::latent::View;
+use crate::uncertainty::Measure;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// The most that the window offers of each.
+pub const MOST_GRID: usize = 512;
+/// Draws per member.
+pub const MOST_SAMPLES: u32 = 1000;
+/// Decoded images along each axis of a map.
+const IMAGES: usize = 20;
+/// The narrowest and the widest view: closer, f32 decoders have no steps left; farther, all is one hole.
+const WIDTHS: std::ops::RangeInclusive<f64> = 1e-3..=1e4;
+
+/// The names of the two pins, and of the two ends of the line.
+pub const PIN_NAMES: [&str; 2] = ["A", "B"];
+
+/// A point that is kept in the inspector.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Pin {
+    /// A latent point, decoded.
+    Latent([f64; 2]),
+    /// An image of the data by its number in the test set, encoded.
+    Data(usize),
+    /// An image file, encoded.
+    File(PathBuf),
+}
+
+/// What one map shows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub struct Pane {
+    /// The measure.
+    pub measure: Measure,
+    /// The members of the ensemble, by number, in ascending order.
+    pub members: Vec<usize>,
+    /// The other map, by its place, that this one is the difference from: this measure and members minus those there.
+    pub minus: Option<usize>,
+}
+
+impl Pane {
+    /// What is seen of a map here, among panes whose places [`minus`](Self::minus) names.
+    pub fn seen(&self, panes: &[Self]) -> Seen {
+        let minus = self.minus.and_then(|place| panes.get(place)).map(|other| (other.measure, other.members.clone()));
+        Seen { measure: self.measure, members: self.members.clone(), minus }
+    }
+}
+
+/// How many maps stand side by side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Layout {
+    /// One.
+    One,
+    /// Two.
+    Two,
+    /// Two rows of two.
+    Four,
+}
+
+impl Layout {
+    /// Every layout.
+    pub const ALL: [Self; 3] = [Self::One, Self::Two, Self::Four];
+
+    /// The number of maps.
+    pub const fn count(self) -> usize {
+        match self {
+            Self::One => 1,
+            Self::Two => 2,
+            Self::Four => 4,
+        }
+    }
+}
+
+/// What lies over the maps.
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own on the screen")]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub struct Overlays {
+    /// The encodings of the training data in class colours.
+    pub encodings: bool,
+    /// Contours of the encodings' density.
+    pub density: bool,
+    /// The outlines of the holes.
+    pub holes: bool,
+    /// Decoded images on a grid.
+    pub digits: bool,
+    /// The interpolation line and its handles.
+    pub line: bool,
+    /// The classes that are not shown, in ascending order.
+    pub hidden: Vec<usize>,
+}
+
+/// The interpolation line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub struct Line {
+    /// Its two ends on the latent plane.
+    pub ends: [[f64; 2]; 2],
+    /// The images of the test set that the ends are, by number, where they are such images.
+    pub images: [Option<usize>; 2],
+    /// Points along it, both ends included.
+    pub steps: usize,
+    /// The measures whose curves are drawn.
+    pub measures: Vec<Measure>,
+    /// Whether the geodesic is drawn as well.
+    pub geodesic: bool,
+    /// Random pairs of the population view.
+    pub pairs: usize,
+}
+
+/// Everything that makes the picture.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub struct Session {
+    /// The folder of the models; the shipped ones for `None`.
+    pub models: Option<PathBuf>,
+    /// What stands in place of their VAE or beside their members. Older sessions know none.
+    #[serde(default)]
+    pub additions: Additions,
+    /// The SHA-256 of each model, by name, as far as they are known.
+    pub hashes: BTreeMap<String, String>,
+    /// The engine that was asked for, by name.
+    pub engine: String,
+    /// The middle of the view.
+    pub centre: [f64; 2],
+    /// The width and height of the view, which is a square.
+    pub width: f64,
+    /// Points along each axis.
+    pub grid: usize,
+    /// Draws per member.
+    pub samples: u32,
+    /// The seed of the masks.
+    pub seed: u32,
+    /// How masks are shared between points.
+    pub masks: Masks,
+    /// The maps, four of them; the layout says how many are shown.
+    pub panes: Vec<Pane>,
+    /// How many maps are shown.
+    pub layout: Layout,
+    /// The map whose settings the keys change.
+    pub active: usize,
+    /// The colours of the values.
+    pub colours: ColourMap,
+    /// What the ends of the colours stand for.
+    pub range: ColourRange,
+    /// What lies over the maps.
+    pub overlays: Overlays,
+    /// The points in the inspector, A and B.
+    pub pins: [Option<Pin>; 2],
+    /// The interpolation line.
+    pub line: Line,
+    /// What counts as a hole.
+    pub holes: HoleChoice,
+    /// What is attacked, and how. Older sessions know none.
+    #[serde(default)]
+    pub attack: AttackChoice,
+    /// What is detected, and what is seen of it. Older sessions know none.
+    #[serde(default)]
+    pub detection: DetectionChoice,
+    /// What is trained, and how. Older sessions know none.
+    #[serde(default)]
+    pub training: TrainingChoice,
+}
+
+impl Session {
+    /// The session of a first start with these models: entropy and MI of one network, then of all.
+    pub fn new(set: &ModelSet) -> Self {
+        let members = set.ensemble().members().len();
+        let pane = |measure, count: usize| Pane { measure, members: (0..count.min(members)).collect(), minus: None };
+        Self {
+            models: None,
+            additions: Additions::default(),
+            hashes: set.hashes.clone(),
+            engine: AUTO.to_owned(),
+            centre: [0.0, 0.0],
+            width: 20.0,
+            grid: 128,
+            samples: 50,
+            seed: 0,
+            masks: Masks::Shared,
+            panes: vec![
+                pane(Measure::MutualInformation, 1),
+                pane(Measure::PredictiveEntropy, 1),
+                pane(Measure::MutualInformation, members),
+                pane(Measure::PredictiveEntropy, members),
+            ],
+            layout: Layout::One,
+            active: 0,
+            colours: ColourMap::Viridis,
+            range: ColourRange::Data,
+            overlays: Overlays { encodings: false, density: false, holes: false, digits: false, line: true, hidden: Vec::new() },
+            pins: [None, None],
+            line: Line {
+                ends: [[-2.0, 2.0], [2.0, -2.0]],
+                images: [None, None],
+                steps: 31,
+                measures: vec![Measure::PredictiveEntropy, Measure::MutualInformation],
+                geodesic: false,
+                pairs: 3000,
+            },
+            holes: HoleChoice::default(),
+            attack: AttackChoice::default(),
+            detection: DetectionChoice::default(),
+            training: TrainingChoice::default(),
+        }
+    }
+
+    /// Checks what came from a file against the models.
+    ///
+    /// # Errors
+    /// When a number is out of range or names something that is not there; says which.
+    pub fn check(&self, set: &ModelSet) -> Result<()> {
+        let wrong =
+            |what: &str, problem: String| Err(Error::setting(format!("'{what}' of the session"), problem, "choose another session file"));
+        let (members, classes) = (set.ensemble().members().len(), set.ensemble().classes().len());
+        if !self.centre.iter().all(|z| z.abs() <= *WIDTHS.end()) || !WIDTHS.contains(&self.width) {
+            return wrong("width", format!("{} around {:?} is no part of the latent plane", self.width, self.centre));
+        }
+        if !(2..=MOST_GRID).contains(&self.grid) || !(1..=MOST_SAMPLES).contains(&self.samples) {
+            return wrong("grid", format!("{} points and {} draws are out of range", self.grid, self.samples));
+        }
+        if self.panes.len() != Layout::Four.count() || self.active >= self.panes.len() {
+            return wrong("panes", format!("there are {} where four are expected", self.panes.len()));
+        }
+        for pane in &self.panes {
+            let ordered = pane.members.windows(2).all(|pair| pair[0] < pair[1]);
+            if !ordered || pane.members.is_empty() || pane.members.iter().any(|&member| member >= members) {
+                return wrong("members", format!("{:?} are no members of the ensemble of {members}", pane.members));
+            }
+            if pane.minus.is_some_and(|other| other >= self.panes.len()) {
+                return wrong("minus", "there is no such map".to_owned());
+            }
+        }
+        if self.overlays.hidden.iter().any(|&class| class >= classes) {
+            return wrong("hidden", format!("there are only {classes} classes"));
+        }
+        let finite = |point: &[f64; 2]| point.iter().all(|z| z.is_finite());
+        let pinned = self.pins.iter().flatten().all(|pin| if let Pin::Latent(z) = pin { finite(z) } else { true });
+        if !pinned || !self.line.ends.iter().all(finite) {
+            return wrong("line", "a point is not finite".to_owned());
+        }
+        if !(2..=1000).contains(&self.line.steps) || !(1..=100_000).contains(&self.line.pairs) {
+            return wrong("line", format!("{} steps and {} pairs are out of range", self.line.steps, self.line.pairs));
+        }
+        if let Some(problem) = self.holes.problem() {
+            return wrong("holes", problem);
+        }
+        if let Some(problem) = self.attack.problem(set) {
+            return wrong("attack", problem);
+        }
+        if let Some(problem) = self.detection.problem(set) {
+            return wrong("detection", problem);
+        }
+        if let Some(problem) = self.training.problem() {
+            return wrong("training", problem);
+        }
+        Ok(())
+    }
+
+    /// The maps that are shown.
+    pub fn shown(&self) -> &[Pane] {
+        &self.panes[..self.layout.count()]
+    }
+
+    /// The part of the plane that is looked at, [z₁, z₂] each from the first to the last.
+    pub fn extent(&self) -> [[f64; 2]; 2] {
+        self.centre.map(|middle| [middle - self.width / 2.0, middle + self.width / 2.0])
+    }
+
+    /// Where the decoded images lie that are shown over the maps.
+    ///
+    /// # Errors
+    /// As [`View::new`].
+    pub fn image_grid(&self) -> Result<View> {
+        let half = self.width / IMAGES as f64 / 2.0;
+        let [z1, z2] = self.extent().map(|[first, last]| [first + half, last - half]);
+        View::new(z1, z2, IMAGES, IMAGES)
+    }
+
+    /// What fixes the map under all of this: every member, so that another choice of them costs nothing.
+    ///
+    /// # Errors
+    /// As [`View::new`].
+    pub fn map_settings(&self, set: &ModelSet) -> Result<MapSettings> {
+        let [z1, z2] = self.extent();
+        Ok(MapSettings {
+            view: View::new(z1, z2, self.grid, self.grid)?,
+            samples: self.samples,
+            members: set.members(None)?,
+            seed: self.seed,
+            masks: self.masks,
+            deterministic: true,
+        })
+    }
+
+    /// Moves the view by a part of the plane.
+    pub fn pan(&mut self, by: [f64; 2]) {
+        let farthest = *WIDTHS.end();
+        self.centre = [0, 1].map(|axis| (self.centre[axis] + by[axis]).clamp(-farthest, farthest));
+    }
+
+    /// Makes the view narrower by a factor, with a point of the plane staying where it is.
+    pub fn zoom(&mut self, factor: f64, around: [f64; 2]) {
+        let width = (self.width / factor).clamp(*WIDTHS.start(), *WIDTHS.end());
+        let scale = width / self.width;
+        self.centre = [0, 1].map(|axis| around[axis] + (self.centre[axis] - around[axis]) * scale);
+        self.width = width;
+    }
+
+    /// Brings a point into the middle, close enough to see what is around it.
+    pub fn fly_to(&mut self, point: [f64; 2]) {
+        self.centre = point;
+        self.width = self.width.min(6.0);
+    }
+
+    /// Back to the view of a first start.
+    pub fn reset_view(&mut self) {
+        self.centre = [0.0, 0.0];
+        self.width = 20.0;
+    }
+}

@@ -1,0 +1,36 @@
+//! The values that a map shows.
+
+use crate::app::state::session::Pane;
+use crate::figure::{Scaled, range_of};
+use crate::latent::View;
+use std::sync::Arc;
+
+/// The values of one map.
+#[derive(Clone, Debug)]
+pub struct Values {
+    /// What they are of.
+    pub pane: Pane,
+    /// The points.
+    pub view: View,
+    /// \[rows, columns\], row 0 the lowest; a point that is still to come shows its coarser neighbour; NaN where there is none.
+    pub numbers: Arc<Vec<f32>>,
+    /// The share of the points that have been computed.
+    pub known: f32,
+}
+
+impl Values {
+    /// The number of the grid's point nearest to a latent point; `None` outside the view.
+    pub fn point_at(&self, [z1, z2]: [f64; 2]) -> Option<usize> {
+        let index = |z: f64, [first, last]: [f64; 2], count: usize| {
+            let at = ((z - first) / (last - first) * (count - 1) as f64).round();
+            (at >= 0.0 && at < count as f64).then_some(at as usize)
+        };
+        let (column, row) = (index(z1, self.view.z1, self.view.columns)?, index(z2, self.view.z2, self.view.rows)?);
+        Some(row * self.view.columns + column)
+    }
+
+    /// What a scale of them is chosen by.
+    pub fn scaled(&self) -> Scaled {
+        Scaled { measure: self.pane.measure, is_difference: self.pane.minus.is_some(), range: range_of(&self.numbers) }
+    }
+}

@@ -1,0 +1,7 @@
+//! What panels are built from: colours, plots, pictures.
+
+pub mod colour_bar;
+pub mod fields;
+pub mod images;
+pub mod plane;
+pub mod style;
