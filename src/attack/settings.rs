@@ -88,6 +88,10 @@ pub struct Settings {
     pub as_published: bool,
     /// The seed of random starts and steps.
     pub seed: u32,
+    /// Draws of each member whose mean is attacked; `None`: as many as measure. Left out of files where it is `None`, so that cached
+    /// attacked images keep their keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attack_samples: Option<u32>,
 }
 
 impl Settings {
@@ -108,6 +112,7 @@ impl Settings {
             fresh_masks: false,
             as_published: false,
             seed: 0,
+            attack_samples: None,
         }
     }
 

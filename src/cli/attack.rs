@@ -1,7 +1,8 @@
 //! `epistemap attack`: images changed within a budget so that the models answer something else.
 
+use super::map_options::{MemberChoice, chosen_members, members};
 use super::progress::Bar;
-use super::shared::{MemberChoice, Seed, choice, chosen_members, members, print, print_json, say_each};
+use super::shared::{Seed, choice, print, print_json, say_each};
 use super::speaking::Speaking;
 use crate::attack::{self, ApgdLoss, Norm, Settings};
 use crate::data::npy;
@@ -47,9 +48,12 @@ pub struct Method {
     /// The loss of the paper's code, which takes the softmax twice and so is nearly flat.
     #[arg(long)]
     pub as_published: bool,
-    /// Dropout draws per member, T: so many are attacked, and so many others measure.
+    /// Dropout draws per member, T, that measure; as many others are attacked.
     #[arg(long, value_name = "T", default_value_t = 20)]
     pub samples: u32,
+    /// Dropout draws per member whose mean is attacked [default: as many as --samples].
+    #[arg(long, value_name = "N")]
+    attack_samples: Option<u32>,
     /// Which members answer together: a count, their numbers with commas, or `all` [default: the first; all for the ensemble].
     #[arg(long, value_name = "E|N,N,…|all", value_parser = members)]
     members: Option<MemberChoice>,
@@ -71,6 +75,7 @@ impl Method {
             fresh_masks: self.fresh_masks,
             as_published: self.as_published,
             seed: self.seed.seed,
+            attack_samples: self.attack_samples,
             ..Settings::new(method, norm, epsilon)
         }
     }

@@ -103,6 +103,21 @@ fn the_same_seed_is_the_same_attack_and_the_predictions_are_the_labels_where_the
 }
 
 #[test]
+fn the_draws_of_an_attack_are_apart_from_those_that_measure() {
+    let desk = desk();
+    let line = SHORT.replace("--norm linf --eps 0.1 --samples 3", "--norm l2 --eps 1 --labels y.idx --on mc --no-checks");
+    let run = |draws: &str| {
+        let said = summary(&desk, &format!("{line} {draws}"));
+        (desk.read("adversarial.npy"), said["provenance"]["settings"]["attack"].get("attack_samples").cloned())
+    };
+    let [few, many] = ["--samples 5", "--samples 20"].map(|measure| run(&format!("--attack-samples 1 {measure}")));
+    assert!(few == many && few.1 == Some(1.into()), "{:?}", few.1);
+    let plain = run("--samples 5");
+    assert!(plain.0 != few.0, "the negative control");
+    assert!(plain.0 == run("--samples 20 --attack-samples 5").0 && plain.1.is_none(), "the default is the number that measures");
+}
+
+#[test]
 fn targets_make_an_attack_targeted_and_no_budget_gives_the_images_back() {
     let desk = desk();
     let said = summary(&desk, &format!("{SHORT} --targets y.idx --on ensemble --no-checks"));
@@ -177,6 +192,7 @@ fn what_makes_no_sense_is_refused() {
         ("--eps=nan", "--eps"),
         ("--eps=inf", "--eps"),
         ("--samples 0", "--samples"),
+        ("--attack-samples 0", "--attack-samples"),
         ("--step=-1", "--step"),
         ("--iterations 0", "--iterations"),
         ("--restarts 0", "--restarts"),

@@ -148,6 +148,13 @@ fn attacked_images_are_kept_and_used_again() {
     assert!(desk.files() == files && desk.read("table.csv") == table);
     desk.succeeds(&line.replace("--eps 0.3", "--eps 0.2"));
     assert_eq!(desk.files().len(), files.len() + 2, "other settings, other files");
+    let line = format!("{} --cache kept --no-checks --json", SHORT.replace("--samples 3", "--attack-samples 3 --samples 4"));
+    let [json, _] = desk.succeeds(&line);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["rows"][0]["samples"], &json["rows"][0]["attack_samples"]), (&4.into(), &3.into()));
+    assert_eq!(desk.files().len(), files.len() + 2, "draws that only measure change no attacked image");
+    desk.succeeds(&line.replace("--attack-samples 3", "--attack-samples 2"));
+    assert_eq!(desk.files().len(), files.len() + 4, "another number of attacked draws, other files");
 }
 
 #[test]
@@ -182,6 +189,7 @@ fn what_makes_no_sense_is_refused() {
         ("--eps=0.1,-1", "--eps"),
         ("--eps=nan", "--eps"),
         ("--samples 0", "--samples"),
+        ("--attack-samples 100001", "--attack-samples"),
         ("--images 0", "--images"),
         ("--images 99999999", "--images"),
         ("--class eleven", "--class"),

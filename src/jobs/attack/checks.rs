@@ -1,6 +1,6 @@
 //! What must be so if an attack works as it should: cheap to look at, and telling where it is not so.
 
-use super::{AttackSettings, Attacked, Labels, On, attack, gradients, success_rate};
+use super::{AttackSettings, Attacked, Labels, attack, gradients, success_rate};
 use crate::attack::{Norm, Settings, named};
 use crate::autodiff::{Loss, Objective, Passes};
 use crate::engine::Engine;
@@ -154,8 +154,7 @@ pub fn self_checks(
             };
             seen.square = Some((rate(square)?, stepwise));
         }
-        let draws = (settings.on != On::Deterministic).then_some(0..settings.samples);
-        let passes = Passes { members: settings.members.clone(), draws };
+        let passes = Passes { members: settings.members.clone(), draws: settings.attack_draws().map(|draws| 0..draws) };
         let loss = if base.as_published { Loss::AsPublished } else { Loss::MeanProbability };
         let objective = Objective { loss, towards: base.targeted };
         let images: Vec<f64> = chosen.iter().copied().map(f64::from).collect();

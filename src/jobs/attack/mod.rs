@@ -80,7 +80,7 @@ pub struct AttackSettings {
     pub on: On,
     /// The members that answer together, by number.
     pub members: Vec<usize>,
-    /// Draws of each member, T: of those that are attacked, and of the others that measure before and after.
+    /// Draws of each member, T, that measure before and after; as many others are attacked, unless `attack` has a number of its own.
     pub samples: u32,
 }
 
@@ -92,14 +92,21 @@ impl AttackSettings {
     pub fn check(&self, classifiers: &Classifiers) -> Result<()> {
         self.attack.check()?;
         classifiers.members(Some(&self.members))?;
-        if !(1..=MOST_SAMPLES).contains(&self.samples) {
-            let problem = format!("{} draws are out of range", self.samples);
-            return Err(Error::setting("--samples", problem, format!("give a number from 1 to {MOST_SAMPLES}")));
+        for (option, draws) in [("--samples", Some(self.samples)), ("--attack-samples", self.attack.attack_samples)] {
+            if let Some(draws) = draws.filter(|draws| !(1..=MOST_SAMPLES).contains(draws)) {
+                let problem = format!("{draws} draws are out of range");
+                return Err(Error::setting(option, problem, format!("give a number from 1 to {MOST_SAMPLES}")));
+            }
         }
         if self.attack.method == "mi-evading" && self.on == On::Deterministic {
             return Err(Error::setting("--on", "a single pass holds no mutual information to evade", "choose mc or ensemble"));
         }
         Ok(())
+    }
+
+    /// Draws of each member whose mean is attacked; `None`: one pass with dropout off.
+    pub(super) fn attack_draws(&self) -> Option<u32> {
+        (self.on != On::Deterministic).then(|| self.attack.attack_samples.unwrap_or(self.samples))
     }
 
     pub(super) fn asked(&self) -> Asked<'_> {
@@ -271,8 +278,7 @@ pub(super) fn attack_batch(
     first: usize,
     watch: &mut dyn FnMut(Iterate<'_>) -> ControlFlow<()>,
 ) -> Result<Vec<f32>> {
-    let samples = (settings.on != On::Deterministic).then_some(settings.samples);
-    let victim = Victim { networks, members: settings.members.clone(), samples, first_draw: FIRST_DRAW };
+    let victim = Victim { networks, members: settings.members.clone(), samples: settings.attack_draws(), first_draw: FIRST_DRAW };
     let original: Vec<f64> = images.iter().copied().map(f64::from).collect();
     let problem = Problem { victim: &victim, images: &original, labels, first, settings: &settings.attack };
     Ok(round_towards(&attack::named(&settings.attack.method)?.run(&problem, watch)?, &original))

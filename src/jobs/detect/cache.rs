@@ -1,5 +1,6 @@
 //! Attacked images that are kept from run to run, in parts, by the hash of everything that made them.
 
+use crate::attack::Settings;
 use crate::data::npy;
 use crate::error::{Error, Result};
 use crate::files;
@@ -66,8 +67,14 @@ impl Cache {
 /// The key of a part: the SHA-256 of the settings, the members, the images with their labels, and the number of the first.
 pub(super) fn key(classifiers: &Classifiers, settings: &AttackSettings, (images, labels): (&[f32], &[usize]), first: usize) -> String {
     let mut hasher = Sha256::new();
+    // The draws that measure change no attacked image: the draws of the attack stand in the key in their place.
+    let of_attack = AttackSettings {
+        attack: Settings { attack_samples: None, ..settings.attack.clone() },
+        samples: settings.attack_draws().unwrap_or(settings.samples),
+        ..settings.clone()
+    };
     // Settings are plain data, which always have a form in JSON; should that change, an empty text is a key like another.
-    let text = serde_json::to_string(settings).unwrap_or_default();
+    let text = serde_json::to_string(&of_attack).unwrap_or_default();
     hasher.update(format!("epistemap attack {VERSION}\n{text}\n{first}\n{:?}\n", classifiers.ensemble().image_shape()));
     // JSON has no infinity.
     hasher.update(settings.attack.epsilon.to_le_bytes());
@@ -105,6 +112,17 @@ mod tests {
         ] {
             std::fs::write(cache.path("a"), bytes).unwrap();
             assert_eq!(cache.load("a", [1, 1, 2], 2), None, "{what}");
+        }
+        let flipped = (0..8 * whole.len()).map(|bit| {
+            let mut bytes = whole.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            bytes
+        });
+        for (number, bytes) in flipped.chain((0..whole.len()).map(|end| whole[..end].to_vec())).enumerate() {
+            // A file that is truncated and written is flushed on some disks, which takes long.
+            std::fs::remove_file(cache.path("a")).unwrap();
+            std::fs::write(cache.path("a"), bytes).unwrap();
+            assert_eq!(cache.load("a", [1, 1, 2], 2), None, "damage {number}");
         }
     }
 }

@@ -86,7 +86,7 @@ fn work(classifiers: &Classifiers) -> Vec<[f64; 2]> {
 fn costs(work: &[[f64; 2]], settings: &AttackSettings) -> [f64; 2] {
     let of = |member: &usize| {
         let [trunk, head] = work[*member];
-        let passes = if settings.on == On::Deterministic { 1.0 } else { f64::from(settings.samples) };
+        let passes = settings.attack_draws().map_or(1.0, f64::from);
         [2.0 * (trunk + passes * head) / 1e6, (trunk + f64::from(settings.samples) * head) / 1e6]
     };
     settings.members.iter().map(of).fold([0.0; 2], |[a, b], [c, d]| [a + c, b + d])

@@ -305,9 +305,7 @@ fn shown(on: On) -> &'static [Measure] {
 }
 
 fn row(row: &Detected) -> Value {
-    let (attacked, settings) = (&row.attacked, &row.attacked.settings);
-    let successes = attacked.successes();
-    let gains: Vec<Value> = row.gains.iter().map(|gain| json!(gain)).collect();
+    let (attacked, settings, count) = (&row.attacked, &row.attacked.settings, row.attacked.labels.len() as f64);
     let right = |when: usize| attacked.predictions().zip(&attacked.labels).filter(|(said, label)| said[when] == **label).count();
     let scored: Vec<Value> = row
         .scored
@@ -317,21 +315,24 @@ fn row(row: &Detected) -> Value {
             with_quality(head, *quality)
         })
         .collect();
-    let count = attacked.labels.len() as f64;
-    json!({
+    let mut all = json!({
         "method": settings.attack.method,
         "norm": settings.attack.norm.key(),
         "epsilon": settings.attack.epsilon,
         "on": settings.on,
         "members": settings.members,
         "samples": settings.samples,
-        "success": success_json(&successes),
+        "success": success_json(&attacked.successes()),
         "accuracy": { "before": right(0) as f64 / count, "after": right(1) as f64 / count },
         "mean_l2": attacked.norms.iter().map(|lengths| lengths[L2]).sum::<f64>() / count,
         "detection": scored,
         "undefined": row.undefined.iter().map(|(detector, reason)| (detector.key().to_owned(), json!(reason))).collect::<serde_json::Map<_, _>>(),
-        "auroc_of_entropy_less_information": gains,
-    })
+        "auroc_of_entropy_less_information": row.gains,
+    });
+    if let Some(draws) = settings.attack.attack_samples {
+        all["attack_samples"] = json!(draws);
+    }
+    all
 }
 
 fn with_quality(mut value: Value, quality: Option<Quality>) -> Value {

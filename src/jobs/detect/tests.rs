@@ -76,6 +76,45 @@ fn a_stopped_run_goes_on_and_ends_as_one_that_was_not() {
 }
 
 #[test]
+fn attack_draws_alone_fix_the_attacked_images_and_their_cache() {
+    let (classifiers, data) = digits(20);
+    let folder = tempfile::tempdir().unwrap();
+    let of = |on: On, attack_samples: Option<u32>, samples: u32| {
+        let plain = attack("bim", 0.1, on);
+        AttackSettings { attack: Settings { attack_samples, ..plain.attack }, on, members: vec![1], samples }
+    };
+    let run = |attack: AttackSettings, cache: Option<&std::path::Path>| {
+        let mut found = run(&classifiers, &data, &settings(vec![attack], cache), &mut |_| ControlFlow::Continue(())).unwrap();
+        found.rows.remove(0).attacked
+    };
+    let parts = || std::fs::read_dir(folder.path()).unwrap().count();
+    let [one, one_more] = [5, 6].map(|samples| run(of(On::Mc, Some(1), samples), None));
+    let [three, five] = [3, 5].map(|samples| run(of(On::Mc, None, samples), None));
+    assert_eq!(one.images, one_more.images);
+    assert_ne!(one.images, three.images, "the negative control");
+    assert_eq!(run(of(On::Mc, Some(3), 5), None).images, three.images);
+    let of_clean = |attacked: &Attacked| attacked.measure(Measure::MutualInformation)[0].clone();
+    assert_eq!(of_clean(&one), of_clean(&five), "the draws that measure are those of --samples");
+    assert_ne!(of_clean(&one), of_clean(&one_more));
+    // The attack's draws are in the key, those that measure are not, and without dropout neither matters.
+    for (on, attack_samples, samples, expected, kept) in [
+        (On::Mc, Some(1), 5, Some(&one), 1),
+        (On::Mc, None, 3, Some(&three), 2),
+        (On::Mc, Some(1), 6, Some(&one), 2),
+        (On::Mc, Some(3), 5, Some(&three), 2),
+        (On::Deterministic, None, 3, None, 3),
+        (On::Deterministic, Some(1), 3, None, 3),
+    ] {
+        let attacked = run(of(on, attack_samples, samples), Some(folder.path()));
+        assert!(expected.is_none_or(|expected| expected.images == attacked.images), "{on:?} {attack_samples:?} {samples}");
+        assert_eq!(parts(), kept, "{on:?} {attack_samples:?} {samples}");
+    }
+    // This text stands in the keys of images that earlier versions cached.
+    let text = r#"{"attack":{"method":"bim","norm":"linf","epsilon":0.1,"step":null,"iterations":3,"decay":1.0,"restarts":1,"loss":"both","confidence":0.0,"lambda":0.3,"targeted":false,"fresh_masks":false,"as_published":false,"seed":0},"on":"mc","members":[1],"samples":3}"#;
+    assert_eq!(serde_json::to_string(&of(On::Mc, None, 3)).unwrap(), text);
+}
+
+#[test]
 fn nothing_is_detected_where_nothing_was_changed() {
     let (classifiers, data) = digits(30);
     let attacks = vec![attack("fgm", 0.0, On::Mc), attack("fgm", 0.3, On::Mc)];

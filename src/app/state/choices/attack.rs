@@ -128,6 +128,7 @@ impl AttackChoice {
             targeted,
             fresh_masks,
             as_published,
+            attack_samples: None,
             seed,
         }
     }
