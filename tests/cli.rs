@@ -360,7 +360,7 @@ fn a_newcomer_finds_every_verb_and_what_every_option_is_for() {
         ("encode", "--vae --dataset --data"),
         ("laplace", "--models --dataset --data --images --out --json"),
         ("detect", "--models --add-member --preset --noise --shard"),
-        ("merge", "--out"),
+        ("merge", "--out --scores"),
         ("data fetch", "--data"),
         ("data list", "--data"),
         ("compare", "--engines --tolerance --json --grid --extent --samples --members --seed --masks --models --vae --add-member"),

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the shards of an epistemap line as Ray tasks, and merges them.
 
-    python shards.py --shards 8 --out map.npz [--parts DIR] -- epistemap map --grid 128 --members 2 --engine cpu
+    python shards.py --shards 8 --out map.npz [--scores FILE] [--parts DIR] -- epistemap map --grid 128 --members 2 --engine cpu
 
 DIR is a folder that all nodes see; parts that are there are left alone. A shard that fails is tried twice more.
 """
@@ -11,6 +11,7 @@ import ray
 arguments = argparse.ArgumentParser()
 arguments.add_argument("--shards", type=int, required=True)
 arguments.add_argument("--out", required=True)
+arguments.add_argument("--scores", help="where the scores of detect go")
 arguments.add_argument("--parts", type=pathlib.Path, default=pathlib.Path("parts"))
 arguments.add_argument("line", nargs="+")
 arguments = arguments.parse_args()
@@ -28,5 +29,6 @@ arguments.parts = arguments.parts.absolute()
 arguments.parts.mkdir(parents=True, exist_ok=True)
 ray.init(log_to_driver=False)
 parts = ray.get([shard.remote(number) for number in range(1, arguments.shards + 1)])
-subprocess.run([arguments.line[0], "merge", *parts, "--out", arguments.out], check=True)
+scores = ["--scores", arguments.scores] if arguments.scores else []
+subprocess.run([arguments.line[0], "merge", *parts, "--out", arguments.out, *scores], check=True)
 print(f"{arguments.out}: {arguments.shards} shards")

@@ -6,7 +6,8 @@ mod requests;
 mod train;
 mod window;
 
-use super::shared::{MapOptions, ModelOptions, Seed, TOLERANCE, engine_name, print, print_json, tolerance};
+use super::map_options::MapOptions;
+use super::shared::{ModelOptions, Seed, TOLERANCE, engine_name, print, print_json, tolerance};
 use crate::engine::AUTO;
 use crate::error::{Error, Result};
 use clap::{Args, Subcommand};

@@ -1,7 +1,8 @@
 //! `epistemap compare`: two engines on the same map.
 
+use super::map_options::MapOptions;
 use super::progress::Bar;
-use super::shared::{MapOptions, SetOptions, TOLERANCE, print, print_json, tolerance};
+use super::shared::{SetOptions, TOLERANCE, print, print_json, tolerance};
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::jobs::{Comparison, compare};

@@ -93,9 +93,10 @@ pub struct Detect {
     /// Print the paper's table for LaTeX.
     #[arg(long)]
     latex: bool,
-    /// Write the scores of every image and version into this file, .csv or .npz: a column for each measure and detector, for scikit-learn and others.
-    #[arg(long, value_name = "FILE")]
-    scores: Option<PathBuf>,
+    /// Write the scores of every image and version into this file, .csv or .npz: a column for each measure and detector, for scikit-learn and
+    /// others. Of shards, `epistemap merge --scores` writes them.
+    #[arg(long, value_name = "FILE", conflicts_with = "shard")]
+    pub scores: Option<PathBuf>,
     /// Compute the table of the scores in this file, .csv or .npz, as --scores writes it; every other column of numbers is a detector too.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["latex", "scores", "unfamiliar", "methods", "eps", "on", "images", "class", "dataset"])]
     from_scores: Option<PathBuf>,

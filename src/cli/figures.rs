@@ -1,8 +1,9 @@
 //! `epistemap figures`: the paper's figures.
 
 use super::drawing::Drawing;
+use super::map_options::MapOptions;
 use super::progress::Bar;
-use super::shared::{MapOptions, ModelOptions, TestImages, choice, number, say};
+use super::shared::{ModelOptions, TestImages, choice, number, say};
 use crate::error::Result;
 use crate::figure::{self, Figure, Format, Members, check_dpi};
 use crate::files;

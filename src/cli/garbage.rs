@@ -1,7 +1,8 @@
 //! `epistemap garbage`: images outside the region of the data that the models are sure of, sought by gradient.
 
+use super::map_options::{MemberChoice, chosen_members, members};
 use super::progress::Bar;
-use super::shared::{MemberChoice, ModelOptions, Seed, chosen_members, members, pair, print, print_json, say};
+use super::shared::{ModelOptions, Seed, pair, print, print_json, say};
 use crate::autodiff::encode;
 use crate::data::{Dataset, ImageFile, npy, read_image};
 use crate::error::{Error, Result};

@@ -1,9 +1,10 @@
 //! `epistemap holes`: where the models are sure outside the region of the data.
 
 use super::drawing::Drawing;
+use super::map_options::DrawOptions;
 use super::progress::Bar;
 use super::shard::ShardOptions;
-use super::shared::{DrawOptions, ModelOptions, TestImages, choice, pair, print, print_json, say};
+use super::shared::{ModelOptions, TestImages, choice, pair, print, print_json, say};
 use crate::error::{Error, Result};
 use crate::figure::{Document, Format, add_caption, check_dpi};
 use crate::files;

@@ -1,8 +1,9 @@
 //! `epistemap interpolate`: from one image to another, or the midpoints between many.
 
 use super::drawing::Drawing;
+use super::map_options::DrawOptions;
 use super::progress::Bar;
-use super::shared::{DrawOptions, ModelOptions, TestImages, choice, pair, print, print_json};
+use super::shared::{ModelOptions, TestImages, choice, pair, print, print_json};
 use crate::analysis::detection::Estimate;
 use crate::data::Dataset;
 use crate::engine::Engine;
@@ -159,8 +160,7 @@ impl Interpolate {
         let data = self.images.load(set)?;
         let bar = Bar::new(pairs as u64, "pairs");
         let mut follow = bar.follow();
-        let found = population(set, engine, &data, &settings, &mut |progress, _| follow(progress));
-        Ok(Computed::Midpoints(found.map_err(of_population)?))
+        population(set, engine, &data, &settings, &mut |progress, _| follow(progress)).map(Computed::Midpoints)
     }
 
     fn drawn(&self, set: &ModelSet, computed: &Computed, provenance: Value) -> Result<Document> {
@@ -213,14 +213,6 @@ impl Interpolate {
             }
         }
         Ok(lines.join("\n"))
-    }
-}
-
-/// Names the option of this verb: `population` reports the number of pairs as `--pairs`, its name in `figures`.
-fn of_population(error: Error) -> Error {
-    match error {
-        Error::Setting { setting, problem, mend } if setting == "--pairs" => Error::setting("--population", problem, mend),
-        other => other,
     }
 }
 

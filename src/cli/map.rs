@@ -1,9 +1,10 @@
 //! `epistemap map`: a map of the latent plane, as arrays or as a picture.
 
 use super::drawing::Drawing;
+use super::map_options::MapOptions;
 use super::progress::Bar;
 use super::shard::ShardOptions;
-use super::shared::{MapOptions, ModelOptions, choice};
+use super::shared::{ModelOptions, choice};
 use crate::error::{Error, Result};
 use crate::figure::{Document, Format, Layers, Panel, check_dpi, colour_range, heat_map};
 use crate::files;

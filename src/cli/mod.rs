@@ -16,6 +16,7 @@ mod holes;
 mod interpolate;
 mod laplace;
 mod map;
+mod map_options;
 mod progress;
 mod shard;
 mod shared;

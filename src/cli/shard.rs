@@ -7,7 +7,7 @@ use crate::jobs::training::merge_trained;
 use crate::jobs::{MergeEngine, Part, Shard, ShardEngine, Sharing, read_parts, unpack_attacked};
 use clap::{Args, Parser as _};
 use std::collections::BTreeMap;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The option of verbs that work in parts.
@@ -62,9 +62,9 @@ impl ShardOptions {
     }
 }
 
-/// The words of a command line without those that differ from shard to shard.
+/// The words of a command line without those that differ from shard to shard, and without any place to write to: a part may be foreign.
 fn arguments(words: impl Iterator<Item = String>) -> Vec<String> {
-    const OWN: [&str; 4] = ["--shard", "--out", "--cache", "--memory"];
+    const OWN: [&str; 5] = ["--shard", "--out", "--scores", "--cache", "--memory"];
     let (mut kept, mut is_value) = (Vec::new(), false);
     for word in words {
         let is_own = OWN.contains(&word.as_str());
@@ -76,16 +76,6 @@ fn arguments(words: impl Iterator<Item = String>) -> Vec<String> {
     kept
 }
 
-/// The path of scores in a command line that leads out of the current folder.
-fn outside(words: &[String]) -> Option<&str> {
-    let next = words.iter().skip(1).map(String::as_str).chain([""]);
-    let mut values = words.iter().zip(next).filter_map(|(word, next)| match word.strip_prefix("--scores")? {
-        "" => Some(next),
-        rest => rest.strip_prefix('='),
-    });
-    values.find(|path| !Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)))
-}
-
 /// `epistemap merge`.
 #[derive(Debug, Args)]
 pub struct Merge {
@@ -95,6 +85,9 @@ pub struct Merge {
     /// What the one run would have been given as --out [default: standard output, where the verb prints].
     #[arg(long, value_name = "FILE|DIR")]
     out: Option<PathBuf>,
+    /// Of parts of `detect`, also write the scores into this file, .csv or .npz, as `epistemap detect --scores` does.
+    #[arg(long, value_name = "FILE")]
+    scores: Option<PathBuf>,
 }
 
 impl Merge {
@@ -103,19 +96,20 @@ impl Merge {
     /// # Errors
     /// When parts are missing, double, damaged or foreign, models or data are not those of the shards, or a file cannot be written.
     pub fn run(self) -> Result<()> {
+        let check_scores = |is_detect: bool| match self.scores {
+            Some(_) if !is_detect => Err(Error::setting("--scores", "only parts of `detect` have scores", "leave it out")),
+            _ => Ok(()),
+        };
         if self.parts.iter().all(|part| part.is_dir()) {
+            check_scores(false)?;
             let out = self.out.as_deref();
             let out = out.ok_or_else(|| Error::setting("--out", "trained models need a folder", "name one with --out DIR"))?;
             return merge_trained(&self.parts, out);
         }
         let parts = read_parts(&self.parts)?;
         let mut words = vec!["epistemap".to_owned()];
-        // A part that was not written here may name any place.
+        // Parts of a former version hold the place of the scores.
         words.extend(arguments(parts[0].arguments.iter().cloned()));
-        if let Some(path) = outside(&words) {
-            let problem = format!("they write scores to '{path}', which is outside the current folder");
-            return Err(Error::setting("the parts", problem, "compute them again with --scores and a path below the current folder"));
-        }
         if let Some(out) = &self.out {
             words.extend(["--out".to_owned(), out.display().to_string()]);
         }
@@ -128,11 +122,15 @@ impl Merge {
             )
         };
         let mut verb = Cli::try_parse_from(&words).map_err(refused)?.verb;
+        check_scores(matches!(verb, Some(Verb::Detect(_))))?;
         let options = match &mut verb {
             Some(Verb::Map(map)) => &mut map.shard,
             Some(Verb::Holes(holes)) => &mut holes.shard,
             Some(Verb::Evaluate(evaluate)) => &mut evaluate.shard,
-            Some(Verb::Detect(detect)) => &mut detect.shard,
+            Some(Verb::Detect(detect)) => {
+                detect.scores = self.scores;
+                &mut detect.shard
+            }
             _ => return Err(Error::setting("the parts", "they are of a verb that has no shards", "compute them again")),
         };
         options.parts = Some(Arc::new(parts));
@@ -149,6 +147,9 @@ mod tests {
         let of = |line: &str| arguments(line.split(' ').map(str::to_owned)).join(" ");
         assert_eq!(of("map --shard 1/4 --grid 9 --out a.part --seed 2"), "map --grid 9 --seed 2");
         assert_eq!(of("map --out=a --shard=2/3 --outer x"), "map --outer x");
+        for scores in ["--scores /etc/s.csv", "--scores=victim.csv", "--out --scores s.csv"] {
+            assert_eq!(of(&format!("detect --images 3 {scores} --json --from-scores a")), "detect --images 3 --json --from-scores a");
+        }
     }
 
     #[test]
@@ -157,19 +158,6 @@ mod tests {
         assert_eq!(of(r#"{"number": 2, "of": 3}"#).as_deref(), Some("2/3"));
         for text in [r#"{"number": 0, "of": 0}"#, r#"{"number": 4, "of": 3}"#, r#"{"number": 1, "of": 4294967295}"#] {
             assert_eq!(of(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn scores_of_a_foreign_part_stay_below_the_current_folder() {
-        let of = |line: &str| outside(&line.split(' ').map(str::to_owned).collect::<Vec<_>>()).map(str::to_owned);
-        for line in ["detect --images 3", "detect --scores s.npz", "detect --scores=./a/s.csv --json"] {
-            assert_eq!(of(line), None, "{line}");
-        }
-        for path in ["/etc/s.csv", "../s.csv", "a/../../s.csv"] {
-            for line in [format!("detect --scores {path} --json"), format!("detect --scores={path}")] {
-                assert_eq!(of(&line).as_deref(), Some(path), "{line}");
-            }
         }
     }
 }

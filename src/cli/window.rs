@@ -6,7 +6,7 @@ use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::jobs::{cache_folder, library};
 use clap::{Args, Parser};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// `epistemap window`.
@@ -48,6 +48,9 @@ impl Window {
     /// # Errors
     /// When a model or the session file is damaged, or the window cannot open.
     pub fn run(self) -> Result<()> {
+        if let Some(path) = &self.session {
+            check_session(path)?;
+        }
         let set = self.models.set.open()?;
         let (data, others, training) = (self.data.clone(), self.data.clone(), self.data);
         app::open(Start {
@@ -66,4 +69,13 @@ impl Window {
             cats_dogs: library::cats_dogs(),
         })
     }
+}
+
+/// Refuses a session file that no window can open, whatever its models: this needs no display.
+fn check_session(path: &Path) -> Result<()> {
+    let plan = Storage::open(path)?.session.training.plan;
+    plan.check().map_err(|error| {
+        let problem = format!("what it trains makes no sense: {}", error.to_string().trim_end_matches('.'));
+        Error::file(path, problem, "choose another session file")
+    })
 }

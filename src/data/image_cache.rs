@@ -125,11 +125,12 @@ impl std::io::Write for Hashed<'_> {
     }
 }
 
-/// Writes pixels, footer, and the footer's length.
+/// Writes pixels, footer, and the footer's length. The footer's hash is that of the pixels and of what could not be read.
 fn fill(file: &mut File, size: usize, key: &str, batches: impl Iterator<Item = Vec<Decoded>>) -> std::io::Result<Vec<(usize, String)>> {
     let mut hashed = Hashed { file: BufWriter::with_capacity(1 << 20, file), hash: Sha256::new() };
     let refused = write(&mut hashed, size, batches)?;
     let Hashed { mut file, hash } = hashed;
+    let hash = hash.chain_update(serde_json::to_vec(&refused)?);
     let footer = Footer { key: key.to_owned(), sha256: files::hexadecimal(&hash.finalize()), refused };
     let text = serde_json::to_vec(&footer)?;
     file.write_all(&text)?;
@@ -156,8 +157,9 @@ fn load(path: &PathBuf, length: usize, key: &str) -> Option<Cached> {
         return None;
     }
     file.rewind().ok()?;
-    let pixels = file.try_clone().ok()?.take(length as u64);
-    (files::hash_of::<Sha256>(pixels).ok()? == footer.sha256).then_some(())?;
+    let refused = serde_json::to_vec(&footer.refused).ok()?;
+    let hashed = file.try_clone().ok()?.take(length as u64).chain(&refused[..]);
+    (files::hash_of::<Sha256>(hashed).ok()? == footer.sha256).then_some(())?;
     Some(Cached { bytes: Bytes::map(&file, path).ok()?, refused: footer.refused })
 }
 
@@ -207,5 +209,28 @@ mod tests {
         assert!(repaired.2 == COUNT && repaired.0 == first.0);
         // Without a place of its own.
         assert!(from(None, 1).0 == first.0);
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_of_a_cache_file_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("set.pixels");
+        let decoded = vec![vec![Ok(vec![7, 8, 9]), Err("no image".to_owned()), Ok(vec![1, 2, 3])]];
+        fill(&mut File::create(&path).unwrap(), 3, "key", decoded.into_iter()).unwrap();
+        let read = |bytes: &[u8]| {
+            std::fs::remove_file(&path).unwrap();
+            std::fs::write(&path, bytes).unwrap();
+            load(&path, 9, "key").map(|cached| cached.refused)
+        };
+        let whole = std::fs::read(&path).unwrap();
+        assert_eq!(read(&whole), Some(vec![(1, "no image".to_owned())]));
+        let flipped = (0..8 * whole.len()).map(|bit| {
+            let mut bytes = whole.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            bytes
+        });
+        for (number, bytes) in flipped.chain((0..whole.len()).map(|end| whole[..end].to_vec())).enumerate() {
+            assert_eq!(read(&bytes), None, "damage {number}");
+        }
     }
 }

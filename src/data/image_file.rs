@@ -1,23 +1,11 @@
 //! One image out of a file, made into what the networks take.
 
-use crate::budget;
+use super::image_decoder;
 use crate::error::{Error, Result};
 use crate::files;
 use image::imageops::{FilterType, resize};
-use image::{DynamicImage, GenericImageView as _, ImageBuffer, ImageDecoder, ImageError, ImageReader, Limits, Luma, Rgba};
-use std::io::{BufRead, BufReader, Cursor, Seek};
+use image::{DynamicImage, GenericImageView as _, ImageBuffer, Luma, Rgba};
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use zune_jpeg::JpegDecoder;
-use zune_jpeg::errors::DecodeErrors;
-use zune_jpeg::zune_core::bytestream::ZCursor;
-use zune_jpeg::zune_core::options::DecoderOptions;
-
-/// Beyond so many pixels along a side, or so many bytes, an image is no photograph: it is refused before it is decoded.
-const LONGEST_SIDE: u32 = 20_000;
-const MOST_BYTES: u64 = 400 << 20;
-/// How a JPEG begins.
-const JPEG_MAGIC: [u8; 3] = [0xff, 0xd8, 0xff];
 
 /// An image of a file in the shape that was asked for.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,34 +36,12 @@ pub(super) fn decode_as_it_is(path: &Path, bytes: &[u8], shape: [usize; 3]) -> R
     Ok(image.into_iter().map(|pixel| (255.0 * pixel).round() as u8).collect())
 }
 
-/// What a file's header says of an image.
-pub(super) struct ImageKind {
-    /// [width, height] in pixels, as stored.
-    pub size: [usize; 2],
-    /// Whether it has more than grey.
-    pub colour: bool,
-}
-
-/// What a file's header says; `None` where it cannot be read.
-pub(super) fn kind_of(path: &Path) -> Option<ImageKind> {
-    let file = BufReader::new(files::open(path).ok()?);
-    let kind = files::guarded(path, || {
-        let decoder = decoder(path, file)?;
-        let (width, height) = decoder.dimensions();
-        Ok(ImageKind { size: [width as usize, height as usize], colour: decoder.color_type().has_color() })
-    });
-    kind.ok()
-}
-
 fn read(path: &Path, bytes: &[u8], [channels, height, width]: [usize; 3], invert_paper: bool) -> Result<ImageFile> {
     if channels != 1 && channels != 3 {
         let problem = format!("an image file has one channel or three, but the models take {channels}");
         return Err(Error::file(path, problem, "pick an image from the data instead"));
     }
-    let decoder = files::guarded(path, || decoder(path, Cursor::new(bytes)))?;
-    let _turn = turn(path, &decoder)?;
-    files::guarded(path, || check_jpeg(path, bytes))?;
-    let picture = files::guarded(path, || decode(path, decoder))?;
+    let (picture, _turn) = files::guarded(path, || image_decoder::decode(path, bytes))?;
     let [from_width, from_height] = [picture.width(), picture.height()].map(|side| side as usize);
     let scale = (width as f64 / from_width as f64).min(height as f64 / from_height as f64);
     let [inner_width, inner_height] =
@@ -107,73 +73,6 @@ fn read(path: &Path, bytes: &[u8], [channels, height, width]: [usize; 3], invert
         notes.push("all of it has one colour".to_owned());
     }
     Ok(ImageFile { image, notes })
-}
-
-fn wrong(path: &Path, error: ImageError) -> Error {
-    match error {
-        ImageError::IoError(error) => Error::io(path, &error),
-        ImageError::Limits(_) => too_large(path),
-        ImageError::Unsupported(_) => Error::file(path, "is no PNG, JPEG, BMP, GIF, TIFF or WebP image", "convert it into one of them"),
-        other => Error::file(path, other.to_string(), "get it again, or save it anew as PNG or JPEG"),
-    }
-}
-
-/// The decoder of an image, which has read its header.
-fn decoder<'a>(path: &Path, bytes: impl BufRead + Seek + 'a) -> Result<impl ImageDecoder + 'a> {
-    let mut reader = ImageReader::new(bytes).with_guessed_format().map_err(|error| Error::io(path, &error))?;
-    let mut limits = Limits::default();
-    (limits.max_image_width, limits.max_image_height, limits.max_alloc) = (Some(LONGEST_SIDE), Some(LONGEST_SIDE), Some(MOST_BYTES));
-    reader.limits(limits);
-    let decoder = reader.into_decoder().map_err(|error| wrong(path, error))?;
-    if decoder.total_bytes() == 0 {
-        return Err(Error::file(path, "is an image without pixels", "get it again, or save it anew"));
-    }
-    if decoder.total_bytes() > MOST_BYTES { Err(too_large(path)) } else { Ok(decoder) }
-}
-
-/// Refuses a JPEG that is cut short or damaged: the decoder of images gives grey for what is missing.
-fn check_jpeg(path: &Path, bytes: &[u8]) -> Result<()> {
-    if !bytes.starts_with(&JPEG_MAGIC) {
-        return Ok(());
-    }
-    let options =
-        DecoderOptions::default().set_strict_mode(true).set_max_width(LONGEST_SIDE as usize).set_max_height(LONGEST_SIDE as usize);
-    match JpegDecoder::new_with_options(ZCursor::new(bytes), options).decode() {
-        // Whole images of some cameras have them.
-        Err(DecodeErrors::FormatStatic(problem)) if problem.contains("Extra bytes") => Ok(()),
-        Err(problem) => {
-            Err(Error::file(path, format!("is a JPEG that is cut short or damaged ({problem:?})"), "get it again, or save it anew"))
-        }
-        Ok(_) => Ok(()),
-    }
-}
-
-/// Waits until the image can be decoded within the memory budget, which as many images share as there are threads: a larger one than its
-/// share is decoded alone.
-fn turn(path: &Path, decoder: &impl ImageDecoder) -> Result<Option<MutexGuard<'static, ()>>> {
-    static LARGE: Mutex<()> = Mutex::new(());
-    let ((width, height), decoded) = (decoder.dimensions(), decoder.total_bytes() as f64);
-    // Beside the decoded image a copy that is turned, or a channel in single precision.
-    let bytes = decoded + decoded.max(4.0 * f64::from(width) * f64::from(height));
-    if let Some(problem) = budget::excess(format!("an image of {width} × {height} pixels"), bytes) {
-        return Err(Error::file(path, problem, format!("make it smaller, or allow more with {}", budget::OPTION)));
-    }
-    let share = budget::limit() as f64 / rayon::current_num_threads() as f64;
-    // A thread that panicked left nothing behind.
-    Ok((bytes > share).then(|| LARGE.lock().unwrap_or_else(PoisonError::into_inner)))
-}
-
-fn decode(path: &Path, mut decoder: impl ImageDecoder) -> Result<DynamicImage> {
-    // A turn that cannot be read is none.
-    let orientation = decoder.orientation().unwrap_or(image::metadata::Orientation::NoTransforms);
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| wrong(path, error))?;
-    picture.apply_orientation(orientation);
-    Ok(picture)
-}
-
-fn too_large(path: &Path) -> Error {
-    let problem = format!("is larger than {LONGEST_SIDE} pixels along a side or {} MB in memory", MOST_BYTES >> 20);
-    Error::file(path, problem, "make it smaller first")
 }
 
 /// A channel over black, or grey, scaled to [width, height].

@@ -1,8 +1,8 @@
 //! Sets of image files: their names by class, in a folder or an archive, and their pixels as bytes in a cache file.
 
 use super::image_cache::{self, Cached};
-use super::image_file;
 use super::pixels::Bytes;
+use super::{image_decoder, image_file};
 use crate::budget;
 use crate::error::{Error, Result};
 use crate::files;
@@ -226,7 +226,7 @@ pub(super) fn read(of: &Path, holder: &Holder, entries: &[Entry], shape: [usize;
 /// grey or 32 × 32 in colour.
 pub(super) fn common_shape(entries: &[Entry]) -> [usize; 3] {
     let step = entries.len().div_ceil(SAMPLED).max(1);
-    let kinds: Vec<_> = entries.iter().step_by(step).filter_map(|entry| image_file::kind_of(&entry.path)).collect();
+    let kinds: Vec<_> = entries.iter().step_by(step).filter_map(|entry| image_decoder::kind_of(&entry.path)).collect();
     let channels = if kinds.iter().any(|kind| kind.colour) { 3 } else { 1 };
     match kinds.first() {
         Some(first) if first.size.iter().all(|&side| side <= LARGEST_KEPT) && kinds.iter().all(|kind| kind.size == first.size) => {

@@ -8,6 +8,7 @@ pub mod fetch;
 mod folder;
 pub mod idx;
 mod image_cache;
+mod image_decoder;
 mod image_file;
 mod image_set;
 pub mod labels;

@@ -10,6 +10,7 @@ mod figures;
 mod holes;
 mod inspect;
 mod interpolate;
+mod interpolation_ends;
 mod laplace;
 pub mod library;
 mod live;
@@ -51,9 +52,8 @@ pub use holes::{
     holes, reference,
 };
 pub use inspect::{InspectSettings, Inspection, Neighbour, Subject, inspect, neighbours};
-pub use interpolate::{
-    Curve, End, Interpolation, InterpolationSettings, Path, default_ends, first_of_another_class, image_end, interpolate, typical_image,
-};
+pub use interpolate::{Curve, Interpolation, InterpolationSettings, Path, interpolate};
+pub use interpolation_ends::{End, default_ends, first_of_another_class, image_end, typical_image};
 pub use laplace::{LaplaceModel, laplace};
 pub use live::{LiveMap, fill, fill_gaps};
 pub use map::{Map, MapSettings, Seen, map};

@@ -16,6 +16,8 @@ use std::ops::ControlFlow;
 
 /// The most pairs: beyond it only time and memory are spent.
 const MOST_PAIRS: usize = 1_000_000;
+/// What errors call the number of pairs: each verb has an option of its own name for it.
+const PAIRS: &str = "the number of pairs";
 /// The address of the pairs among the random choices of a seed.
 const ADDRESS: u32 = 1;
 
@@ -73,11 +75,10 @@ pub fn population(
     check(set, *samples, members)?;
     check_data(set, data)?;
     if !(1..=MOST_PAIRS).contains(&count) {
-        let mend = format!("give a number from 1 to {MOST_PAIRS}");
-        return Err(Error::setting("--pairs", format!("{count} is no number of pairs"), mend));
+        return Err(Error::setting(PAIRS, format!("{count} is out of range"), format!("give a number from 1 to {MOST_PAIRS}")));
     }
     let pairs = pairs(data, count, *seed)?;
-    let answers = Answers::new("--pairs", 2, [count, members.len(), set.ensemble().classes().len()])?;
+    let answers = Answers::new(PAIRS, 2, [count, members.len(), set.ensemble().classes().len()])?;
     let has_draws = set.ensemble().has_draws(members);
     let (settings, dataset) = (settings.clone(), data.name.clone());
     let mut all = Population { settings, dataset, pairs, done: 0, has_draws, latent: answers.clone(), pixel: answers };
@@ -332,7 +333,7 @@ mod tests {
         let sentence = |data: &Dataset, settings: &PopulationSettings| {
             run(&set, data, settings, &mut |_, _| ControlFlow::Continue(())).unwrap_err().to_string()
         };
-        assert!(sentence(&data, &settings(0)).starts_with("--pairs"));
+        assert!(sentence(&data, &settings(0)).starts_with("the number of pairs: 0 is out of range"));
         assert!(sentence(&data, &PopulationSettings { samples: 0, ..settings(3) }).starts_with("--samples"));
         assert!(sentence(&data, &PopulationSettings { members: vec![10], ..settings(3) }).starts_with("--members"));
         assert!(sentence(&few(), &settings(3)).contains("the models take"));

@@ -16,7 +16,8 @@ pub enum Description {
     Classifier { name: String, input_shape: [usize; 3], classes: Vec<String>, ending: Ending, graph: Graph, training: serde_json::Value },
 }
 
-/// The most classes of a classifier, for labels have 16 bits.
+/// The most classes of a classifier. Labels have 16 bits: no label means a later class, however much memory there is. What fewer classes take
+/// is estimated and compared with the memory budget where models are read and requests made.
 pub const MOST_CLASSES: usize = 1 << 16;
 
 /// The version that is written.

@@ -2,10 +2,14 @@
 
 use super::{CLASSES, IMAGE_SHAPE};
 use crate::program::{Desk, write_classifier, write_vae};
+use serde_json::Value;
+use std::io::{Cursor, Read as _, Write as _};
 #[cfg(unix)]
 use std::process::Stdio;
 #[cfg(unix)]
 use std::time::Duration;
+use zip::write::SimpleFileOptions;
+use zip::{ZipArchive, ZipWriter};
 
 /// Runs a line in one piece and in shards, merges the parts in another order, and compares the bytes of what is written.
 fn joined(desk: &Desk, line: &str, shards: u32, ending: &str) {
@@ -58,6 +62,48 @@ fn detections_with_checks_of_shards_are_those_of_one_run() {
         2,
         "csv",
     );
+}
+
+/// Adds words to the command line in a part, as a former version wrote them, or a stranger.
+fn add_words(desk: &Desk, part: &str, words: [&str; 2]) {
+    let mut archive = ZipArchive::new(Cursor::new(desk.read(part))).unwrap();
+    let mut changed = ZipWriter::new(Cursor::new(Vec::new()));
+    for number in 0..archive.len() {
+        let mut file = archive.by_index(number).unwrap();
+        let (name, mut bytes) = (file.name().unwrap().into_owned(), Vec::new());
+        file.read_to_end(&mut bytes).unwrap();
+        if name == "part.json" {
+            let mut header: Value = serde_json::from_slice(&bytes).unwrap();
+            header["arguments"].as_array_mut().unwrap().extend(words.map(Value::from));
+            bytes = header.to_string().into_bytes();
+        }
+        changed.start_file(&name, SimpleFileOptions::default()).unwrap();
+        changed.write_all(&bytes).unwrap();
+    }
+    std::fs::write(desk.path(part), changed.finish().unwrap().into_inner()).unwrap();
+}
+
+#[test]
+fn scores_of_a_merge_are_those_of_one_run_and_no_part_says_where_they_go() {
+    let desk = desk_of_digits();
+    let line = "detect --model models --dataset mnist-1000 --images 120 --attacks fgm --samples 2 --on mc --eps 0.1 --resamples 20 \
+        --seeds 1 --no-checks --csv --engine cpu";
+    desk.succeeds(&format!("{line} --scores one.csv --out table.csv"));
+    for number in [1, 2] {
+        desk.succeeds(&format!("{line} --shard {number}/2 --out {number}.part"));
+    }
+    desk.misunderstands(&format!("{line} --shard 1/2 --scores lost.csv --out 3.part"));
+    desk.succeeds("merge 1.part 2.part --scores joined.csv --out joined-table.csv");
+    assert!(desk.read("joined.csv") == desk.read("one.csv") && desk.read("joined-table.csv") == desk.read("table.csv"));
+    std::fs::write(desk.path("victim.csv"), "mine").unwrap();
+    for words in [["--scores", "victim.csv"], ["--scores=victim.csv", "--out=victim.csv"]] {
+        ["1.part", "2.part"].iter().for_each(|part| add_words(&desk, part, words));
+        let before = desk.files();
+        let [table, _] = desk.succeeds("merge 1.part 2.part");
+        assert!(desk.files() == before && table.trim_end().as_bytes() == desk.read("table.csv").trim_ascii_end());
+    }
+    desk.succeeds("merge 1.part 2.part --scores victim.csv --out other.csv");
+    assert!(desk.read("victim.csv") == desk.read("one.csv"), "what is typed is written");
 }
 
 #[cfg(unix)]
@@ -145,6 +191,7 @@ fn parts_that_do_not_belong_together_are_named() {
     };
     says("merge 1.part 1.part --out map.npz", "is shard 1/2 once more");
     says("merge 1.part other.part --out map.npz", "other.part: is of another run than 1.part");
+    says("merge 1.part 2.part --scores scores.csv --out map.npz", "--scores: only parts of `detect` have scores");
     let mut bytes = desk.read("2.part");
     let middle = bytes.len() / 2;
     bytes[middle] ^= 0x20;
@@ -174,6 +221,7 @@ fn an_ensemble_that_was_trained_in_shards_is_that_of_one_run() {
     // What is resumed stays a shard.
     desk.succeeds("train resume second");
     assert!(!desk.path("second/classifier-0").exists());
+    assert!(desk.refuses("merge second first --scores scores.csv --out joined").contains("--scores"));
     desk.succeeds("merge second first --out joined");
     for file in ["plan.json", "classifier-0/weights.safetensors", "classifier-1/weights.safetensors", "classifier-2/weights.safetensors"] {
         assert!(desk.read(&format!("joined/{file}")) == desk.read(&format!("one/{file}")), "{file}");

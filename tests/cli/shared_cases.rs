@@ -27,6 +27,7 @@ const CASES: &[Case] = &[
     ("plte4.png", "garbage --image plte4.png", 1, "plte4.png: is damaged in a way that its decoder does not expect"),
     ("png-48KB-19999.png", "garbage --image png-48KB-19999.png --memory 1GB", 1, "an image of 19999 × 19999 pixels would take"),
     ("prefix-orig-mod", "map --add-member prefix-orig-mod", 0, "every name begins with '_orig_mod.', which is left out"),
+    ("session-members.json", "window --session session-members.json", 1, "--members: 4294967295 classifiers are out of range"),
     ("set", "evaluate --models set --dataset data8 --samples 1", 0, "classifier-1"),
     ("test-extra", "train classifier --dataset test-extra", 0, "3 images of classes without training images ('c')"),
     ("tiny1.npy", "attack --images tiny1.npy", 0, "mutual_information"),
@@ -37,10 +38,6 @@ const CASES: &[Case] = &[
     ("x.npz", "attack --images x.npz --labels x.npz", 0, "mutual_information"),
     ("yN1.npy", "attack --images f.npy --labels yN1.npy", 0, "mutual_information"),
 ];
-
-/// Entries that no command line reads. A session is read by the window alone, which without a display says only that there is none:
-/// `mutated_files.rs` reads this one.
-const WITHOUT_A_COMMAND: [&str; 1] = ["session-members.json"];
 
 /// The options that every command line of a verb has.
 fn options(verb: &str) -> &'static str {
@@ -99,6 +96,20 @@ fn every_case_ends_with_its_code_and_its_sentence() {
 fn every_case_has_a_line() {
     let there: BTreeSet<String> =
         std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    let lines = CASES.iter().map(|(entry, ..)| *entry).chain(WITHOUT_A_COMMAND);
-    assert_eq!(there, lines.map(str::to_owned).collect::<BTreeSet<String>>());
+    assert_eq!(there, CASES.iter().map(|(entry, ..)| (*entry).to_owned()).collect::<BTreeSet<String>>());
+}
+
+/// The negative control of the case of a session: with fewer classifiers it lacks only a display.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_good_session_is_refused_for_want_of_a_display_only() {
+    let desk = Desk::new();
+    let session = std::fs::read_to_string(folder().join("session-members.json")).unwrap();
+    std::fs::write(desk.path("session.json"), session.replace("4294967295", "10")).unwrap();
+    let mut window = desk.program("window --session session.json");
+    for variable in ["DISPLAY", "WAYLAND_DISPLAY", "WAYLAND_SOCKET"] {
+        window.env_remove(variable);
+    }
+    let sentence = desk.refuses_command(&mut window, "a window without a display");
+    assert!(sentence.contains("there is no display"), "{sentence}");
 }

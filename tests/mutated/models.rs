@@ -1,10 +1,11 @@
 //! Damaged models: weights, descriptions, folders.
 
-use crate::damage::{Choices, mutate_json};
+use crate::damage::{Choices, mutate, mutate_json};
 use crate::{load_one, rewrite, rounds, survive, survive_at};
 use epistemap::nets::folder::{self, DESCRIPTION, Precision, WEIGHTS};
 use epistemap::nets::{Description, Ending, Layer, OPERATIONS, Tensor, VaeGraphs, VaeLayers, Weights, random_graph};
 use serde_json::{Value, json};
+use std::io::{Cursor, Write as _};
 use std::path::Path;
 
 fn weights_of(shapes: impl IntoIterator<Item = (String, Vec<usize>)>) -> Weights {
@@ -73,6 +74,43 @@ fn descriptions_that_are_json_but_lie() {
             mutated != good && !load_one(&place.path().to_string_lossy(), || mutated.to_string(), || folder::load(place.path()))
         });
         assert!(refused.count() > rounds() as usize / 3);
+    }
+}
+
+/// An archive as PyTorch makes one, with a file of each name.
+fn archive(names: &[&str]) -> Vec<u8> {
+    let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for name in names {
+        archive.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
+        archive.write_all(b"\x80\x02}q\x00.").unwrap();
+    }
+    archive.finish().unwrap().into_inner()
+}
+
+/// ONNX, `.pt` and `TorchScript` are never read, given as a model or as weights: however damaged, they end in a sentence.
+#[test]
+fn models_of_other_programs() {
+    let place = tempfile::tempdir().unwrap();
+    let torch = archive(&["net/data.pkl", "net/data/0", "net/version"]);
+    let script = archive(&["net/code/__torch__.py", "net/constants.pkl", "net/data.pkl", "net/version"]);
+    for (seed, name, good, is) in [
+        (112, "net.onnx", include_bytes!("../cases/model.onnx").to_vec(), "is an ONNX model"),
+        (113, "net.pt", torch, "is a file of PyTorch (torch.save)"),
+        (114, "net.pth", script, "is a TorchScript program"),
+    ] {
+        let path = place.path().join(name);
+        rewrite(&path, &good);
+        for refused in [folder::load(&path).map(drop), folder::decode_weights(&path, &good).map(drop)] {
+            let sentence = refused.unwrap_err().to_string();
+            assert!(sentence.contains(is), "{sentence}");
+        }
+        for round in 0..rounds() {
+            let bytes = mutate(&good, &mut Choices::new(seed, round));
+            rewrite(&path, &bytes);
+            let what = || format!("seed {seed}, round {round}");
+            let is_read = load_one(name, what, || folder::load(&path)) || load_one(name, what, || folder::decode_weights(&path, &bytes));
+            assert!(!is_read, "{} was read", what());
+        }
     }
 }
 

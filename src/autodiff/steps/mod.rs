@@ -83,7 +83,7 @@ pub(super) enum Kind<T> {
 /// What a step keeps on the way forward for the way back.
 pub(super) enum Saved<T> {
     Nothing,
-    /// Its inputs, or its output.
+    /// Its inputs; of what cuts off and of a softmax, its output.
     Values(Vec<Value<T>>),
     /// What came out of a convolution's block, and which elements of the windows they are.
     Block(Value<T>, Vec<u16>),
@@ -187,22 +187,23 @@ impl<T: Element> Step<T> {
                 let (output, chosen) = map.forward(there(values, self.inputs[0]));
                 (Arc::new(output), if keep { Saved::Chosen(chosen) } else { Saved::Nothing })
             }
-            Kind::Apply(functions) if matches!(functions[..], [Function::Relu {}]) => {
-                let mut x = self.own(values);
-                // NaN is not below 0.
-                x.par_iter_mut().with_min_len(PIECE).for_each(|x| *x = if *x < T::ZERO { T::ZERO } else { *x });
-                let output = Arc::new(x);
-                let saved = if keep { Saved::Values(vec![Arc::clone(&output)]) } else { Saved::Nothing };
-                (output, saved)
-            }
             Kind::Apply(functions) if keep => {
+                if let Some(bounds) = units::bounds(functions) {
+                    let mut x = self.own(values);
+                    units::cut(&mut x, bounds);
+                    let output = Arc::new(x);
+                    return (Arc::clone(&output), Saved::Values(vec![output]));
+                }
                 let saved = shared(values);
                 let output = saved[0].par_iter().with_min_len(PIECE).map(|&x| units::value(functions, x)).collect();
                 (Arc::new(output), Saved::Values(saved))
             }
             Kind::Apply(functions) => {
                 let mut x = self.own(values);
-                x.par_iter_mut().with_min_len(PIECE).for_each(|x| *x = units::value(functions, *x));
+                match units::bounds(functions) {
+                    Some(bounds) => units::cut(&mut x, bounds),
+                    None => x.par_iter_mut().with_min_len(PIECE).for_each(|x| *x = units::value(functions, *x)),
+                }
                 only(x)
             }
             Kind::Mask { slot, .. } => match masks {
@@ -269,14 +270,14 @@ impl<T: Element> Step<T> {
             }
             (Kind::Phased(phased), _) => add(0, phased.backward(&gradient)),
             (Kind::Plane(map), Saved::Chosen(chosen)) => add(0, map.backward(chosen, &gradient)),
-            (Kind::Apply(functions), Saved::Values(values)) if matches!(functions[..], [Function::Relu {}]) => {
-                let both = gradient.par_iter_mut().with_min_len(PIECE).zip(values[0].par_iter());
-                both.for_each(|(gradient, &output)| *gradient = if output <= T::ZERO { T::ZERO } else { *gradient });
-                add(0, gradient);
-            }
             (Kind::Apply(functions), Saved::Values(values)) => {
-                let both = gradient.par_iter_mut().with_min_len(PIECE).zip(values[0].par_iter());
-                both.for_each(|(gradient, &x)| *gradient = units::back(functions, x, *gradient));
+                match units::bounds(functions) {
+                    Some(bounds) => units::back_through_cut(&values[0], &mut gradient, bounds),
+                    None => {
+                        let both = gradient.par_iter_mut().with_min_len(PIECE).zip(values[0].par_iter());
+                        both.for_each(|(gradient, &x)| *gradient = units::back(functions, x, *gradient));
+                    }
+                }
                 add(0, gradient);
             }
             (Kind::Mask { slot, .. }, _) => {
@@ -301,7 +302,7 @@ impl<T: Element> Step<T> {
                 add(0, gradient);
             }
             (Kind::Concatenate, _) => {
-                let parts = units::cut(&gradient, &self.lengths);
+                let parts = units::split(&gradient, &self.lengths);
                 parts.into_iter().enumerate().for_each(|(place, part)| add(place, part));
             }
             (Kind::Multiply, Saved::Values(values)) => {

@@ -23,6 +23,38 @@ pub fn back<T: Element>(functions: &[Function], x: T, gradient: T) -> T {
     T::from_f64(gradient)
 }
 
+/// The bounds between which the functions change nothing, where cutting off beyond them is all that they do.
+pub fn bounds<T: Element>(functions: &[Function]) -> Option<[T; 2]> {
+    let [low, high] = match functions {
+        [Function::Relu {}] => [0.0, f64::INFINITY],
+        [Function::Clip { low, high }] => [*low, *high],
+        _ => return None,
+    };
+    Some([low, high].map(T::from_f64))
+}
+
+/// Cuts off what is beyond the bounds. NaN stays.
+pub fn cut<T: Element>(values: &mut [T], [low, high]: [T; 2]) {
+    values.par_chunks_mut(PIECE).for_each(|piece| {
+        for value in piece {
+            *value = match *value {
+                below if below < low => low,
+                above if above > high => high,
+                within => within,
+            };
+        }
+    });
+}
+
+/// The gradient before [`cut`], for that behind it and what came out.
+pub fn back_through_cut<T: Element>(cut: &[T], gradient: &mut [T], [low, high]: [T; 2]) {
+    gradient.par_chunks_mut(PIECE).zip(cut.par_chunks(PIECE)).for_each(|(gradient, cut)| {
+        for (gradient, &cut) in gradient.iter_mut().zip(cut) {
+            *gradient = if cut <= low || cut >= high { T::ZERO } else { *gradient };
+        }
+    });
+}
+
 /// Multiplies each unit by its factor, in each image of that length.
 pub fn scale<T: Element>(values: &mut [T], factors: &[T], length: usize) {
     let size = length / factors.len();
@@ -77,7 +109,7 @@ pub fn concatenate<T: Element>(values: &[Value<T>], lengths: &[usize]) -> Vec<T>
 }
 
 /// The opposite of [`concatenate`].
-pub fn cut<T: Element>(joined: &[T], lengths: &[usize]) -> Vec<Vec<T>> {
+pub fn split<T: Element>(joined: &[T], lengths: &[usize]) -> Vec<Vec<T>> {
     let whole: usize = lengths.iter().sum();
     let mut first = 0;
     let part = |&length: &usize| {

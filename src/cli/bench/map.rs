@@ -1,7 +1,8 @@
 //! A map, measured.
 
+use super::super::map_options::MapOptions;
 use super::super::progress::Bar;
-use super::super::shared::{MapOptions, ModelOptions};
+use super::super::shared::ModelOptions;
 use crate::engine::cpu::bench::{YARDSTICK, gemm_gflops};
 use crate::engine::{Block, Draws, Engine, Input, Profile, Work, work};
 use crate::error::Result;

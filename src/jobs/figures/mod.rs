@@ -11,7 +11,8 @@ pub use of_holes::{hole_picture, hole_provenance};
 pub use of_map::map_data;
 pub use of_plots::{interpolation_plots, population_plots};
 
-use super::interpolate::{Interpolation, InterpolationSettings, Path, default_ends, interpolate};
+use super::interpolate::{Interpolation, InterpolationSettings, Path, interpolate};
+use super::interpolation_ends::default_ends;
 use super::map::{Map, MapSettings, map};
 use super::passes::{ComputedBy, check};
 use super::population::{Population, PopulationSettings, population};
