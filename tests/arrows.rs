@@ -55,7 +55,9 @@ fn module(file: &Path) -> Vec<String> {
 /// A text without its comments and its tests, which may look at everything.
 fn code(text: &str) -> String {
     let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-    text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+    let lines = text.lines().map(|line| line.split("//").next().unwrap_or_default());
+    // Who may see an item is no use of that module.
+    lines.collect::<Vec<_>>().join("\n").replace("pub(in crate::", "pub(")
 }
 
 /// The paths of a use tree such as `a::{b, c::{d, e}}`, each from its root.
