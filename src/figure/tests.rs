@@ -324,12 +324,12 @@ fn the_lowest_row_is_drawn_lowest_and_encodings_lie_where_they_belong() {
     // The outermost values belong to points on the border: half of their cells lies beyond it.
     assert!((area.width - 2.0 * clip.width).abs() < 1e-9 && (area.height - 1.5 * clip.height).abs() < 1e-9);
     let markers = canvas.shapes.iter().find_map(|shape| match shape {
-        Shape::Markers { dots, .. } => Some(dots),
+        Shape::ClassDots { dots, .. } => Some(dots),
         _ => None,
     });
-    let [([x, y], colour)] = markers.unwrap()[..] else { panic!("one encoding lies in the view") };
+    let [([x, y], class)] = markers.unwrap()[..] else { panic!("one encoding lies in the view") };
     assert!((x - (clip.x + 0.25 * clip.width)).abs() < 1e-9 && (y - (clip.y + 0.25 * clip.height)).abs() < 1e-9);
-    assert_eq!(colour, class_colour(1));
+    assert_eq!(class, 1);
 }
 
 #[test]
