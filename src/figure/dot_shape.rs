@@ -36,8 +36,8 @@ impl DotShape {
         if corners.is_empty() {
             return x * x + y * y <= 1.0;
         }
-        let edges = corners.iter().zip(corners.iter().cycle().skip(1));
-        edges.into_iter().all(|([x1, y1], [x2, y2])| (x2 - x1) * (y - y1) >= (y2 - y1) * (x - x1))
+        let mut edges = corners.iter().zip(corners.iter().cycle().skip(1));
+        edges.all(|([x1, y1], [x2, y2])| (x2 - x1) * (y - y1) >= (y2 - y1) * (x - x1))
     }
 }
 

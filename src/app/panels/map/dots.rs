@@ -78,7 +78,7 @@ fn paint(encodings: &Encodings, order: &[usize], key: &Key) -> ColorImage {
     let middle = if diameter.is_multiple_of(2) { 0.5 } else { 0.0 };
     let scale = |[first, last]: [f64; 2], length: usize| length as f64 / (last - first);
     let (x_scale, y_scale) = (scale(key.extent[0], width), scale(key.extent[1], height));
-    let reach = 8.0;
+    let reach = DotShape::REACH * (diameter as f64 / 2.0 + 1.0);
     let near = |at: f64, length: usize| (-reach..=length as f64 + reach).contains(&at);
     // Column, row, class.
     let seen = order.iter().map(|&at| (encodings.points[at].map(f64::from), usize::from(encodings.labels[at])));
