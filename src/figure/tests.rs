@@ -376,7 +376,7 @@ fn a_figure_of_too_many_pixels_is_refused_before_it_takes_the_memory() {
 }
 
 #[test]
-fn few_markers_are_vectors_and_many_are_one_image() {
+fn few_dots_are_vectors_and_many_are_one_image() {
     let shapes = |encodings: usize| {
         let svg = Example::new(view(4, 4), encodings, &DIGITS).draw(&all()[0], &Options::default()).svg(300.0, "", "");
         (svg.matches("<image").count(), svg.matches("<circle").count(), svg.len())
@@ -387,6 +387,15 @@ fn few_markers_are_vectors_and_many_are_one_image() {
     let (images, circles, length) = shapes(60_000);
     assert_eq!((images, circles), (3, 10));
     assert!(length < 400_000, "{length}");
+}
+
+#[test]
+fn dots_of_the_second_ten_classes_are_squares() {
+    let names: Vec<String> = (0..20).map(|class| class.to_string()).collect();
+    let example = Example::new(view(4, 4), 0, &names.iter().map(String::as_str).collect::<Vec<_>>());
+    let svg = example.draw(&all()[0], &Options::default()).svg(300.0, "", "");
+    // In the legend, without encodings.
+    assert_eq!((svg.matches("<circle").count(), svg.matches("<polygon").count()), (10, 10));
 }
 
 #[test]
