@@ -1,7 +1,7 @@
 //! Ticks, axes, the colour bar and the legend of the classes.
 
 use super::canvas::{Anchor, Area, Canvas, Shape, Stroke};
-use super::colour::{Rgb, class_colour};
+use super::colour::Rgb;
 use super::scale::Scale;
 use super::text::{CAPITAL, Face, Run, elide};
 use super::venue::Style;
@@ -269,9 +269,8 @@ impl Legend {
     }
 }
 
-/// The key of a class: a dot in its colour.
+/// The key of a class: a dot in its colour and shape.
 pub(super) fn class_dot(canvas: &mut Canvas, class: usize, [left, middle]: [f64; 2], style: &Style) {
     let radius = DOT * style.tick_pt;
-    let stroke = Some(Stroke { colour: [90; 3], width: 0.35 });
-    canvas.add(Shape::Circle { centre: [left + radius, middle], radius, fill: class_colour(class), stroke });
+    canvas.add(Shape::ClassDot { centre: [left + radius, middle], radius, class });
 }

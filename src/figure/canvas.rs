@@ -1,14 +1,15 @@
 //! A drawing in points (1/72 in), y downwards, and its SVG text. Every file format is made from that one text.
 
-use super::colour::Rgb;
+use super::colour::{DOT_OUTLINE, Rgb, class_colour};
+use super::dot_shape::DotShape;
 use super::text::{FAMILY, Face, Run, SCRIPT, script};
 use base64::Engine as _;
 use resvg::tiny_skia;
 use std::fmt::Write as _;
 
-/// Up to this many markers are drawn as vectors. More become one transparent image at the output's resolution: as vectors,
+/// Up to this many dots are drawn as vectors. More become one transparent image at the output's resolution: as vectors,
 /// the 60,000 encodings of a training set would make a file of several megabytes that opens slowly and looks the same.
-const MOST_VECTOR_MARKERS: usize = 2000;
+const MOST_VECTOR_DOTS: usize = 2000;
 
 /// An upright rectangle, in points.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -77,8 +78,10 @@ pub enum Shape {
     Raster { area: Area, clip: Area, columns: usize, pixels: Vec<Rgb> },
     /// As a raster, but with the opacity of each pixel as a fourth number.
     Overlay { area: Area, clip: Area, columns: usize, pixels: Vec<[u8; 4]> },
-    /// Dots in the order of their drawing.
-    Markers { clip: Area, radius: f64, dots: Vec<([f64; 2], Rgb)> },
+    /// A dot in the colour and shape of a class.
+    ClassDot { centre: [f64; 2], radius: f64, class: usize },
+    /// Such dots in the order of their drawing: where each lies, and its class.
+    ClassDots { clip: Area, radius: f64, dots: Vec<([f64; 2], usize)> },
     /// A line through points; `dashes` are the lengths of dashes and gaps in turn, in points, none for an unbroken line.
     Polyline { clip: Area, points: Vec<[f64; 2]>, stroke: Stroke, dashes: Vec<f64> },
     /// A filled polygon without an outline; `opacity` from 0 to 1.
@@ -155,12 +158,11 @@ impl Shape {
             Self::Overlay { area, clip, columns, pixels } => clipped(svg, index, *clip, |svg| {
                 image(svg, *area, png_of(*columns, pixels.as_flattened(), png::ColorType::Rgba));
             }),
-            Self::Markers { clip, radius, dots } => clipped(svg, index, *clip, |svg| {
-                if dots.len() <= MOST_VECTOR_MARKERS {
-                    // A hairline tells apart dots of one class that touch.
-                    let stroke = Some(Stroke { colour: [60; 3], width: 0.15 });
-                    for &(centre, fill) in dots {
-                        circle(svg, centre, *radius, fill, stroke);
+            Self::ClassDot { centre, radius, class } => class_dot(svg, *centre, *radius, *class),
+            Self::ClassDots { clip, radius, dots } => clipped(svg, index, *clip, |svg| {
+                if dots.len() <= MOST_VECTOR_DOTS {
+                    for &(centre, class) in dots {
+                        class_dot(svg, centre, *radius, class);
                     }
                 } else if let Some((area, columns, pixels)) = dots_as_pixels(*clip, *radius, dots, dpi) {
                     image(svg, area, png_of(columns, &pixels, png::ColorType::Rgba));
@@ -236,17 +238,51 @@ fn image(svg: &mut String, area: Area, png: Vec<u8>) {
     );
 }
 
+/// The width of a dot's outline as a part of its radius.
+const DOT_OUTLINE_WIDTH: f64 = 0.3;
+
+/// A dot of a class with its outline, which is drawn around the fill.
+fn class_dot(svg: &mut String, centre: [f64; 2], radius: f64, class: usize) {
+    let (shape, width) = (DotShape::of_class(class), DOT_OUTLINE_WIDTH * radius);
+    let stroke = Some(Stroke { colour: DOT_OUTLINE, width });
+    if shape == DotShape::Circle {
+        return circle(svg, centre, radius + width / 2.0, class_colour(class), stroke);
+    }
+    let points: Vec<[f64; 2]> = shape.corners().iter().map(|corner| [0, 1].map(|axis| centre[axis] + radius * corner[axis])).collect();
+    put(svg, format_args!("<polygon points=\"{}\" fill=\"{}\"{}/>\n", corners(&points), hex(class_colour(class)), outlined(stroke)));
+}
+
+/// The outline of a shape around the origin.
+fn dot_path(shape: DotShape, radius: f64) -> Option<tiny_skia::Path> {
+    let mut path = tiny_skia::PathBuilder::new();
+    match shape.corners() {
+        [] => path.push_circle(0.0, 0.0, radius as f32),
+        [first, others @ ..] => {
+            path.move_to((radius * first[0]) as f32, (radius * first[1]) as f32);
+            for corner in others {
+                path.line_to((radius * corner[0]) as f32, (radius * corner[1]) as f32);
+            }
+            path.close();
+        }
+    }
+    path.finish()
+}
+
 /// Dots painted on a transparent image over the whole pixels of an area: the image's area, its columns, and its RGBA bytes.
-fn dots_as_pixels(clip: Area, radius: f64, dots: &[([f64; 2], Rgb)], dpi: f64) -> Option<(Area, usize, Vec<u8>)> {
+fn dots_as_pixels(clip: Area, radius: f64, dots: &[([f64; 2], usize)], dpi: f64) -> Option<(Area, usize, Vec<u8>)> {
     let area = clip.on_pixels(dpi);
     let scale = dpi / 72.0;
     let mut pixels = tiny_skia::Pixmap::new((area.width * scale).round() as u32, (area.height * scale).round() as u32)?;
-    let dot = tiny_skia::PathBuilder::from_circle(0.0, 0.0, (radius * scale) as f32)?;
-    for &([x, y], [red, green, blue]) in dots {
-        let mut paint = tiny_skia::Paint::default();
-        paint.set_color_rgba8(red, green, blue, 255);
-        let there = tiny_skia::Transform::from_translate(((x - area.x) * scale) as f32, ((y - area.y) * scale) as f32);
-        pixels.fill_path(&dot, &paint, tiny_skia::FillRule::Winding, there, None);
+    // All outlines lie under all fills: where dots are dense, one sees their colours.
+    for (radius, is_outline) in [(radius * (1.0 + DOT_OUTLINE_WIDTH), true), (radius, false)] {
+        let paths = DotShape::ALL.map(|shape| dot_path(shape, radius * scale));
+        for &([x, y], class) in dots {
+            let [red, green, blue] = if is_outline { DOT_OUTLINE } else { class_colour(class) };
+            let mut paint = tiny_skia::Paint::default();
+            paint.set_color_rgba8(red, green, blue, 255);
+            let there = tiny_skia::Transform::from_translate(((x - area.x) * scale) as f32, ((y - area.y) * scale) as f32);
+            pixels.fill_path(paths[DotShape::of_class(class) as usize].as_ref()?, &paint, tiny_skia::FillRule::Winding, there, None);
+        }
     }
     let columns = pixels.width() as usize;
     let plain = pixels.pixels().iter().map(tiny_skia::PremultipliedColorU8::demultiply);

@@ -75,22 +75,24 @@ pub fn difference_colour(t: f64) -> Rgb {
     std::array::from_fn(|channel| (ENDS[from][channel] + share * (ENDS[from + 1][channel] - ENDS[from][channel])).round() as u8)
 }
 
-/// Ten light colours, since encodings lie where a map of uncertainty is dark. From Paul Tol's *light* and *vibrant* schemes
-/// (2021, SRON/EPS/TN/09-002: `77AADD EE8866 EEDD88 BBCC33 99DDFF FFAABB EE3377`), Okabe & Ito (2008: `CC79A7 D55E00`) and
-/// white, chosen so that the two nearest are as far apart as these schemes allow, for readers with normal colour vision and
-/// with each of the three dichromacies.
+/// Ten colours of classes: blue, orange, green, red, lavender, sand, pink, grey, olive, cyan. They maximise the smallest CIEDE2000 distance
+/// (Sharma, Wu & Dalal 2005) between any two, in normal vision (27) and in each of the three dichromacies (13; Machado, Oliveira & Fernandes
+/// 2009, severity 1). The search was simulated annealing over sRGB with L* from 42 to 90 and a band of hue and chroma for each colour.
 static CLASSES: [Rgb; 10] = [
-    [0x77, 0xAA, 0xDD],
-    [0xEE, 0x88, 0x66],
-    [0xEE, 0xDD, 0x88],
-    [0xCC, 0x79, 0xA7],
-    [0xBB, 0xCC, 0x33],
-    [0xFF, 0xFF, 0xFF],
-    [0xD5, 0x5E, 0x00],
-    [0x99, 0xDD, 0xFF],
-    [0xEE, 0x33, 0x77],
-    [0xFF, 0xAA, 0xBB],
+    [0x03, 0x69, 0xA4],
+    [0xE4, 0x69, 0x00],
+    [0x0C, 0xB0, 0x6B],
+    [0xC6, 0x0E, 0x39],
+    [0x9C, 0x94, 0xFF],
+    [0xFF, 0xD3, 0xAF],
+    [0xFC, 0x93, 0xB6],
+    [0x79, 0x75, 0x6C],
+    [0xC9, 0xD8, 0x2A],
+    [0x4F, 0xEB, 0xF9],
 ];
+
+/// The outline of class dots: it separates them from the light parts of every colour map, as their fill does from the dark ones.
+pub const DOT_OUTLINE: Rgb = [20; 3];
 
 /// Six colours for lines on white paper: those of Okabe & Ito (2008, *Color universal design*) but for yellow, which is too light
 /// there; black comes last, since frames and text have it.
@@ -102,7 +104,7 @@ pub fn line_colour(number: usize) -> Rgb {
     LINES[number % LINES.len()]
 }
 
-/// The colour of a class; beyond ten classes they repeat.
+/// The colour of a class; beyond ten classes they repeat, with another [`DotShape`](super::DotShape).
 pub fn class_colour(class: usize) -> Rgb {
     CLASSES[class % CLASSES.len()]
 }
@@ -110,6 +112,7 @@ pub fn class_colour(class: usize) -> Rgb {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::figure::colour_difference::{VISIONS, difference, lab, smallest_differences};
 
     #[test]
     fn the_maps_are_the_published_ones() {
@@ -124,10 +127,10 @@ mod tests {
     fn every_map_grows_lighter_and_none_holds_the_colour_of_nan() {
         for map in ColourMap::ALL {
             let colours: Vec<Rgb> = (0..256).map(|i| map.sample(f64::from(i) / 255.0)).collect();
-            let lightness: Vec<f64> = colours.iter().map(|&colour| lab(linear(colour))[0]).collect();
+            let lightness: Vec<f64> = colours.iter().map(|&colour| lab(VISIONS[0], colour)[0]).collect();
             assert!(lightness.windows(2).all(|pair| pair[1] > pair[0] - 0.5), "{}", map.label());
             assert!(lightness[255] - lightness[0] > 70.0);
-            assert!(colours.iter().all(|&colour| distance(linear(colour), linear(NOT_A_NUMBER)) > 30.0), "{}", map.label());
+            assert!(colours.iter().all(|&colour| difference(VISIONS[0], colour, NOT_A_NUMBER) > 20.0), "{}", map.label());
         }
     }
 
@@ -136,8 +139,8 @@ mod tests {
         assert_eq!([0.0, 0.5, 1.0].map(difference_colour), [[59, 76, 192], [221; 3], [180, 4, 38]]);
         assert_eq!([-1.0, f64::INFINITY, f64::NAN].map(difference_colour), [[59, 76, 192], [180, 4, 38], NOT_A_NUMBER]);
         for vision in VISIONS {
-            let seen = [0.0, 0.5, 1.0].map(|t| times(vision, linear(difference_colour(t))));
-            assert!(distance(seen[0], seen[2]) > 40.0 && distance(seen[0], seen[1]) > 40.0 && distance(seen[1], seen[2]) > 40.0);
+            let [low, none, high] = [0.0, 0.5, 1.0].map(difference_colour);
+            assert!([[low, none], [none, high], [low, high]].into_iter().all(|[a, b]| difference(vision, a, b) > 20.0));
         }
     }
 
@@ -152,77 +155,38 @@ mod tests {
         }
     }
 
-    /// Severity 1 of Machado, Oliveira & Fernandes (2009), on linear RGB: normal, protan, deutan, tritan.
-    const VISIONS: [[[f64; 3]; 3]; 4] = [
-        [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
-        [[0.152_286, 1.052_583, -0.204_868], [0.114_503, 0.786_281, 0.099_216], [-0.003_882, -0.048_116, 1.051_998]],
-        [[0.367_322, 0.860_646, -0.227_968], [0.280_085, 0.672_501, 0.047_413], [-0.011_820, 0.042_940, 0.968_881]],
-        [[1.255_528, -0.076_749, -0.178_779], [-0.078_411, 0.930_809, 0.147_602], [0.004_733, 0.691_367, 0.303_900]],
-    ];
-
-    fn linear(colour: Rgb) -> [f64; 3] {
-        colour.map(|byte| {
-            let x = f64::from(byte) / 255.0;
-            if x <= 0.04045 { x / 12.92 } else { ((x + 0.055) / 1.055).powf(2.4) }
-        })
-    }
-
-    fn times(matrix: [[f64; 3]; 3], v: [f64; 3]) -> [f64; 3] {
-        matrix.map(|row| row.iter().zip(v).map(|(a, b)| a * b).sum())
-    }
-
-    /// CIELAB under D65.
-    fn lab(rgb: [f64; 3]) -> [f64; 3] {
-        let xyz = times(
-            [[0.412_456, 0.357_576, 0.180_438], [0.212_673, 0.715_152, 0.072_175], [0.019_334, 0.119_192, 0.950_304]],
-            rgb.map(|x| x.clamp(0.0, 1.0)),
-        );
-        let f = |x: f64| if x > 0.008_856 { x.cbrt() } else { 7.787 * x + 16.0 / 116.0 };
-        let [x, y, z] = [f(xyz[0] / 0.950_47), f(xyz[1]), f(xyz[2] / 1.088_83)];
-        [116.0 * y - 16.0, 500.0 * (x - y), 200.0 * (y - z)]
-    }
-
-    fn distance(a: [f64; 3], b: [f64; 3]) -> f64 {
-        lab(a).iter().zip(lab(b)).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
-    }
-
-    /// The smallest distance between two colours of a palette, over the four kinds of vision.
-    fn smallest_distance(palette: &[Rgb]) -> f64 {
-        let mut smallest = f64::INFINITY;
-        for vision in VISIONS {
-            for (i, &a) in palette.iter().enumerate() {
-                for &b in &palette[..i] {
-                    smallest = smallest.min(distance(times(vision, linear(a)), times(vision, linear(b))));
-                }
-            }
-        }
-        smallest
+    #[test]
+    fn class_colours_differ_in_normal_and_dichromatic_vision() {
+        let is_distinct = |palette: &[Rgb]| {
+            let [normal, dichromatic @ ..] = smallest_differences(palette);
+            normal >= 10.0 && dichromatic.into_iter().all(|difference| difference >= 5.0)
+        };
+        assert!(is_distinct(&CLASSES), "{:?}", smallest_differences(&CLASSES));
+        // The colours of matplotlib's tab10 are not.
+        let tab10 = [0x1f_77b4, 0xff_7f0e, 0x2c_a02c, 0xd6_2728, 0x94_67bd, 0x8c_564b, 0xe3_77c2, 0x7f_7f7f, 0xbc_bd22, 0x17_becf];
+        assert!(!is_distinct(&tab10.map(|code: u32| [(code >> 16) as u8, (code >> 8) as u8, code as u8])));
     }
 
     #[test]
-    fn the_classes_are_told_apart_by_colour_blind_readers() {
-        assert!(smallest_distance(&CLASSES) > 15.0, "{}", smallest_distance(&CLASSES));
-        // The paper's Set3 is not: two of its ten colours are nearly one for a deuteranope.
-        let set3 = [0x8d_d3c7, 0xff_ffb3, 0xbe_bada, 0xfb_8072, 0x80_b1d3, 0xfd_b462, 0xb3_de69, 0xfc_cde5, 0xd9_d9d9, 0xbc_80bd]
-            .map(|code: u32| [(code >> 16) as u8, (code >> 8) as u8, code as u8]);
-        assert!(smallest_distance(&set3) < 5.0);
-    }
-
-    #[test]
-    fn lines_stand_out_on_paper_and_are_told_apart_by_colour_blind_readers() {
-        assert!(smallest_distance(&LINES) > 15.0, "{}", smallest_distance(&LINES));
-        let with_paper = |colour: Rgb| smallest_distance(&[colour, [255; 3]]);
-        assert!(LINES.into_iter().all(|colour| with_paper(colour) > 30.0));
+    fn line_colours_differ_from_each_other_and_from_paper() {
+        assert!(smallest_differences(&LINES).into_iter().all(|difference| difference > 10.0), "{:?}", smallest_differences(&LINES));
+        let with_paper = |colour: Rgb| smallest_differences(&[colour, [255; 3]]).into_iter().fold(f64::INFINITY, f64::min);
+        assert!(LINES.into_iter().all(|colour| with_paper(colour) > 20.0));
         // The scheme's yellow does not.
         assert!(with_paper([0xF0, 0xE4, 0x42]) < with_paper(LINES[4]));
     }
 
     #[test]
-    fn the_classes_stand_out_where_maps_are_dark() {
-        for map in ColourMap::ALL {
-            for colour in CLASSES {
-                let apart = distance(linear(colour), linear(map.sample(0.1)));
-                assert!(apart > 40.0, "{colour:02x?} lies {apart} from the dark end of {}", map.label());
+    fn class_dots_stand_out_on_every_colour_map() {
+        for vision in VISIONS {
+            for class in CLASSES {
+                assert!(difference(vision, class, DOT_OUTLINE) > 15.0, "{class:02x?} has an outline that contrasts");
+                for map in ColourMap::ALL {
+                    for ground in (0..256).map(|i| map.sample(f64::from(i) / 255.0)) {
+                        let seen = difference(vision, class, ground).max(difference(vision, DOT_OUTLINE, ground));
+                        assert!(seen > 10.0, "{class:02x?} on {ground:02x?} of {} differs by {seen}", map.label());
+                    }
+                }
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::axes::{self, LEADING, Legend, Ticks, nice_ticks};
 use super::canvas::{Anchor, Area, Canvas, Shape};
-use super::colour::{ColourMap, Rgb, class_colour};
+use super::colour::{ColourMap, Rgb};
 use super::layers::Layers;
 use super::scale::Scale;
 use super::text::{CAPITAL, Face, Run, elide};
@@ -268,11 +268,13 @@ pub(super) fn dots(scatter: Scatter<'_>, hidden: &[usize], view: &View, area: Ar
         .permutation([0; 3], scatter.points.len())
         .into_iter()
         .filter(|&i| !hidden.contains(&scatter.labels[i].into()))
-        .map(|i| (scatter.points[i], class_colour(scatter.labels[i].into())))
-        .map(|([z1, z2], colour)| ([place(z1, view.z1), 1.0 - place(z2, view.z2)], colour))
+        .map(|i| (scatter.points[i], usize::from(scatter.labels[i])))
+        .map(|([z1, z2], class)| ([place(z1, view.z1), 1.0 - place(z2, view.z2)], class))
         .filter(|([x, y], _)| (0.0..=1.0).contains(x) && (0.0..=1.0).contains(y))
-        .map(|([x, y], colour)| ([area.x + x * area.width, area.y + y * area.height], colour))
+        .map(|([x, y], class)| ([area.x + x * area.width, area.y + y * area.height], class))
         .collect();
-    let radius = (0.5 * area.width / (scatter.points.len() as f64).sqrt()).clamp(0.35, 1.4);
-    Shape::Markers { clip: area, radius, dots }
+    // Shapes need more room than colours.
+    let smallest = if scatter.classes.len() > 10 { 0.8 } else { 0.35 };
+    let radius = (0.5 * area.width / (scatter.points.len() as f64).sqrt()).clamp(smallest, 1.4);
+    Shape::ClassDots { clip: area, radius, dots }
 }

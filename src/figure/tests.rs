@@ -324,12 +324,12 @@ fn the_lowest_row_is_drawn_lowest_and_encodings_lie_where_they_belong() {
     // The outermost values belong to points on the border: half of their cells lies beyond it.
     assert!((area.width - 2.0 * clip.width).abs() < 1e-9 && (area.height - 1.5 * clip.height).abs() < 1e-9);
     let markers = canvas.shapes.iter().find_map(|shape| match shape {
-        Shape::Markers { dots, .. } => Some(dots),
+        Shape::ClassDots { dots, .. } => Some(dots),
         _ => None,
     });
-    let [([x, y], colour)] = markers.unwrap()[..] else { panic!("one encoding lies in the view") };
+    let [([x, y], class)] = markers.unwrap()[..] else { panic!("one encoding lies in the view") };
     assert!((x - (clip.x + 0.25 * clip.width)).abs() < 1e-9 && (y - (clip.y + 0.25 * clip.height)).abs() < 1e-9);
-    assert_eq!(colour, class_colour(1));
+    assert_eq!(class, 1);
 }
 
 #[test]
@@ -376,7 +376,7 @@ fn a_figure_of_too_many_pixels_is_refused_before_it_takes_the_memory() {
 }
 
 #[test]
-fn few_markers_are_vectors_and_many_are_one_image() {
+fn few_dots_are_vectors_and_many_are_one_image() {
     let shapes = |encodings: usize| {
         let svg = Example::new(view(4, 4), encodings, &DIGITS).draw(&all()[0], &Options::default()).svg(300.0, "", "");
         (svg.matches("<image").count(), svg.matches("<circle").count(), svg.len())
@@ -387,6 +387,15 @@ fn few_markers_are_vectors_and_many_are_one_image() {
     let (images, circles, length) = shapes(60_000);
     assert_eq!((images, circles), (3, 10));
     assert!(length < 400_000, "{length}");
+}
+
+#[test]
+fn dots_of_the_second_ten_classes_are_squares() {
+    let names: Vec<String> = (0..20).map(|class| class.to_string()).collect();
+    let example = Example::new(view(4, 4), 0, &names.iter().map(String::as_str).collect::<Vec<_>>());
+    let svg = example.draw(&all()[0], &Options::default()).svg(300.0, "", "");
+    // In the legend, without encodings.
+    assert_eq!((svg.matches("<circle").count(), svg.matches("<polygon").count()), (10, 10));
 }
 
 #[test]

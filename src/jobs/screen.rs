@@ -165,7 +165,7 @@ fn headline(set: &ModelSet, maps: &[Seen]) -> String {
 mod tests {
     use super::*;
     use crate::engine::{self, Masks};
-    use crate::figure::{Format, Shape, class_colour, difference_colour};
+    use crate::figure::{Format, Shape, difference_colour};
     use crate::jobs::{MapSettings, fill};
     use crate::uncertainty::Measure;
     use std::ops::ControlFlow;
@@ -302,15 +302,15 @@ mod tests {
         let mut dots_of = |settings: &ScreenSettings| {
             let shapes = screen(&set, &live, engine.as_mut(), settings).unwrap().canvas.shapes;
             let at = |wanted: fn(&Shape) -> bool| shapes.iter().position(wanted).unwrap();
-            assert!(at(|shape| matches!(shape, Shape::Overlay { .. })) < at(|shape| matches!(shape, Shape::Markers { .. })));
-            let circles = shapes.iter().filter(|shape| matches!(shape, Shape::Circle { .. })).count();
-            let colours = shapes.into_iter().find_map(|shape| match shape {
-                Shape::Markers { dots, .. } => Some(dots.into_iter().map(|(_, colour)| colour).collect::<std::collections::BTreeSet<_>>()),
+            assert!(at(|shape| matches!(shape, Shape::Overlay { .. })) < at(|shape| matches!(shape, Shape::ClassDots { .. })));
+            let keys = shapes.iter().filter(|shape| matches!(shape, Shape::ClassDot { .. })).count();
+            let classes = shapes.into_iter().find_map(|shape| match shape {
+                Shape::ClassDots { dots, .. } => Some(dots.into_iter().map(|(_, class)| class).collect::<std::collections::BTreeSet<_>>()),
                 _ => None,
             });
-            (circles, colours.unwrap())
+            (keys, classes.unwrap())
         };
-        assert_eq!(dots_of(&with(Vec::new())), (10, (0..10).map(class_colour).collect()));
-        assert_eq!(dots_of(&with((1..10).collect())), (1, [class_colour(0)].into()));
+        assert_eq!(dots_of(&with(Vec::new())), (10, (0..10).collect()));
+        assert_eq!(dots_of(&with((1..10).collect())), (1, [0].into()));
     }
 }

@@ -49,6 +49,21 @@ impl Encodings {
     }
 }
 
+/// The centre of each of `classes` classes, [z₁, z₂]: the medians of its points' coordinates; `None` for a class without a point.
+pub fn class_centres(points: &[[f32; 2]], labels: &[u16], classes: usize) -> Vec<Option<[f64; 2]>> {
+    let median = |mut values: Vec<f32>| {
+        let middle = values.len() / 2;
+        (!values.is_empty()).then(|| f64::from(*values.select_nth_unstable_by(middle, f32::total_cmp).1))
+    };
+    let mut of_class = vec![[Vec::new(), Vec::new()]; classes];
+    for (point, &label) in points.iter().zip(labels) {
+        for (values, &z) in of_class[usize::from(label)].iter_mut().zip(point) {
+            values.push(z);
+        }
+    }
+    of_class.into_iter().map(|[z1, z2]| Some([median(z1)?, median(z2)?])).collect()
+}
+
 /// The encodings that are shipped beside a VAE: those of the training and of the test images. In the file: `train.points`
 /// and `test.points` [N, 2] in f16 or f32, `train.labels` and `test.labels` [N] in u8, or u16 for more than 256 classes, and in the metadata the
 /// class names, the VAE's hash and the data's.

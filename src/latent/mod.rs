@@ -9,7 +9,7 @@ mod view;
 
 pub use contours::contours;
 pub use density::Density;
-pub use encodings::{Encodings, ShippedEncodings};
+pub use encodings::{Encodings, ShippedEncodings, class_centres};
 pub use geodesic::{curve_energy, geodesic, straight_line};
 pub use nearest::{Nearest, Surroundings};
 pub use view::View;

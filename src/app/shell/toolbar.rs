@@ -2,6 +2,7 @@
 
 use crate::app::state::scope::Scope;
 use crate::app::state::session::{Layout, MOST_SAMPLES};
+use crate::app::widgets::class_dot::class_dot;
 use crate::app::widgets::style;
 use crate::engine::{self, Masks};
 use crate::figure::{ColourMap, ColourRange};
@@ -114,8 +115,7 @@ pub fn legend(ui: &mut Ui, scope: &mut Scope) {
                 .horizontal(|ui| {
                     ui.spacing_mut().item_spacing.x = 3.0;
                     let (rect, dot) = ui.allocate_exact_size(vec2(11.0, 11.0), Sense::click());
-                    let colour = style::of_class(class).gamma_multiply(if shown { 1.0 } else { 0.25 });
-                    ui.painter().circle(rect.center(), 4.5, colour, eframe::egui::Stroke::new(0.8, eframe::egui::Color32::from_gray(90)));
+                    class_dot(ui.painter(), class, rect.center(), 4.0, if shown { 1.0 } else { 0.25 });
                     dot | ui.add(eframe::egui::Label::new(text).sense(Sense::click()))
                 })
                 .inner

@@ -1,7 +1,7 @@
 //! What every panel sees: the session, the models, the map that is being computed, and where the pointer is.
 
 use crate::app::state::event::Event;
-use crate::app::state::session::Session;
+use crate::app::state::session::{MOST_IMAGES, Session};
 use crate::app::state::values::Values;
 use crate::data::{DataIdentity, Dataset, FolderData, Split, locate, sources};
 use crate::error::{Error, Result};
@@ -40,6 +40,8 @@ pub struct Results {
     pub geodesic: Option<Vec<[f64; 2]>>,
     /// The encodings of an image under attack, from the original to the newest step, where they are shown.
     pub attack_path: Option<Vec<[f64; 2]>>,
+    /// Decoded images along each axis of a map, as many as its size on the screen allows.
+    pub images_per_axis: usize,
     /// The picture of a model under training that the maps are to show instead.
     pub underway: Option<Arc<Frame>>,
 }
@@ -131,6 +133,7 @@ impl Scope {
                 pinned: [None, None],
                 geodesic: None,
                 attack_path: None,
+                images_per_axis: MOST_IMAGES,
                 underway: None,
             },
             pointer: Pointer::default(),

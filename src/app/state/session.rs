@@ -19,7 +19,7 @@ pub const MOST_GRID: usize = 512;
 /// Draws per member.
 pub const MOST_SAMPLES: u32 = 1000;
 /// Decoded images along each axis of a map.
-const IMAGES: usize = 20;
+pub const MOST_IMAGES: usize = 20;
 /// The narrowest and the widest view: closer, f32 decoders have no steps left; farther, all is one hole.
 const WIDTHS: std::ops::RangeInclusive<f64> = 1e-3..=1e4;
 
@@ -280,14 +280,14 @@ impl Session {
         self.centre.map(|middle| [middle - self.width / 2.0, middle + self.width / 2.0])
     }
 
-    /// Where the decoded images lie that are shown over the maps.
+    /// Where the decoded images lie that are shown over the maps, `per_axis` along each axis.
     ///
     /// # Errors
     /// As [`View::new`].
-    pub fn image_grid(&self) -> Result<View> {
-        let half = self.width / IMAGES as f64 / 2.0;
+    pub fn image_grid(&self, per_axis: usize) -> Result<View> {
+        let half = self.width / per_axis as f64 / 2.0;
         let [z1, z2] = self.extent().map(|[first, last]| [first + half, last - half]);
-        View::new(z1, z2, IMAGES, IMAGES)
+        View::new(z1, z2, per_axis, per_axis)
     }
 
     /// What fixes the map under all of this: every member, so that another choice of them costs nothing.

@@ -1,5 +1,6 @@
 //! What panels are built from: colours, plots, pictures.
 
+pub mod class_dot;
 pub mod colour_bar;
 pub mod fields;
 pub mod images;

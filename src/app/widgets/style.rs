@@ -19,10 +19,8 @@ pub fn apply(appearance: Appearance, ctx: &Context) {
     });
 }
 
-/// The colour of what is chosen, and of links.
+/// The colour of what is chosen.
 pub const ACCENT: Color32 = Color32::from_rgb(0x2f, 0x9e, 0x8f);
-/// What needs attention.
-pub const WARNING: Color32 = Color32::from_rgb(0xe0, 0x7b, 0x39);
 /// The way of an attack on the map.
 pub const ATTACK: Color32 = Color32::from_rgb(0xff, 0x5c, 0x47);
 /// The two pins, and the two ends of the line.
@@ -57,6 +55,9 @@ fn visuals(theme: Theme) -> Visuals {
             visuals.extreme_bg_color = Color32::from_gray(14);
             visuals.faint_bg_color = Color32::from_gray(32);
             visuals.override_text_color = Some(Color32::from_gray(218));
+            visuals.hyperlink_color = ACCENT;
+            visuals.warn_fg_color = Color32::from_rgb(0xe0, 0x7b, 0x39);
+            visuals.error_fg_color = ATTACK;
         }
         Theme::Light => {
             visuals.panel_fill = Color32::from_gray(246);
@@ -64,12 +65,14 @@ fn visuals(theme: Theme) -> Visuals {
             visuals.extreme_bg_color = Color32::WHITE;
             visuals.faint_bg_color = Color32::from_gray(238);
             visuals.override_text_color = Some(Color32::from_gray(30));
+            visuals.weak_text_alpha = 0.7;
+            visuals.hyperlink_color = Color32::from_rgb(0x0f, 0x76, 0x6a);
+            visuals.warn_fg_color = Color32::from_rgb(0xa8, 0x4b, 0x00);
+            visuals.error_fg_color = Color32::from_rgb(0xc6, 0x28, 0x20);
         }
     }
     visuals.selection.bg_fill = ACCENT.gamma_multiply(if theme == Theme::Dark { 0.55 } else { 0.35 });
     visuals.selection.stroke = Stroke::new(1.0, if theme == Theme::Dark { Color32::WHITE } else { Color32::BLACK });
-    visuals.hyperlink_color = ACCENT;
-    visuals.warn_fg_color = WARNING;
     for widget in [
         &mut visuals.widgets.noninteractive,
         &mut visuals.widgets.inactive,
@@ -232,6 +235,7 @@ pub fn column<T>(ui: &mut egui::Ui, name: &str, width: f32, height: f32, add: im
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::figure::colour_difference::{linear, smallest_differences};
 
     #[test]
     fn ticks_are_round_numbers_that_fit_and_say_their_decimals() {
@@ -260,5 +264,56 @@ mod tests {
         let is_band = |shape: &egui::Shape| matches!(shape, egui::Shape::Mesh(_));
         assert!(shapes > 0 && !output.shapes.iter().any(|clipped| is_band(&clipped.shape)));
         output.drop_without_applying_deltas();
+    }
+
+    /// The relative luminance of WCAG 2.1, from 0 to 1.
+    fn luminance(colour: Color32) -> f64 {
+        let [red, green, blue] = linear([colour.r(), colour.g(), colour.b()]);
+        0.2126 * red + 0.7152 * green + 0.0722 * blue
+    }
+
+    #[test]
+    fn text_has_the_contrast_of_wcag_aa() {
+        for theme in [Theme::Dark, Theme::Light] {
+            let visuals = visuals(theme);
+            let widgets = &visuals.widgets;
+            // A translucent colour as it is painted over an opaque one.
+            let over = |ground: Color32, colour: Color32| ground.blend(colour);
+            let chosen = over(visuals.panel_fill, visuals.selection.bg_fill);
+            let mut pairs = vec![
+                ("text selection", visuals.selection.stroke.color, over(visuals.extreme_bg_color, visuals.selection.bg_fill)),
+                ("main button", visuals.strong_text_color(), over(visuals.window_fill, ACCENT.gamma_multiply(0.55))),
+                ("chosen", visuals.text_color(), chosen),
+                ("strong text", visuals.strong_text_color(), visuals.panel_fill),
+            ];
+            for ground in [visuals.panel_fill, visuals.window_fill, visuals.faint_bg_color, visuals.extreme_bg_color] {
+                pairs.push(("text", visuals.text_color(), ground));
+                pairs.push(("note", over(ground, visuals.weak_text_color()), ground));
+                pairs.push(("warning", visuals.warn_fg_color, ground));
+                pairs.push(("error", visuals.error_fg_color, ground));
+                pairs.push(("link", visuals.hyperlink_color, ground));
+            }
+            for button in [&widgets.inactive, &widgets.hovered, &widgets.active, &widgets.open] {
+                pairs.push(("button", visuals.text_color(), button.weak_bg_fill));
+            }
+            for (what, text, ground) in pairs {
+                let [text_luminance, ground_luminance] = [text, ground].map(|colour| luminance(colour) + 0.05);
+                let ratio = (text_luminance / ground_luminance).max(ground_luminance / text_luminance);
+                assert!(ratio >= 4.5, "{theme:?}: {what} {text:?} on {ground:?} has a contrast of {ratio:.2}");
+            }
+        }
+    }
+
+    #[test]
+    fn members_and_curves_have_colours_of_their_own() {
+        for dark in [false, true] {
+            let rgb = |colour: Color32| [colour.r(), colour.g(), colour.b()];
+            let members: Vec<Rgb> = (0..10).map(|member| rgb(of_member(member, dark))).collect();
+            let curves: Vec<Rgb> = (0..5).map(|number| rgb(of_curve(number, dark))).collect();
+            for palette in [members, curves] {
+                let [normal, ..] = smallest_differences(&palette);
+                assert!(normal >= 5.0, "{palette:02x?} differ by {normal}");
+            }
+        }
     }
 }

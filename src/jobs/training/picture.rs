@@ -3,7 +3,7 @@
 use super::look::{Frame, Look};
 use crate::autodiff::train::Scores;
 use crate::error::{Error, Result};
-use crate::figure::{Anchor, Area, Canvas, ColourMap, Document, Format, Pixels, Rgb, Run, Shape, class_colour};
+use crate::figure::{Anchor, Area, Canvas, ColourMap, Document, Format, Pixels, Rgb, Run, Shape};
 use crate::files;
 use serde_json::json;
 use std::path::Path;
@@ -138,8 +138,8 @@ impl Shared {
             Look::Plane { points, labels, originals, reconstructions, shape } => {
                 caption.push(format!("{} test images, and what becomes of the first", points.len()));
                 canvas.add(Shape::Rectangle { area: plane, fill: Some(DARK), stroke: None });
-                let dots = points.iter().zip(labels).map(|(&point, &label)| (self.place(point, plane), class_colour(label.into())));
-                canvas.add(Shape::Markers { clip: plane, radius: DOT, dots: dots.collect() });
+                let dots = points.iter().zip(labels).map(|(&point, &label)| (self.place(point, plane), usize::from(label)));
+                canvas.add(Shape::ClassDots { clip: plane, radius: DOT, dots: dots.collect() });
                 let side = SIDE / 10.0;
                 for (row, images) in [originals, reconstructions].into_iter().enumerate() {
                     for (column, image) in images.chunks_exact(shape.iter().product()).enumerate() {

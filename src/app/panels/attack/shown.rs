@@ -86,7 +86,7 @@ impl Shown {
         });
         match &self.attack.end {
             Some(end) => {
-                let colour = if end.success == Some(true) { style::ATTACK } else { ui.visuals().text_color() };
+                let colour = if end.success == Some(true) { ui.visuals().error_fg_color } else { ui.visuals().text_color() };
                 ui.add(Label::new(RichText::new(verdict(&self.attack, end, classes)).strong().color(colour)).wrap());
                 let norms = Norm::ALL.iter().zip(end.norms).map(|(norm, length)| format!("{} {length:.4}", norm.symbol()));
                 ui.label(style::note(format!("change: {}", norms.collect::<Vec<_>>().join(" · "))));

@@ -55,7 +55,7 @@ pub fn show(ui: &mut Ui, scope: &mut Scope, view: &View, is_narrow: bool) {
     let positives = view.sides[1].values.len();
     if is_few(positives) {
         let text = format!("{}: too few for the intervals to say how other images would vary", counted(positives as u64, "positive"));
-        ui.label(style::note(text).color(style::WARNING));
+        ui.label(style::note(text).color(ui.visuals().warn_fg_color));
     }
     copies(ui, scope, view);
 }
@@ -63,10 +63,10 @@ pub fn show(ui: &mut Ui, scope: &mut Scope, view: &View, is_narrow: bool) {
 /// Says where the settings have changed since, and which checks of the attack failed.
 fn warnings(ui: &mut Ui, view: &View, stale: bool) {
     if stale {
-        ui.label(style::note("The settings are others now: “Detect” anew.").color(style::WARNING));
+        ui.label(style::note("The settings are others now: “Detect” anew.").color(ui.visuals().warn_fg_color));
     }
     for warning in &view.found.warnings {
-        ui.colored_label(style::WARNING, warning);
+        ui.colored_label(ui.visuals().warn_fg_color, warning);
     }
 }
 

@@ -5,11 +5,12 @@ use crate::app::panels::inspector::probe::{Probe, Shown};
 use crate::app::panels::map::badge;
 use crate::app::state::scope::Scope;
 use crate::app::state::session::{PIN_NAMES, Pin};
+use crate::app::widgets::class_dot::class_dot;
 use crate::app::widgets::images::Texture;
 use crate::app::widgets::style;
 use crate::jobs::library::name_of;
 use crate::numbers::fixed;
-use eframe::egui::{Align, Button, Color32, Image, Label, Layout, RichText, Sense, Stroke, StrokeKind, Ui, vec2};
+use eframe::egui::{Align, Button, Image, Label, Layout, RichText, Sense, Stroke, StrokeKind, Ui, vec2};
 
 /// The widest that an image is shown.
 const WIDEST: f32 = 190.0;
@@ -127,15 +128,15 @@ fn prediction(ui: &mut Ui, scope: &Scope, shown: &Shown) {
         let text = format!("The mean prediction {members}, those of the map that keys change");
         ui.label(format!("p = {p:.3}")).on_hover_text(text);
         if let Some(label) = shown.label.map(usize::from) {
-            let colour = if label == class { ui.visuals().weak_text_color() } else { style::WARNING };
+            let colour = if label == class { ui.visuals().weak_text_color() } else { ui.visuals().warn_fg_color };
             let name = classes.get(label).map_or("?", String::as_str);
             ui.label(RichText::new(format!("label {name}")).color(colour)).on_hover_text("The class that the data give it");
         }
     });
 }
 
-/// The colour of a class as a dot before its name.
+/// The dot of a class before its name.
 pub fn dot(ui: &mut Ui, class: usize) {
     let (rect, _) = ui.allocate_exact_size(vec2(8.0, 11.0), Sense::hover());
-    ui.painter().circle(rect.center(), 3.5, style::of_class(class), Stroke::new(0.8, Color32::from_gray(90)));
+    class_dot(ui.painter(), class, rect.center(), 3.5, 1.0);
 }

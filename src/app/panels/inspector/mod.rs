@@ -72,7 +72,7 @@ impl Panel for Inspector {
         ui.separator();
         let pinned: Vec<usize> = (0..2).filter(|&which| scope.session.pins[which].is_some()).collect();
         if ui.input(|input| !input.raw.hovered_files.is_empty()) {
-            ui.colored_label(style::ACCENT, "Drop an image to pin it.");
+            ui.colored_label(ui.visuals().hyperlink_color, "Drop an image to pin it.");
         }
         match pinned.as_slice() {
             [] => style::empty(

@@ -2,6 +2,7 @@
 
 use crate::app::widgets::plane::Plane;
 use crate::app::widgets::style;
+use crate::figure::{DOT_OUTLINE, DotShape};
 use crate::latent::Encodings;
 use crate::random::{Purpose, Stream};
 use eframe::egui::{Color32, ColorImage, Context, Rect, TextureHandle, TextureOptions, Vec2};
@@ -49,26 +50,54 @@ impl Dots {
     }
 }
 
-/// Two pixels wide, three on a dense screen; more where there are few.
+/// The pixels of a dot in one row of a picture: the row and the first column from the dot's centre, and how many.
+type Span = [i64; 3];
+
+/// The pixels of a shape of a diameter that has grown by `border` pixels on each side. The centre lies in the middle of a pixel where the
+/// diameter is odd, and on the corner of four where it is even.
+fn spans(shape: DotShape, diameter: usize, border: usize) -> Vec<Span> {
+    let radius = diameter as f64 / 2.0 + border as f64;
+    let reach = (DotShape::REACH * radius).ceil() as i64;
+    let middle = if diameter.is_multiple_of(2) { 0.5 } else { 0.0 };
+    let place = |step: i64| (step as f64 + middle) / radius;
+    let of_row = |row: i64| {
+        let mut inside = (-reach..=reach).filter(|&column| shape.contains([place(column), place(row)]));
+        let first = inside.next()?;
+        Some([row, first, inside.count() as i64 + 1])
+    };
+    (-reach..=reach).filter_map(of_row).collect()
+}
+
+/// Two pixels wide where there are tens of thousands, wider on a dense screen and where there are few or the shape counts. All outlines
+/// lie under all fills: where dots are dense, one sees their colours.
 fn paint(encodings: &Encodings, order: &[usize], key: &Key) -> ColorImage {
     let [width, height] = key.size;
     let spacing = (width.max(height)) as f64 / (order.len() as f64).sqrt();
-    let side = (spacing * 0.8).clamp(2.0, 5.0) as usize;
-    let mut pixels = vec![Color32::TRANSPARENT; width * height];
+    let smallest = if encodings.classes.len() > 10 { 5.0 } else { 2.0 };
+    let diameter = (spacing * 0.8).clamp(smallest, 7.0) as usize;
+    let middle = if diameter.is_multiple_of(2) { 0.5 } else { 0.0 };
     let scale = |[first, last]: [f64; 2], length: usize| length as f64 / (last - first);
     let (x_scale, y_scale) = (scale(key.extent[0], width), scale(key.extent[1], height));
-    let colours: Vec<Option<Color32>> =
-        (0..encodings.classes.len()).map(|class| (!key.hidden.contains(&class)).then(|| style::of_class(class))).collect();
-    for &at in order {
-        let Some(colour) = colours[usize::from(encodings.labels[at])] else { continue };
-        let [z1, z2] = encodings.points[at].map(f64::from);
-        let x = ((z1 - key.extent[0][0]) * x_scale - side as f64 / 2.0).round();
-        let y = ((key.extent[1][1] - z2) * y_scale - side as f64 / 2.0).round();
-        if x < 0.0 || y < 0.0 || x + side as f64 > width as f64 || y + side as f64 > height as f64 {
-            continue;
-        }
-        for row in 0..side {
-            pixels[(y as usize + row) * width + x as usize..][..side].fill(colour);
+    let reach = DotShape::REACH * (diameter as f64 / 2.0 + 1.0);
+    let near = |at: f64, length: usize| (-reach..=length as f64 + reach).contains(&at);
+    // Column, row, class.
+    let seen = order.iter().map(|&at| (encodings.points[at].map(f64::from), usize::from(encodings.labels[at])));
+    let seen = seen.filter(|(_, class)| !key.hidden.contains(class)).filter_map(|([z1, z2], class)| {
+        let (x, y) = ((z1 - key.extent[0][0]) * x_scale, (key.extent[1][1] - z2) * y_scale);
+        (near(x, width) && near(y, height)).then(|| ((x + middle).floor() as i64, (y + middle).floor() as i64, class))
+    });
+    let seen: Vec<(i64, i64, usize)> = seen.collect();
+    let mut pixels = vec![Color32::TRANSPARENT; width * height];
+    for border in [1, 0] {
+        let shapes = DotShape::ALL.map(|shape| spans(shape, diameter, border));
+        for &(column, row, class) in &seen {
+            let colour = if border > 0 { style::colour(DOT_OUTLINE) } else { style::of_class(class) };
+            for &[down, first, length] in &shapes[DotShape::of_class(class) as usize] {
+                if (0..height as i64).contains(&(row + down)) {
+                    let [start, end] = [first, first + length].map(|step| (column + step).clamp(0, width as i64) as usize);
+                    pixels[(row + down) as usize * width..][start..end].fill(colour);
+                }
+            }
         }
     }
     ColorImage::new(key.size, pixels)
@@ -76,3 +105,49 @@ fn paint(encodings: &Encodings, order: &[usize], key: &Key) -> ColorImage {
 
 /// The whole of a texture.
 pub const WHOLE: Rect = Rect { min: eframe::egui::pos2(0.0, 0.0), max: eframe::egui::pos2(1.0, 1.0) };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn painted(points: Vec<[f32; 2]>, labels: Vec<u16>, classes: usize, hidden: Vec<usize>) -> ColorImage {
+        let encodings = Encodings::new(points, labels, vec!["class".to_owned(); classes]).unwrap();
+        let key = Key { extent: [[0.0, 20.0], [0.0, 10.0]], size: [20, 10], hidden, of: 0 };
+        paint(&encodings, &(0..encodings.points.len()).collect::<Vec<_>>(), &key)
+    }
+
+    fn count(image: &ColorImage, colour: Color32) -> usize {
+        image.pixels.iter().filter(|&&pixel| pixel == colour).count()
+    }
+
+    #[test]
+    fn dots_have_an_outline_under_every_fill() {
+        let outline = style::colour(DOT_OUTLINE);
+        // A single dot is as wide as dots can be.
+        let one = painted(vec![[10.5, 5.5]], vec![3], 10, Vec::new());
+        assert_eq!(one.pixels[4 * 20 + 10], style::of_class(3), "z₂ grows upwards");
+        assert!(count(&one, style::of_class(3)) >= 30 && count(&one, outline) >= 16);
+        assert_eq!(count(&one, style::of_class(3)) + count(&one, outline) + count(&one, Color32::TRANSPARENT), 200);
+        // The outline of the second does not cover the first.
+        let two = painted(vec![[6.5, 5.5], [13.5, 5.5]], vec![3, 4], 10, Vec::new());
+        assert_eq!(count(&two, style::of_class(3)), count(&two, style::of_class(4)));
+        assert_eq!(painted(vec![[10.5, 5.5]], vec![3], 10, vec![3]).pixels, vec![Color32::TRANSPARENT; 200], "a hidden class");
+    }
+
+    #[test]
+    fn dots_on_the_border_are_cut_and_far_ones_are_left_out() {
+        let corner = painted(vec![[0.0, 0.0], [1e30, -1e30]], vec![0, 1], 10, Vec::new());
+        assert_eq!(corner.pixels[9 * 20], style::of_class(0));
+        assert_eq!(count(&corner, style::of_class(1)), 0);
+    }
+
+    #[test]
+    fn dots_of_twenty_classes_differ_in_shape_where_they_share_a_colour() {
+        let [circle, square] = [3, 13].map(|class| painted(vec![[10.5, 5.5]], vec![class], 20, Vec::new()));
+        assert_eq!(style::of_class(3), style::of_class(13));
+        assert_ne!(circle.pixels, square.pixels);
+        // The smallest circle that is drawn is the whole of a square of two pixels.
+        assert_eq!(spans(DotShape::Circle, 2, 0), [[-1, -1, 2], [0, -1, 2]]);
+        assert_eq!(spans(DotShape::Circle, 2, 1), [[-2, -1, 2], [-1, -2, 4], [0, -2, 4], [1, -1, 2]]);
+    }
+}

@@ -1,6 +1,8 @@
-//! What lies over the maps and must be computed: the grid of decoded images, contours of the density, outlines of holes.
+//! What lies over the maps and must be computed: the grid of decoded images, contours of the density, outlines of holes, class names.
 
+use crate::app::panels::map::class_names::ClassNames;
 use crate::app::state::scope::Scope;
+use crate::app::state::session::MOST_IMAGES;
 use crate::app::widgets::images::Texture;
 use crate::app::widgets::plane::Plane;
 use crate::engine::Engine as _;
@@ -21,6 +23,9 @@ const OUTLINE: Color32 = Color32::from_rgb(0xff, 0x5a, 0xd2);
 /// The first holes bear their numbers.
 pub const NUMBERED: usize = 12;
 
+/// The smallest width of a decoded image, in points of the screen.
+const IMAGE_WIDTH: f32 = 32.0;
+
 /// Polylines on the latent plane.
 pub type Polylines = Vec<Vec<[f64; 2]>>;
 
@@ -34,6 +39,9 @@ pub struct Layers {
     /// The part of the plane that the images cover.
     shown: Option<[[f64; 2]; 2]>,
     texture: Texture,
+    /// The width of the narrowest map that has been drawn in this frame, in points; infinite before the first.
+    narrowest: f32,
+    names: ClassNames,
 }
 
 impl Layers {
@@ -48,7 +56,17 @@ impl Layers {
             desk.publish(density_contours(&surroundings, &view));
             Ok(())
         })?;
-        Ok(Self { density, contours_of: None, contours: Vec::new(), digits, asked: None, shown: None, texture: Texture::default() })
+        Ok(Self {
+            density,
+            contours_of: None,
+            contours: Vec::new(),
+            digits,
+            asked: None,
+            shown: None,
+            texture: Texture::default(),
+            narrowest: f32::INFINITY,
+            names: ClassNames::default(),
+        })
     }
 
     /// Takes what has come, and asks for what is to be shown now.
@@ -64,7 +82,7 @@ impl Layers {
             self.asked = None;
             return;
         }
-        if let Ok(view) = scope.session.image_grid()
+        if let Ok(view) = scope.session.image_grid(scope.results.images_per_axis)
             && self.asked != Some(view)
         {
             self.digits.request((Arc::clone(&scope.engine), view));
@@ -95,14 +113,31 @@ impl Layers {
         working(self.density.status()) || working(self.digits.status())
     }
 
+    /// After the maps have been drawn: as many decoded images as fit into the narrowest. The number follows the size on the screen, not the
+    /// view, so that it stays while the view moves.
+    pub fn fit_images(&mut self, ctx: &Context, scope: &mut Scope) {
+        let narrowest = std::mem::replace(&mut self.narrowest, f32::INFINITY);
+        let fitting = images_per_axis(narrowest);
+        if narrowest.is_finite() && scope.results.images_per_axis != fitting {
+            scope.results.images_per_axis = fitting;
+            ctx.request_repaint();
+        }
+    }
+
     /// What lies under the encodings.
-    pub fn under(&self, painter: &Painter, plane: &Plane) {
+    pub fn under(&mut self, painter: &Painter, plane: &Plane) {
+        self.narrowest = self.narrowest.min(plane.rect.width());
         let (Some(whole), Some(texture)) = (self.shown, self.texture.handle()) else { return };
         painter.image(texture.id(), plane.rect_of(whole), crate::app::panels::map::dots::WHOLE, Color32::WHITE);
     }
 
     /// What lies over the encodings.
-    pub fn over(&self, painter: &Painter, plane: &Plane, scope: &Scope, place: usize) {
+    pub fn over(&mut self, painter: &Painter, plane: &Plane, scope: &Scope, place: usize) {
+        if scope.session.overlays.encodings
+            && let Some(encodings) = &scope.set.encodings
+        {
+            self.names.draw(painter, plane, &encodings.train, &scope.session.overlays.hidden);
+        }
         let draw = |polyline: &[[f64; 2]], colour: Color32, width: f32| {
             let points: Vec<Pos2> = polyline.iter().map(|&z| plane.to_screen(z)).collect();
             painter.add(Shape::line(points.clone(), Stroke::new(width + 1.5, Color32::from_black_alpha(130))));
@@ -151,6 +186,11 @@ pub fn density_contours(surroundings: &Surroundings, view: &View) -> Vec<Polylin
 /// As [`View::new`].
 pub fn density_view([z1, z2]: [[f64; 2]; 2]) -> Result<View> {
     View::new(z1, z2, FINE, FINE)
+}
+
+/// Decoded images along each axis of a map of a width in points.
+fn images_per_axis(width: f32) -> usize {
+    ((width / IMAGE_WIDTH) as usize).clamp(2, MOST_IMAGES)
 }
 
 /// Images side by side as pixels.

@@ -1,5 +1,6 @@
 //! The maps: one, two or four, with linked views, cursors and ranges.
 
+mod class_names;
 mod dots;
 mod drawing;
 mod header;
@@ -131,6 +132,7 @@ impl Panel for Maps {
             });
         }
         ui.advance_cursor_after_rect(area);
+        self.drawing.layers.fit_images(ui.ctx(), scope);
         self.hover.show(ui, scope);
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::app::panels::map::dots::WHOLE;
 use crate::app::state::scope::Scope;
+use crate::app::widgets::class_dot::class_dot;
 use crate::app::widgets::images::Texture;
 use crate::app::widgets::plane::Plane;
 use crate::app::widgets::style;
@@ -62,7 +63,7 @@ impl Underway {
             Look::Plane { points, labels, .. } => {
                 let hidden = &scope.session.overlays.hidden;
                 for (point, &label) in points.iter().zip(labels).filter(|(_, label)| !hidden.contains(&usize::from(**label))) {
-                    painter.circle_filled(plane.to_screen(point.map(f64::from)), 2.2, style::of_class(label.into()));
+                    class_dot(painter, label.into(), plane.to_screen(point.map(f64::from)), 2.2, 1.0);
                 }
                 None
             }

@@ -97,6 +97,8 @@ pub struct Subject {
     /// What is shown of it changes whenever one of these does.
     values: Vec<usize>,
     layers: Vec<Layers>,
+    /// Decoded images along each axis of a map.
+    images_per_axis: usize,
     interpolation: InterpolationSettings,
     /// Where contours of the density are shown.
     surroundings: Option<Arc<Surroundings>>,
@@ -123,6 +125,7 @@ impl Subject {
             live: scope.results.live.clone(),
             values: scope.results.values.iter().take(shown).map(|values| Arc::as_ptr(&values.numbers) as usize).collect(),
             layers: (0..shown).map(|place| layers(scope, place)).collect(),
+            images_per_axis: scope.results.images_per_axis,
             interpolation: Interpolations::wanted(scope),
             surroundings: scope.surroundings.clone().filter(|_| scope.session.overlays.density),
             data: scope.data.clone(),
@@ -134,7 +137,7 @@ impl Subject {
     /// Whether both make the same, but for what a growing map has meanwhile.
     pub fn is_same(&self, other: &Self) -> bool {
         let settings = |of: &Self| (of.what, of.session.clone(), of.style, of.title, of.data_identity.clone());
-        let map = |of: &Self| (of.live.as_ref().map(Arc::as_ptr), of.surroundings.is_some(), of.layers.clone());
+        let map = |of: &Self| (of.live.as_ref().map(Arc::as_ptr), of.surroundings.is_some(), of.layers.clone(), of.images_per_axis);
         settings(self) == settings(other)
             && Arc::ptr_eq(&self.set, &other.set)
             && match self.what {
@@ -207,7 +210,7 @@ impl Subject {
             colours: self.session.colours,
             range: self.session.range,
             encodings: (overlays.encodings && self.set.encodings.is_some()).then(|| overlays.hidden.clone()),
-            images: if overlays.digits { Some(self.session.image_grid()?) } else { None },
+            images: if overlays.digits { Some(self.session.image_grid(self.images_per_axis)?) } else { None },
             layers,
             style: self.style,
             title: self.title,
