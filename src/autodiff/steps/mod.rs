@@ -271,12 +271,11 @@ impl<T: Element> Step<T> {
             (Kind::Phased(phased), _) => add(0, phased.backward(&gradient)),
             (Kind::Plane(map), Saved::Chosen(chosen)) => add(0, map.backward(chosen, &gradient)),
             (Kind::Apply(functions), Saved::Values(values)) => {
-                match units::bounds(functions) {
-                    Some(bounds) => units::back_through_cut(&values[0], &mut gradient, bounds),
-                    None => {
-                        let both = gradient.par_iter_mut().with_min_len(PIECE).zip(values[0].par_iter());
-                        both.for_each(|(gradient, &x)| *gradient = units::back(functions, x, *gradient));
-                    }
+                if let Some(bounds) = units::bounds(functions) {
+                    units::back_through_cut(&values[0], &mut gradient, bounds);
+                } else {
+                    let both = gradient.par_iter_mut().with_min_len(PIECE).zip(values[0].par_iter());
+                    both.for_each(|(gradient, &x)| *gradient = units::back(functions, x, *gradient));
                 }
                 add(0, gradient);
             }
