@@ -2,6 +2,7 @@
 
 use crate::app::shell::export::Exports;
 use crate::app::shell::keys::SHORTCUTS;
+use crate::app::shell::questions::Question;
 use crate::app::shell::reading::absolute;
 use crate::app::state::event::{Event, Opening, PathFor};
 use crate::app::state::scope::Scope;
@@ -33,6 +34,23 @@ pub struct Dialogs {
 struct PathDialog {
     wanted: PathFor,
     text: String,
+    /// Whether the field still has to take the focus.
+    is_new: bool,
+    /// What is asked before the path is written to.
+    question: Option<Question>,
+}
+
+impl PathDialog {
+    /// The path, if it may be used. Saving asks first where it would replace or create something; the second click is the answer.
+    fn confirmed(&mut self) -> Option<PathBuf> {
+        let path = absolute(PathBuf::from(self.text.trim()));
+        let saves = matches!(self.wanted, PathFor::SaveSession | PathFor::SaveFilm);
+        let answered = self.question.take().is_some_and(|question| question.path == path);
+        if saves && !answered {
+            self.question = Question::about(&path, true);
+        }
+        self.question.is_none().then_some(path)
+    }
 }
 
 impl Dialogs {
@@ -65,7 +83,7 @@ impl Dialogs {
             PathFor::SaveFilm => "training.gif".to_owned(),
             PathFor::Models | PathFor::Session | PathFor::Image => String::new(),
         };
-        self.path = Some(PathDialog { wanted, text });
+        self.path = Some(PathDialog { wanted, text, is_new: true, question: None });
     }
 
     /// Shows or hides the list of shortcuts.
@@ -89,6 +107,7 @@ impl Dialogs {
         let Some(dialog) = &mut self.path else { return };
         if let Some(path) = self.chooser.take() {
             dialog.text = path.display().to_string();
+            dialog.question = None;
         }
         let (title, go) = match dialog.wanted {
             PathFor::Models => ("A folder that holds model folders: one VAE, and the classifiers", "Open"),
@@ -109,6 +128,16 @@ impl Dialogs {
                 edit
             });
             let edit = edit.inner;
+            if std::mem::take(&mut dialog.is_new) {
+                edit.request_focus();
+            }
+            if edit.changed() {
+                dialog.question = None;
+            }
+            for sentence in dialog.question.iter().flat_map(|question| &question.sentences) {
+                ui.colored_label(ui.visuals().warn_fg_color, sentence);
+            }
+            let go = dialog.question.as_ref().map_or(go, |question| question.button);
             if edit.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter)) {
                 done = true;
             }
@@ -119,18 +148,13 @@ impl Dialogs {
                 }
             });
         });
-        if done && !dialog.text.trim().is_empty() {
-            let path = PathBuf::from(dialog.text.trim());
-            match dialog.wanted {
-                PathFor::Models => scope.ask(Event::Open(Opening::Models(Some(path)))),
-                PathFor::Session => scope.ask(Event::Open(Opening::Session(path))),
-                PathFor::SaveSession => scope.ask(Event::SaveSession(path)),
-                PathFor::SaveFilm => scope.ask(Event::SaveFilm(absolute(path))),
-                PathFor::Image => scope.session.pins[0] = Some(Pin::File(absolute(path))),
-            }
-        }
-        if done || response.should_close() {
+        let path = if done && !dialog.text.trim().is_empty() { dialog.confirmed() } else { None };
+        if path.is_some() || response.should_close() {
+            let wanted = dialog.wanted;
             self.path = None;
+            if let Some(path) = path {
+                use_path(scope, wanted, path);
+            }
         }
     }
 
@@ -170,5 +194,16 @@ impl Dialogs {
         if response.should_close() {
             self.help = false;
         }
+    }
+}
+
+/// Does with a path what it was asked for.
+fn use_path(scope: &mut Scope, wanted: PathFor, path: PathBuf) {
+    match wanted {
+        PathFor::Models => scope.ask(Event::Open(Opening::Models(Some(path)))),
+        PathFor::Session => scope.ask(Event::Open(Opening::Session(path))),
+        PathFor::SaveSession => scope.ask(Event::SaveSession(path)),
+        PathFor::SaveFilm => scope.ask(Event::SaveFilm(path)),
+        PathFor::Image => scope.session.pins[0] = Some(Pin::File(path)),
     }
 }

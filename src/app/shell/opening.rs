@@ -3,6 +3,8 @@
 use crate::app::shell::reading::{AtHand, FittedSession, How, Ready, read, read_session};
 use crate::app::shell::window::Window;
 use crate::app::state::event::Opening;
+use crate::app::state::history::Moment;
+use crate::app::state::repair::has_other_data;
 use crate::app::state::session::{Pin, Session};
 use crate::app::state::storage::Opened;
 use crate::data::DataIdentity;
@@ -110,9 +112,11 @@ impl Window {
     fn take_over_what_was_read(&mut self, ready: Ready) -> Result<Vec<String>> {
         let Ready { models, additions, set, engine, how } = ready;
         match how {
-            How::New => {
-                let session = Session { models, additions, engine: engine.asked().to_owned(), ..Session::new(&set) };
+            How::Models => {
+                let mut session = Session { models, additions, engine: engine.asked().to_owned(), ..self.scope.session.clone() };
+                let lost = session.move_to(&self.scope.set, &set);
                 self.take_over(set, engine, session, None)?;
+                self.said.complaints.extend(lost);
             }
             How::Kept { delete } => {
                 if (&models, &additions) != (&self.scope.session.models, &self.scope.session.additions) {
@@ -120,6 +124,8 @@ impl Window {
                 }
                 if let (Some(folder), Some(library)) = (delete, self.scope.sources.library.clone()) {
                     self.library.delete(library, folder);
+                    // Undo must not bring back what is deleted.
+                    self.history.clear();
                 }
             }
             How::Session(fitted) => {
@@ -146,8 +152,7 @@ impl Window {
     fn take_over(&mut self, set: Arc<ModelSet>, engine: Arc<SharedEngine>, session: Session, data: Option<DataIdentity>) -> Result<()> {
         session.check(&set)?;
         let is_other = !Arc::ptr_eq(&set, &self.scope.set);
-        let kind = |set: &ModelSet| (set.ensemble().image_shape().to_vec(), set.ensemble().classes().to_vec());
-        if kind(&set) != kind(&self.scope.set) {
+        if has_other_data(&set, &self.scope.set) {
             (self.scope.data, self.scope.data_identity) = (None, None);
             self.data.request(Arc::clone(&set));
         }
@@ -156,11 +161,20 @@ impl Window {
         if is_other {
             self.scope.results.live = None;
             self.asked = None;
-            self.history.clear();
         }
         self.opened = Some(Opened { session: self.scope.session.clone(), data });
         self.compare_data();
         Ok(())
+    }
+
+    /// Shows a moment of the history, with its models where these are others.
+    pub(in crate::app) fn go_to(&mut self, moment: Moment) -> Result<()> {
+        let Moment { session, set, engine } = moment;
+        if Arc::ptr_eq(&set, &self.scope.set) {
+            self.scope.session = session;
+            return Ok(());
+        }
+        self.take_over(set, engine, session, None)
     }
 
     /// The same session with other models or additions; members that are not there any more are left out of the maps.
@@ -178,10 +192,11 @@ impl Window {
         self.take_over(set, engine, session, None)?;
         self.said.complaints.extend(lost);
         let members = self.scope.set.ensemble().members();
-        self.said.note = match members.last() {
+        let said = match members.last() {
             Some(last) if members.len() > before => format!("{} is now member {} of the ensemble.", last.name, members.len() - 1),
             _ => "The models are others now.".to_owned(),
         };
+        self.said.toasts.say(said);
         Ok(())
     }
 }

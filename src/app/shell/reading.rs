@@ -28,8 +28,8 @@ pub struct Ready {
 
 /// What becomes of the session.
 pub enum How {
-    /// A new one.
-    New,
+    /// The same with entirely other models, as far as it makes sense for them.
+    Models,
     /// The same with these models; then a folder of models may be deleted.
     Kept { delete: Option<PathBuf> },
     /// That of a file, fitted to the models.
@@ -91,7 +91,7 @@ pub fn worker(wake: &Wake) -> Result<Worker<(Opening, AtHand), Ready>> {
 pub fn read(opening: Opening, at_hand: &AtHand) -> Result<Ready> {
     let (models, additions) = (at_hand.models.clone(), at_hand.additions.clone());
     match opening {
-        Opening::Models(folder) => at_hand.with_models(folder.map(absolute), Additions::default(), How::New),
+        Opening::Models(folder) => at_hand.with_models(folder.map(absolute), Additions::default(), How::Models),
         Opening::Vae(folder) => at_hand.with_models(models, Additions { vae: Some(folder), ..additions }, How::Kept { delete: None }),
         Opening::Members(folder) => {
             let mut additions = additions;

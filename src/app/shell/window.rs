@@ -4,6 +4,7 @@ use crate::app::panels::panel::{Panel, Place};
 use crate::app::panels::panels;
 use crate::app::shell::dialogs::Dialogs;
 use crate::app::shell::encoded::Encoded;
+use crate::app::shell::file_manager::file_manager;
 use crate::app::shell::library::Library;
 use crate::app::shell::reading::{self, AtHand, Ready, absolute};
 use crate::app::shell::run::Start;
@@ -14,6 +15,7 @@ use crate::app::state::scope::{Scope, Sources};
 use crate::app::state::session::Session;
 use crate::app::state::storage::{Opened, Preferences, Storage};
 use crate::app::widgets::style;
+use crate::app::widgets::toasts::Toasts;
 use crate::data::{DataIdentity, Dataset, SHIPPED_DIGITS};
 use crate::error::Result;
 use crate::jobs::{LiveMap, MapSettings, ModelSet, SharedEngine, Status, Urgency, Wake, Worker, fill};
@@ -56,10 +58,11 @@ pub struct Window {
     pub(in crate::app) said: Said,
 }
 
-/// What the status line and the bar of complaints say.
+/// What the status line, the toasts and the bar of complaints say.
 #[derive(Default)]
 pub(in crate::app) struct Said {
     pub note: String,
+    pub toasts: Toasts,
     pub complaints: Vec<String>,
 }
 
@@ -110,7 +113,15 @@ impl Window {
         let engine = SharedEngine::open(&engine, &set)?;
         let mut window = Self {
             scope: Scope {
-                sources: Sources { load_named, attack_cache, load_training, estimate_training, library, cats_dogs },
+                sources: Sources {
+                    load_named,
+                    attack_cache,
+                    load_training,
+                    estimate_training,
+                    library,
+                    cats_dogs,
+                    open_folder: file_manager(),
+                },
                 events: vec![Event::LibraryChanged],
                 ..Scope::new(first, set, engine)
             },
@@ -159,13 +170,14 @@ impl Window {
         self.show(ui);
         self.dialogs.show(&ctx, &mut self.scope);
         self.library.show(&ctx, &mut self.scope);
+        self.said.toasts.show(&ctx);
         for event in std::mem::take(&mut self.scope.events) {
             if let Err(error) = self.handle(&ctx, event) {
                 self.said.complaints.push(error.to_string());
             }
         }
         let busy = ctx.input(|input| input.pointer.any_down()) || ctx.text_edit_focused();
-        self.history.observe(&self.scope.session, busy);
+        self.history.observe(&self.scope, busy);
         self.remember_size(&ctx);
         self.storage.keep(&self.scope.session, &self.preferences, self.scope.data_identity.as_ref());
     }
@@ -281,16 +293,16 @@ impl Window {
 
     fn handle(&mut self, ctx: &Context, event: Event) -> Result<()> {
         match event {
-            Event::Undo => self.history.undo(&mut self.scope.session),
-            Event::Redo => self.history.redo(&mut self.scope.session),
+            Event::Undo => self.history.undo(&self.scope).map_or(Ok(()), |moment| self.go_to(moment))?,
+            Event::Redo => self.history.redo(&self.scope).map_or(Ok(()), |moment| self.go_to(moment))?,
             Event::Open(opening) => self.openings.push_back(opening),
             Event::SaveSession(path) => {
                 Storage::save(&path, &self.scope.session, self.scope.data_identity.as_ref())?;
-                self.said.note = format!("The session is saved in {}.", path.display());
+                self.said.toasts.say(format!("The session is saved in {}.", path.display()));
             }
             Event::Export => self.dialogs.toggle_export(&mut self.scope),
             Event::Help => self.dialogs.toggle_help(),
-            Event::Say(sentence) => self.said.note = sentence,
+            Event::Say(sentence) => self.said.toasts.say(sentence),
             Event::Complain(sentence) => self.said.complaints.push(sentence),
             Event::AskPath(wanted) => self.dialogs.ask_path(wanted),
             Event::LibraryChanged => {

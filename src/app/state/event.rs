@@ -68,7 +68,7 @@ pub enum Event {
     Export,
     /// Show or hide the list of shortcuts.
     Help,
-    /// Say a sentence in the status line until another comes.
+    /// Show a sentence for a few seconds: something has succeeded.
     Say(String),
     /// Say that something went wrong: it stays until it is closed.
     Complain(String),

@@ -23,6 +23,21 @@ impl Session {
         }
     }
 
+    /// Keeps what still makes sense with entirely other models: not the numbers of images where these are about other data. Maps of all
+    /// members show all of the new ones. Returns what was reset, a sentence each.
+    pub fn move_to(&mut self, before: &ModelSet, after: &ModelSet) -> Vec<String> {
+        if has_other_data(before, after) {
+            self.pins.iter_mut().for_each(|pin| *pin = pin.take().filter(|pin| !matches!(pin, Pin::Data(_))));
+            self.line.images = [None, None];
+        }
+        let [count, now] = [before, after].map(|set| set.ensemble().members().len());
+        self.renumber_members(|member| Some(member).filter(|&member| member < now));
+        for pane in self.panes.iter_mut().filter(|pane| count > 1 && pane.members.len() == count.min(now)) {
+            pane.members = (0..now).collect();
+        }
+        self.fit_to(after)
+    }
+
     /// Leaves out the classes that other models do not have, and the settings that do not fit them; says which settings these are.
     pub fn fit_to(&mut self, set: &ModelSet) -> Vec<String> {
         let classes = set.ensemble().classes().len();
@@ -54,6 +69,12 @@ impl Session {
         };
         pins.chain(data).collect()
     }
+}
+
+/// Whether two model sets are about other data: images of another shape, or other classes.
+pub fn has_other_data(one: &ModelSet, other: &ModelSet) -> bool {
+    let [one, other] = [one, other].map(ModelSet::ensemble);
+    one.image_shape() != other.image_shape() || one.classes() != other.classes()
 }
 
 #[cfg(test)]

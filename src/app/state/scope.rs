@@ -22,6 +22,9 @@ pub type LoadTraining = Arc<dyn Fn(&TrainingPlan) -> Result<FolderData> + Send +
 pub type EstimateTraining =
     Arc<dyn Fn(&TrainingPlan, (&Dataset, &Dataset), &dyn Fn() -> ControlFlow<()>) -> Result<TrainingEstimate> + Send + Sync>;
 
+/// Opens a folder in the system's file manager.
+pub type OpenFolder = Arc<dyn Fn(&Path) -> Result<()> + Send + Sync>;
+
 /// What workers have published.
 pub struct Results {
     /// The newest map; it may still be growing.
@@ -69,6 +72,8 @@ pub struct Sources {
     pub library: Option<PathBuf>,
     /// Where the models of cats and dogs are, if anywhere.
     pub cats_dogs: Option<PathBuf>,
+    /// Opens a folder, where the system has a program for that.
+    pub open_folder: Option<OpenFolder>,
 }
 
 impl Default for Sources {
@@ -81,6 +86,7 @@ impl Default for Sources {
             estimate_training: Arc::new(estimate),
             library: None,
             cats_dogs: None,
+            open_folder: None,
         }
     }
 }

@@ -5,3 +5,4 @@ pub mod fields;
 pub mod images;
 pub mod plane;
 pub mod style;
+pub mod toasts;

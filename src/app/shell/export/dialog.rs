@@ -3,6 +3,7 @@
 use crate::app::shell::export::contents;
 use crate::app::shell::export::subject::{Export, Subject, exports};
 use crate::app::shell::export::work::{FileFormat, Reply, Request, Task, worker};
+use crate::app::shell::questions::Question;
 use crate::app::state::event::Event;
 use crate::app::state::scope::Scope;
 use crate::app::widgets::style;
@@ -56,8 +57,10 @@ pub struct Exports {
     pub(super) asked: Option<(Subject, f64, Instant)>,
     pub(super) preview: Option<(Export, TextureHandle)>,
     pub(super) failure: Option<String>,
-    /// A file that Save would replace, once that was noticed.
-    pub(super) exists: Option<PathBuf>,
+    /// What is asked before the file is written.
+    pub(super) question: Option<Question>,
+    /// The file that was saved last.
+    pub(super) saved: Option<PathBuf>,
     pub(super) note: String,
 }
 
@@ -97,7 +100,8 @@ impl Exports {
             asked: None,
             preview: None,
             failure: None,
-            exists: None,
+            question: None,
+            saved: None,
             note: String::new(),
         };
         exports.path = home().join(exports.file_name()).display().to_string();
@@ -127,7 +131,7 @@ impl Exports {
         self.doing = Doing::Nothing;
         self.asked = None;
         self.failure = None;
-        self.exists = None;
+        (self.question, self.saved) = (None, None);
         self.note.clear();
     }
 
@@ -173,7 +177,7 @@ impl Exports {
             self.path = path.display().to_string();
             self.follow_extension();
             // The system's dialog has asked already.
-            self.exists = Some(path);
+            self.question = Question::about(&path, true);
         }
         match self.worker.take() {
             Some(Reply::Preview(image)) => {
@@ -195,10 +199,11 @@ impl Exports {
             Some(Reply::Saved(path)) => {
                 self.note = format!("{} is saved in {}.", self.what.name(), path.display());
                 scope.ask(Event::Say(self.note.clone()));
+                self.saved = Some(path);
                 self.doing = Doing::Nothing;
             }
-            Some(Reply::Exists(path)) => {
-                self.exists = Some(path);
+            Some(Reply::Asks(question)) => {
+                self.question = Some(question);
                 self.doing = Doing::Nothing;
             }
             None => {}
@@ -319,13 +324,13 @@ impl Exports {
             path.as_mut_os_string().push(format!(".{}", format.extension()));
             self.path = path.display().to_string();
         }
-        let replace = self.exists.as_ref() == Some(&path);
-        self.start(Doing::Save, scope, Task::Save { path, format, dpi: self.dpi, replace });
+        let is_confirmed = self.question.as_ref().is_some_and(|question| question.path == path);
+        self.start(Doing::Save, scope, Task::Save { path, format, dpi: self.dpi, is_confirmed });
     }
 
     pub(super) fn start(&mut self, doing: Doing, scope: &Scope, task: Task) {
         self.note.clear();
-        self.exists = None;
+        (self.question, self.saved) = (None, None);
         // What the preview had begun is asked for again.
         self.asked = self.asked.take().filter(|_| self.doing != Doing::Preview);
         self.worker.request(Request::Make(Box::new(self.subject(scope)), task));
@@ -344,13 +349,13 @@ impl Exports {
     pub(super) fn rename(&mut self) {
         let path = PathBuf::from(self.path.trim());
         self.path = path.with_file_name(self.file_name()).display().to_string();
-        self.exists = None;
+        self.question = None;
     }
 
     /// The path with the extension of the format that is chosen now.
     pub(super) fn change_extension(&mut self) {
         self.path = Path::new(self.path.trim()).with_extension(self.file_format().extension()).display().to_string();
-        self.exists = None;
+        self.question = None;
     }
 
     /// The format that the path's extension says, where it says one.

@@ -2,14 +2,18 @@
 
 use crate::app::shell::run::Program;
 use crate::app::state::event::{Event, Opening};
+use crate::app::state::scope::Scope;
 use crate::app::state::session::{Layout, Pin, Session};
 use crate::app::state::storage::Storage;
 use crate::app::tests::{harness, scope, until, wait};
+use crate::engine::cpu;
 use crate::figure::provenance;
+use crate::jobs::map;
 use eframe::egui::accesskit::Role;
 use eframe::egui::{Key, Modifiers, OutputCommand};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -93,6 +97,29 @@ fn every_format_of_what_is_seen_opens_as_the_session() {
         assert_eq!(provenance.get("complete").is_some(), entry.contains("map"));
         assert_ne!(provenance["complete"], false);
     }
+}
+
+#[test]
+fn the_standard_error_in_a_file_of_numbers_is_that_of_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = open();
+    click(&mut harness, "The map's numbers");
+    let path = folder.path().join("map.npz");
+    type_path(&mut harness, &path);
+    click(&mut harness, "Save");
+    until(&mut harness, "the file", |_| path.exists());
+    saved(&mut harness);
+    assert_eq!(provenance::read(&path).unwrap()["complete_arrays"]["mutual_information_standard_error"], true);
+    let mut archive = zip::ZipArchive::new(std::fs::File::open(&path).unwrap()).unwrap();
+    let array = archive.by_name("mutual_information_standard_error.npy").unwrap();
+    let saved: Vec<f32> = npyz::NpyFile::new(std::io::BufReader::new(array)).unwrap().into_vec().unwrap();
+    let Scope { session, set, .. } = scope(&harness);
+    let mut engine = cpu::open(std::sync::Arc::clone(&set.models)).unwrap();
+    let whole = map(set, engine.as_mut(), &session.map_settings(set).unwrap(), &mut |_| ControlFlow::Continue(())).unwrap();
+    let expected = whole.standard_error.unwrap();
+    assert_eq!(saved.len(), expected.len());
+    assert!(saved.iter().zip(&expected).all(|(saved, expected)| (saved - expected).abs() <= 1e-5), "{saved:?}");
+    assert!(expected.iter().any(|error| *error > 1e-3), "the negative control");
 }
 
 #[test]
