@@ -207,3 +207,66 @@ fn use_path(scope: &mut Scope, wanted: PathFor, path: PathBuf) {
         PathFor::Image => scope.session.pins[0] = Some(Pin::File(path)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::shell::run::Program;
+    use crate::app::state::storage::Storage;
+    use crate::app::tests::{harness, scope, until};
+    use eframe::egui::{Event as Input, Modifiers};
+    use egui_kittest::Harness;
+    use egui_kittest::kittest::Queryable as _;
+    use std::path::Path;
+
+    /// Opens the dialog of a path, and types one without a click.
+    fn type_into(harness: &mut Harness<'static, Program>, wanted: PathFor, path: &Path) {
+        harness.state_mut().0.scope.ask(Event::AskPath(wanted));
+        harness.run_steps(4);
+        harness.key_press_modifiers(Modifiers::COMMAND, Key::A);
+        harness.run_steps(2);
+        harness.event(Input::Text(path.display().to_string()));
+        harness.run_steps(2);
+    }
+
+    #[test]
+    fn a_session_is_saved_over_a_file_only_after_asking() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mine.json");
+        std::fs::write(&path, "mine").unwrap();
+        let mut harness = harness([1280.0, 800.0]);
+        type_into(&mut harness, PathFor::SaveSession, &path);
+        harness.key_press(Key::Enter);
+        harness.run_steps(3);
+        assert!(harness.query_all_by_label_contains("is there already").next().is_some());
+        assert_eq!(std::fs::read(&path).unwrap(), b"mine");
+        harness.get_by_label("Replace").click_accesskit();
+        harness.run_steps(3);
+        assert_eq!(Storage::open(&path).unwrap().session, scope(&harness).session);
+        assert!(harness.query_by_label("Replace").is_none(), "the dialog is closed");
+        assert!(harness.query_all_by_label_contains("The session is saved in ").next().is_some());
+
+        let new = folder.path().join("new/mine.json");
+        type_into(&mut harness, PathFor::SaveSession, &new);
+        harness.get_by_label("Save").click_accesskit();
+        harness.run_steps(3);
+        assert!(!new.exists());
+        harness.get_by_label("Create the folder").click_accesskit();
+        harness.run_steps(3);
+        assert!(new.exists() && harness.state().0.complaints().is_empty(), "{:?}", harness.state().0.complaints());
+    }
+
+    #[test]
+    fn a_bad_session_file_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bad.json");
+        std::fs::write(&path, "{\"session\": 3}").unwrap();
+        let mut harness = harness([1280.0, 800.0]);
+        let before = scope(&harness).session.clone();
+        type_into(&mut harness, PathFor::Session, &path);
+        harness.key_press(Key::Enter);
+        until(&mut harness, "the complaint", |harness| !harness.state().0.complaints().is_empty());
+        assert!(harness.state().0.complaints()[0].contains("bad.json"));
+        assert_eq!(scope(&harness).session, before);
+    }
+}

@@ -118,6 +118,7 @@ impl Window {
                 self.take_over(set, engine, session, None)?;
                 self.said.complaints.extend(lost);
             }
+            How::Unchanged(sentence) => self.said.toasts.say(sentence),
             How::Kept { delete } => {
                 if (&models, &additions) != (&self.scope.session.models, &self.scope.session.additions) {
                     self.exchange_models((models, additions), set, engine)?;
@@ -206,4 +207,72 @@ fn whereabouts(path: Option<PathBuf>) -> String {
     path.map_or("The former file could not be set aside.".to_owned(), |path| {
         format!("The former file was set aside as {}.", path.display())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::app::state::event::{Event, Opening};
+    use crate::app::state::session::Pin;
+    use crate::app::tests::{harness, scope, until, wait};
+    use eframe::egui::{Key, Modifiers};
+    use egui_kittest::kittest::Queryable as _;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    /// Copies a shipped model.
+    fn copy(name: &str, to: &Path) {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name);
+        std::fs::create_dir(to).unwrap();
+        for file in ["model.json", "weights.safetensors"] {
+            std::fs::copy(from.join(file), to.join(file)).unwrap();
+        }
+    }
+
+    #[test]
+    fn other_models_keep_what_fits_them_and_undo_brings_the_former_back() {
+        let mut harness = harness([1280.0, 800.0]);
+        let session = &mut harness.state_mut().0.scope.session;
+        (session.centre, session.width, session.seed) = ([1.0, -2.0], 5.0, 9);
+        session.pins = [Some(Pin::Latent([1.5, -2.5])), Some(Pin::Data(3))];
+        session.panes[0].members = vec![2, 4];
+        session.training.name = "mine".to_owned();
+        harness.run_steps(3);
+        let (before, set) = (scope(&harness).session.clone(), Arc::clone(&scope(&harness).set));
+        let home = tempfile::tempdir().unwrap();
+        for name in ["vae", "classifier-1", "classifier-2"] {
+            copy(name, &home.path().join(name));
+        }
+        let folder = home.path().to_owned();
+        harness.state_mut().0.scope.ask(Event::Open(Opening::Models(Some(folder.clone()))));
+        wait(&mut harness, "the models", |scope| scope.session.models.is_some());
+        harness.run_steps(3);
+        let opened = &scope(&harness).session;
+        assert_eq!((opened.centre, opened.width, opened.grid, opened.samples), (before.centre, before.width, before.grid, before.samples));
+        assert_eq!((opened.seed, &opened.training), (before.seed, &before.training));
+        assert_eq!(opened.pins, before.pins);
+        assert_eq!((&opened.panes[0].members[..], &opened.panes[2].members[..]), (&[0][..], &[0, 1][..]), "all of ten are all of two");
+        opened.check(&scope(&harness).set).unwrap();
+
+        harness.key_press_modifiers(Modifiers::COMMAND, Key::Z);
+        harness.run_steps(3);
+        assert_eq!(scope(&harness).session, before);
+        assert!(Arc::ptr_eq(&scope(&harness).set, &set), "the former models are at hand without reading them");
+        harness.key_press_modifiers(Modifiers::COMMAND, Key::Y);
+        harness.run_steps(3);
+        assert_eq!(scope(&harness).session.models.as_deref(), Some(folder.as_path()));
+    }
+
+    #[test]
+    fn a_model_that_is_added_twice_is_named_as_a_member_already() {
+        let mut harness = harness([1280.0, 800.0]);
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("mine");
+        copy("classifier-1", &folder);
+        for count in [11, 11] {
+            harness.state_mut().0.scope.ask(Event::Open(Opening::Members(folder.clone())));
+            wait(&mut harness, "the member", |scope| scope.set.ensemble().members().len() == count);
+        }
+        until(&mut harness, "the toast", |harness| harness.query_by_label("mine is a member of the ensemble already.").is_some());
+        assert_eq!(scope(&harness).session.additions.members.len(), 1);
+    }
 }

@@ -5,6 +5,7 @@ use crate::app::state::session::Session;
 use crate::app::state::storage::{Opened, Storage};
 use crate::data::DataIdentity;
 use crate::error::{Error, Result};
+use crate::jobs::library::name_of;
 use crate::jobs::{Additions, ModelSet, RecoveredModels, SharedEngine, Wake, Worker};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,6 +33,8 @@ pub enum How {
     Models,
     /// The same with these models; then a folder of models may be deleted.
     Kept { delete: Option<PathBuf> },
+    /// The same: the models are as they were wished. The sentence says so.
+    Unchanged(String),
     /// That of a file, fitted to the models.
     Session(Box<FittedSession>),
     /// The same with this engine.
@@ -95,9 +98,10 @@ pub fn read(opening: Opening, at_hand: &AtHand) -> Result<Ready> {
         Opening::Vae(folder) => at_hand.with_models(models, Additions { vae: Some(folder), ..additions }, How::Kept { delete: None }),
         Opening::Members(folder) => {
             let mut additions = additions;
-            if !additions.members.contains(&folder) {
-                additions.members.push(folder);
+            if additions.members.contains(&folder) {
+                return Ok(at_hand.ready(How::Unchanged(format!("{} is a member of the ensemble already.", name_of(&folder)))));
             }
+            additions.members.push(folder);
             at_hand.with_models(models, additions, How::Kept { delete: None })
         }
         Opening::Originals => at_hand.with_models(models, Additions::default(), How::Kept { delete: None }),

@@ -152,6 +152,24 @@ mod tests {
     }
 
     #[test]
+    fn numbers_of_images_do_not_move_to_models_of_other_data() {
+        let digits = ModelSet::shipped().unwrap();
+        let photographs = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/cats-dogs");
+        let photographs = ModelSet::open_with(Some(&photographs), &Additions::default()).unwrap();
+        let mut session = Session::new(&digits);
+        session.pins = [Some(Pin::Latent([1.0, 2.0])), Some(Pin::Data(3))];
+        session.line.images = [Some(1), None];
+        session.overlays.hidden = vec![1, 7];
+        session.move_to(&digits, &digits);
+        assert_eq!((&session.pins[1], session.line.images[0]), (&Some(Pin::Data(3)), Some(1)), "the same data");
+        session.move_to(&digits, &photographs);
+        assert_eq!((&session.pins, session.line.images), (&[Some(Pin::Latent([1.0, 2.0])), None], [None, None]));
+        assert_eq!(session.overlays.hidden, [1], "there are two classes");
+        assert_eq!(session.panes[2].members.len(), photographs.ensemble().members().len());
+        session.check(&photographs).unwrap();
+    }
+
+    #[test]
     fn the_next_start_goes_on_without_what_is_gone_and_keeps_the_session_as_it_was() {
         let (home, config) = (library(), tempfile::tempdir().unwrap());
         let at = |name: &str| config.path().join(name);

@@ -4,6 +4,7 @@ use crate::app::shell::export::contents;
 use crate::app::shell::export::subject::{Export, Subject, exports};
 use crate::app::shell::export::work::{FileFormat, Reply, Request, Task, worker};
 use crate::app::shell::questions::Question;
+use crate::app::shell::reading::absolute;
 use crate::app::state::event::Event;
 use crate::app::state::scope::Scope;
 use crate::app::widgets::style;
@@ -319,7 +320,7 @@ impl Exports {
     /// Asks for the file.
     pub(super) fn save(&mut self, scope: &Scope) {
         let format = self.file_format();
-        let mut path = PathBuf::from(self.path.trim());
+        let mut path = absolute(PathBuf::from(self.path.trim()));
         if !path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(format.extension())) {
             path.as_mut_os_string().push(format!(".{}", format.extension()));
             self.path = path.display().to_string();

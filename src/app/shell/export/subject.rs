@@ -273,6 +273,7 @@ fn layers(scope: &Scope, place: usize) -> Layers {
         threshold: holes.and_then(|holes| holes.thresholds.uncertainty),
         line: scope.session.overlays.line.then_some(scope.session.line.ends),
         pins,
+        attack: scope.results.attack_path.clone().unwrap_or_default(),
         ..Layers::default()
     }
 }
