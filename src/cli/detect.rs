@@ -228,8 +228,8 @@ impl Detect {
             () if self.json && self.out.is_none() => return print_json(&found.to_json(&classifiers)),
             () if self.json => format!("{:#}\n", found.to_json(&classifiers)),
             () if self.csv => found.to_csv(&classifiers),
-            () if self.latex && self.preset.is_some() => found.to_table1_latex(),
-            () if self.latex => found.to_latex(),
+            () if self.latex && self.preset.is_some() => found.to_table1_latex(&classifiers),
+            () if self.latex => found.to_latex(&classifiers),
             () if self.preset.is_some() => found.to_table1(),
             () => found.to_text(),
         };

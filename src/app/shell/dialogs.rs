@@ -1,10 +1,11 @@
 //! What opens over the window: paths, exports, the list of shortcuts.
 
 use crate::app::shell::export::Exports;
+use crate::app::shell::help;
 use crate::app::shell::keys::SHORTCUTS;
 use crate::app::shell::questions::Question;
 use crate::app::shell::reading::absolute;
-use crate::app::state::event::{Event, Opening, PathFor};
+use crate::app::state::event::{Event, HelpPage, Opening, PathFor};
 use crate::app::state::scope::Scope;
 use crate::app::state::session::Pin;
 use crate::app::widgets::style;
@@ -28,6 +29,7 @@ pub struct Dialogs {
     path: Option<PathDialog>,
     chooser: Worker<PathFor, PathBuf>,
     help: bool,
+    page: Option<HelpPage>,
     export: Exports,
 }
 
@@ -73,7 +75,7 @@ impl Dialogs {
             }
             Ok(())
         })?;
-        Ok(Self { path: None, chooser, help: false, export: Exports::new(wake)? })
+        Ok(Self { path: None, chooser, help: false, page: None, export: Exports::new(wake)? })
     }
 
     /// Opens the dialog of a path.
@@ -91,6 +93,11 @@ impl Dialogs {
         self.help = !self.help;
     }
 
+    /// Shows a page of the help.
+    pub fn show_help(&mut self, page: HelpPage) {
+        self.page = Some(page);
+    }
+
     /// Shows or hides the dialog of exports.
     pub fn toggle_export(&mut self, scope: &mut Scope) {
         self.export.toggle(scope);
@@ -100,6 +107,7 @@ impl Dialogs {
     pub fn show(&mut self, ctx: &Context, scope: &mut Scope) {
         self.path(ctx, scope);
         self.help(ctx);
+        self.page = self.page.filter(|&page| !help::show(ctx, page));
         self.export.show(ctx, scope);
     }
 

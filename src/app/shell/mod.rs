@@ -5,6 +5,7 @@ pub mod encoded;
 pub mod export;
 pub mod file_manager;
 pub mod headless;
+pub mod help;
 pub mod keys;
 pub mod library;
 pub mod menu;

@@ -17,6 +17,7 @@ use crate::app::state::storage::{Opened, Preferences, Storage};
 use crate::app::widgets::style;
 use crate::app::widgets::toasts::Toasts;
 use crate::data::{DataIdentity, Dataset, SHIPPED_DIGITS};
+use crate::engine;
 use crate::error::Result;
 use crate::jobs::{LiveMap, MapSettings, ModelSet, SharedEngine, Status, Urgency, Wake, Worker, fill};
 use crate::nets::Ensemble;
@@ -47,6 +48,8 @@ pub struct Window {
     pub(in crate::app) data: Worker<Arc<ModelSet>, (Arc<Dataset>, Option<DataIdentity>)>,
     encoded: Encoded,
     pub(in crate::app) library: Library,
+    /// Asks the graphics drivers which engines can work here, which may take half a second.
+    engines: Worker<(), Vec<(&'static str, String)>>,
     /// What is to be opened; the first of them is being read.
     pub(in crate::app) openings: VecDeque<Opening>,
     pub(in crate::app) reader: Worker<(Opening, AtHand), Ready>,
@@ -135,6 +138,10 @@ impl Window {
             data,
             encoded: Encoded::new(&wake)?,
             library: Library::new(&wake)?,
+            engines: Worker::spawn("engines", Arc::clone(&wake), |(), desk| {
+                desk.publish(engine::problems().to_vec());
+                Ok(())
+            })?,
             openings: VecDeque::new(),
             reader: reading::worker(&wake)?,
             since_opening: Instant::now(),
@@ -143,6 +150,7 @@ impl Window {
             said: Said::default(),
         };
         window.said.complaints.extend(window.storage.claim());
+        window.engines.request(());
         window.restore_preferences();
         match session {
             Some(path) => window.open_now(Opening::Session(path))?,
@@ -211,6 +219,9 @@ impl Window {
         if let Status::Failed(sentence) = self.data.status() {
             self.said.complaints.push(sentence);
             self.data.cancel();
+        }
+        if let Some(problems) = self.engines.take() {
+            self.scope.results.engine_problems = problems;
         }
         self.encoded.logic(&mut self.scope);
         self.library.logic(&mut self.scope);
@@ -302,6 +313,7 @@ impl Window {
             }
             Event::Export => self.dialogs.toggle_export(&mut self.scope),
             Event::Help => self.dialogs.toggle_help(),
+            Event::ShowHelp(page) => self.dialogs.show_help(page),
             Event::Say(sentence) => self.said.toasts.say(sentence),
             Event::Complain(sentence) => self.said.complaints.push(sentence),
             Event::AskPath(wanted) => self.dialogs.ask_path(wanted),

@@ -43,6 +43,8 @@ pub struct Results {
     pub geodesic: Option<Vec<[f64; 2]>>,
     /// The encodings of an image under attack, from the original to the newest step, where they are shown.
     pub attack_path: Option<Vec<[f64; 2]>>,
+    /// The engines that cannot work on this machine, each with the reason; empty until it is known.
+    pub engine_problems: Vec<(&'static str, String)>,
     /// The picture of a model under training that the maps are to show instead.
     pub underway: Option<Arc<Frame>>,
 }
@@ -137,6 +139,7 @@ impl Scope {
                 pinned: [None, None],
                 geodesic: None,
                 attack_path: None,
+                engine_problems: Vec::new(),
                 underway: None,
             },
             pointer: Pointer::default(),

@@ -2,7 +2,7 @@
 
 use crate::app::panels::map::underway::{self, measure_of, model};
 use crate::app::state::scope::Scope;
-use crate::app::widgets::style;
+use crate::app::widgets::{menus, style};
 use crate::jobs::training::Frame;
 use crate::uncertainty::Measure;
 use eframe::egui::{ComboBox, Response, Role, Slider, Ui};
@@ -71,6 +71,7 @@ fn measure_menu(ui: &mut Ui, scope: &mut Scope, place: usize) {
             }
         }
     });
+    menus::arrows(ui, &menu.response, &mut pane.measure, Measure::ALL);
     describe(style::named(menu.response, Role::ComboBox, &format!("Measure of map {}", place + 1)), before);
     if scope.session.panes[place].measure != before {
         scope.session.active = place;
@@ -137,18 +138,29 @@ fn member_menu(ui: &mut Ui, scope: &mut Scope, place: usize, count: usize) {
             let mut chosen = pane.members.contains(&member);
             // The last one stays: a map of nobody is no map.
             let last = chosen && pane.members.len() == 1;
-            if ui.add_enabled(!last, eframe::egui::Checkbox::new(&mut chosen, *name)).changed() {
-                pane.members.retain(|&other| other != member);
-                if chosen {
-                    pane.members.push(member);
-                    pane.members.sort_unstable();
+            ui.horizontal(|ui| {
+                if ui.add_enabled(!last, eframe::egui::Checkbox::new(&mut chosen, *name)).changed() {
+                    pane.members.retain(|&other| other != member);
+                    if chosen {
+                        pane.members.push(member);
+                        pane.members.sort_unstable();
+                    }
                 }
-            }
+                let only = ui.small_button("only").on_hover_text("This member alone");
+                if style::named(only, Role::Button, &format!("Only {name}")).clicked() {
+                    pane.members = vec![member];
+                }
+            });
         }
         ui.separator();
-        if ui.button("All").clicked() {
-            pane.members = (0..count).collect();
-        }
+        ui.horizontal(|ui| {
+            if ui.button("All").clicked() {
+                pane.members = (0..count).collect();
+            }
+            if ui.button("None").on_hover_text("None but the first: a map needs a member").clicked() {
+                pane.members = vec![0];
+            }
+        });
     })
     .response
     .on_hover_text(title(scope, place));

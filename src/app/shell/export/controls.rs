@@ -5,9 +5,9 @@ use crate::app::shell::export::subject::Export;
 use crate::app::shell::export::work::{FileFormat, Task};
 use crate::app::state::event::Event;
 use crate::app::state::scope::Scope;
-use crate::app::widgets::style;
+use crate::app::widgets::{menus, style};
 use crate::figure::{VENUES, Width};
-use eframe::egui::{Button, ComboBox, DragValue, Key, RichText, TextEdit, Ui, WidgetText};
+use eframe::egui::{Button, ComboBox, DragValue, Key, Response, RichText, TextEdit, Ui, WidgetText};
 use std::path::Path;
 
 impl Exports {
@@ -49,7 +49,8 @@ impl Exports {
                 ui.selectable_value(&mut format, choice, choice.extension());
             }
         };
-        choose(ui, "Format", before.extension(), &mut formats);
+        let menu = choose(ui, "Format", before.extension(), &mut formats);
+        menus::arrows(ui, &menu, &mut format, FileFormat::of(self.what));
         if format != before {
             match format {
                 FileFormat::Figure(format) => self.format = format,
@@ -60,19 +61,21 @@ impl Exports {
         if self.what == Export::Data {
             return;
         }
-        choose(ui, "Venue", self.venue.label, &mut |ui| {
+        let menu = choose(ui, "Venue", self.venue.label, &mut |ui| {
             for venue in &VENUES {
                 ui.selectable_value(&mut self.venue, venue, venue.label);
             }
         });
+        menus::arrows(ui, &menu, &mut self.venue, &VENUES);
         let inches = |width: Width| format!("{} ({} in)", name(width), self.venue.style(width).width_in);
         let labels = Width::ALL.map(|width| (width, inches(width)));
         let before = self.width;
-        choose(ui, "Width", inches(self.width), &mut |ui| {
+        let menu = choose(ui, "Width", inches(self.width), &mut |ui| {
             for (width, label) in &labels {
                 ui.selectable_value(&mut self.width, *width, label);
             }
         });
+        menus::arrows(ui, &menu, &mut self.width, Width::ALL);
         self.has_own_width |= self.width != before;
         let label = ui.label("dpi");
         let dpi = DragValue::new(&mut self.dpi).range(36.0..=1200.0).speed(2.0).fixed_decimals(0);
@@ -140,7 +143,7 @@ fn name(width: Width) -> &'static str {
 }
 
 /// A menu with a name.
-fn choose(ui: &mut Ui, name: &str, chosen: impl Into<WidgetText>, content: &mut dyn FnMut(&mut Ui)) {
+fn choose(ui: &mut Ui, name: &str, chosen: impl Into<WidgetText>, content: &mut dyn FnMut(&mut Ui)) -> Response {
     let label = ui.label(name);
-    ComboBox::from_id_salt(("export", name)).selected_text(chosen).show_ui(ui, |ui| content(ui)).response.labelled_by(label.id);
+    ComboBox::from_id_salt(("export", name)).selected_text(chosen).show_ui(ui, |ui| content(ui)).response.labelled_by(label.id)
 }
