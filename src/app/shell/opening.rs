@@ -120,7 +120,8 @@ impl Window {
             }
             How::Unchanged(sentence) => self.said.toasts.say(sentence),
             How::Kept { delete } => {
-                if (&models, &additions) != (&self.scope.session.models, &self.scope.session.additions) {
+                let is_other = (&models, &additions) != (&self.scope.session.models, &self.scope.session.additions);
+                if is_other || set.hashes != self.scope.set.hashes {
                     self.exchange_models((models, additions), set, engine)?;
                 }
                 if let (Some(folder), Some(library)) = (delete, self.scope.sources.library.clone()) {

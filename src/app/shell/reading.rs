@@ -98,11 +98,15 @@ pub fn read(opening: Opening, at_hand: &AtHand) -> Result<Ready> {
         Opening::Vae(folder) => at_hand.with_models(models, Additions { vae: Some(folder), ..additions }, How::Kept { delete: None }),
         Opening::Members(folder) => {
             let mut additions = additions;
-            if additions.members.contains(&folder) {
-                return Ok(at_hand.ready(How::Unchanged(format!("{} is a member of the ensemble already.", name_of(&folder)))));
+            let is_known = additions.members.contains(&folder);
+            if !is_known {
+                additions.members.push(folder.clone());
             }
-            additions.members.push(folder);
-            at_hand.with_models(models, additions, How::Kept { delete: None })
+            let ready = at_hand.with_models(models, additions, How::Kept { delete: None })?;
+            // A model that was trained again has other weights under the same name.
+            let is_same = is_known && ready.set.hashes == at_hand.set.hashes;
+            let unchanged = || at_hand.ready(How::Unchanged(format!("{} is a member of the ensemble already.", name_of(&folder))));
+            Ok(if is_same { unchanged() } else { ready })
         }
         Opening::Originals => at_hand.with_models(models, Additions::default(), How::Kept { delete: None }),
         Opening::Without(folder) => {

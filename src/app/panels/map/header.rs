@@ -179,3 +179,29 @@ pub fn title(scope: &Scope, place: usize) -> String {
     let minus = pane.minus.map_or(String::new(), |other| format!(" minus map {}", other + 1));
     format!("Map {}: {} of {members}{minus}", place + 1, pane.measure.label())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::app::tests::{harness, scope};
+    use egui_kittest::kittest::Queryable as _;
+
+    #[test]
+    fn the_member_menu_chooses_all_none_or_only_one() {
+        let mut harness = harness([1280.0, 800.0]);
+        let names: Vec<String> = scope(&harness).set.ensemble().members().iter().map(|member| member.name.clone()).collect();
+        let [first, third] = [0, 2].map(|member: usize| format!("{} of {}", names[member], names.len()));
+        let all = format!("{0} of {0} members", names.len());
+        let members: Vec<usize> = (0..names.len()).collect();
+        for (menu, entry, expected) in
+            [(&first, format!("Only {}", names[2]), &[2][..]), (&third, "All".to_owned(), &members), (&all, "None".to_owned(), &[0])]
+        {
+            if harness.query_by_label(&entry).is_none() {
+                harness.get_by_label(menu).click();
+                harness.run_steps(4);
+            }
+            harness.get_by_label(&entry).click();
+            harness.run_steps(4);
+            assert_eq!(scope(&harness).session.panes[0].members, expected, "{entry}");
+        }
+    }
+}

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::figure::{Format, PRINT_DPI, VENUES, Venue, Width};
 use crate::jobs::{RawFormat, Status, Wake, Worker};
 use eframe::egui::{
-    Align2, Context, FontId, Frame, Id, Modal, ProgressBar, Rect, ScrollArea, Sense, TextureHandle, TextureOptions, Ui, Vec2, vec2,
+    Context, Frame, Id, Label, Modal, ProgressBar, Rect, RichText, ScrollArea, Sense, TextureHandle, TextureOptions, Ui, Vec2, vec2,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -57,6 +57,8 @@ pub struct Exports {
     /// What the preview was asked for, how many pixels across, and when.
     pub(super) asked: Option<(Subject, f64, Instant)>,
     pub(super) preview: Option<(Export, TextureHandle)>,
+    /// What must be there before the preview can be drawn.
+    pub(super) waits_for: Option<&'static str>,
     pub(super) failure: Option<String>,
     /// What is asked before the file is written.
     pub(super) question: Option<Question>,
@@ -100,6 +102,7 @@ impl Exports {
             doing: Doing::Nothing,
             asked: None,
             preview: None,
+            waits_for: None,
             failure: None,
             question: None,
             saved: None,
@@ -276,9 +279,10 @@ impl Exports {
             let place = Rect::from_center_size(rect.center(), size * scale);
             let image = eframe::egui::Image::new(texture).alt_text(format!("Preview of: {}", self.what.name()));
             image.paint_at(ui, place);
-        } else if self.doing == Doing::Preview {
-            let text = if matches!(self.what, Export::Figure(_)) { "This figure is being computed" } else { "The preview is being drawn" };
-            ui.painter().text(rect.center(), Align2::CENTER_BOTTOM, text, FontId::proportional(13.0), ui.visuals().weak_text_color());
+        } else if self.waits_for.is_some() || self.doing == Doing::Preview {
+            let text = self.waits_for.map_or_else(|| self.what.work().to_owned(), |what| format!("Waiting for {what}"));
+            let line = Rect::from_center_size(rect.center() - vec2(0.0, 8.0), vec2(rect.width(), 18.0));
+            ui.put(line, Label::new(RichText::new(text).weak()));
             if let Some(share) = self.share() {
                 let bar = Rect::from_center_size(rect.center() + vec2(0.0, 14.0), vec2(180.0, 5.0));
                 ui.put(bar, ProgressBar::new(share).desired_height(5.0));
@@ -300,6 +304,11 @@ impl Exports {
             return;
         }
         let subject = self.subject(scope);
+        self.waits_for = subject.waits_for();
+        if self.waits_for.is_some() {
+            self.asked = None;
+            return;
+        }
         if let Some((asked, across, when)) = &self.asked
             && asked.is_same(&subject)
             && (across - pixels).abs() < 2.0

@@ -1,6 +1,6 @@
 //! The dialog without a screen: what is chosen is what is written, and what goes wrong is said.
 
-use crate::app::shell::export::subject::{Export, Subject};
+use crate::app::shell::export::subject::{Export, Subject, exports};
 use crate::app::shell::run::Program;
 use crate::app::state::event::{Event, Opening};
 use crate::app::state::scope::Scope;
@@ -8,7 +8,7 @@ use crate::app::state::session::{Layout, Pin, Session};
 use crate::app::state::storage::Storage;
 use crate::app::tests::{harness, scope, until, wait};
 use crate::engine::cpu;
-use crate::figure::{VENUES, Width, provenance};
+use crate::figure::{self, Needs, VENUES, Width, provenance};
 use crate::jobs::{Computed, LiveMap, map};
 use eframe::egui::accesskit::Role;
 use eframe::egui::{Key, Modifiers, OutputCommand};
@@ -277,6 +277,21 @@ fn models_without_encodings_say_so_in_place_of_the_picture() {
     click(&mut harness, "Figure 1");
     until(&mut harness, "the headline", |harness| harness.query_by_label("There is no picture of this").is_some());
     assert!(harness.query_all_by_label_contains("encodings.safetensors: is missing").next().is_some());
+}
+
+#[test]
+fn a_figure_says_what_it_waits_for() {
+    let mut harness = open();
+    let data = harness.state_mut().0.scope.data.take();
+    let figure = figure::all().iter().find(|figure| matches!(figure.needs, Needs::Population { .. })).unwrap();
+    click(&mut harness, &Export::Figure(figure).name());
+    assert!(harness.query_by_label("Waiting for the images of the data").is_some());
+    harness.state_mut().0.scope.data = data;
+    harness.run_steps(3);
+    assert!(harness.query_by_label("Waiting for the images of the data").is_none());
+    for export in exports() {
+        assert!(!export.work().is_empty() && !export.summary().is_empty(), "{export:?}");
+    }
 }
 
 #[test]
