@@ -94,7 +94,7 @@ pub struct Detect {
     #[arg(long)]
     latex: bool,
     /// Write the scores of every image and version into this file, .csv or .npz: a column for each measure and detector, for scikit-learn and
-    /// others. Of shards, `epistemap merge --scores` writes them.
+    /// others. Shards have none: name the file where they are merged.
     #[arg(long, value_name = "FILE", conflicts_with = "shard")]
     pub scores: Option<PathBuf>,
     /// Compute the table of the scores in this file, .csv or .npz, as --scores writes it; every other column of numbers is a detector too.
@@ -228,8 +228,8 @@ impl Detect {
             () if self.json && self.out.is_none() => return print_json(&found.to_json(&classifiers)),
             () if self.json => format!("{:#}\n", found.to_json(&classifiers)),
             () if self.csv => found.to_csv(&classifiers),
-            () if self.latex && self.preset.is_some() => found.to_table1_latex(),
-            () if self.latex => found.to_latex(),
+            () if self.latex && self.preset.is_some() => found.to_table1_latex(&classifiers),
+            () if self.latex => found.to_latex(&classifiers),
             () if self.preset.is_some() => found.to_table1(),
             () => found.to_text(),
         };

@@ -23,7 +23,7 @@ use crate::nets::{Ensemble, Network};
 use crate::uncertainty::{GroupSums, StatisticsGrid};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// What an engine works with: the ensemble that is asked, and the decoder of the latent space, if there is one.
 #[derive(Clone, Debug, PartialEq)]
@@ -216,6 +216,8 @@ pub struct Kind {
     pub may_fail: bool,
     /// Lines on what it has to compute with here, for a person.
     pub devices: fn() -> Vec<String>,
+    /// Why it cannot work on this machine, for a person; it may take half a second to know. `None` where it can.
+    pub problem: fn() -> Option<String>,
     /// Opens it for the given models, without a fallback.
     pub open: fn(Arc<Models>) -> Result<Box<dyn Engine>>,
 }
@@ -226,12 +228,20 @@ pub fn available() -> &'static [Kind] {
 }
 
 static KINDS: [Kind; 6] = [
-    Kind { name: AUTO, summary: "the fastest of these that works here", may_fail: true, devices: Vec::new, open: auto::open },
+    Kind {
+        name: AUTO,
+        summary: "the fastest of these that works here",
+        may_fail: true,
+        devices: Vec::new,
+        problem: none,
+        open: auto::open,
+    },
     Kind {
         name: "cpu",
         summary: "every core, vectorised, draws as thinned networks",
         may_fail: false,
         devices: cpu::devices,
+        problem: none,
         open: cpu::open,
     },
     Kind {
@@ -239,6 +249,7 @@ static KINDS: [Kind; 6] = [
         summary: "shaders on a graphics processor, in single precision",
         may_fail: true,
         devices: gpu::devices,
+        problem: || gpu::missing(gpu::Precision::Single),
         open: gpu::open,
     },
     Kind {
@@ -246,6 +257,7 @@ static KINDS: [Kind; 6] = [
         summary: "the same with factors of 16 bits and sums of 32",
         may_fail: true,
         devices: Vec::new,
+        problem: || gpu::missing(gpu::Precision::Half),
         open: gpu::open_half,
     },
     Kind {
@@ -253,6 +265,7 @@ static KINDS: [Kind; 6] = [
         summary: "the same on matrix units, where shaders can use them",
         may_fail: true,
         devices: Vec::new,
+        problem: || gpu::missing(gpu::Precision::Matrix),
         open: gpu::open_matrix,
     },
     Kind {
@@ -260,9 +273,22 @@ static KINDS: [Kind; 6] = [
         summary: "plain f64 loops, one draw at a time: slow, and obviously right",
         may_fail: false,
         devices: Vec::new,
+        problem: none,
         open: reference::open,
     },
 ];
+
+/// The problem of an engine that works on every machine.
+fn none() -> Option<String> {
+    None
+}
+
+/// The names of the engines that cannot work on this machine, each with the reason. The first call asks the graphics drivers, which may
+/// take half a second.
+pub fn problems() -> &'static [(&'static str, String)] {
+    static PROBLEMS: OnceLock<Vec<(&'static str, String)>> = OnceLock::new();
+    PROBLEMS.get_or_init(|| available().iter().filter_map(|kind| Some((kind.name, (kind.problem)()?))).collect())
+}
 
 /// The name of the default engine.
 pub const AUTO: &str = "auto";
@@ -311,9 +337,17 @@ mod tests {
     }
 
     #[test]
+    fn an_engine_with_a_problem_leaves_the_work_to_the_cpu() {
+        for (name, problem) in problems() {
+            assert!(name.starts_with("gpu") && !problem.is_empty(), "{name}: {problem}");
+            assert_eq!(open(name, test_engine::small_models()).unwrap().name(), "cpu", "{name}: {problem}");
+        }
+    }
+
+    #[test]
     fn only_engines_that_may_fail_have_a_fallback() {
         let open = |_| Err(Error::Engine("there is no adapter".to_owned()));
-        let kind = |may_fail| Kind { name: "absent", summary: "", may_fail, devices: Vec::new, open };
+        let kind = |may_fail| Kind { name: "absent", summary: "", may_fail, devices: Vec::new, problem: none, open };
         let opened = kind(true).open_with_fallback(test_engine::small_models()).unwrap();
         assert_eq!((opened.name(), opened.notice().as_deref()), ("cpu", Some("The CPU computes: there is no adapter.")));
         assert!(matches!(kind(false).open_with_fallback(test_engine::small_models()), Err(Error::Engine(_))));

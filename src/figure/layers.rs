@@ -10,6 +10,8 @@ use crate::latent::View;
 const WHITE: Rgb = [255; 3];
 /// Nearly black: under white lines, so that they stand out from light cells as from dark ones.
 const CASING: Rgb = [24; 3];
+/// The colour of the path of an attack, here and in the window.
+pub const ATTACK_COLOUR: Rgb = [0xff, 0x5c, 0x47];
 /// The thickness of contours, outlines and the line over that of a frame, and of the casing around them.
 const CONTOUR: f64 = 0.9;
 const OUTLINE: f64 = 1.6;
@@ -30,6 +32,8 @@ pub struct Layers {
     pub line: Option<[[f64; 2]; 2]>,
     /// Marked places with what is written on them: a letter or a number.
     pub pins: Vec<(String, [f64; 2])>,
+    /// The encodings of an image under attack, from the original to the last step: a ring, a dot for each step, a cross.
+    pub attack: PlanePath,
     /// The value up to which the measure is sure in a hole: a mark on the colour bar.
     pub threshold: Option<f64>,
 }
@@ -40,16 +44,18 @@ impl Layers {
         let place = |z: f64, [first, last]: [f64; 2]| (z - first) / (last - first);
         let at = |z: [f64; 2]| [area.x + place(z[0], view.z1) * area.width, area.bottom() - place(z[1], view.z2) * area.height];
         let all = |lines: &[PlanePath]| lines.iter().map(|line| line.iter().copied().map(at).collect()).collect::<Vec<_>>();
-        cased(canvas, &all(&self.contours), area, CONTOUR * style.line_pt, style);
-        cased(canvas, &all(&self.outlines), area, OUTLINE * style.line_pt, style);
+        cased(canvas, &all(&self.contours), area, (WHITE, CONTOUR), style);
+        cased(canvas, &all(&self.outlines), area, (WHITE, OUTLINE), style);
         if let Some(ends) = self.line {
             let ends = ends.map(at);
-            cased(canvas, &[ends.to_vec()], area, OUTLINE * style.line_pt, style);
+            cased(canvas, &[ends.to_vec()], area, (WHITE, OUTLINE), style);
             for centre in ends.into_iter().filter(|&end| within(end, area)) {
                 let stroke = Some(Stroke { colour: CASING, width: AROUND * style.line_pt });
                 canvas.add(Shape::Circle { centre, radius: 3.2 * style.line_pt, fill: WHITE, stroke });
             }
         }
+        let path: Vec<[f64; 2]> = self.attack.iter().copied().map(at).collect();
+        attack_path(canvas, &path, area, style);
         for (label, z) in &self.pins {
             let there = at(*z);
             if within(there, area) {
@@ -70,9 +76,26 @@ fn within([x, y]: [f64; 2], area: Area) -> bool {
     around(x, area.x, area.right()) && around(y, area.y, area.bottom())
 }
 
-/// White lines with a thin dark casing, all casings first, so that none lies over another line.
-fn cased(canvas: &mut Canvas, lines: &[Vec<[f64; 2]>], clip: Area, width: f64, style: &Style) {
-    for (colour, width) in [(CASING, width + 2.0 * AROUND * 0.6 * style.line_pt), (WHITE, width)] {
+/// The path of an attack in points of the canvas.
+fn attack_path(canvas: &mut Canvas, path: &[[f64; 2]], area: Area, style: &Style) {
+    let [first, .., last] = path else { return };
+    cased(canvas, &[path.to_vec()], area, (ATTACK_COLOUR, OUTLINE), style);
+    for &centre in path.iter().filter(|&&centre| within(centre, area)) {
+        canvas.add(Shape::Circle { centre, radius: 1.4 * style.line_pt, fill: ATTACK_COLOUR, stroke: None });
+    }
+    if within(*first, area) {
+        let stroke = Some(Stroke { colour: ATTACK_COLOUR, width: OUTLINE * style.line_pt });
+        canvas.add(Shape::Circle { centre: *first, radius: 3.2 * style.line_pt, fill: WHITE, stroke });
+    }
+    let arm = 3.0 * style.line_pt;
+    let cross = [[1.0, 1.0], [1.0, -1.0]].map(|[x, y]| [-arm, arm].map(|arm| [last[0] + x * arm, last[1] + y * arm]).to_vec());
+    cased(canvas, &cross, area, (ATTACK_COLOUR, OUTLINE), style);
+}
+
+/// Lines of a colour and a thickness over that of a frame, with a thin dark casing, all casings first, so that none lies over another line.
+fn cased(canvas: &mut Canvas, lines: &[Vec<[f64; 2]>], clip: Area, (colour, over): (Rgb, f64), style: &Style) {
+    let width = over * style.line_pt;
+    for (colour, width) in [(CASING, width + 2.0 * AROUND * 0.6 * style.line_pt), (colour, width)] {
         for points in lines.iter().filter(|points| points.len() > 1) {
             canvas.add(Shape::Polyline { clip, points: points.clone(), stroke: Stroke { colour, width }, dashes: Vec::new() });
         }
@@ -141,6 +164,19 @@ mod tests {
             }
             assert!(canvas.shapes.iter().all(|shape| !matches!(shape, Shape::Polyline { clip, .. } if *clip != area)));
         }
+
+        let canvas = draw(Layers { attack: path, ..Layers::default() });
+        let (lines, circles) = lines_and_circles(&canvas);
+        let area = frame_of(&canvas);
+        let centre = [area.x + area.width / 2.0, area.y + area.height / 2.0];
+        assert_eq!(lines.len(), 2 + 4, "the path and the cross, each line with its casing");
+        assert!(lines[0].len() == 3 && (0..2).all(|axis| (lines[0][1][axis] - centre[axis]).abs() < 1e-9), "{lines:?}");
+        assert_eq!(circles.len(), 3, "the last of three steps is outside; the first has a ring");
+        assert_eq!(circles[2].0, circles[0].0, "the ring is around the first step");
+        assert!(
+            draw(Layers { attack: vec![[0.0, 0.0]], ..Layers::default() }).shapes.len() + 9 == canvas.shapes.len(),
+            "one step is no path"
+        );
 
         let pins = [("A", [1.0, 0.0]), ("12", [3.0, 2.0]), ("out", [3.1, 0.0]), ("nan", [f64::NAN, 0.0])];
         let layers = Layers {

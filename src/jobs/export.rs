@@ -33,7 +33,7 @@ impl Map {
         let of_all =
             |measure: Measure| Some((measure.key().to_owned(), self.final_values(&Seen { measure, members: all.clone(), minus: None })?));
         let mut arrays: Vec<_> = Measure::ALL.into_iter().filter_map(of_all).collect();
-        arrays.extend(self.standard_error.clone().map(|errors| (STANDARD_ERROR.to_owned(), errors)));
+        arrays.extend(self.final_standard_error().map(|errors| (STANDARD_ERROR.to_owned(), errors)));
         let of_seen = |(place, seen): (usize, &Seen)| Some((format!("map_{}", place + 1), self.final_values(seen)?));
         arrays.extend(seen.iter().enumerate().filter_map(of_seen));
         Raw { view: self.settings.view, classes: self.classes(), arrays, mean_probabilities: self.mean_probabilities() }
@@ -111,7 +111,12 @@ impl Raw {
         let is_whole = |values: &[f32]| values.iter().all(|value| !value.is_nan());
         let mut whole: serde_json::Map<String, Value> =
             self.arrays.iter().map(|(name, values)| (name.clone(), is_whole(values).into())).collect();
-        whole.insert(MEAN_PROBABILITIES.to_owned(), is_whole(&self.mean_probabilities).into());
+        let has_all_draws = is_whole(&self.mean_probabilities);
+        whole.insert(MEAN_PROBABILITIES.to_owned(), has_all_draws.into());
+        // With too few draws there is no standard error: its NaN does not mean that draws are still to come.
+        if let Some(is_whole) = whole.get_mut(STANDARD_ERROR) {
+            *is_whole = has_all_draws.into();
+        }
         Value::Object(whole)
     }
 

@@ -31,9 +31,13 @@ impl LiveMap {
     /// A map that has asked nothing yet.
     ///
     /// # Errors
-    /// As [`Map::new`].
+    /// When the settings make no sense, ask for more memory than the limit, or the VAE's plane has not two dimensions.
     pub fn new(set: &ModelSet, settings: &MapSettings) -> Result<Self> {
-        Ok(Self { map: RwLock::new(Map::new(set, settings)?), sampled_first: AtomicU64::new(0), deterministic_first: AtomicU64::new(0) })
+        Ok(Self {
+            map: RwLock::new(Map::growing(set, settings)?),
+            sampled_first: AtomicU64::new(0),
+            deterministic_first: AtomicU64::new(0),
+        })
     }
 
     /// The map as it is now.
@@ -118,12 +122,12 @@ pub fn fill(live: &LiveMap, engine: &mut dyn Engine, observe: Observer<'_>) -> R
         done += work(&tile);
         let numbers = &order[tile.points.clone()];
         let z: Vec<f64> = numbers.iter().flat_map(|&number| points[number as usize]).collect();
-        let statistics = engine.statistics(&Block {
+        let (statistics, sums) = engine.grouped_statistics(&Block {
             input: Input::Latent(&z),
             point_numbers: numbers,
             members: &[settings.members[lane.place]],
             draws: if lane.sampled { Draws::Sampled(tile.draws.clone()) } else { Draws::Deterministic },
-            groups: 1,
+            groups: if lane.sampled { settings.groups_within(&tile.draws) } else { 1 },
             seed: settings.seed,
             masks: settings.masks,
         })?;
@@ -132,6 +136,7 @@ pub fn fill(live: &LiveMap, engine: &mut dyn Engine, observe: Observer<'_>) -> R
         for (at, &number) in numbers.iter().enumerate() {
             if lane.sampled {
                 map.add_sampled(number as usize, lane.place, statistics.sums(at, 0));
+                map.add_groups(number as usize, &tile.draws, (&sums, at));
             } else {
                 map.set_deterministic(number as usize, lane.place, &statistics.whole_cell(at));
             }
@@ -277,6 +282,9 @@ mod tests {
                 assert!(live.iter().zip(&whole).all(|(live, whole)| (live - whole).abs() <= 1e-5), "{measure:?}");
             }
         }
+        let errors = [live.read().final_standard_error(), whole.standard_error.clone()].map(Option::unwrap);
+        assert!(errors[0].iter().zip(&errors[1]).all(|(live, whole)| (live - whole).abs() <= 1e-5), "{errors:?}");
+        assert!(errors[1].iter().any(|error| *error > 1e-3), "the negative control");
         let (one, other) = (live.read().measure(Measure::MutualInformation, &[0]), live.read().measure(Measure::MutualInformation, &[1]));
         assert_ne!(one, other, "members are kept apart");
     }
@@ -334,6 +342,14 @@ mod tests {
         let map = live.read();
         assert!(map.measure(Measure::PredictiveEntropy, &[1]).unwrap().iter().all(|value| value.is_finite()));
         assert!(map.measure(Measure::PredictiveEntropy, &[0, 1]).unwrap().iter().all(|value| value.is_nan()));
+    }
+
+    #[test]
+    fn groups_of_an_answer_never_mix_groups_of_the_map() {
+        // Groups of five draws; of one or two; all draws in the first group of a hundred.
+        for (samples, draws, expected) in [(50, 0..10, 2), (50, 10..50, 8), (4, 0..4, 4), (12, 10..12, 2), (1000, 0..50, 1)] {
+            assert_eq!(settings(2, 2, samples).groups_within(&draws), expected, "{draws:?} of {samples}");
+        }
     }
 
     #[test]

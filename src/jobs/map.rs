@@ -8,6 +8,7 @@ use crate::latent::View;
 use crate::uncertainty::{CellStatistics, GroupSums, Measure, Passes, StatisticsGrid, sums_len};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// The groups of draws that the standard error is estimated from.
 const GROUPS: usize = 10;
@@ -36,6 +37,20 @@ impl MapSettings {
     /// Into how many groups the draws of a map are cut, for the standard error.
     pub fn groups(&self) -> usize {
         GROUPS.min(self.samples as usize)
+    }
+
+    /// The group of a draw.
+    fn group(&self, draw: u32) -> usize {
+        draw as usize * self.groups() / self.samples as usize
+    }
+
+    /// The fewest groups that an engine can cut these draws into without mixing draws of two groups of the map.
+    pub(super) fn groups_within(&self, draws: &Range<u32>) -> usize {
+        let passes = draws.len();
+        let group = |pass: usize| self.group(draws.start + pass as u32);
+        let fits =
+            |count: usize| (1..passes).all(|pass| pass * count / passes != (pass - 1) * count / passes || group(pass) == group(pass - 1));
+        (1..=passes).find(|&count| fits(count)).unwrap_or(1)
     }
 
     /// Bytes of a point of the map: the members' sums and passes without dropout, the mean prediction, and what is written of it.
@@ -77,6 +92,8 @@ pub struct Map {
     /// The standard error of the mutual information over all members at each point, in nats, where it was estimated; NaN with fewer than
     /// three draws of each.
     pub standard_error: Option<Vec<f32>>,
+    /// The sums of groups of draws over all members, for the standard error of a map whose draws come bit by bit.
+    pub group_sums: Option<GroupSums>,
     /// Who computed it.
     pub by: ComputedBy,
 }
@@ -161,8 +178,21 @@ impl Map {
             sampled: StatisticsGrid::new(points, members, classes),
             deterministic: settings.deterministic.then(|| vec![f32::NAN; points * members * classes]),
             standard_error: None,
+            group_sums: None,
             by: ComputedBy::default(),
         })
+    }
+
+    /// As [`new`](Self::new), for a map whose draws come bit by bit.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub(super) fn growing(set: &ModelSet, settings: &MapSettings) -> Result<Self> {
+        let map = Self::new(set, settings)?;
+        let (points, members, classes, groups) = (settings.view.len(), settings.members.len(), map.classes(), settings.groups());
+        let bytes = settings.bytes_per_point(classes) + groups * GroupSums::length(classes) * size_of::<f64>();
+        check_memory("--grid", (points, members), bytes)?;
+        Ok(Self { group_sums: Some(GroupSums::new(points, groups, classes)), ..map })
     }
 
     /// Adds the answer about a block, and the standard errors of its points.
@@ -184,6 +214,30 @@ impl Map {
     /// Adds draws of the member at a place in the settings to a point.
     pub(super) fn add_sampled(&mut self, point: usize, place: usize, sums: &[f64]) {
         self.sampled.sums_mut(point, place).iter_mut().zip(sums).for_each(|(sum, other)| *sum += other);
+    }
+
+    /// Adds the sums of an answer's groups of draws, those of its point `at`, to a point of the map.
+    pub(super) fn add_groups(&mut self, point: usize, draws: &Range<u32>, (sums, at): (&GroupSums, usize)) {
+        let Some(all) = &mut self.group_sums else { return };
+        let (passes, count, length) = (draws.len(), sums.groups(), GroupSums::length(self.sampled.classes()));
+        let to = all.rows_mut(point..point + 1);
+        for (group, row) in sums.rows(at).chunks_exact(length).enumerate() {
+            // All draws of the answer's group are of one group of the map: that of the first.
+            let of_map = self.settings.group(draws.start + (group * passes).div_ceil(count) as u32);
+            to[of_map * length..][..length].iter_mut().zip(row).for_each(|(sum, other)| *sum += other);
+        }
+    }
+
+    /// The standard error of the mutual information over all members at each point, in nats; NaN where draws are still to come, and with
+    /// fewer than three draws of each. `None` where it was not estimated.
+    pub(super) fn final_standard_error(&self) -> Option<Vec<f32>> {
+        let Some(sums) = &self.group_sums else { return self.standard_error.clone() };
+        let all: Vec<usize> = (0..self.settings.members.len()).collect();
+        let of_point = |point: usize| {
+            let is_final = self.has_all_draws(point, &all);
+            if is_final { sums.mutual_information_standard_error(point, all.len()) as f32 } else { f32::NAN }
+        };
+        Some((0..self.sampled.points()).into_par_iter().map(of_point).collect())
     }
 
     /// Notes what the member at a place in the settings says of a point without dropout.

@@ -46,6 +46,12 @@ impl GroupSums {
         self.groups
     }
 
+    /// The sums of a point, [`groups`](Self::groups) times [`length`](Self::length) numbers.
+    pub fn rows(&self, point: usize) -> &[f64] {
+        let of_point = self.groups * Self::length(self.classes);
+        &self.sums[point * of_point..][..of_point]
+    }
+
     /// The sums of some points, `groups` times [`length`](Self::length) numbers to a point.
     pub fn rows_mut(&mut self, points: Range<usize>) -> &mut [f64] {
         let of_point = self.groups * Self::length(self.classes);

@@ -38,7 +38,7 @@ fn the_table_comes_as_json_csv_and_latex() {
     let first = csv.lines().find(|line| line.starts_with("fgm,linf,0.3,mc,3,")).unwrap();
     assert_eq!(first.split(',').nth(11).unwrap().parse::<f64>().unwrap(), of_json, "{first}");
     let [latex, _] = desk.succeeds(&format!("{SHORT} --no-cache --no-checks --latex"));
-    assert!(latex.contains("FGM & 0.3 &") && latex.starts_with("\\begin{tabular}"), "{latex}");
+    assert!(latex.contains("FGM & 0.3 &") && latex.starts_with("% {\"") && latex.contains("\n\\begin{tabular}"), "{latex}");
 }
 
 #[test]

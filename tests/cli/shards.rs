@@ -97,7 +97,9 @@ fn scores_of_a_merge_are_those_of_one_run_and_no_part_says_where_they_go() {
     assert!(desk.read("joined.csv") == desk.read("one.csv") && desk.read("joined-table.csv") == desk.read("table.csv"));
     std::fs::write(desk.path("victim.csv"), "mine").unwrap();
     for words in [["--scores", "victim.csv"], ["--scores=victim.csv", "--out=victim.csv"]] {
-        ["1.part", "2.part"].iter().for_each(|part| add_words(&desk, part, words));
+        for part in ["1.part", "2.part"] {
+            add_words(&desk, part, words);
+        }
         let before = desk.files();
         let [table, _] = desk.succeeds("merge 1.part 2.part");
         assert!(desk.files() == before && table.trim_end().as_bytes() == desk.read("table.csv").trim_ascii_end());

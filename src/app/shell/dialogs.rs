@@ -1,9 +1,11 @@
 //! What opens over the window: paths, exports, the list of shortcuts.
 
 use crate::app::shell::export::Exports;
+use crate::app::shell::help;
 use crate::app::shell::keys::SHORTCUTS;
+use crate::app::shell::questions::Question;
 use crate::app::shell::reading::absolute;
-use crate::app::state::event::{Event, Opening, PathFor};
+use crate::app::state::event::{Event, HelpPage, Opening, PathFor};
 use crate::app::state::scope::Scope;
 use crate::app::state::session::Pin;
 use crate::app::widgets::style;
@@ -27,12 +29,30 @@ pub struct Dialogs {
     path: Option<PathDialog>,
     chooser: Worker<PathFor, PathBuf>,
     help: bool,
+    page: Option<HelpPage>,
     export: Exports,
 }
 
 struct PathDialog {
     wanted: PathFor,
     text: String,
+    /// Whether the field still has to take the focus.
+    is_new: bool,
+    /// What is asked before the path is written to.
+    question: Option<Question>,
+}
+
+impl PathDialog {
+    /// The path, if it may be used. Saving asks first where it would replace or create something; the second click is the answer.
+    fn confirmed(&mut self) -> Option<PathBuf> {
+        let path = absolute(PathBuf::from(self.text.trim()));
+        let saves = matches!(self.wanted, PathFor::SaveSession | PathFor::SaveFilm);
+        let answered = self.question.take().is_some_and(|question| question.path == path);
+        if saves && !answered {
+            self.question = Question::about(&path, true);
+        }
+        self.question.is_none().then_some(path)
+    }
 }
 
 impl Dialogs {
@@ -55,7 +75,7 @@ impl Dialogs {
             }
             Ok(())
         })?;
-        Ok(Self { path: None, chooser, help: false, export: Exports::new(wake)? })
+        Ok(Self { path: None, chooser, help: false, page: None, export: Exports::new(wake)? })
     }
 
     /// Opens the dialog of a path.
@@ -65,12 +85,17 @@ impl Dialogs {
             PathFor::SaveFilm => "training.gif".to_owned(),
             PathFor::Models | PathFor::Session | PathFor::Image => String::new(),
         };
-        self.path = Some(PathDialog { wanted, text });
+        self.path = Some(PathDialog { wanted, text, is_new: true, question: None });
     }
 
     /// Shows or hides the list of shortcuts.
     pub fn toggle_help(&mut self) {
         self.help = !self.help;
+    }
+
+    /// Shows a page of the help.
+    pub fn show_help(&mut self, page: HelpPage) {
+        self.page = Some(page);
     }
 
     /// Shows or hides the dialog of exports.
@@ -82,6 +107,7 @@ impl Dialogs {
     pub fn show(&mut self, ctx: &Context, scope: &mut Scope) {
         self.path(ctx, scope);
         self.help(ctx);
+        self.page = self.page.filter(|&page| !help::show(ctx, page));
         self.export.show(ctx, scope);
     }
 
@@ -89,6 +115,7 @@ impl Dialogs {
         let Some(dialog) = &mut self.path else { return };
         if let Some(path) = self.chooser.take() {
             dialog.text = path.display().to_string();
+            dialog.question = None;
         }
         let (title, go) = match dialog.wanted {
             PathFor::Models => ("A folder that holds model folders: one VAE, and the classifiers", "Open"),
@@ -109,6 +136,16 @@ impl Dialogs {
                 edit
             });
             let edit = edit.inner;
+            if std::mem::take(&mut dialog.is_new) {
+                edit.request_focus();
+            }
+            if edit.changed() {
+                dialog.question = None;
+            }
+            for sentence in dialog.question.iter().flat_map(|question| &question.sentences) {
+                ui.colored_label(ui.visuals().warn_fg_color, sentence);
+            }
+            let go = dialog.question.as_ref().map_or(go, |question| question.button);
             if edit.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter)) {
                 done = true;
             }
@@ -119,18 +156,13 @@ impl Dialogs {
                 }
             });
         });
-        if done && !dialog.text.trim().is_empty() {
-            let path = PathBuf::from(dialog.text.trim());
-            match dialog.wanted {
-                PathFor::Models => scope.ask(Event::Open(Opening::Models(Some(path)))),
-                PathFor::Session => scope.ask(Event::Open(Opening::Session(path))),
-                PathFor::SaveSession => scope.ask(Event::SaveSession(path)),
-                PathFor::SaveFilm => scope.ask(Event::SaveFilm(absolute(path))),
-                PathFor::Image => scope.session.pins[0] = Some(Pin::File(absolute(path))),
-            }
-        }
-        if done || response.should_close() {
+        let path = if done && !dialog.text.trim().is_empty() { dialog.confirmed() } else { None };
+        if path.is_some() || response.should_close() {
+            let wanted = dialog.wanted;
             self.path = None;
+            if let Some(path) = path {
+                use_path(scope, wanted, path);
+            }
         }
     }
 
@@ -170,5 +202,79 @@ impl Dialogs {
         if response.should_close() {
             self.help = false;
         }
+    }
+}
+
+/// Does with a path what it was asked for.
+fn use_path(scope: &mut Scope, wanted: PathFor, path: PathBuf) {
+    match wanted {
+        PathFor::Models => scope.ask(Event::Open(Opening::Models(Some(path)))),
+        PathFor::Session => scope.ask(Event::Open(Opening::Session(path))),
+        PathFor::SaveSession => scope.ask(Event::SaveSession(path)),
+        PathFor::SaveFilm => scope.ask(Event::SaveFilm(path)),
+        PathFor::Image => scope.session.pins[0] = Some(Pin::File(path)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::shell::run::Program;
+    use crate::app::state::storage::Storage;
+    use crate::app::tests::{harness, scope, until};
+    use eframe::egui::{Event as Input, Modifiers};
+    use egui_kittest::Harness;
+    use egui_kittest::kittest::Queryable as _;
+    use std::path::Path;
+
+    /// Opens the dialog of a path, and types one without a click.
+    fn type_into(harness: &mut Harness<'static, Program>, wanted: PathFor, path: &Path) {
+        harness.state_mut().0.scope.ask(Event::AskPath(wanted));
+        harness.run_steps(4);
+        harness.key_press_modifiers(Modifiers::COMMAND, Key::A);
+        harness.run_steps(2);
+        harness.event(Input::Text(path.display().to_string()));
+        harness.run_steps(2);
+    }
+
+    #[test]
+    fn a_session_is_saved_over_a_file_only_after_asking() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mine.json");
+        std::fs::write(&path, "mine").unwrap();
+        let mut harness = harness([1280.0, 800.0]);
+        type_into(&mut harness, PathFor::SaveSession, &path);
+        harness.key_press(Key::Enter);
+        harness.run_steps(3);
+        assert!(harness.query_all_by_label_contains("is there already").next().is_some());
+        assert_eq!(std::fs::read(&path).unwrap(), b"mine");
+        harness.get_by_label("Replace").click_accesskit();
+        harness.run_steps(3);
+        assert_eq!(Storage::open(&path).unwrap().session, scope(&harness).session);
+        assert!(harness.query_by_label("Replace").is_none(), "the dialog is closed");
+        assert!(harness.query_all_by_label_contains("The session is saved in ").next().is_some());
+
+        let new = folder.path().join("new/mine.json");
+        type_into(&mut harness, PathFor::SaveSession, &new);
+        harness.get_by_label("Save").click_accesskit();
+        harness.run_steps(3);
+        assert!(!new.exists());
+        harness.get_by_label("Create the folder").click_accesskit();
+        harness.run_steps(3);
+        assert!(new.exists() && harness.state().0.complaints().is_empty(), "{:?}", harness.state().0.complaints());
+    }
+
+    #[test]
+    fn a_bad_session_file_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bad.json");
+        std::fs::write(&path, "{\"session\": 3}").unwrap();
+        let mut harness = harness([1280.0, 800.0]);
+        let before = scope(&harness).session.clone();
+        type_into(&mut harness, PathFor::Session, &path);
+        harness.key_press(Key::Enter);
+        until(&mut harness, "the complaint", |harness| !harness.state().0.complaints().is_empty());
+        assert!(harness.state().0.complaints()[0].contains("bad.json"));
+        assert_eq!(scope(&harness).session, before);
     }
 }

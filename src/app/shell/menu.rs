@@ -3,7 +3,7 @@
 use crate::app::shell::dialogs::FILES;
 use crate::app::shell::keys::SHORTCUTS;
 use crate::app::shell::library::{Library, at_hand};
-use crate::app::state::event::Event;
+use crate::app::state::event::{Event, HelpPage};
 use crate::app::state::history::History;
 use crate::app::state::scope::Scope;
 use crate::app::state::storage::{Appearance, Preferences};
@@ -53,7 +53,12 @@ pub fn menu(ui: &mut Ui, scope: &mut Scope, preferences: &mut Preferences, histo
                     ui.add(DragValue::new(&mut session.width).range(1e-3..=1e4).speed(speed)).labelled_by(label.id);
                 });
             });
-            ui.menu_button("Help", |ui| entry(ui, scope, "Shortcuts", Event::Help, true));
+            ui.menu_button("Help", |ui| {
+                entry(ui, scope, "Shortcuts", Event::Help, true);
+                for (page, label) in HelpPage::ALL {
+                    entry(ui, scope, label, Event::ShowHelp(page), true);
+                }
+            });
             ui.with_layout(Flow::right_to_left(Align::Center), |ui| {
                 let models = at_hand(&scope.session);
                 ui.add(eframe::egui::Label::new(style::note(models)).truncate());

@@ -3,11 +3,14 @@
 pub mod dialogs;
 pub mod encoded;
 pub mod export;
+pub mod file_manager;
 pub mod headless;
+pub mod help;
 pub mod keys;
 pub mod library;
 pub mod menu;
 pub mod opening;
+pub mod questions;
 pub mod reading;
 pub mod run;
 pub mod status;

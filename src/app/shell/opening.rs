@@ -3,6 +3,8 @@
 use crate::app::shell::reading::{AtHand, FittedSession, How, Ready, read, read_session};
 use crate::app::shell::window::Window;
 use crate::app::state::event::Opening;
+use crate::app::state::history::Moment;
+use crate::app::state::repair::has_other_data;
 use crate::app::state::session::{Pin, Session};
 use crate::app::state::storage::Opened;
 use crate::data::DataIdentity;
@@ -110,16 +112,22 @@ impl Window {
     fn take_over_what_was_read(&mut self, ready: Ready) -> Result<Vec<String>> {
         let Ready { models, additions, set, engine, how } = ready;
         match how {
-            How::New => {
-                let session = Session { models, additions, engine: engine.asked().to_owned(), ..Session::new(&set) };
+            How::Models => {
+                let mut session = Session { models, additions, engine: engine.asked().to_owned(), ..self.scope.session.clone() };
+                let lost = session.move_to(&self.scope.set, &set);
                 self.take_over(set, engine, session, None)?;
+                self.said.complaints.extend(lost);
             }
+            How::Unchanged(sentence) => self.said.toasts.say(sentence),
             How::Kept { delete } => {
-                if (&models, &additions) != (&self.scope.session.models, &self.scope.session.additions) {
+                let is_other = (&models, &additions) != (&self.scope.session.models, &self.scope.session.additions);
+                if is_other || set.hashes != self.scope.set.hashes {
                     self.exchange_models((models, additions), set, engine)?;
                 }
                 if let (Some(folder), Some(library)) = (delete, self.scope.sources.library.clone()) {
                     self.library.delete(library, folder);
+                    // Undo must not bring back what is deleted.
+                    self.history.clear();
                 }
             }
             How::Session(fitted) => {
@@ -146,8 +154,7 @@ impl Window {
     fn take_over(&mut self, set: Arc<ModelSet>, engine: Arc<SharedEngine>, session: Session, data: Option<DataIdentity>) -> Result<()> {
         session.check(&set)?;
         let is_other = !Arc::ptr_eq(&set, &self.scope.set);
-        let kind = |set: &ModelSet| (set.ensemble().image_shape().to_vec(), set.ensemble().classes().to_vec());
-        if kind(&set) != kind(&self.scope.set) {
+        if has_other_data(&set, &self.scope.set) {
             (self.scope.data, self.scope.data_identity) = (None, None);
             self.data.request(Arc::clone(&set));
         }
@@ -156,11 +163,20 @@ impl Window {
         if is_other {
             self.scope.results.live = None;
             self.asked = None;
-            self.history.clear();
         }
         self.opened = Some(Opened { session: self.scope.session.clone(), data });
         self.compare_data();
         Ok(())
+    }
+
+    /// Shows a moment of the history, with its models where these are others.
+    pub(in crate::app) fn go_to(&mut self, moment: Moment) -> Result<()> {
+        let Moment { session, set, engine } = moment;
+        if Arc::ptr_eq(&set, &self.scope.set) {
+            self.scope.session = session;
+            return Ok(());
+        }
+        self.take_over(set, engine, session, None)
     }
 
     /// The same session with other models or additions; members that are not there any more are left out of the maps.
@@ -178,10 +194,11 @@ impl Window {
         self.take_over(set, engine, session, None)?;
         self.said.complaints.extend(lost);
         let members = self.scope.set.ensemble().members();
-        self.said.note = match members.last() {
+        let said = match members.last() {
             Some(last) if members.len() > before => format!("{} is now member {} of the ensemble.", last.name, members.len() - 1),
             _ => "The models are others now.".to_owned(),
         };
+        self.said.toasts.say(said);
         Ok(())
     }
 }
@@ -191,4 +208,72 @@ fn whereabouts(path: Option<PathBuf>) -> String {
     path.map_or("The former file could not be set aside.".to_owned(), |path| {
         format!("The former file was set aside as {}.", path.display())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::app::state::event::{Event, Opening};
+    use crate::app::state::session::Pin;
+    use crate::app::tests::{harness, scope, until, wait};
+    use eframe::egui::{Key, Modifiers};
+    use egui_kittest::kittest::Queryable as _;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    /// Copies a shipped model.
+    fn copy(name: &str, to: &Path) {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name);
+        std::fs::create_dir(to).unwrap();
+        for file in ["model.json", "weights.safetensors"] {
+            std::fs::copy(from.join(file), to.join(file)).unwrap();
+        }
+    }
+
+    #[test]
+    fn other_models_keep_what_fits_them_and_undo_brings_the_former_back() {
+        let mut harness = harness([1280.0, 800.0]);
+        let session = &mut harness.state_mut().0.scope.session;
+        (session.centre, session.width, session.seed) = ([1.0, -2.0], 5.0, 9);
+        session.pins = [Some(Pin::Latent([1.5, -2.5])), Some(Pin::Data(3))];
+        session.panes[0].members = vec![2, 4];
+        session.training.name = "mine".to_owned();
+        harness.run_steps(3);
+        let (before, set) = (scope(&harness).session.clone(), Arc::clone(&scope(&harness).set));
+        let home = tempfile::tempdir().unwrap();
+        for name in ["vae", "classifier-1", "classifier-2"] {
+            copy(name, &home.path().join(name));
+        }
+        let folder = home.path().to_owned();
+        harness.state_mut().0.scope.ask(Event::Open(Opening::Models(Some(folder.clone()))));
+        wait(&mut harness, "the models", |scope| scope.session.models.is_some());
+        harness.run_steps(3);
+        let opened = &scope(&harness).session;
+        assert_eq!((opened.centre, opened.width, opened.grid, opened.samples), (before.centre, before.width, before.grid, before.samples));
+        assert_eq!((opened.seed, &opened.training), (before.seed, &before.training));
+        assert_eq!(opened.pins, before.pins);
+        assert_eq!((&opened.panes[0].members[..], &opened.panes[2].members[..]), (&[0][..], &[0, 1][..]), "all of ten are all of two");
+        opened.check(&scope(&harness).set).unwrap();
+
+        harness.key_press_modifiers(Modifiers::COMMAND, Key::Z);
+        harness.run_steps(3);
+        assert_eq!(scope(&harness).session, before);
+        assert!(Arc::ptr_eq(&scope(&harness).set, &set), "the former models are at hand without reading them");
+        harness.key_press_modifiers(Modifiers::COMMAND, Key::Y);
+        harness.run_steps(3);
+        assert_eq!(scope(&harness).session.models.as_deref(), Some(folder.as_path()));
+    }
+
+    #[test]
+    fn a_model_that_is_added_twice_is_named_as_a_member_already() {
+        let mut harness = harness([1280.0, 800.0]);
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("mine");
+        copy("classifier-1", &folder);
+        for count in [11, 11] {
+            harness.state_mut().0.scope.ask(Event::Open(Opening::Members(folder.clone())));
+            wait(&mut harness, "the member", |scope| scope.set.ensemble().members().len() == count);
+        }
+        until(&mut harness, "the toast", |harness| harness.query_by_label("mine is a member of the ensemble already.").is_some());
+        assert_eq!(scope(&harness).session.additions.members.len(), 1);
+    }
 }

@@ -5,6 +5,7 @@ use crate::app::state::session::Session;
 use crate::app::state::storage::{Opened, Storage};
 use crate::data::DataIdentity;
 use crate::error::{Error, Result};
+use crate::jobs::library::name_of;
 use crate::jobs::{Additions, ModelSet, RecoveredModels, SharedEngine, Wake, Worker};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,10 +29,12 @@ pub struct Ready {
 
 /// What becomes of the session.
 pub enum How {
-    /// A new one.
-    New,
+    /// The same with entirely other models, as far as it makes sense for them.
+    Models,
     /// The same with these models; then a folder of models may be deleted.
     Kept { delete: Option<PathBuf> },
+    /// The same: the models are as they were wished. The sentence says so.
+    Unchanged(String),
     /// That of a file, fitted to the models.
     Session(Box<FittedSession>),
     /// The same with this engine.
@@ -91,14 +94,19 @@ pub fn worker(wake: &Wake) -> Result<Worker<(Opening, AtHand), Ready>> {
 pub fn read(opening: Opening, at_hand: &AtHand) -> Result<Ready> {
     let (models, additions) = (at_hand.models.clone(), at_hand.additions.clone());
     match opening {
-        Opening::Models(folder) => at_hand.with_models(folder.map(absolute), Additions::default(), How::New),
+        Opening::Models(folder) => at_hand.with_models(folder.map(absolute), Additions::default(), How::Models),
         Opening::Vae(folder) => at_hand.with_models(models, Additions { vae: Some(folder), ..additions }, How::Kept { delete: None }),
         Opening::Members(folder) => {
             let mut additions = additions;
-            if !additions.members.contains(&folder) {
-                additions.members.push(folder);
+            let is_known = additions.members.contains(&folder);
+            if !is_known {
+                additions.members.push(folder.clone());
             }
-            at_hand.with_models(models, additions, How::Kept { delete: None })
+            let ready = at_hand.with_models(models, additions, How::Kept { delete: None })?;
+            // A model that was trained again has other weights under the same name.
+            let is_same = is_known && ready.set.hashes == at_hand.set.hashes;
+            let unchanged = || at_hand.ready(How::Unchanged(format!("{} is a member of the ensemble already.", name_of(&folder))));
+            Ok(if is_same { unchanged() } else { ready })
         }
         Opening::Originals => at_hand.with_models(models, Additions::default(), How::Kept { delete: None }),
         Opening::Without(folder) => {

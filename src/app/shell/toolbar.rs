@@ -3,11 +3,11 @@
 use crate::app::state::scope::Scope;
 use crate::app::state::session::{Layout, MOST_SAMPLES};
 use crate::app::widgets::class_dot::class_dot;
-use crate::app::widgets::style;
+use crate::app::widgets::{menus, style};
 use crate::engine::{self, Masks};
 use crate::figure::{ColourMap, ColourRange};
 use crate::jobs::training::Look;
-use eframe::egui::{ComboBox, DragValue, Panel as Side, RichText, Role, Sense, Ui, vec2};
+use eframe::egui::{Button, ComboBox, DragValue, Panel as Side, RichText, Role, Sense, Ui, vec2};
 
 /// What fixes the maps, and what lies over them.
 pub fn toolbar(ui: &mut Ui, scope: &mut Scope) {
@@ -58,6 +58,7 @@ fn colours(ui: &mut Ui, scope: &mut Scope) {
             ui.selectable_value(&mut session.colours, map, map.label());
         }
     });
+    menus::arrows(ui, &menu.response, &mut session.colours, ColourMap::ALL);
     style::named(menu.response, Role::ComboBox, "Colour map");
     let mut fixed = session.range == ColourRange::Natural;
     let text = "Colours for all that the measure can take (0 … ln C nats for entropies), rather than for what is on the screen (R)";
@@ -66,16 +67,20 @@ fn colours(ui: &mut Ui, scope: &mut Scope) {
     }
 }
 
+/// The points along each axis that can be chosen.
+const GRIDS: [usize; 5] = [32, 64, 128, 256, 512];
+
 fn computation(ui: &mut Ui, scope: &mut Scope) {
     let session = &mut scope.session;
     ui.label("T").on_hover_text("Dropout draws per member");
     ui.add(DragValue::new(&mut session.samples).range(1..=MOST_SAMPLES).speed(0.5)).on_hover_text("Dropout draws per member, T");
     ui.label("grid");
     let menu = ComboBox::from_id_salt("grid").selected_text(format!("{0}×{0}", session.grid)).width(76.0).show_ui(ui, |ui| {
-        for grid in [32, 64, 128, 256, 512] {
+        for grid in GRIDS {
             ui.selectable_value(&mut session.grid, grid, format!("{grid}×{grid}"));
         }
     });
+    menus::arrows(ui, &menu.response, &mut session.grid, GRIDS);
     style::named(menu.response, Role::ComboBox, "Points of the grid");
     ui.label("seed");
     ui.add(DragValue::new(&mut session.seed).speed(0.1)).on_hover_text("The seed of the dropout masks");
@@ -86,11 +91,19 @@ fn computation(ui: &mut Ui, scope: &mut Scope) {
         session.masks = if shared { Masks::Shared } else { Masks::PerPoint };
     }
     let mut engine = session.engine.clone();
+    let problems = &scope.results.engine_problems;
+    let problem = |name: &str| problems.iter().find(|(of, _)| *of == name).map(|(_, problem)| problem.as_str());
     let menu = ComboBox::from_id_salt("engine").selected_text(&engine).width(64.0).show_ui(ui, |ui| {
         for kind in engine::available() {
-            ui.selectable_value(&mut engine, kind.name.to_owned(), kind.name).on_hover_text(kind.summary);
+            let problem = problem(kind.name);
+            let entry = ui.add_enabled(problem.is_none(), Button::selectable(engine == kind.name, kind.name)).on_hover_text(kind.summary);
+            if entry.on_disabled_hover_text(problem.unwrap_or_default()).clicked() {
+                kind.name.clone_into(&mut engine);
+            }
         }
     });
+    let usable = engine::available().iter().map(|kind| kind.name).filter(|name| problem(name).is_none());
+    menus::arrows(ui, &menu.response, &mut engine, usable.map(str::to_owned));
     style::named(menu.response, Role::ComboBox, "Engine");
     session.engine = engine;
 }
@@ -133,4 +146,31 @@ pub fn legend(ui: &mut Ui, scope: &mut Scope) {
             }
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::state::session::Session;
+    use crate::jobs::{ModelSet, SharedEngine};
+    use eframe::egui::accesskit;
+    use egui_kittest::Harness;
+    use egui_kittest::kittest::{NodeT as _, Queryable as _};
+    use std::sync::Arc;
+
+    #[test]
+    fn an_engine_that_cannot_work_here_is_disabled() {
+        let set = Arc::new(ModelSet::shipped().unwrap());
+        let engine = SharedEngine::open("cpu", &set).unwrap();
+        let mut scope = Scope::new(Session::new(&set), set, engine);
+        scope.results.engine_problems = vec![("gpu", "no graphics adapter was found".to_owned())];
+        let mut harness = Harness::builder().with_size([1280.0, 400.0]).build_ui_state(|ui, scope: &mut Scope| toolbar(ui, scope), scope);
+        harness.get_by(|node| node.role() == accesskit::Role::ComboBox && node.label().is_some_and(|label| label == "Engine")).click();
+        harness.run_steps(4);
+        assert!(harness.get_by_label("gpu").accesskit_node().is_disabled());
+        assert!(!harness.get_by_label("reference").accesskit_node().is_disabled());
+        harness.get_by_label("reference").click();
+        harness.run_steps(3);
+        assert_eq!(harness.state().session.engine, "reference");
+    }
 }

@@ -4,6 +4,7 @@ use crate::app::panels::panel::{Panel, Place};
 use crate::app::panels::panels;
 use crate::app::shell::dialogs::Dialogs;
 use crate::app::shell::encoded::Encoded;
+use crate::app::shell::file_manager::file_manager;
 use crate::app::shell::library::Library;
 use crate::app::shell::reading::{self, AtHand, Ready, absolute};
 use crate::app::shell::run::Start;
@@ -14,7 +15,9 @@ use crate::app::state::scope::{Scope, Sources};
 use crate::app::state::session::Session;
 use crate::app::state::storage::{Opened, Preferences, Storage};
 use crate::app::widgets::style;
+use crate::app::widgets::toasts::Toasts;
 use crate::data::{DataIdentity, Dataset, SHIPPED_DIGITS};
+use crate::engine;
 use crate::error::Result;
 use crate::jobs::{LiveMap, MapSettings, ModelSet, SharedEngine, Status, Urgency, Wake, Worker, fill};
 use crate::nets::Ensemble;
@@ -45,6 +48,8 @@ pub struct Window {
     pub(in crate::app) data: Worker<Arc<ModelSet>, (Arc<Dataset>, Option<DataIdentity>)>,
     encoded: Encoded,
     pub(in crate::app) library: Library,
+    /// Asks the graphics drivers which engines can work here, which may take half a second.
+    engines: Worker<(), Vec<(&'static str, String)>>,
     /// What is to be opened; the first of them is being read.
     pub(in crate::app) openings: VecDeque<Opening>,
     pub(in crate::app) reader: Worker<(Opening, AtHand), Ready>,
@@ -56,10 +61,11 @@ pub struct Window {
     pub(in crate::app) said: Said,
 }
 
-/// What the status line and the bar of complaints say.
+/// What the status line, the toasts and the bar of complaints say.
 #[derive(Default)]
 pub(in crate::app) struct Said {
     pub note: String,
+    pub toasts: Toasts,
     pub complaints: Vec<String>,
 }
 
@@ -110,7 +116,15 @@ impl Window {
         let engine = SharedEngine::open(&engine, &set)?;
         let mut window = Self {
             scope: Scope {
-                sources: Sources { load_named, attack_cache, load_training, estimate_training, library, cats_dogs },
+                sources: Sources {
+                    load_named,
+                    attack_cache,
+                    load_training,
+                    estimate_training,
+                    library,
+                    cats_dogs,
+                    open_folder: file_manager(),
+                },
                 events: vec![Event::LibraryChanged],
                 ..Scope::new(first, set, engine)
             },
@@ -124,6 +138,10 @@ impl Window {
             data,
             encoded: Encoded::new(&wake)?,
             library: Library::new(&wake)?,
+            engines: Worker::spawn("engines", Arc::clone(&wake), |(), desk| {
+                desk.publish(engine::problems().to_vec());
+                Ok(())
+            })?,
             openings: VecDeque::new(),
             reader: reading::worker(&wake)?,
             since_opening: Instant::now(),
@@ -132,6 +150,7 @@ impl Window {
             said: Said::default(),
         };
         window.said.complaints.extend(window.storage.claim());
+        window.engines.request(());
         window.restore_preferences();
         match session {
             Some(path) => window.open_now(Opening::Session(path))?,
@@ -159,13 +178,14 @@ impl Window {
         self.show(ui);
         self.dialogs.show(&ctx, &mut self.scope);
         self.library.show(&ctx, &mut self.scope);
+        self.said.toasts.show(&ctx);
         for event in std::mem::take(&mut self.scope.events) {
             if let Err(error) = self.handle(&ctx, event) {
                 self.said.complaints.push(error.to_string());
             }
         }
         let busy = ctx.input(|input| input.pointer.any_down()) || ctx.text_edit_focused();
-        self.history.observe(&self.scope.session, busy);
+        self.history.observe(&self.scope, busy);
         self.remember_size(&ctx);
         self.storage.keep(&self.scope.session, &self.preferences, self.scope.data_identity.as_ref());
     }
@@ -199,6 +219,9 @@ impl Window {
         if let Status::Failed(sentence) = self.data.status() {
             self.said.complaints.push(sentence);
             self.data.cancel();
+        }
+        if let Some(problems) = self.engines.take() {
+            self.scope.results.engine_problems = problems;
         }
         self.encoded.logic(&mut self.scope);
         self.library.logic(&mut self.scope);
@@ -281,16 +304,17 @@ impl Window {
 
     fn handle(&mut self, ctx: &Context, event: Event) -> Result<()> {
         match event {
-            Event::Undo => self.history.undo(&mut self.scope.session),
-            Event::Redo => self.history.redo(&mut self.scope.session),
+            Event::Undo => self.history.undo(&self.scope).map_or(Ok(()), |moment| self.go_to(moment))?,
+            Event::Redo => self.history.redo(&self.scope).map_or(Ok(()), |moment| self.go_to(moment))?,
             Event::Open(opening) => self.openings.push_back(opening),
             Event::SaveSession(path) => {
                 Storage::save(&path, &self.scope.session, self.scope.data_identity.as_ref())?;
-                self.said.note = format!("The session is saved in {}.", path.display());
+                self.said.toasts.say(format!("The session is saved in {}.", path.display()));
             }
             Event::Export => self.dialogs.toggle_export(&mut self.scope),
             Event::Help => self.dialogs.toggle_help(),
-            Event::Say(sentence) => self.said.note = sentence,
+            Event::ShowHelp(page) => self.dialogs.show_help(page),
+            Event::Say(sentence) => self.said.toasts.say(sentence),
             Event::Complain(sentence) => self.said.complaints.push(sentence),
             Event::AskPath(wanted) => self.dialogs.ask_path(wanted),
             Event::LibraryChanged => {

@@ -51,6 +51,19 @@ pub enum PathFor {
     SaveFilm,
 }
 
+/// A page of the help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HelpPage {
+    /// The terms of the window.
+    Glossary,
+    /// The paper with its equations.
+    Paper,
+    /// The program, its version and licence.
+    About,
+    /// The licences of what it is made of.
+    Licences,
+}
+
 /// Something that is to happen after this frame. The window does it, or hands it to the panels.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -68,7 +81,9 @@ pub enum Event {
     Export,
     /// Show or hide the list of shortcuts.
     Help,
-    /// Say a sentence in the status line until another comes.
+    /// Show a page of the help.
+    ShowHelp(HelpPage),
+    /// Show a sentence for a few seconds: something has succeeded.
     Say(String),
     /// Say that something went wrong: it stays until it is closed.
     Complain(String),

@@ -23,6 +23,21 @@ impl Session {
         }
     }
 
+    /// Keeps what still makes sense with entirely other models: not the numbers of images where these are about other data. Maps of all
+    /// members show all of the new ones. Returns what was reset, a sentence each.
+    pub fn move_to(&mut self, before: &ModelSet, after: &ModelSet) -> Vec<String> {
+        if has_other_data(before, after) {
+            self.pins.iter_mut().for_each(|pin| *pin = pin.take().filter(|pin| !matches!(pin, Pin::Data(_))));
+            self.line.images = [None, None];
+        }
+        let [count, now] = [before, after].map(|set| set.ensemble().members().len());
+        self.renumber_members(|member| Some(member).filter(|&member| member < now));
+        for pane in self.panes.iter_mut().filter(|pane| count > 1 && pane.members.len() == count.min(now)) {
+            pane.members = (0..now).collect();
+        }
+        self.fit_to(after)
+    }
+
     /// Leaves out the classes that other models do not have, and the settings that do not fit them; says which settings these are.
     pub fn fit_to(&mut self, set: &ModelSet) -> Vec<String> {
         let classes = set.ensemble().classes().len();
@@ -54,6 +69,12 @@ impl Session {
         };
         pins.chain(data).collect()
     }
+}
+
+/// Whether two model sets are about other data: images of another shape, or other classes.
+pub fn has_other_data(one: &ModelSet, other: &ModelSet) -> bool {
+    let [one, other] = [one, other].map(ModelSet::ensemble);
+    one.image_shape() != other.image_shape() || one.classes() != other.classes()
 }
 
 #[cfg(test)]
@@ -128,6 +149,24 @@ mod tests {
         Storage::save(&file, &Session { models: Some(home.path().join("no-models")), ..whole }, None).unwrap();
         window.open_now(Opening::Session(file.clone())).unwrap();
         assert!(window.scope.session.models.is_none() && window.complaints().join("\n").contains("no-models"));
+    }
+
+    #[test]
+    fn numbers_of_images_do_not_move_to_models_of_other_data() {
+        let digits = ModelSet::shipped().unwrap();
+        let photographs = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/cats-dogs");
+        let photographs = ModelSet::open_with(Some(&photographs), &Additions::default()).unwrap();
+        let mut session = Session::new(&digits);
+        session.pins = [Some(Pin::Latent([1.0, 2.0])), Some(Pin::Data(3))];
+        session.line.images = [Some(1), None];
+        session.overlays.hidden = vec![1, 7];
+        session.move_to(&digits, &digits);
+        assert_eq!((&session.pins[1], session.line.images[0]), (&Some(Pin::Data(3)), Some(1)), "the same data");
+        session.move_to(&digits, &photographs);
+        assert_eq!((&session.pins, session.line.images), (&[Some(Pin::Latent([1.0, 2.0])), None], [None, None]));
+        assert_eq!(session.overlays.hidden, [1], "there are two classes");
+        assert_eq!(session.panes[2].members.len(), photographs.ensemble().members().len());
+        session.check(&photographs).unwrap();
     }
 
     #[test]

@@ -22,6 +22,9 @@ pub type LoadTraining = Arc<dyn Fn(&TrainingPlan) -> Result<FolderData> + Send +
 pub type EstimateTraining =
     Arc<dyn Fn(&TrainingPlan, (&Dataset, &Dataset), &dyn Fn() -> ControlFlow<()>) -> Result<TrainingEstimate> + Send + Sync>;
 
+/// Opens a folder in the system's file manager.
+pub type OpenFolder = Arc<dyn Fn(&Path) -> Result<()> + Send + Sync>;
+
 /// What workers have published.
 pub struct Results {
     /// The newest map; it may still be growing.
@@ -42,6 +45,8 @@ pub struct Results {
     pub attack_path: Option<Vec<[f64; 2]>>,
     /// Decoded images along each axis of a map, as many as its size on the screen allows.
     pub images_per_axis: usize,
+    /// The engines that cannot work on this machine, each with the reason; empty until it is known.
+    pub engine_problems: Vec<(&'static str, String)>,
     /// The picture of a model under training that the maps are to show instead.
     pub underway: Option<Arc<Frame>>,
 }
@@ -71,6 +76,8 @@ pub struct Sources {
     pub library: Option<PathBuf>,
     /// Where the models of cats and dogs are, if anywhere.
     pub cats_dogs: Option<PathBuf>,
+    /// Opens a folder, where the system has a program for that.
+    pub open_folder: Option<OpenFolder>,
 }
 
 impl Default for Sources {
@@ -83,6 +90,7 @@ impl Default for Sources {
             estimate_training: Arc::new(estimate),
             library: None,
             cats_dogs: None,
+            open_folder: None,
         }
     }
 }
@@ -134,6 +142,7 @@ impl Scope {
                 geodesic: None,
                 attack_path: None,
                 images_per_axis: MOST_IMAGES,
+                engine_problems: Vec::new(),
                 underway: None,
             },
             pointer: Pointer::default(),

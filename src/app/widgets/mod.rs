@@ -4,5 +4,7 @@ pub mod class_dot;
 pub mod colour_bar;
 pub mod fields;
 pub mod images;
+pub mod menus;
 pub mod plane;
 pub mod style;
+pub mod toasts;

@@ -1,7 +1,7 @@
 //! One visual language: colours, spacing and text of the window, light and dark.
 
 use crate::app::state::storage::Appearance;
-use crate::figure::{Rgb, class_colour};
+use crate::figure::{ATTACK_COLOUR, Rgb, class_colour};
 use crate::jobs::Status;
 use crate::numbers::{fixed, typeset};
 use eframe::egui::{
@@ -22,7 +22,7 @@ pub fn apply(appearance: Appearance, ctx: &Context) {
 /// The colour of what is chosen.
 pub const ACCENT: Color32 = Color32::from_rgb(0x2f, 0x9e, 0x8f);
 /// The way of an attack on the map.
-pub const ATTACK: Color32 = Color32::from_rgb(0xff, 0x5c, 0x47);
+pub const ATTACK: Color32 = Color32::from_rgb(ATTACK_COLOUR[0], ATTACK_COLOUR[1], ATTACK_COLOUR[2]);
 /// The two pins, and the two ends of the line.
 pub const PINS: [Color32; 2] = [Color32::from_rgb(0xff, 0xb0, 0x00), Color32::from_rgb(0x64, 0xb5, 0xff)];
 

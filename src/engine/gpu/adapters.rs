@@ -1,6 +1,6 @@
 //! The adapters of this machine: which there are, what they can, and which is taken.
 
-use super::kernel::{THREADS, Tile};
+use super::kernel::{Precision, THREADS, Tile};
 use crate::error::{Error, Result};
 use wgpu::{
     Adapter, Backends, CooperativeMatrixProperties, CooperativeScalarType, DeviceType, Features, Instance, InstanceDescriptor, Limits,
@@ -117,6 +117,20 @@ pub fn best() -> Result<Adapter> {
     } else {
         format!("no graphics adapter can be used ({})", problems.join("; "))
     }))
+}
+
+/// What the machine lacks to compute with a precision, for a person.
+pub fn missing(precision: Precision) -> Option<String> {
+    let adapter = match best() {
+        Ok(adapter) => adapter,
+        Err(error) => return Some(error.to_string()),
+    };
+    let (has, what) = match precision {
+        Precision::Single => (true, ""),
+        Precision::Half => (adapter.features().contains(Features::SHADER_F16), "16-bit floats"),
+        Precision::Matrix => (has_matrix_units(&adapter), "matrix units that shaders can use"),
+    };
+    (!has).then(|| format!("The graphics adapter {} has no {what}.", adapter.get_info().name))
 }
 
 /// The adapters of this machine, for a person: what they are called and can do.

@@ -17,7 +17,8 @@ mod steps;
 mod tuning;
 mod weights;
 
-pub use adapters::{AdapterReport, VARIABLE, devices, has_hardware, reports};
+pub use adapters::{AdapterReport, VARIABLE, devices, has_hardware, missing, reports};
+pub use kernel::Precision;
 
 use super::reference::softmax;
 use super::{Block, Draws, Engine, Input, Masks, Models, Profile, Stop};
@@ -26,7 +27,6 @@ use crate::nets::{Network, Op};
 use crate::uncertainty::{GroupSums, StatisticsGrid};
 use chunks::{Traffic, Wanted, What};
 use device::{Device, NoBuffer};
-use kernel::Precision;
 use network::{Member, Plan};
 use pass::Pass;
 use recorder::{Recorder, Slot, Slots, TimesByNode, read};

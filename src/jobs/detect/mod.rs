@@ -3,6 +3,7 @@
 mod cache;
 mod cells;
 mod detector;
+mod latex;
 mod manifold;
 mod noise;
 mod npz;

@@ -1,4 +1,4 @@
-//! The table of a detection as text, CSV, JSON and LaTeX.
+//! The table of a detection as text, CSV and JSON.
 
 use super::cells::COMPARED;
 use super::{Detected, Detection, Detector, Negatives, Positives, Scored, SeedSpread};
@@ -9,22 +9,10 @@ use crate::jobs::attack::{success_json, success_proportion};
 use crate::jobs::figures::classifier_provenance;
 use crate::jobs::passes::ComputedBy;
 use crate::jobs::{Classifiers, On};
-use crate::numbers::{counted, with_sign};
+use crate::numbers::counted;
 use crate::uncertainty::Measure;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-
-/// The detectors of a VAE are written once per victim with their AUROCs alone.
-const OF_VAE: [(Detector, &str); 3] =
-    [(Detector::DistanceToEncodings, "$d$"), (Detector::LatentLogDensity, "$\\ln q$"), (Detector::ReconstructionError, "$R$")];
-
-/// What the paper's table holds: of a network without draws the entropy of its one answer, else both.
-fn columns(on: On) -> &'static [Measure] {
-    match on {
-        On::Deterministic => &[Measure::DeterministicEntropy],
-        On::Mc | On::Ensemble => &[Measure::PredictiveEntropy, Measure::MutualInformation],
-    }
-}
 
 /// The width of the first columns of the table for a person, which only the first line of an attack has.
 const HEAD: usize = 59;
@@ -138,86 +126,6 @@ impl Detection {
             }
         }
         lines
-    }
-
-    /// Whether the rows hold the detectors of a VAE.
-    fn has_vae(&self) -> bool {
-        self.rows.iter().all(|row| row.distances.is_some())
-    }
-
-    /// The paper's table for LaTeX, with `booktabs`: success and AUROC in per cent, of all attacked images and, after a stroke, of the
-    /// successful ones; with a VAE also by the distance to the nearest training encoding, the latent log-density and the reconstruction error.
-    pub fn to_latex(&self) -> String {
-        let has_vae = self.has_vae();
-        let width = |on: On| width(on) + if has_vae { OF_VAE.len() } else { 0 };
-        let used: Vec<On> = On::ALL.into_iter().filter(|on| self.rows.iter().any(|row| row.attacked.settings.on == *on)).collect();
-        let mut text = String::new();
-        let groups: String = used.iter().map(|on| "r".repeat(width(*on))).collect();
-        let _ = writeln!(text, "\\begin{{tabular}}{{lr{groups}}}\n\\toprule");
-        let mut heads = String::new();
-        for on in &used {
-            let _ = write!(heads, " & \\multicolumn{{{}}}{{c}}{{{}}}", width(*on), on.label());
-        }
-        let _ = writeln!(text, " &{heads} \\\\");
-        let mut second = "Attack & $\\varepsilon$".to_owned();
-        for on in &used {
-            second.push_str(" & Success");
-            for measure in columns(*on) {
-                second.push_str(match measure {
-                    Measure::MutualInformation => " & $I$",
-                    _ => " & $H$",
-                });
-            }
-            if columns(*on).len() > 1 {
-                second.push_str(" & $H - I$");
-            }
-            for (_, symbol) in OF_VAE.iter().filter(|_| has_vae) {
-                let _ = write!(second, " & {symbol}");
-            }
-        }
-        let _ = writeln!(text, "{second} \\\\\n\\midrule");
-        for line in self.grid() {
-            let Some(first) = line.iter().flatten().next() else { continue };
-            let attack = &first.attacked.settings.attack;
-            let mut cells = format!("{} & {}", attack.method.to_uppercase(), attack.epsilon);
-            for on in &used {
-                let row = On::ALL.iter().position(|other| other == on).and_then(|place| line[place]);
-                let Some(row) = row else {
-                    cells.push_str(&" & ".repeat(width(*on)));
-                    continue;
-                };
-                cells.push_str(&success(row).map_or_else(
-                    || " & --".to_owned(),
-                    |rate| format!(" & {:.1} [{:.1}, {:.1}]", 100.0 * rate.value, 100.0 * rate.low, 100.0 * rate.high),
-                ));
-                let area = |detector: Detector, positives| {
-                    let quality = row.quality(detector, positives, Negatives::Both);
-                    quality.map_or_else(|| "--".to_owned(), |quality| format!("{:.1}", 100.0 * quality.auroc.value))
-                };
-                let pair = |detector| format!(" & {} / {}", area(detector, Positives::All), area(detector, Positives::Successful));
-                for measure in columns(*on) {
-                    cells.push_str(&pair(Detector::Measure(*measure)));
-                }
-                if columns(*on).len() > 1 {
-                    let gain = row.difference(Positives::All, Negatives::Both).map_or_else(
-                        || "--".to_owned(),
-                        |of| {
-                            let signed = |share: f64| with_sign(100.0 * share, 1);
-                            let interval =
-                                of.interval().map_or_else(String::new, |[low, high]| format!(" [{}, {}]", signed(low), signed(high)));
-                            signed(of.value) + &interval
-                        },
-                    );
-                    let _ = write!(cells, " & {gain}");
-                }
-                for (detector, _) in OF_VAE.iter().filter(|_| has_vae) {
-                    cells.push_str(&pair(*detector));
-                }
-            }
-            let _ = writeln!(text, "{cells} \\\\");
-        }
-        text.push_str("\\bottomrule\n\\end{tabular}\n");
-        text
     }
 
     /// The table for a person: success, and AUROC with its interval against clean and noisy images together.
@@ -387,14 +295,8 @@ fn notes(row: &Detected) -> Vec<String> {
 }
 
 /// The share of the images that the attack could succeed on where it did; none where there was no such image.
-fn success(row: &Detected) -> Option<Estimate> {
+pub(super) fn success(row: &Detected) -> Option<Estimate> {
     success_proportion(&row.attacked.successes())
-}
-
-/// The columns of a victim in the paper's table: success, the measures, and what the first is better than the second.
-fn width(on: On) -> usize {
-    let measures = columns(on).len();
-    if measures > 1 { 2 + measures } else { 2 }
 }
 
 const _: () = assert!(matches!(Norm::ALL[L2], Norm::L2));

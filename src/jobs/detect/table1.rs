@@ -5,7 +5,7 @@ use super::{Detected, Detection, Detector, Negatives, Positives};
 use crate::analysis::detection::Estimate;
 use crate::attack::{Norm, Settings};
 use crate::jobs::attack::success_proportion;
-use crate::jobs::{AttackSettings, On};
+use crate::jobs::{AttackSettings, Classifiers, On};
 use crate::numbers::fixed;
 use crate::uncertainty::Measure;
 use std::fmt::Write as _;
@@ -170,13 +170,13 @@ impl Detection {
         lines.join("\n")
     }
 
-    /// Table 1 for LaTeX, with `booktabs`: the same numbers in per cent, a caption that says what differs from the paper.
-    pub fn to_table1_latex(&self) -> String {
+    /// Table 1 for LaTeX, with `booktabs`: the same numbers in per cent, a caption that says what differs from the paper, and the provenance in a comment.
+    pub fn to_table1_latex(&self, classifiers: &Classifiers) -> String {
         let area = |estimate: &Option<Estimate>| {
             let interval = |[low, high]: [f64; 2]| format!(" [{}, {}]", fixed(100.0 * low, 1), fixed(100.0 * high, 1));
             estimate.map_or_else(|| "--".to_owned(), |of| fixed(100.0 * of.value, 1) + &of.interval().map_or_else(String::new, interval))
         };
-        let mut text = String::from("\\begin{table}\n\\centering\n\\begin{tabular}{llrrrrrrr}\n\\toprule\n");
+        let mut text = self.comment(classifiers) + "\\begin{table}\n\\centering\n\\begin{tabular}{llrrrrrrr}\n\\toprule\n";
         text.push_str(" & & & & \\multicolumn{2}{c}{All} & \\multicolumn{2}{c}{(succ)} & Paper \\\\\n");
         text.push_str("Victim & Attack & $\\varepsilon$ & Success & $H$ & $I$ & $H$ & $I$ & $H$ / $I$ \\\\\n\\midrule\n");
         for is_beyond in [false, true] {
@@ -266,6 +266,10 @@ mod tests {
         detect(&classifiers, engine.as_mut(), None, &data, &settings, &mut |_| ControlFlow::Continue(())).unwrap()
     }
 
+    fn classifiers() -> Classifiers {
+        Classifiers::of(&ModelSet::shipped().unwrap())
+    }
+
     /// Gives a row made-up areas of entropy and mutual information: of all attacked images, then of the successful attacks.
     fn invent(row: &mut Detected, areas: [[Option<Estimate>; 2]; 2]) {
         let measures = [Measure::PredictiveEntropy, Measure::MutualInformation].map(Detector::Measure);
@@ -315,7 +319,7 @@ mod tests {
             assert!(row.cells.iter().all(|cell| line.contains(cell.as_str())), "{line}");
         }
 
-        let latex = found.to_table1_latex();
+        let latex = found.to_table1_latex(&classifiers());
         let rows: Vec<&str> = latex.lines().filter(|line| line.contains(" & ") && line.ends_with("\\\\")).collect();
         let values = "& 81.0 [70.0, 90.0] & 62.0 [50.0, 75.0] & 25.0 & --";
         // Two lines of heads come first.
@@ -339,7 +343,10 @@ mod tests {
             assert!(lines[1..3].contains(&accuracy.as_str()) && caption.contains(&accuracy), "{accuracy}: {text}");
         }
         found.rows.truncate(6);
-        assert!(!found.to_table1().contains("Beyond") && found.to_table1_latex().matches("\\midrule").count() == 1, "no second block");
+        assert!(
+            !found.to_table1().contains("Beyond") && found.to_table1_latex(&classifiers()).matches("\\midrule").count() == 1,
+            "no second block"
+        );
     }
 
     #[test]
@@ -350,7 +357,7 @@ mod tests {
             ("FGM", "5") => ["0.43, 0.56", "43.0 / 56.0"],
             _ => ["–", "--"],
         };
-        let latex = found.to_table1_latex();
+        let latex = found.to_table1_latex(&classifiers());
         let mut published = 0;
         for Table1Line { cells, .. } in found.table1() {
             let [paper, in_latex] = expected(&cells[1], &cells[2]);

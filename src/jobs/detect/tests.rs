@@ -144,7 +144,7 @@ fn the_table_is_the_same_in_every_form() {
     let fields = |line: &str| line.split(',').count();
     let lines: Vec<&str> = csv.lines().filter(|line| !line.starts_with('#')).collect();
     assert!(lines.iter().all(|line| fields(line) == fields(lines[0])), "{csv}");
-    let latex = found.to_latex();
+    let latex = found.to_latex(&classifiers);
     // By hand: of the images that both answered rightly, on how many more the attack succeeded on the one.
     let differences = found.success_differences();
     assert_eq!(
@@ -157,10 +157,20 @@ fn the_table_is_the_same_in_every_form() {
     let Estimate { value, low, high } = differences[1].difference;
     assert!((value - (rate(0) - rate(1))).abs() <= 1e-12 && low <= value && value <= high && low < high, "{differences:?}");
     assert!(found.to_text().contains("deterministic − mc: ") && json["success_differences"][1]["on"][1] == "mc", "{}", found.to_text());
-    // Two lines, each with both victims.
-    assert_eq!(latex.matches("BIM").count(), 2);
+    // A line for each victim and budget.
+    assert_eq!(latex.matches("BIM").count(), 4);
+    let (comment, table) = latex.split_once('\n').unwrap();
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&comment[2..]).unwrap(), found.provenance(&classifiers));
+    let lines: Vec<&str> = table.lines().filter(|line| line.contains(" & ")).collect();
+    // Success and H − I beside the measures; victim, attack and budget before them.
+    assert!(lines.iter().all(|line| line.split(" & ").count() == 3 + 2 + Measure::ALL.len()), "{latex}");
+    let areas = Measure::ALL.map(|measure| found.rows[3].quality(measure, Positives::All, Negatives::Both).unwrap().auroc.value);
+    let best = format!(" & \\textbf{{{:.1}}} / ", 100.0 * areas.into_iter().fold(0.0, f64::max));
+    assert!(lines[4].contains(&best), "{best}: {}", lines[4]);
     let value = found.rows[3].quality(Measure::MutualInformation, Positives::All, Negatives::Both).unwrap().auroc.value;
-    assert!(latex.contains(&format!("{:.1} / ", 100.0 * value)) && found.to_text().contains(&format!("{value:.3} [")), "{latex}");
+    let printed = format!("{:.1}", 100.0 * value);
+    assert!([format!("{printed} / "), format!("{{{printed}}} / ")].iter().any(|cell| lines[4].contains(cell)), "{printed}: {}", lines[4]);
+    assert!(found.to_text().contains(&format!("{value:.3} [")), "{latex}");
 }
 
 #[test]
@@ -203,7 +213,8 @@ fn the_distance_from_the_data_is_scored_beside_the_measures() {
     let json = found.to_json(&classifiers);
     let keys: Vec<&str> = Detector::OF_VAE.map(Detector::key).to_vec();
     let scored = json["rows"][0]["detection"].as_array().unwrap();
-    let (csv, scores, text, latex) = (found.to_csv(&classifiers), found.scores_csv(&classifiers), found.to_text(), found.to_latex());
+    let (csv, scores, text, latex) =
+        (found.to_csv(&classifiers), found.scores_csv(&classifiers), found.to_text(), found.to_latex(&classifiers));
     for (key, detector) in keys.iter().zip(Detector::OF_VAE) {
         assert_eq!(scored.iter().filter(|scored| scored["measure"] == *key).count(), 2 * 3, "{key}");
         assert!(csv.contains(&format!("both,{key},")) && text.contains(detector.label()) && scores.contains(&format!(",{key}")));

@@ -120,8 +120,8 @@ fn copies(ui: &mut Ui, scope: &mut Scope, view: &View) {
                     "text" => detection.to_text(),
                     "CSV" => detection.to_csv(&Classifiers::of(set)),
                     "JSON" => format!("{:#}", detection.to_json(&Classifiers::of(set))),
-                    _ if is_table1 => detection.to_table1_latex(),
-                    _ => detection.to_latex(),
+                    _ if is_table1 => detection.to_table1_latex(&Classifiers::of(set)),
+                    _ => detection.to_latex(&Classifiers::of(set)),
                 });
             }
         }

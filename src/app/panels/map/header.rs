@@ -2,7 +2,7 @@
 
 use crate::app::panels::map::underway::{self, measure_of, model};
 use crate::app::state::scope::Scope;
-use crate::app::widgets::style;
+use crate::app::widgets::{menus, style};
 use crate::jobs::training::Frame;
 use crate::uncertainty::Measure;
 use eframe::egui::{ComboBox, Response, Role, Slider, Ui};
@@ -71,6 +71,7 @@ fn measure_menu(ui: &mut Ui, scope: &mut Scope, place: usize) {
             }
         }
     });
+    menus::arrows(ui, &menu.response, &mut pane.measure, Measure::ALL);
     describe(style::named(menu.response, Role::ComboBox, &format!("Measure of map {}", place + 1)), before);
     if scope.session.panes[place].measure != before {
         scope.session.active = place;
@@ -137,18 +138,29 @@ fn member_menu(ui: &mut Ui, scope: &mut Scope, place: usize, count: usize) {
             let mut chosen = pane.members.contains(&member);
             // The last one stays: a map of nobody is no map.
             let last = chosen && pane.members.len() == 1;
-            if ui.add_enabled(!last, eframe::egui::Checkbox::new(&mut chosen, *name)).changed() {
-                pane.members.retain(|&other| other != member);
-                if chosen {
-                    pane.members.push(member);
-                    pane.members.sort_unstable();
+            ui.horizontal(|ui| {
+                if ui.add_enabled(!last, eframe::egui::Checkbox::new(&mut chosen, *name)).changed() {
+                    pane.members.retain(|&other| other != member);
+                    if chosen {
+                        pane.members.push(member);
+                        pane.members.sort_unstable();
+                    }
                 }
-            }
+                let only = ui.small_button("only").on_hover_text("This member alone");
+                if style::named(only, Role::Button, &format!("Only {name}")).clicked() {
+                    pane.members = vec![member];
+                }
+            });
         }
         ui.separator();
-        if ui.button("All").clicked() {
-            pane.members = (0..count).collect();
-        }
+        ui.horizontal(|ui| {
+            if ui.button("All").clicked() {
+                pane.members = (0..count).collect();
+            }
+            if ui.button("None").on_hover_text("None but the first: a map needs a member").clicked() {
+                pane.members = vec![0];
+            }
+        });
     })
     .response
     .on_hover_text(title(scope, place));
@@ -166,4 +178,30 @@ pub fn title(scope: &Scope, place: usize) -> String {
     };
     let minus = pane.minus.map_or(String::new(), |other| format!(" minus map {}", other + 1));
     format!("Map {}: {} of {members}{minus}", place + 1, pane.measure.label())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::app::tests::{harness, scope};
+    use egui_kittest::kittest::Queryable as _;
+
+    #[test]
+    fn the_member_menu_chooses_all_none_or_only_one() {
+        let mut harness = harness([1280.0, 800.0]);
+        let names: Vec<String> = scope(&harness).set.ensemble().members().iter().map(|member| member.name.clone()).collect();
+        let [first, third] = [0, 2].map(|member: usize| format!("{} of {}", names[member], names.len()));
+        let all = format!("{0} of {0} members", names.len());
+        let members: Vec<usize> = (0..names.len()).collect();
+        for (menu, entry, expected) in
+            [(&first, format!("Only {}", names[2]), &[2][..]), (&third, "All".to_owned(), &members), (&all, "None".to_owned(), &[0])]
+        {
+            if harness.query_by_label(&entry).is_none() {
+                harness.get_by_label(menu).click();
+                harness.run_steps(4);
+            }
+            harness.get_by_label(&entry).click();
+            harness.run_steps(4);
+            assert_eq!(scope(&harness).session.panes[0].members, expected, "{entry}");
+        }
+    }
 }

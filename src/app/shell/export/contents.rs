@@ -20,6 +20,7 @@ pub fn show(ui: &mut Ui, scope: &Scope) {
         for measure in Measure::ALL {
             line(measure.key(), format!("{grid} × {grid}"), &format!("{}, all members", measure.label()));
         }
+        line("mutual_information_standard_error", format!("{grid} × {grid}"), "Whether T is enough, all members");
         for (place, pane) in scope.session.shown().iter().enumerate() {
             let minus = pane.minus.map_or(String::new(), |other| format!(" − map {}", other + 1));
             line(&format!("map_{}", place + 1), format!("{grid} × {grid}"), &format!("{}{minus}, as shown", pane.measure.label()));

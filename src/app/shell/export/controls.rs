@@ -3,10 +3,12 @@
 use crate::app::shell::export::dialog::{Doing, Exports};
 use crate::app::shell::export::subject::Export;
 use crate::app::shell::export::work::{FileFormat, Task};
+use crate::app::state::event::Event;
 use crate::app::state::scope::Scope;
-use crate::app::widgets::style;
+use crate::app::widgets::{menus, style};
 use crate::figure::{VENUES, Width};
-use eframe::egui::{Button, ComboBox, DragValue, Key, RichText, TextEdit, Ui, WidgetText};
+use eframe::egui::{Button, ComboBox, DragValue, Key, Response, RichText, TextEdit, Ui, WidgetText};
+use std::path::Path;
 
 impl Exports {
     /// Draws them.
@@ -22,6 +24,21 @@ impl Exports {
         if !self.note.is_empty() {
             ui.label(style::note(&self.note));
         }
+        self.open_folder(ui, scope);
+    }
+
+    /// The button that opens the folder of the file that was saved last.
+    fn open_folder(&self, ui: &mut Ui, scope: &mut Scope) {
+        let Some(folder) = self.saved.as_deref().and_then(Path::parent) else { return };
+        let opener = scope.sources.open_folder.clone();
+        let button = ui.add_enabled(opener.is_some(), Button::new("Open the folder"));
+        let clicked = button.on_disabled_hover_text("This system has no program that opens folders").clicked();
+        if clicked
+            && let Some(open) = opener
+            && let Err(error) = open(folder)
+        {
+            scope.ask(Event::Complain(error.to_string()));
+        }
     }
 
     fn format(&mut self, ui: &mut Ui) {
@@ -32,7 +49,8 @@ impl Exports {
                 ui.selectable_value(&mut format, choice, choice.extension());
             }
         };
-        choose(ui, "Format", before.extension(), &mut formats);
+        let menu = choose(ui, "Format", before.extension(), &mut formats);
+        menus::arrows(ui, &menu, &mut format, FileFormat::of(self.what));
         if format != before {
             match format {
                 FileFormat::Figure(format) => self.format = format,
@@ -43,19 +61,21 @@ impl Exports {
         if self.what == Export::Data {
             return;
         }
-        choose(ui, "Venue", self.venue.label, &mut |ui| {
+        let menu = choose(ui, "Venue", self.venue.label, &mut |ui| {
             for venue in &VENUES {
                 ui.selectable_value(&mut self.venue, venue, venue.label);
             }
         });
+        menus::arrows(ui, &menu, &mut self.venue, &VENUES);
         let inches = |width: Width| format!("{} ({} in)", name(width), self.venue.style(width).width_in);
         let labels = Width::ALL.map(|width| (width, inches(width)));
         let before = self.width;
-        choose(ui, "Width", inches(self.width), &mut |ui| {
+        let menu = choose(ui, "Width", inches(self.width), &mut |ui| {
             for (width, label) in &labels {
                 ui.selectable_value(&mut self.width, *width, label);
             }
         });
+        menus::arrows(ui, &menu, &mut self.width, Width::ALL);
         self.has_own_width |= self.width != before;
         let label = ui.label("dpi");
         let dpi = DragValue::new(&mut self.dpi).range(36.0..=1200.0).speed(2.0).fixed_decimals(0);
@@ -69,7 +89,7 @@ impl Exports {
             let width = (ui.available_width() - 84.0).max(60.0);
             let edit = ui.add(TextEdit::singleline(&mut self.path).desired_width(width)).labelled_by(label.id);
             if edit.changed() {
-                self.exists = None;
+                self.question = None;
                 self.follow_extension();
             }
             let entered = edit.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
@@ -83,9 +103,8 @@ impl Exports {
     }
 
     fn buttons(&mut self, ui: &mut Ui, scope: &mut Scope) {
-        if let Some(path) = &self.exists {
-            let text = format!("{} is there already; saving replaces it.", path.display());
-            ui.colored_label(ui.visuals().warn_fg_color, text);
+        for sentence in self.question.iter().flat_map(|question| &question.sentences) {
+            ui.colored_label(ui.visuals().warn_fg_color, sentence);
         }
         ui.horizontal(|ui| {
             if self.is_busy() {
@@ -100,7 +119,7 @@ impl Exports {
                 }
                 return;
             }
-            let save = if self.exists.is_some() { "Replace" } else { "Save" };
+            let save = self.question.as_ref().map_or("Save", |question| question.button);
             let primary = Button::new(RichText::new(save).strong()).fill(style::ACCENT.gamma_multiply(0.55));
             if ui.add_enabled(!self.path.trim().is_empty(), primary).clicked() {
                 self.save(scope);
@@ -124,7 +143,7 @@ fn name(width: Width) -> &'static str {
 }
 
 /// A menu with a name.
-fn choose(ui: &mut Ui, name: &str, chosen: impl Into<WidgetText>, content: &mut dyn FnMut(&mut Ui)) {
+fn choose(ui: &mut Ui, name: &str, chosen: impl Into<WidgetText>, content: &mut dyn FnMut(&mut Ui)) -> Response {
     let label = ui.label(name);
-    ComboBox::from_id_salt(("export", name)).selected_text(chosen).show_ui(ui, |ui| content(ui)).response.labelled_by(label.id);
+    ComboBox::from_id_salt(("export", name)).selected_text(chosen).show_ui(ui, |ui| content(ui)).response.labelled_by(label.id)
 }

@@ -3,6 +3,8 @@
 use crate::app::shell::export::contents;
 use crate::app::shell::export::subject::{Export, Subject, exports};
 use crate::app::shell::export::work::{FileFormat, Reply, Request, Task, worker};
+use crate::app::shell::questions::Question;
+use crate::app::shell::reading::absolute;
 use crate::app::state::event::Event;
 use crate::app::state::scope::Scope;
 use crate::app::widgets::style;
@@ -10,7 +12,7 @@ use crate::error::Result;
 use crate::figure::{Format, PRINT_DPI, VENUES, Venue, Width};
 use crate::jobs::{RawFormat, Status, Wake, Worker};
 use eframe::egui::{
-    Align2, Context, FontId, Frame, Id, Modal, ProgressBar, Rect, ScrollArea, Sense, TextureHandle, TextureOptions, Ui, Vec2, vec2,
+    Context, Frame, Id, Label, Modal, ProgressBar, Rect, RichText, ScrollArea, Sense, TextureHandle, TextureOptions, Ui, Vec2, vec2,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -55,9 +57,13 @@ pub struct Exports {
     /// What the preview was asked for, how many pixels across, and when.
     pub(super) asked: Option<(Subject, f64, Instant)>,
     pub(super) preview: Option<(Export, TextureHandle)>,
+    /// What must be there before the preview can be drawn.
+    pub(super) waits_for: Option<&'static str>,
     pub(super) failure: Option<String>,
-    /// A file that Save would replace, once that was noticed.
-    pub(super) exists: Option<PathBuf>,
+    /// What is asked before the file is written.
+    pub(super) question: Option<Question>,
+    /// The file that was saved last.
+    pub(super) saved: Option<PathBuf>,
     pub(super) note: String,
 }
 
@@ -96,8 +102,10 @@ impl Exports {
             doing: Doing::Nothing,
             asked: None,
             preview: None,
+            waits_for: None,
             failure: None,
-            exists: None,
+            question: None,
+            saved: None,
             note: String::new(),
         };
         exports.path = home().join(exports.file_name()).display().to_string();
@@ -127,7 +135,7 @@ impl Exports {
         self.doing = Doing::Nothing;
         self.asked = None;
         self.failure = None;
-        self.exists = None;
+        (self.question, self.saved) = (None, None);
         self.note.clear();
     }
 
@@ -173,7 +181,7 @@ impl Exports {
             self.path = path.display().to_string();
             self.follow_extension();
             // The system's dialog has asked already.
-            self.exists = Some(path);
+            self.question = Question::about(&path, true);
         }
         match self.worker.take() {
             Some(Reply::Preview(image)) => {
@@ -195,10 +203,11 @@ impl Exports {
             Some(Reply::Saved(path)) => {
                 self.note = format!("{} is saved in {}.", self.what.name(), path.display());
                 scope.ask(Event::Say(self.note.clone()));
+                self.saved = Some(path);
                 self.doing = Doing::Nothing;
             }
-            Some(Reply::Exists(path)) => {
-                self.exists = Some(path);
+            Some(Reply::Asks(question)) => {
+                self.question = Some(question);
                 self.doing = Doing::Nothing;
             }
             None => {}
@@ -270,9 +279,10 @@ impl Exports {
             let place = Rect::from_center_size(rect.center(), size * scale);
             let image = eframe::egui::Image::new(texture).alt_text(format!("Preview of: {}", self.what.name()));
             image.paint_at(ui, place);
-        } else if self.doing == Doing::Preview {
-            let text = if matches!(self.what, Export::Figure(_)) { "This figure is being computed" } else { "The preview is being drawn" };
-            ui.painter().text(rect.center(), Align2::CENTER_BOTTOM, text, FontId::proportional(13.0), ui.visuals().weak_text_color());
+        } else if self.waits_for.is_some() || self.doing == Doing::Preview {
+            let text = self.waits_for.map_or_else(|| self.what.work().to_owned(), |what| format!("Waiting for {what}"));
+            let line = Rect::from_center_size(rect.center() - vec2(0.0, 8.0), vec2(rect.width(), 18.0));
+            ui.put(line, Label::new(RichText::new(text).weak()));
             if let Some(share) = self.share() {
                 let bar = Rect::from_center_size(rect.center() + vec2(0.0, 14.0), vec2(180.0, 5.0));
                 ui.put(bar, ProgressBar::new(share).desired_height(5.0));
@@ -294,6 +304,11 @@ impl Exports {
             return;
         }
         let subject = self.subject(scope);
+        self.waits_for = subject.waits_for();
+        if self.waits_for.is_some() {
+            self.asked = None;
+            return;
+        }
         if let Some((asked, across, when)) = &self.asked
             && asked.is_same(&subject)
             && (across - pixels).abs() < 2.0
@@ -314,18 +329,18 @@ impl Exports {
     /// Asks for the file.
     pub(super) fn save(&mut self, scope: &Scope) {
         let format = self.file_format();
-        let mut path = PathBuf::from(self.path.trim());
+        let mut path = absolute(PathBuf::from(self.path.trim()));
         if !path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(format.extension())) {
             path.as_mut_os_string().push(format!(".{}", format.extension()));
             self.path = path.display().to_string();
         }
-        let replace = self.exists.as_ref() == Some(&path);
-        self.start(Doing::Save, scope, Task::Save { path, format, dpi: self.dpi, replace });
+        let is_confirmed = self.question.as_ref().is_some_and(|question| question.path == path);
+        self.start(Doing::Save, scope, Task::Save { path, format, dpi: self.dpi, is_confirmed });
     }
 
     pub(super) fn start(&mut self, doing: Doing, scope: &Scope, task: Task) {
         self.note.clear();
-        self.exists = None;
+        (self.question, self.saved) = (None, None);
         // What the preview had begun is asked for again.
         self.asked = self.asked.take().filter(|_| self.doing != Doing::Preview);
         self.worker.request(Request::Make(Box::new(self.subject(scope)), task));
@@ -344,13 +359,13 @@ impl Exports {
     pub(super) fn rename(&mut self) {
         let path = PathBuf::from(self.path.trim());
         self.path = path.with_file_name(self.file_name()).display().to_string();
-        self.exists = None;
+        self.question = None;
     }
 
     /// The path with the extension of the format that is chosen now.
     pub(super) fn change_extension(&mut self) {
         self.path = Path::new(self.path.trim()).with_extension(self.file_format().extension()).display().to_string();
-        self.exists = None;
+        self.question = None;
     }
 
     /// The format that the path's extension says, where it says one.

@@ -72,6 +72,22 @@ impl Export {
         }
     }
 
+    /// What is computed for its picture, in a few words.
+    pub fn work(self) -> &'static str {
+        match self {
+            Self::Screen | Self::Data => "Drawing the maps",
+            Self::Interpolation => "Computing the measures along the line",
+            Self::Figure(figure) => match figure.needs {
+                Needs::Map { .. } | Needs::VarianceAndInformation { .. } => "Computing a map of the whole plane",
+                Needs::Interpolation { .. } => "Computing the paths between two images",
+                Needs::Population { .. } => "Computing midpoints between pairs of images",
+                Needs::Garbage { .. } | Needs::HoleCurve { .. } => "Searching holes on a map of the whole plane",
+                Needs::AttackedImages { .. } | Needs::Detection { .. } => "Attacking images",
+                Needs::EntropyAndInformation { .. } => "Attacking images, and computing midpoints between pairs of images",
+            },
+        }
+    }
+
     /// How its file is called, without the extension.
     pub fn file_name(self) -> &'static str {
         match self {
@@ -131,6 +147,20 @@ impl Subject {
             data: scope.data.clone(),
             data_identity: scope.data_identity.clone(),
             attack_cache: scope.sources.attack_cache.clone(),
+        }
+    }
+
+    /// What must be there before it can be drawn, where it is not there yet.
+    pub fn waits_for(&self) -> Option<&'static str> {
+        let is_of_session = |live: &LiveMap| {
+            let asked = self.session.map_settings(&self.set).ok();
+            // A map that is just being written is there.
+            live.try_read().is_none_or(|map| asked.is_none_or(|asked| map.settings == asked))
+        };
+        match self.what {
+            Export::Screen if !self.live.as_deref().is_some_and(is_of_session) => Some("the first picture of the map"),
+            Export::Figure(figure) if self.data.is_none() && needs_images(figure) => Some("the images of the data"),
+            _ => None,
         }
     }
 
@@ -263,6 +293,11 @@ impl Subject {
     }
 }
 
+/// Whether a figure is about images of the data.
+fn needs_images(figure: &Figure) -> bool {
+    !matches!(figure.needs, Needs::Map { .. } | Needs::VarianceAndInformation { .. } | Needs::Garbage { .. } | Needs::HoleCurve { .. })
+}
+
 /// What lies over a map besides encodings, images and contours.
 fn layers(scope: &Scope, place: usize) -> Layers {
     let holes = scope.results.holes.get(place).filter(|_| scope.session.overlays.holes);
@@ -276,6 +311,7 @@ fn layers(scope: &Scope, place: usize) -> Layers {
         threshold: holes.and_then(|holes| holes.thresholds.uncertainty),
         line: scope.session.overlays.line.then_some(scope.session.line.ends),
         pins,
+        attack: scope.results.attack_path.clone().unwrap_or_default(),
         ..Layers::default()
     }
 }

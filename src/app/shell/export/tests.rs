@@ -1,16 +1,22 @@
 //! The dialog without a screen: what is chosen is what is written, and what goes wrong is said.
 
+use crate::app::shell::export::subject::{Export, Subject, exports};
 use crate::app::shell::run::Program;
 use crate::app::state::event::{Event, Opening};
+use crate::app::state::scope::Scope;
 use crate::app::state::session::{Layout, Pin, Session};
 use crate::app::state::storage::Storage;
 use crate::app::tests::{harness, scope, until, wait};
-use crate::figure::provenance;
+use crate::engine::cpu;
+use crate::figure::{self, Needs, VENUES, Width, provenance};
+use crate::jobs::{Computed, LiveMap, map};
 use eframe::egui::accesskit::Role;
 use eframe::egui::{Key, Modifiers, OutputCommand};
 use egui_kittest::Harness;
-use egui_kittest::kittest::Queryable as _;
+use egui_kittest::kittest::{NodeT as _, Queryable as _};
+use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Two maps with a pin, and the dialog open over them.
@@ -96,6 +102,29 @@ fn every_format_of_what_is_seen_opens_as_the_session() {
 }
 
 #[test]
+fn the_standard_error_in_a_file_of_numbers_is_that_of_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = open();
+    click(&mut harness, "The map's numbers");
+    let path = folder.path().join("map.npz");
+    type_path(&mut harness, &path);
+    click(&mut harness, "Save");
+    until(&mut harness, "the file", |_| path.exists());
+    saved(&mut harness);
+    assert_eq!(provenance::read(&path).unwrap()["complete_arrays"]["mutual_information_standard_error"], true);
+    let mut archive = zip::ZipArchive::new(std::fs::File::open(&path).unwrap()).unwrap();
+    let array = archive.by_name("mutual_information_standard_error.npy").unwrap();
+    let saved: Vec<f32> = npyz::NpyFile::new(std::io::BufReader::new(array)).unwrap().into_vec().unwrap();
+    let Scope { session, set, .. } = scope(&harness);
+    let mut engine = cpu::open(Arc::clone(&set.models)).unwrap();
+    let whole = map(set, engine.as_mut(), &session.map_settings(set).unwrap(), &mut |_| ControlFlow::Continue(())).unwrap();
+    let expected = whole.standard_error.unwrap();
+    assert_eq!(saved.len(), expected.len());
+    assert!(saved.iter().zip(&expected).all(|(saved, expected)| (saved - expected).abs() <= 1e-5), "{saved:?}");
+    assert!(expected.iter().any(|error| *error > 1e-3), "the negative control");
+}
+
+#[test]
 fn a_figure_of_the_paper_is_computed_and_opens_as_what_it_shows() {
     let folder = tempfile::tempdir().unwrap();
     let mut harness = open();
@@ -113,6 +142,64 @@ fn a_figure_of_the_paper_is_computed_and_opens_as_what_it_shows() {
     );
     assert_eq!((shown.grid, shown.samples, shown.seed), (session.grid, session.samples, session.seed));
     assert_eq!(provenance::read(&path).unwrap()["figure"], "figure-4");
+}
+
+#[test]
+fn the_folder_of_a_saved_file_can_be_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = open();
+    let opened = Arc::new(Mutex::new(Vec::new()));
+    let notes = Arc::clone(&opened);
+    harness.state_mut().0.scope.sources.open_folder = Some(Arc::new(move |folder| {
+        notes.lock().unwrap().push(folder.to_owned());
+        Ok(())
+    }));
+    // A folder that is not there is created after a question.
+    let path = folder.path().join("new/maps.svg");
+    type_path(&mut harness, &path);
+    click(&mut harness, "Save");
+    until(&mut harness, "the question", |harness| harness.query_by_label("Create the folder").is_some());
+    assert!(!folder.path().join("new").exists() && harness.query_by_label("Open the folder").is_none());
+    click(&mut harness, "Create the folder");
+    saved(&mut harness);
+    click(&mut harness, "Open the folder");
+    assert_eq!(*opened.lock().unwrap(), [folder.path().join("new")]);
+    harness.state_mut().0.scope.sources.open_folder = None;
+    harness.run_steps(2);
+    assert!(harness.get_by_label("Open the folder").accesskit_node().is_disabled());
+}
+
+#[test]
+fn an_unfinished_map_is_saved_only_after_asking() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = open();
+    // A map that never grows: nothing has been computed.
+    let Scope { session, set, .. } = scope(&harness);
+    let live = LiveMap::new(set, &session.map_settings(set).unwrap()).unwrap();
+    harness.state_mut().0.scope.results.live = Some(Arc::new(live));
+    click(&mut harness, "The map's numbers");
+    let path = folder.path().join("map.csv");
+    type_path(&mut harness, &path);
+    click(&mut harness, "Save");
+    until(&mut harness, "the question", |harness| harness.query_by_label("Save unfinished").is_some());
+    assert!(!path.exists());
+    click(&mut harness, "Save unfinished");
+    saved(&mut harness);
+    assert_eq!(provenance::read(&path).unwrap()["complete"], false);
+}
+
+#[test]
+fn the_path_of_an_attack_is_in_what_is_exported() {
+    let mut harness = open();
+    let of = |scope: &Scope| {
+        Subject::new(Export::Screen, VENUES[0].style(Width::Full), false, scope)
+            .document(&mut Computed::default(), &mut |_| ControlFlow::Continue(()))
+    };
+    let shapes = |harness: &Harness<'static, Program>| of(scope(harness)).unwrap().canvas.shapes.len();
+    let before = shapes(&harness);
+    harness.state_mut().0.scope.results.attack_path = Some(vec![[0.0, 0.0], [1.0, 1.0], [2.0, 0.0]]);
+    // On each of both maps: two lines of the path, three steps, a ring and four lines of the cross.
+    assert_eq!(shapes(&harness), before + 2 * 10);
 }
 
 #[test]
@@ -186,10 +273,25 @@ fn models_without_encodings_say_so_in_place_of_the_picture() {
     let mut harness = open();
     let window = &mut harness.state_mut().0;
     let set = crate::jobs::ModelSet { encodings: None, ..crate::jobs::ModelSet::clone(&window.scope.set) };
-    window.scope.set = std::sync::Arc::new(set);
+    window.scope.set = Arc::new(set);
     click(&mut harness, "Figure 1");
     until(&mut harness, "the headline", |harness| harness.query_by_label("There is no picture of this").is_some());
     assert!(harness.query_all_by_label_contains("encodings.safetensors: is missing").next().is_some());
+}
+
+#[test]
+fn a_figure_says_what_it_waits_for() {
+    let mut harness = open();
+    let data = harness.state_mut().0.scope.data.take();
+    let figure = figure::all().iter().find(|figure| matches!(figure.needs, Needs::Population { .. })).unwrap();
+    click(&mut harness, &Export::Figure(figure).name());
+    assert!(harness.query_by_label("Waiting for the images of the data").is_some());
+    harness.state_mut().0.scope.data = data;
+    harness.run_steps(3);
+    assert!(harness.query_by_label("Waiting for the images of the data").is_none());
+    for export in exports() {
+        assert!(!export.work().is_empty() && !export.summary().is_empty(), "{export:?}");
+    }
 }
 
 #[test]

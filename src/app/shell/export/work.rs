@@ -1,11 +1,13 @@
 //! Previews, files and images for the clipboard, made on a thread of their own.
 
 use crate::app::shell::export::subject::{Export, Subject};
+use crate::app::shell::questions::Question;
 use crate::error::{Error, Result};
 use crate::figure::{Document, Format};
 use crate::files;
 use crate::jobs::{Computed, Desk, RawFormat, Wake, Worker};
 use eframe::egui::ColorImage;
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// The resolutions of previews, in pixels an inch.
@@ -43,8 +45,8 @@ impl FileFormat {
 pub enum Task {
     /// A picture of so many pixels across.
     Preview(f64),
-    /// A file; an existing one is replaced only where that is said.
-    Save { path: PathBuf, format: FileFormat, dpi: f64, replace: bool },
+    /// A file; `is_confirmed` where the question about it has been answered.
+    Save { path: PathBuf, format: FileFormat, dpi: f64, is_confirmed: bool },
     /// An image for the clipboard.
     Copy { dpi: f64 },
 }
@@ -57,8 +59,8 @@ pub enum Reply {
     Image(ColorImage),
     /// The file is written.
     Saved(PathBuf),
-    /// There is a file of that name already.
-    Exists(PathBuf),
+    /// The file is not written before this is answered.
+    Asks(Question),
 }
 
 /// What the worker is asked for.
@@ -83,14 +85,11 @@ pub fn worker(wake: Wake) -> Result<Worker<Request, Reply>> {
             kept = None;
             return Ok(());
         };
-        if let Task::Save { path, replace: false, .. } = &task
-            && path.exists()
-        {
-            desk.publish(Reply::Exists(path.clone()));
-            return Ok(());
-        }
-        if let Task::Save { path, format: FileFormat::Raw(format), .. } = &task {
+        if let Task::Save { path, format: FileFormat::Raw(format), is_confirmed, .. } = &task {
             let (raw, provenance) = subject.raw()?;
+            if asks(desk, path, *is_confirmed, &provenance) {
+                return Ok(());
+            }
             return write(desk, path, &raw.encode(*format, path, &provenance)?);
         }
         let mut computed = kept.take().filter(|(of, _)| of.has_ground_of(&subject)).map(|(_, computed)| computed).unwrap_or_default();
@@ -112,9 +111,24 @@ fn make(desk: &Desk<'_, Request, Reply>, document: &Document, subject: &Subject,
             desk.publish(Reply::Image(image(document, *dpi)?));
             Ok(())
         }
-        Task::Save { path, format: FileFormat::Figure(format), dpi, .. } => write(desk, path, &document.encode(*format, *dpi)?),
+        Task::Save { path, format: FileFormat::Figure(format), dpi, is_confirmed } => {
+            if asks(desk, path, *is_confirmed, &document.provenance) {
+                return Ok(());
+            }
+            write(desk, path, &document.encode(*format, *dpi)?)
+        }
         Task::Save { path, .. } => Err(Error::file(path, "a figure has no numbers", "choose png, pdf or svg")),
     }
+}
+
+/// Asks before a file is written that would replace another one, needs a new folder, or holds an unfinished map. Returns whether it did.
+fn asks(desk: &Desk<'_, Request, Reply>, path: &Path, is_confirmed: bool, provenance: &Value) -> bool {
+    let question = if is_confirmed { None } else { Question::about(path, provenance["complete"] != false) };
+    let asks = question.is_some();
+    if let Some(question) = question {
+        desk.publish(Reply::Asks(question));
+    }
+    asks
 }
 
 fn write(desk: &Desk<'_, Request, Reply>, path: &Path, bytes: &[u8]) -> Result<()> {
