@@ -11,6 +11,7 @@ pub mod opening;
 pub mod reading;
 pub mod run;
 pub mod status;
-pub mod tabs;
+pub mod tiles;
 pub mod toolbar;
+pub mod tour;
 pub mod window;

@@ -48,8 +48,10 @@ pub fn harness(size: [f32; 2]) -> Harness<'static, Program> {
     let builder = Harness::builder().with_size(vec2(size[0], size[1])).with_step_dt(1.0 / 60.0);
     let mut harness = builder.build_eframe(|creation| {
         let mut window = Window::open(&creation.egui_ctx, start()).unwrap();
-        window.scope.session.grid = 24;
-        window.scope.session.samples = 4;
+        let session = &mut window.scope.session;
+        (session.grid, session.samples) = (24, 4);
+        // One empty map: what a first start shows beside it has its own test.
+        (session.layout, session.overlays.encodings) = (Layout::One, false);
         window.preferences.hints_seen = true;
         Program(window)
     });
@@ -366,7 +368,7 @@ fn every_panel_draws_in_every_state_and_size() {
             for name in names.into_iter().chain([""]) {
                 for state in &states {
                     let window = &mut harness.state_mut().0;
-                    window.preferences.tab = name.to_owned();
+                    window.open_panel(name);
                     window.scope.session.layout = layout;
                     window.scope.session.pins = [Some(Pin::Latent([0.5, 0.5])), Some(Pin::Data(3))];
                     for panel in &mut window.panels {

@@ -48,7 +48,7 @@ fn every_tab_looks_as_it_did() {
             harness.state().0.panels.iter().filter(|panel| panel.place() == Place::Tab).map(|panel| panel.name()).collect();
         for (number, name) in names.into_iter().enumerate() {
             let window = &mut harness.state_mut().0;
-            window.preferences.tab = name.to_owned();
+            window.open_panel(name);
             // Each tab with another look of the maps.
             window.scope.session.layout = Layout::ALL[number % 3];
             window.scope.session.overlays.encodings = number == 0;

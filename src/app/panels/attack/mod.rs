@@ -87,7 +87,7 @@ impl Panel for AttackPanel {
         self.shown = self.shown.take().filter(|shown| Arc::ptr_eq(&shown.question.set, &scope.set));
         let path = self.shown.as_ref().filter(|_| scope.session.attack.path).map(|shown| shown.attack.path.clone());
         scope.results.attack_path = path;
-        let open = scope.open_tab == self.name();
+        let open = scope.is_open(self.name());
         if open
             && scope.session.attack.live
             && let (Some(asked), Some(wanted)) = (&self.asked, Question::new(scope))

@@ -103,7 +103,8 @@ impl HolePanel {
             ui.label(style::note("“Garbage” searches a hole for the most confident point farthest from the training encodings."));
             return;
         };
-        ui.add(Image::new(texture).fit_to_exact_size(vec2(84.0, 84.0)));
+        let side = (ui.available_height() * 0.45).clamp(72.0, 140.0);
+        ui.add(Image::new(texture).fit_to_exact_size(vec2(side, side)));
         ui.label(format!("class {}, p = {:.3}", scope.classes()[garbage.class], garbage.confidence));
         ui.label(style::note(format!(
             "z = ({}, {}), {:.2} from the nearest training encoding",
@@ -189,7 +190,7 @@ impl Panel for HolePanel {
         if let Some(curve) = self.workers.curve.take() {
             self.curve = Some(curve);
         }
-        let visible = scope.session.overlays.holes || scope.open_tab == self.name();
+        let visible = scope.session.overlays.holes || scope.is_open(self.name());
         scope.results.holes = self.found.clone().filter(|_| visible).map_or_else(Vec::new, |found| found.holes.clone());
         if visible && let Some(wanted) = HoleRequest::wanted(scope) {
             self.workers.ask(wanted, &mut self.asked);

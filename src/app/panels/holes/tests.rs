@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// A window whose tab shows the holes of its map.
 fn with_holes() -> egui_kittest::Harness<'static, crate::app::shell::run::Program> {
     let mut harness = harness([1280.0, 800.0]);
-    "Holes".clone_into(&mut harness.state_mut().0.preferences.tab);
+    harness.state_mut().0.open_panel("Holes");
     wait(&mut harness, "the holes", |scope| !scope.results.holes.is_empty());
     harness.run_steps(3);
     harness

@@ -155,7 +155,7 @@ impl TrainingPanel {
             // The steps of the trial would slow the training down.
             self.workers.estimate.cancel();
             self.estimated = (None, None);
-        } else if scope.open_tab == self.name() && self.estimated.0.as_ref() != Some(&plan) {
+        } else if scope.is_open(self.name()) && self.estimated.0.as_ref() != Some(&plan) {
             self.estimated = (Some(plan.clone()), None);
             let (load, estimate) = (Arc::clone(&scope.sources.load_training), Arc::clone(&scope.sources.estimate_training));
             self.workers.estimate.request(EstimateRequest { plan, load, estimate });
@@ -191,7 +191,7 @@ impl Panel for TrainingPanel {
         if let Some(path) = self.workers.film.take() {
             scope.ask(Event::Say(format!("The film is saved in {}.", path.display())));
         }
-        let shown = scope.open_tab == self.name() && scope.session.training.on_map;
+        let shown = scope.is_open(self.name()) && scope.session.training.on_map;
         scope.results.underway = if shown { self.frame().filter(|frame| !matches!(frame.look, Look::Nothing)) } else { None };
     }
 
