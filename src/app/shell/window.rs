@@ -284,7 +284,8 @@ impl Window {
             self.give_up_opening();
         }
         toolbar::toolbar(ui, &mut self.scope);
-        status::status(ui, &self.scope, &self.said.note, self.since.elapsed());
+        let tasks: Vec<_> = self.panels.iter().flat_map(|panel| panel.tasks()).collect();
+        status::status(ui, &self.scope, &tasks, &self.said.note, self.since.elapsed());
         let Self { panels, scope, preferences, .. } = self;
         CentralPanel::no_frame().show(ui, |ui| tiles::show(ui, &mut preferences.tiles, panels, scope));
     }

@@ -4,7 +4,7 @@ use crate::app::shell::export::tests::type_path;
 use crate::app::shell::export::subject::{Export, exports};
 use crate::app::shell::run::{Program, Start};
 use crate::app::state::session::Pin;
-use crate::app::tests::{scope, settle, start, until, wait};
+use crate::app::tests::{UnderTest as _, scope, settle, start, until, wait};
 use crate::app::shell::window::Window;
 use crate::app::panels::panel::{Panel, Place};
 use crate::data::Dataset;

@@ -99,6 +99,21 @@ pub fn scope<'a>(harness: &'a Harness<'static, Program>) -> &'a Scope {
     &harness.state().0.scope
 }
 
+/// What tests ask of every panel.
+pub trait UnderTest: Panel {
+    /// Whether a worker of it is at work.
+    fn is_busy(&self) -> bool {
+        self.tasks().iter().any(|(_, task)| matches!(task.status(), Status::Working(_)))
+    }
+
+    /// Puts its workers into a state.
+    fn pretend(&self, status: &Status) {
+        self.tasks().iter().for_each(|(_, task)| task.pretend(status.clone()));
+    }
+}
+
+impl<P: Panel + ?Sized> UnderTest for P {}
+
 /// A panel alone, without the window around it.
 pub type Alone<P> = Harness<'static, (P, Scope)>;
 
@@ -372,7 +387,7 @@ fn every_panel_draws_in_every_state_and_size() {
                     window.scope.session.layout = layout;
                     window.scope.session.pins = [Some(Pin::Latent([0.5, 0.5])), Some(Pin::Data(3))];
                     for panel in &mut window.panels {
-                        panel.pretend(state.clone());
+                        panel.pretend(state);
                     }
                     harness.run_steps(2);
                 }

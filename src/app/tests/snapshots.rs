@@ -4,7 +4,7 @@ use crate::app::panels::panel::Place;
 use crate::app::shell::run::Program;
 use crate::app::state::session::{Layout, Pin};
 use crate::app::state::storage::Appearance;
-use crate::app::tests::{settle, start};
+use crate::app::tests::{UnderTest as _, settle, start};
 use crate::app::shell::window::Window;
 use eframe::egui::vec2;
 use egui_kittest::Harness;

@@ -6,7 +6,7 @@ use crate::app::shell::window::Window;
 use crate::app::state::choices::attack::AttackedImage;
 use crate::app::state::session::{Pin, Session};
 use crate::app::tests;
-use crate::app::tests::{click, rest};
+use crate::app::tests::{UnderTest as _, click, rest};
 use crate::attack::{Norm, all};
 use crate::data::Dataset;
 use crate::jobs::{ModelSet, On, SharedEngine, attacked_answer};

@@ -5,7 +5,7 @@ use crate::app::state::choices::detection::{DetectionChoice, Sought};
 use crate::app::state::scope::Sources;
 use crate::app::state::session::Session;
 use crate::app::tests;
-use crate::app::tests::{click, rest};
+use crate::app::tests::{UnderTest as _, click, rest};
 use crate::data::Dataset;
 use crate::engine::Engine as _;
 use crate::error::Error;

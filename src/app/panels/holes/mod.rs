@@ -11,7 +11,7 @@ use crate::app::panels::panel::{Panel, Place};
 use crate::app::state::scope::Scope;
 use crate::app::widgets::style;
 use crate::error::Result;
-use crate::jobs::{CurvePoint, Garbage, HoleCurve, HoleInterval, Status, Wake};
+use crate::jobs::{CurvePoint, Garbage, HoleCurve, HoleInterval, Status, Task, Wake};
 use crate::numbers::{counted, fixed};
 use eframe::egui::{Context, Image, Ui, vec2};
 use egui_plot::{FilledArea, PlotPoints, Points};
@@ -197,14 +197,9 @@ impl Panel for HolePanel {
         }
     }
 
-    #[cfg(test)]
-    fn is_busy(&self) -> bool {
-        self.workers.is_busy() || self.found.is_none()
-    }
-
-    #[cfg(test)]
-    fn pretend(&mut self, status: Status) {
-        self.workers.pretend(&status);
+    fn tasks(&self) -> Vec<(&'static str, &dyn Task)> {
+        let Workers { found, garbage, interval, curve, .. } = &self.workers;
+        vec![("holes", found), ("search of a hole", garbage), ("interval of the holes", interval), ("area by members", curve)]
     }
 
     fn ui(&mut self, ui: &mut Ui, scope: &mut Scope) {

@@ -3,7 +3,7 @@
 use crate::app::panels::holes::controls::LAST_PART;
 use crate::app::state::choices::holes::HoleChoice;
 use crate::app::state::session::Layout;
-use crate::app::tests::{harness, scope, settle, wait};
+use crate::app::tests::{UnderTest as _, harness, scope, settle, wait};
 use crate::jobs::{HOLE_GRID, Holes, MeasureBound};
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use std::sync::Arc;

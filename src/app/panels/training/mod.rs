@@ -16,7 +16,7 @@ use crate::app::state::scope::Scope;
 use crate::app::widgets::style;
 use crate::error::Result;
 use crate::jobs::training::{FilmMeasure, Frame, Look, Looks, TrainingEstimate, TrainingPlan, What, film, is_complete, past, plan_of};
-use crate::jobs::{Progress, Status, Wake, library};
+use crate::jobs::{Progress, Status, Task, Wake, library};
 use crate::latent::View;
 use crate::numbers::counted;
 use crate::uncertainty::Measure;
@@ -72,7 +72,6 @@ impl TrainingPanel {
             Wish::Resume => self.resume(scope),
             Wish::Stop => {
                 self.workers.training.cancel();
-                self.resumable = Default::default();
                 scope.ask(Event::LibraryChanged);
                 Ok(())
             }
@@ -184,7 +183,9 @@ impl Panel for TrainingPanel {
         }
         let working = matches!(self.workers.training.status(), Status::Working(_));
         let name = scope.session.training.wanted_name();
-        if !working && self.resumable.0 != name {
+        if working {
+            self.resumable = Default::default();
+        } else if self.resumable.0 != name {
             self.resumable = (name.to_owned(), scope.library().is_ok_and(|library| is_resumable(&library.join(name))));
         }
         self.estimate(scope, working);
@@ -204,17 +205,9 @@ impl Panel for TrainingPanel {
         }
     }
 
-    #[cfg(test)]
-    fn is_busy(&self) -> bool {
-        let working = |status| matches!(status, Status::Working(_));
+    fn tasks(&self) -> Vec<(&'static str, &dyn Task)> {
         let Workers { training, film, estimate } = &self.workers;
-        working(training.status()) || working(film.status()) || working(estimate.status())
-    }
-
-    #[cfg(test)]
-    fn pretend(&mut self, status: Status) {
-        self.workers.training.pretend(status.clone());
-        self.workers.film.pretend(status);
+        vec![("training", training), ("film of the training", film), ("estimate of the training", estimate)]
     }
 
     fn ui(&mut self, ui: &mut Ui, scope: &mut Scope) {
