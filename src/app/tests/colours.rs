@@ -1,12 +1,12 @@
 //! Models of two classes on colour photographs of 64 × 64 in the window: every panel and every export.
 
-use crate::app::shell::export::tests::type_path;
+use crate::app::panels::panel::{Panel, Place};
 use crate::app::shell::export::subject::{Export, exports};
+use crate::app::shell::export::tests::type_path;
 use crate::app::shell::run::{Program, Start};
+use crate::app::shell::window::Window;
 use crate::app::state::session::Pin;
 use crate::app::tests::{UnderTest as _, scope, settle, start, until, wait};
-use crate::app::shell::window::Window;
-use crate::app::panels::panel::{Panel, Place};
 use crate::data::Dataset;
 use crate::jobs::{ModelSet, On};
 use crate::latent::{Encodings, ShippedEncodings};

@@ -2,10 +2,11 @@
 
 use crate::app::panels::panel::Place;
 use crate::app::shell::run::Program;
+use crate::app::shell::window::Window;
 use crate::app::state::session::{Layout, Pin};
 use crate::app::state::storage::Appearance;
 use crate::app::tests::{UnderTest as _, settle, start};
-use crate::app::shell::window::Window;
+use crate::app::widgets::style;
 use eframe::egui::vec2;
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
@@ -40,7 +41,7 @@ fn every_tab_looks_as_it_did() {
             window.scope.session.pins = [Some(Pin::Latent([-3.0, 3.0])), None];
             window.preferences.hints_seen = true;
             window.preferences.appearance = if theme == eframe::egui::Theme::Dark { Appearance::Dark } else { Appearance::Light };
-            window.preferences.appearance.apply(&creation.egui_ctx);
+            style::apply(window.preferences.appearance, &creation.egui_ctx);
             Program(window)
         });
         settle(&mut harness);
