@@ -78,7 +78,7 @@ pub struct Preferences {
     pub tiles: PanelTree,
     /// The window's width and height in points.
     pub window: [f32; 2],
-    /// Whether the hints of the first start have been read.
+    /// Whether the tour of a first start has been seen or ended.
     pub hints_seen: bool,
 }
 
