@@ -69,7 +69,7 @@ pub use shard::{MergeEngine, Part, Shard, ShardEngine, Sharing, read_parts, unpa
 pub use shared_engine::{SharedEngine, Turn};
 pub use soak::{Soak, soak};
 pub use watched_attack::{Aim, AttackEnd, SweepPoint, WatchedAttack, attacked_answer, sweep_attack, watch_attack};
-pub use worker::{Desk, Status, Urgency, Wake, Worker};
+pub use worker::{Desk, Status, Task, Urgency, Wake, Worker};
 
 use crate::error::{Error, Result};
 use std::ops::ControlFlow;

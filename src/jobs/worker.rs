@@ -126,6 +126,34 @@ impl<Request: Send + 'static, Reply: Send + 'static> Worker<Request, Reply> {
     }
 }
 
+/// A worker, whatever it is asked for and replies.
+pub trait Task {
+    /// What it is at.
+    fn status(&self) -> Status;
+
+    /// Gives up what is being worked on.
+    fn cancel(&self);
+
+    /// Puts it into a state, so that a test sees how that looks.
+    #[cfg(test)]
+    fn pretend(&self, status: Status);
+}
+
+impl<Request: Send + 'static, Reply: Send + 'static> Task for Worker<Request, Reply> {
+    fn status(&self) -> Status {
+        self.status()
+    }
+
+    fn cancel(&self) {
+        self.cancel();
+    }
+
+    #[cfg(test)]
+    fn pretend(&self, status: Status) {
+        self.pretend(status);
+    }
+}
+
 impl<Request, Reply> Drop for Worker<Request, Reply> {
     fn drop(&mut self) {
         self.shared.lock().closed = true;

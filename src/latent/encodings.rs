@@ -47,6 +47,19 @@ impl Encodings {
         }
         Ok(Self { points, labels, classes })
     }
+
+    /// The centre of each class: the median of its points along each axis, the upper one of two; `None` for a class without points.
+    pub fn class_centres(&self) -> Vec<Option<[f32; 2]>> {
+        let of_class = |class: usize| {
+            let mut axes = [0, 1].map(|axis| {
+                let here = self.points.iter().zip(&self.labels).filter(|(_, label)| usize::from(**label) == class);
+                here.map(|(point, _)| point[axis]).collect::<Vec<f32>>()
+            });
+            let middle = axes[0].len() / 2;
+            (!axes[0].is_empty()).then(|| [0, 1].map(|axis| *axes[axis].select_nth_unstable_by(middle, f32::total_cmp).1))
+        };
+        (0..self.classes.len()).map(of_class).collect()
+    }
 }
 
 /// The centre of each of `classes` classes, [z₁, z₂]: the medians of its points' coordinates; `None` for a class without a point.
@@ -186,6 +199,13 @@ mod tests {
             vae: Some("hash".to_owned()),
             data: Some(["train", "test"].map(|name| DataIdentity { name: name.to_owned(), sha256: "ab".to_owned() })),
         }
+    }
+
+    #[test]
+    fn class_centres_are_medians_along_each_axis() {
+        let points = vec![[0.0, 5.0], [9.0, 6.0], [1.0, 70.0], [2.0, 3.0]];
+        let encodings = Encodings::new(points, vec![0, 0, 0, 2], ["a", "b", "c"].map(str::to_owned).to_vec()).unwrap();
+        assert_eq!(encodings.class_centres(), [Some([1.0, 6.0]), None, Some([2.0, 3.0])]);
     }
 
     #[test]

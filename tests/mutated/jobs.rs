@@ -27,7 +27,8 @@ fn plans_and_logs_of_trainings() {
 #[test]
 fn preferences() {
     let place = tempfile::tempdir().unwrap();
-    let good = serde_json::json!({"appearance": "dark", "tab": "Attack", "window": [1280.0, 800.0], "hints_seen": true}).to_string();
+    let tiles = serde_json::json!({"id": 1, "root": 1, "height": null, "width": null, "tiles": {"next_tile_id": 2, "tiles": {"1": {"Pane": "Map"}}, "invisible": []}});
+    let good = serde_json::json!({"appearance": "dark", "tiles": tiles, "window": [1280.0, 800.0], "hints_seen": true}).to_string();
     let storage = Storage::in_folder(Some(place.path().to_owned()));
     survive_at(103, &place.path().join("preferences.json"), good.as_bytes(), || storage.preferences());
 }

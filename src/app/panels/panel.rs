@@ -2,25 +2,26 @@
 
 use crate::app::state::event::Event;
 use crate::app::state::scope::Scope;
+use crate::jobs::Task;
 use eframe::egui::{Context, Ui};
 
-/// Where a panel stands.
+/// Where a panel stands on a first start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// In the middle.
     Centre,
-    /// To the right.
+    /// Beside it.
     Side,
-    /// Below, one at a time.
+    /// Below, as one of the tabs.
     Tab,
 }
 
 /// A part of the window with a purpose of its own.
 pub trait Panel {
-    /// Its name, which is also what its tab is called.
+    /// Its name, which is also the title of its tab.
     fn name(&self) -> &'static str;
 
-    /// Where it stands.
+    /// Where it stands on a first start.
     fn place(&self) -> Place;
 
     /// Before anything is drawn: takes results, and asks for what the session now wants. Also called while the panel is hidden.
@@ -32,11 +33,6 @@ pub trait Panel {
     /// Draws it.
     fn ui(&mut self, ui: &mut Ui, scope: &mut Scope);
 
-    /// Whether what it shows is still to change.
-    #[cfg(test)]
-    fn is_busy(&self) -> bool;
-
-    /// Puts its workers into a state, to see how it looks in it.
-    #[cfg(test)]
-    fn pretend(&mut self, status: crate::jobs::Status);
+    /// Its workers, each with the name of what it does.
+    fn tasks(&self) -> Vec<(&'static str, &dyn Task)>;
 }

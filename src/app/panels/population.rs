@@ -6,7 +6,7 @@ use crate::app::state::scope::Scope;
 use crate::app::widgets::style;
 use crate::data::Dataset;
 use crate::error::Result;
-use crate::jobs::{ModelSet, Path, Population, PopulationSettings, SharedEngine, Status, Wake, Worker, population};
+use crate::jobs::{ModelSet, Path, Population, PopulationSettings, SharedEngine, Status, Task, Wake, Worker, population};
 use crate::numbers::{counted, typeset};
 use crate::uncertainty::Measure;
 use eframe::egui::{Context, DragValue, Ui, vec2};
@@ -96,14 +96,8 @@ impl Panel for Populations {
         }
     }
 
-    #[cfg(test)]
-    fn is_busy(&self) -> bool {
-        matches!(self.worker.status(), Status::Working(_))
-    }
-
-    #[cfg(test)]
-    fn pretend(&mut self, status: Status) {
-        self.worker.pretend(status);
+    fn tasks(&self) -> Vec<(&'static str, &dyn Task)> {
+        vec![("population", &self.worker)]
     }
 
     fn ui(&mut self, ui: &mut Ui, scope: &mut Scope) {

@@ -81,7 +81,7 @@ impl Headless {
     /// Opens the tab of training, and trains the session's choice into a folder.
     pub fn train(&mut self, library: &Path) {
         let window = &mut self.window;
-        "Training".clone_into(&mut window.preferences.tab);
+        window.open_panel("Training");
         window.scope.sources.library = Some(library.to_owned());
         window.scope.ask(Wanted::StartTraining);
     }

@@ -3,10 +3,11 @@
 use crate::app::shell::dialogs::FILES;
 use crate::app::shell::keys::SHORTCUTS;
 use crate::app::shell::library::{Library, at_hand};
+use crate::app::shell::tiles::RESET;
 use crate::app::state::event::{Event, HelpPage};
 use crate::app::state::history::History;
 use crate::app::state::scope::Scope;
-use crate::app::state::storage::{Appearance, Preferences};
+use crate::app::state::storage::{Appearance, Preferences, no_tiles};
 use crate::app::widgets::style;
 use eframe::egui::{Align, Button, DragValue, Layout as Flow, MenuBar, Panel as Side, Ui};
 
@@ -36,6 +37,9 @@ pub fn menu(ui: &mut Ui, scope: &mut Scope, preferences: &mut Preferences, histo
                         style::apply(appearance, ui.ctx());
                     }
                 }
+                if ui.button(RESET).clicked() {
+                    preferences.tiles = no_tiles();
+                }
                 ui.separator();
                 if ui.button("The whole plane").clicked() {
                     scope.session.reset_view();
@@ -58,6 +62,7 @@ pub fn menu(ui: &mut Ui, scope: &mut Scope, preferences: &mut Preferences, histo
                 for (page, label) in HelpPage::ALL {
                     entry(ui, scope, label, Event::ShowHelp(page), true);
                 }
+                entry(ui, scope, "Tour", Event::Tour, true);
             });
             ui.with_layout(Flow::right_to_left(Align::Center), |ui| {
                 let models = at_hand(&scope.session);

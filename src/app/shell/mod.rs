@@ -14,6 +14,7 @@ pub mod questions;
 pub mod reading;
 pub mod run;
 pub mod status;
-pub mod tabs;
+pub mod tiles;
 pub mod toolbar;
+pub mod tour;
 pub mod window;

@@ -68,7 +68,11 @@ pub fn open(start: Start) -> Result<()> {
     }
     leave_the_window_its_time();
     let size = start.storage.preferences().unwrap_or_default().window;
-    let viewport = ViewportBuilder::default().with_title("Epistemap").with_app_id("epistemap").with_inner_size(size);
+    let viewport = ViewportBuilder::default()
+        .with_title("Epistemap")
+        .with_app_id("epistemap")
+        .with_inner_size(size)
+        .with_clamp_size_to_monitor_size(true);
     let options = eframe::NativeOptions { viewport: viewport.with_min_inner_size([320.0, 240.0]), ..Default::default() };
     let mut refused = None;
     // A missing library of the keyboard panics within the window system's crates.

@@ -2,9 +2,9 @@
 
 use crate::app::state::scope::Scope;
 use crate::app::widgets::style;
-use crate::jobs::Status;
+use crate::jobs::{Status, Task};
 use crate::numbers::counted;
-use eframe::egui::{Align, Frame, Layout as Flow, Panel as Side, Ui};
+use eframe::egui::{Align, Frame, Layout as Flow, Panel as Side, Role, Ui};
 use std::time::Duration;
 
 /// What went wrong, until it is read.
@@ -43,7 +43,7 @@ pub fn opening(ui: &mut Ui, what: &str) -> bool {
 }
 
 /// Engine, points, draws and time; what was done last.
-pub fn status(ui: &mut Ui, scope: &Scope, note: &str, since: Duration) {
+pub fn status(ui: &mut Ui, scope: &Scope, tasks: &[(&str, &dyn Task)], note: &str, since: Duration) {
     Side::bottom("status").show(ui, |ui| {
         ui.horizontal(|ui| {
             let session = &scope.session;
@@ -71,9 +71,28 @@ pub fn status(ui: &mut Ui, scope: &Scope, note: &str, since: Duration) {
                 }
                 _ => {}
             }
+            running(ui, tasks);
             ui.with_layout(Flow::right_to_left(Align::Center), |ui| {
                 ui.add(eframe::egui::Label::new(style::note(note)).truncate());
             });
         });
+    });
+}
+
+/// How many panels compute; a click lists what, with the progress of each and a button that cancels it.
+fn running(ui: &mut Ui, tasks: &[(&str, &dyn Task)]) {
+    let running: Vec<_> = tasks.iter().filter(|(_, task)| matches!(task.status(), Status::Working(_))).collect();
+    if running.is_empty() {
+        return;
+    }
+    ui.menu_button(style::note(counted(running.len() as u64, "task")), |ui| {
+        for (name, task) in running {
+            ui.horizontal(|ui| {
+                if style::named(ui.small_button("×"), Role::Button, &format!("Cancel: {name}")).on_hover_text("Cancel").clicked() {
+                    task.cancel();
+                }
+                style::status_line(ui, name, &task.status());
+            });
+        }
     });
 }

@@ -1,6 +1,6 @@
 //! The window's state, and one frame of it.
 
-use crate::app::panels::panel::{Panel, Place};
+use crate::app::panels::panel::Panel;
 use crate::app::panels::panels;
 use crate::app::shell::dialogs::Dialogs;
 use crate::app::shell::encoded::Encoded;
@@ -8,7 +8,7 @@ use crate::app::shell::file_manager::file_manager;
 use crate::app::shell::library::Library;
 use crate::app::shell::reading::{self, AtHand, Ready, absolute};
 use crate::app::shell::run::Start;
-use crate::app::shell::{keys, menu, status, tabs, toolbar};
+use crate::app::shell::{keys, menu, status, tiles, toolbar, tour};
 use crate::app::state::event::{Event, Opening};
 use crate::app::state::history::History;
 use crate::app::state::scope::{Scope, Sources};
@@ -21,7 +21,8 @@ use crate::engine;
 use crate::error::Result;
 use crate::jobs::{LiveMap, MapSettings, ModelSet, SharedEngine, Status, Urgency, Wake, Worker, fill};
 use crate::nets::Ensemble;
-use eframe::egui::{CentralPanel, Context, Panel as Side, ScrollArea, Ui, vec2};
+use eframe::egui::scroll_area::ScrollSource;
+use eframe::egui::{Align, CentralPanel, Context, Layout as Flow, Pos2, ScrollArea, Ui, Vec2, ViewportCommand, vec2};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,6 +34,9 @@ pub type LoadData = Arc<dyn Fn(&Ensemble) -> Result<Dataset> + Send + Sync>;
 
 /// A view that is being moved asks for a new map at most so often.
 const UNHURRIED: Duration = Duration::from_millis(80);
+
+/// The smallest window in logical points that shows everything at once.
+const LEAST_SIZE: Vec2 = vec2(1024.0, 700.0);
 
 /// The window: everything that outlives a frame.
 pub struct Window {
@@ -58,6 +62,10 @@ pub struct Window {
     pub(in crate::app) opened: Option<Opened>,
     /// When the map at hand was asked for, for the status line.
     since: Instant,
+    /// The step of the tour.
+    tour: usize,
+    /// Whether the window has been compared with its screen.
+    is_fitted: bool,
     pub(in crate::app) said: Said,
 }
 
@@ -147,11 +155,14 @@ impl Window {
             since_opening: Instant::now(),
             opened: None,
             since: Instant::now(),
+            tour: 0,
+            is_fitted: false,
             said: Said::default(),
         };
         window.said.complaints.extend(window.storage.claim());
         window.engines.request(());
         window.restore_preferences();
+        tiles::restore(&mut window.preferences.tiles, &window.panels);
         match session {
             Some(path) => window.open_now(Opening::Session(path))?,
             None => window.restore(),
@@ -186,8 +197,21 @@ impl Window {
         }
         let busy = ctx.input(|input| input.pointer.any_down()) || ctx.text_edit_focused();
         self.history.observe(&self.scope, busy);
+        self.fit_screen(&ctx);
         self.remember_size(&ctx);
         self.storage.keep(&self.scope.session, &self.preferences, self.scope.data_identity.as_ref());
+    }
+
+    /// Makes a window that was saved on a larger screen as large as this one, once.
+    fn fit_screen(&mut self, ctx: &Context) {
+        let (inner, screen) = ctx.input(|input| (input.viewport().inner_rect, input.viewport().monitor_size));
+        if let (Some(inner), Some(screen), false) = (inner, screen, self.is_fitted) {
+            self.is_fitted = true;
+            if inner.width() > screen.x || inner.height() > screen.y {
+                ctx.send_viewport_cmd(ViewportCommand::InnerSize(inner.size().min(screen)));
+                ctx.send_viewport_cmd(ViewportCommand::OuterPosition(Pos2::ZERO));
+            }
+        }
     }
 
     /// A window that is neither tiny nor as large as the screen comes back in its size.
@@ -230,7 +254,7 @@ impl Window {
         if let Some(live) = &self.scope.results.live {
             live.look_at(looked_at(&self.scope.session));
         }
-        self.scope.open_tab.clone_from(&self.preferences.tab);
+        self.scope.open_panels = tiles::open_panels(&self.preferences.tiles);
         for panel in &mut self.panels {
             panel.logic(ctx, &mut self.scope);
         }
@@ -264,9 +288,17 @@ impl Window {
         }
     }
 
+    /// Draws everything. A window below the smallest size scrolls, by its bars alone: the wheel belongs to what is under the pointer.
     fn show(&mut self, ui: &mut Ui) {
         self.scope.pointer.mark = None;
-        let size = ui.available_size();
+        ScrollArea::both().id_salt("window").auto_shrink(false).scroll_source(ScrollSource::SCROLL_BAR).show(ui, |ui| {
+            let size = ui.available_size().max(LEAST_SIZE);
+            ui.allocate_ui_with_layout(size, Flow::top_down(Align::Min), |ui| self.parts(ui));
+        });
+        tour::show(ui, &mut self.scope, &mut self.preferences.hints_seen, &mut self.tour);
+    }
+
+    fn parts(&mut self, ui: &mut Ui) {
         menu::menu(ui, &mut self.scope, &mut self.preferences, &self.history, &mut self.library);
         status::complaints(ui, &mut self.said.complaints);
         if let Some(opening) = self.is_opening()
@@ -275,31 +307,15 @@ impl Window {
             self.give_up_opening();
         }
         toolbar::toolbar(ui, &mut self.scope);
-        status::status(ui, &self.scope, &self.said.note, self.since.elapsed());
+        let tasks: Vec<_> = self.panels.iter().flat_map(|panel| panel.tasks()).collect();
+        status::status(ui, &self.scope, &tasks, &self.said.note, self.since.elapsed());
         let Self { panels, scope, preferences, .. } = self;
-        // What does not fit is left out, the map last.
-        if size.y >= 420.0 && panels.iter().any(|panel| panel.place() == Place::Tab) {
-            Side::bottom("tabs").resizable(true).default_size(252.0).size_range(90.0..=size.y * 0.6).show(ui, |ui| {
-                tabs::tabs(ui, panels, scope, preferences);
-            });
-        }
-        if size.x >= 640.0 {
-            Side::right("side").resizable(true).default_size(296.0).size_range(220.0..=size.x * 0.5).show(ui, |ui| {
-                for panel in panels.iter_mut().filter(|panel| panel.place() == Place::Side) {
-                    ScrollArea::vertical().id_salt(panel.name()).auto_shrink(false).show(ui, |ui| panel.ui(ui, scope));
-                }
-            });
-        }
-        CentralPanel::default().show(ui, |ui| {
-            if ui.available_size().min_elem() < 40.0 {
-                return;
-            }
-            toolbar::legend(ui, scope);
-            for panel in panels.iter_mut().filter(|panel| panel.place() == Place::Centre) {
-                panel.ui(ui, scope);
-            }
-        });
-        tabs::hints(ui, preferences, vec2(size.x, size.y));
+        CentralPanel::no_frame().show(ui, |ui| tiles::show(ui, &mut preferences.tiles, panels, scope));
+    }
+
+    /// Shows the panel of a name in front of the tabs that cover it.
+    pub(in crate::app) fn open_panel(&mut self, name: &str) {
+        tiles::bring_to_front(&mut self.preferences.tiles, name);
     }
 
     fn handle(&mut self, ctx: &Context, event: Event) -> Result<()> {
@@ -327,7 +343,9 @@ impl Window {
                     panel.event(&event, &mut self.scope);
                 }
             }
-            Event::Quit => ctx.send_viewport_cmd(eframe::egui::ViewportCommand::Close),
+            Event::OpenPanel(name) => self.open_panel(name),
+            Event::Tour => (self.preferences.hints_seen, self.tour) = (false, 0),
+            Event::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),
         }
         Ok(())
     }

@@ -95,6 +95,10 @@ pub enum Event {
     ShowTraining(PathBuf),
     /// Write the film of the training that is shown.
     SaveFilm(PathBuf),
+    /// Bring the panel of a name to the front.
+    OpenPanel(&'static str),
+    /// Show the tour of a first start.
+    Tour,
     /// Close the window.
     Quit,
 }

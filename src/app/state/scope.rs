@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::jobs::training::{Frame, TrainingEstimate, TrainingPlan, estimate};
 use crate::jobs::{Holes, LiveMap, ModelSet, SharedEngine, Status};
 use crate::latent::Surroundings;
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -116,8 +117,8 @@ pub struct Scope {
     pub pointer: Pointer,
     /// Where data and models come from and go to.
     pub sources: Sources,
-    /// The name of the tab that is open.
-    pub open_tab: String,
+    /// The names of the panels that no other tab covers.
+    pub open_panels: BTreeSet<String>,
     /// What is to happen after this frame.
     pub events: Vec<Event>,
 }
@@ -147,9 +148,14 @@ impl Scope {
             },
             pointer: Pointer::default(),
             sources: Sources::default(),
-            open_tab: String::new(),
+            open_panels: BTreeSet::new(),
             events: Vec::new(),
         }
+    }
+
+    /// Whether the panel of a name can be seen: one behind another tab computes nothing.
+    pub fn is_open(&self, name: &str) -> bool {
+        self.open_panels.contains(name)
     }
 
     /// Asks for something to happen after this frame.

@@ -8,7 +8,7 @@ use crate::engine::{AUTO, Masks};
 use crate::error::{Error, Result};
 use crate::figure::{ColourMap, ColourRange};
 use crate::jobs::{Additions, MapSettings, ModelSet, Seen};
-use crate::latent::View;
+use crate::latent::{Encodings, View};
 use crate::uncertainty::Measure;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -176,7 +176,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// The session of a first start with these models: entropy and MI of one network, then of all.
+    /// The session of a first start with these models, after Figure 1 of the paper: MI and entropy of one network side by side under the
+    /// encodings, and a line across the boundary between two neighbouring classes. The other two maps are those of all networks.
     pub fn new(set: &ModelSet) -> Self {
         let members = set.ensemble().members().len();
         let pane = |measure, count: usize| Pane { measure, members: (0..count.min(members)).collect(), minus: None };
@@ -197,14 +198,14 @@ impl Session {
                 pane(Measure::MutualInformation, members),
                 pane(Measure::PredictiveEntropy, members),
             ],
-            layout: Layout::One,
+            layout: Layout::Two,
             active: 0,
             colours: ColourMap::Viridis,
             range: ColourRange::Data,
-            overlays: Overlays { encodings: false, density: false, holes: false, digits: false, line: true, hidden: Vec::new() },
+            overlays: Overlays { encodings: true, density: false, holes: false, digits: false, line: true, hidden: Vec::new() },
             pins: [None, None],
             line: Line {
-                ends: [[-2.0, 2.0], [2.0, -2.0]],
+                ends: set.encodings.as_ref().and_then(|shipped| neighbours(&shipped.train)).unwrap_or([[-2.0, 2.0], [2.0, -2.0]]),
                 images: [None, None],
                 steps: 31,
                 measures: vec![Measure::PredictiveEntropy, Measure::MutualInformation],
@@ -330,5 +331,53 @@ impl Session {
     pub fn reset_view(&mut self) {
         self.centre = [0.0, 0.0];
         self.width = 20.0;
+    }
+}
+
+/// The centres of the two classes that are farthest apart among those with no third centre between them, that is, in the circle whose diameter
+/// they are (neighbours in the Gabriel graph). `None` where fewer than two classes have a centre of their own.
+fn neighbours(encodings: &Encodings) -> Option<[[f64; 2]; 2]> {
+    let centres: Vec<[f64; 2]> = encodings.class_centres().into_iter().flatten().map(|centre| centre.map(f64::from)).collect();
+    let distance = |a: [f64; 2], b: [f64; 2]| (a[0] - b[0]).hypot(a[1] - b[1]);
+    let pairs = centres.iter().enumerate().flat_map(|(number, &a)| centres[number + 1..].iter().map(move |&b| [a, b]));
+    let neighbouring = pairs.filter(|&[a, b]| {
+        let middle = [0, 1].map(|axis| f64::midpoint(a[axis], b[axis]));
+        let others = centres.iter().filter(|&&other| other != a && other != b);
+        a != b && others.clone().all(|&other| distance(other, middle) > distance(a, b) / 2.0)
+    });
+    neighbouring.max_by(|&[a, b], &[c, d]| distance(a, b).total_cmp(&distance(c, d)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encodings(points: Vec<[f32; 2]>) -> Encodings {
+        let labels = (0..points.len() as u16).collect();
+        let classes = (0..points.len()).map(|class| class.to_string()).collect();
+        Encodings::new(points, labels, classes).unwrap()
+    }
+
+    #[test]
+    fn the_line_of_a_first_start_joins_the_farthest_neighbours() {
+        // The first and the third are farthest apart, but the second lies between them.
+        let three = encodings(vec![[0.0, 0.0], [1.0, 0.25], [3.0, 0.0]]);
+        assert_eq!(neighbours(&three), Some([[1.0, 0.25], [3.0, 0.0]]));
+        assert_eq!(neighbours(&encodings(vec![[1.0, 1.0]])), None);
+        assert_eq!(neighbours(&encodings(vec![[1.0, 1.0], [1.0, 1.0]])), None);
+    }
+
+    #[test]
+    fn a_first_start_shows_two_maps_with_encodings_and_a_line_between_two_classes() {
+        let set = ModelSet::shipped().unwrap();
+        let session = Session::new(&set);
+        let measures: Vec<Measure> = session.shown().iter().map(|pane| pane.measure).collect();
+        assert_eq!(measures, [Measure::MutualInformation, Measure::PredictiveEntropy]);
+        assert!(session.overlays.encodings && session.overlays.line);
+        let centres = set.encodings.as_ref().unwrap().train.class_centres();
+        let classes =
+            session.line.ends.map(|end| centres.iter().position(|centre| centre.map(|centre| centre.map(f64::from)) == Some(end)));
+        assert_eq!(classes, [Some(1), Some(7)]);
+        session.check(&set).unwrap();
     }
 }

@@ -6,7 +6,7 @@ use crate::app::shell::export::tests::type_path;
 use crate::app::shell::run::{Program, Start};
 use crate::app::shell::window::Window;
 use crate::app::state::session::Pin;
-use crate::app::tests::{scope, settle, start, until, wait};
+use crate::app::tests::{UnderTest as _, scope, settle, start, until, wait};
 use crate::data::Dataset;
 use crate::jobs::{ModelSet, On};
 use crate::latent::{Encodings, ShippedEncodings};
@@ -86,7 +86,7 @@ fn every_panel_works_on_colour_photographs_of_two_classes() {
     let tabs = harness.state().0.panels.iter().filter(|panel| panel.place() == Place::Tab);
     let names: Vec<&str> = tabs.map(|panel| panel.name()).collect();
     for name in names {
-        harness.state_mut().0.preferences.tab = name.to_owned();
+        harness.state_mut().0.open_panel(name);
         rest(&mut harness, name);
         // The button that starts the work of a panel, and a text of its result.
         let button = match name {

@@ -2,6 +2,7 @@
 
 mod colours;
 mod overlays;
+mod room;
 mod snapshots;
 
 use crate::app::panels::panel::{Panel, Place};
@@ -52,8 +53,10 @@ pub fn harness(size: [f32; 2]) -> Harness<'static, Program> {
     let builder = Harness::builder().with_size(vec2(size[0], size[1])).with_step_dt(1.0 / 60.0);
     let mut harness = builder.build_eframe(|creation| {
         let mut window = Window::open(&creation.egui_ctx, start()).unwrap();
-        window.scope.session.grid = 24;
-        window.scope.session.samples = 4;
+        let session = &mut window.scope.session;
+        (session.grid, session.samples) = (24, 4);
+        // One empty map: what a first start shows beside it has its own test.
+        (session.layout, session.overlays.encodings) = (Layout::One, false);
         window.preferences.hints_seen = true;
         Program(window)
     });
@@ -100,6 +103,21 @@ pub fn until(harness: &mut Harness<'static, Program>, what: &str, holds: impl Fn
 pub fn scope<'a>(harness: &'a Harness<'static, Program>) -> &'a Scope {
     &harness.state().0.scope
 }
+
+/// What tests ask of every panel.
+pub trait UnderTest: Panel {
+    /// Whether a worker of it is at work.
+    fn is_busy(&self) -> bool {
+        self.tasks().iter().any(|(_, task)| matches!(task.status(), Status::Working(_)))
+    }
+
+    /// Puts its workers into a state.
+    fn pretend(&self, status: &Status) {
+        self.tasks().iter().for_each(|(_, task)| task.pretend(status.clone()));
+    }
+}
+
+impl<P: Panel + ?Sized> UnderTest for P {}
 
 /// A panel alone, without the window around it.
 pub type Alone<P> = Harness<'static, (P, Scope)>;
@@ -370,11 +388,11 @@ fn every_panel_draws_in_every_state_and_size() {
             for name in names.into_iter().chain([""]) {
                 for state in &states {
                     let window = &mut harness.state_mut().0;
-                    window.preferences.tab = name.to_owned();
+                    window.open_panel(name);
                     window.scope.session.layout = layout;
                     window.scope.session.pins = [Some(Pin::Latent([0.5, 0.5])), Some(Pin::Data(3))];
                     for panel in &mut window.panels {
-                        panel.pretend(state.clone());
+                        panel.pretend(state);
                     }
                     harness.run_steps(2);
                 }

@@ -5,7 +5,7 @@ use crate::app::shell::run::Program;
 use crate::app::shell::window::Window;
 use crate::app::state::session::{Layout, Pin};
 use crate::app::state::storage::Appearance;
-use crate::app::tests::{settle, start};
+use crate::app::tests::{UnderTest as _, settle, start};
 use crate::app::widgets::style;
 use eframe::egui::vec2;
 use egui_kittest::Harness;
@@ -49,7 +49,7 @@ fn every_tab_looks_as_it_did() {
             harness.state().0.panels.iter().filter(|panel| panel.place() == Place::Tab).map(|panel| panel.name()).collect();
         for (number, name) in names.into_iter().enumerate() {
             let window = &mut harness.state_mut().0;
-            window.preferences.tab = name.to_owned();
+            window.open_panel(name);
             // Each tab with another look of the maps.
             window.scope.session.layout = Layout::ALL[number % 3];
             window.scope.session.overlays.encodings = number == 0;

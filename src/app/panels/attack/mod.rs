@@ -12,9 +12,7 @@ use crate::app::state::choices::attack::AttackChoice;
 use crate::app::state::scope::Scope;
 use crate::app::widgets::style;
 use crate::error::Result;
-#[cfg(test)]
-use crate::jobs::Status;
-use crate::jobs::Wake;
+use crate::jobs::{Task, Wake};
 use controls::Wish;
 use eframe::egui::{Context, ScrollArea, Ui};
 use shown::Shown;
@@ -87,7 +85,7 @@ impl Panel for AttackPanel {
         self.shown = self.shown.take().filter(|shown| Arc::ptr_eq(&shown.question.set, &scope.set));
         let path = self.shown.as_ref().filter(|_| scope.session.attack.path).map(|shown| shown.attack.path.clone());
         scope.results.attack_path = path;
-        let open = scope.open_tab == self.name();
+        let open = scope.is_open(self.name());
         if open
             && scope.session.attack.live
             && let (Some(asked), Some(wanted)) = (&self.asked, Question::new(scope))
@@ -97,14 +95,8 @@ impl Panel for AttackPanel {
         }
     }
 
-    #[cfg(test)]
-    fn is_busy(&self) -> bool {
-        self.workers.is_busy()
-    }
-
-    #[cfg(test)]
-    fn pretend(&mut self, status: Status) {
-        self.workers.pretend(&status);
+    fn tasks(&self) -> Vec<(&'static str, &dyn Task)> {
+        vec![("attack", &self.workers.attack), ("budgets of the attack", &self.workers.sweep)]
     }
 
     fn ui(&mut self, ui: &mut Ui, scope: &mut Scope) {

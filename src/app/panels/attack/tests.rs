@@ -6,7 +6,7 @@ use crate::app::shell::window::Window;
 use crate::app::state::choices::attack::AttackedImage;
 use crate::app::state::session::{Pin, Session};
 use crate::app::tests;
-use crate::app::tests::{click, rest};
+use crate::app::tests::{UnderTest as _, click, rest};
 use crate::attack::{Norm, all};
 use crate::data::Dataset;
 use crate::jobs::{ModelSet, On, SharedEngine, attacked_answer};
@@ -24,7 +24,7 @@ fn alone(change: impl FnOnce(&mut Session)) -> Alone {
     (session.attack.samples, session.attack.iterations) = (5, Some(4));
     change(&mut session);
     let wake: Wake = Arc::new(|_| {});
-    let scope = Scope { open_tab: "Attack".to_owned(), ..Scope::new(session, set, engine) };
+    let scope = Scope { open_panels: ["Attack".to_owned()].into(), ..Scope::new(session, set, engine) };
     tests::alone(AttackPanel::new(&wake).unwrap(), scope, [1280.0, 240.0])
 }
 
@@ -71,7 +71,7 @@ fn once_attacked_a_setting_attacks_anew_and_the_same_one_does_not() {
     rest(&mut harness);
     assert_eq!(requests(&harness), asked + 1, "not live, it waits for a click");
     harness.state_mut().1.session.attack.live = true;
-    harness.state_mut().1.open_tab = "Holes".to_owned();
+    harness.state_mut().1.open_panels = ["Holes".to_owned()].into();
     rest(&mut harness);
     assert_eq!(requests(&harness), asked + 1, "a hidden tab asks for nothing");
 }
@@ -175,7 +175,7 @@ fn every_method_and_norm_is_a_session_that_can_be_opened_and_others_are_not() {
 fn the_way_is_drawn_on_the_map_of_the_window_and_undo_brings_a_setting_back() {
     let mut harness = tests::harness([1280.0, 800.0]);
     let window: &mut Window = &mut harness.state_mut().0;
-    window.preferences.tab = "Attack".to_owned();
+    window.open_panel("Attack");
     window.scope.session.pins[0] = Some(Pin::Latent([1.0, -0.5]));
     window.scope.session.attack.samples = 4;
     harness.run_steps(3);

@@ -7,8 +7,6 @@ use crate::app::state::session::Pin;
 use crate::data::Dataset;
 use crate::engine::Engine as _;
 use crate::error::Result;
-#[cfg(test)]
-use crate::jobs::Status;
 use crate::jobs::{
     Aim, AttackSettings, ModelSet, SharedEngine, Subject, SweepPoint, Wake, WatchedAttack, Worker, sweep_attack, watch_attack,
 };
@@ -129,16 +127,5 @@ impl Workers {
         let most = 2.0 * if epsilon > 0.0 { epsilon } else { usual };
         let budgets = (0..BUDGETS).map(|number| most * number as f64 / (BUDGETS - 1) as f64).collect();
         self.sweep.request((question, budgets));
-    }
-
-    #[cfg(test)]
-    pub fn is_busy(&self) -> bool {
-        [self.attack.status(), self.sweep.status()].iter().any(|status| matches!(status, Status::Working(_)))
-    }
-
-    #[cfg(test)]
-    pub fn pretend(&self, status: &Status) {
-        self.attack.pretend(status.clone());
-        self.sweep.pretend(status.clone());
     }
 }

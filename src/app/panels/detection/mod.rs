@@ -13,7 +13,7 @@ use crate::app::panels::panel::{Panel, Place};
 use crate::app::state::scope::Scope;
 use crate::app::widgets::style;
 use crate::error::Result;
-use crate::jobs::{Status, Wake, Worker};
+use crate::jobs::{Status, Task, Wake, Worker};
 use controls::Wish;
 use eframe::egui::{Context, ScrollArea, Ui};
 use std::sync::Arc;
@@ -112,14 +112,8 @@ impl Panel for DetectionPanel {
         }
     }
 
-    #[cfg(test)]
-    fn is_busy(&self) -> bool {
-        matches!(self.worker.status(), Status::Working(_))
-    }
-
-    #[cfg(test)]
-    fn pretend(&mut self, status: Status) {
-        self.worker.pretend(status);
+    fn tasks(&self) -> Vec<(&'static str, &dyn Task)> {
+        vec![("detection", &self.worker)]
     }
 
     fn ui(&mut self, ui: &mut Ui, scope: &mut Scope) {

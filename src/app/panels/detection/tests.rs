@@ -5,7 +5,7 @@ use crate::app::state::choices::detection::{DetectionChoice, Sought};
 use crate::app::state::scope::Sources;
 use crate::app::state::session::Session;
 use crate::app::tests;
-use crate::app::tests::{click, rest};
+use crate::app::tests::{UnderTest as _, click, rest};
 use crate::data::Dataset;
 use crate::engine::Engine as _;
 use crate::error::Error;
@@ -37,7 +37,7 @@ fn alone(cache: Option<&Path>, change: impl FnOnce(&mut Session)) -> Alone {
     let data = Dataset::new("digits", [1, 28, 28], images, labels, test.classes.clone()).unwrap();
     let wake: Wake = Arc::new(|_| {});
     let scope = Scope {
-        open_tab: "Detection".to_owned(),
+        open_panels: ["Detection".to_owned()].into(),
         data: Some(Arc::new(data)),
         sources: Sources {
             attack_cache: cache.map(Path::to_owned),
@@ -273,7 +273,7 @@ fn settings_are_part_of_the_session_and_wrong_ones_are_refused() {
 #[test]
 fn undo_brings_a_setting_back_and_the_tab_leaves_the_map_its_room() {
     let mut harness = tests::harness([1280.0, 800.0]);
-    harness.state_mut().0.preferences.tab = "Detection".to_owned();
+    harness.state_mut().0.open_panel("Detection");
     let choice = &mut harness.state_mut().0.scope.session.detection;
     (choice.images, choice.attack.samples, choice.attack.iterations) = (12, 2, Some(1));
     harness.run_steps(3);

@@ -11,7 +11,7 @@ use crate::app::panels::panel::{Panel, Place};
 use crate::app::state::scope::Scope;
 use crate::app::widgets::style;
 use crate::error::Result;
-use crate::jobs::{CurvePoint, Garbage, HoleCurve, HoleInterval, Status, Wake};
+use crate::jobs::{CurvePoint, Garbage, HoleCurve, HoleInterval, Status, Task, Wake};
 use crate::numbers::{counted, fixed};
 use eframe::egui::{Context, Image, Ui, vec2};
 use egui_plot::{FilledArea, PlotPoints, Points};
@@ -103,7 +103,8 @@ impl HolePanel {
             ui.label(style::note("“Garbage” searches a hole for the most confident point farthest from the training encodings."));
             return;
         };
-        ui.add(Image::new(texture).fit_to_exact_size(vec2(84.0, 84.0)));
+        let side = (ui.available_height() * 0.45).clamp(72.0, 140.0);
+        ui.add(Image::new(texture).fit_to_exact_size(vec2(side, side)));
         ui.label(format!("class {}, p = {:.3}", scope.classes()[garbage.class], garbage.confidence));
         ui.label(style::note(format!(
             "z = ({}, {}), {:.2} from the nearest training encoding",
@@ -189,21 +190,16 @@ impl Panel for HolePanel {
         if let Some(curve) = self.workers.curve.take() {
             self.curve = Some(curve);
         }
-        let visible = scope.session.overlays.holes || scope.open_tab == self.name();
+        let visible = scope.session.overlays.holes || scope.is_open(self.name());
         scope.results.holes = self.found.clone().filter(|_| visible).map_or_else(Vec::new, |found| found.holes.clone());
         if visible && let Some(wanted) = HoleRequest::wanted(scope) {
             self.workers.ask(wanted, &mut self.asked);
         }
     }
 
-    #[cfg(test)]
-    fn is_busy(&self) -> bool {
-        self.workers.is_busy() || self.found.is_none()
-    }
-
-    #[cfg(test)]
-    fn pretend(&mut self, status: Status) {
-        self.workers.pretend(&status);
+    fn tasks(&self) -> Vec<(&'static str, &dyn Task)> {
+        let Workers { found, garbage, interval, curve, .. } = &self.workers;
+        vec![("holes", found), ("search of a hole", garbage), ("interval of the holes", interval), ("area by members", curve)]
     }
 
     fn ui(&mut self, ui: &mut Ui, scope: &mut Scope) {

@@ -23,6 +23,11 @@ const COLUMNS: [(&str, &str); 7] = [
     ("", ""),
 ];
 
+/// The smallest and the largest side of a thumbnail in points.
+const THUMBNAILS: [f32; 2] = [26.0, 72.0];
+/// Between these sizes, so many rows are seen at once.
+const ROWS: f32 = 7.0;
+
 /// Draws the list; answers the hole that is to be searched for garbage.
 pub fn show(ui: &mut Ui, scope: &mut Scope, holes: &Holes, thumbnails: Option<&TextureHandle>) -> Option<usize> {
     let mut search = None;
@@ -34,6 +39,7 @@ pub fn show(ui: &mut Ui, scope: &mut Scope, holes: &Holes, thumbnails: Option<&T
         ui.label(style::note("No hole: nothing on the region meets the criterion."));
         return None;
     }
+    let side = (ui.available_height() / ROWS).clamp(THUMBNAILS[0], THUMBNAILS[1]);
     ScrollArea::vertical().id_salt("holes").auto_shrink([false, true]).show(ui, |ui| {
         Grid::new("holes").num_columns(7).striped(true).spacing([12.0, 3.0]).show(ui, |ui| {
             for (title, meaning) in COLUMNS {
@@ -46,7 +52,7 @@ pub fn show(ui: &mut Ui, scope: &mut Scope, holes: &Holes, thumbnails: Option<&T
             let shown = holes.list.len().min(MOST_THUMBNAILS);
             for (number, hole) in holes.list.iter().take(shown).enumerate() {
                 ui.label(holes.label(number));
-                let size = vec2(26.0, 26.0);
+                let size = vec2(side, side);
                 let text = "Fly there, and pin the peak";
                 let clicked = if let Some(texture) = thumbnails {
                     let image = Image::new(texture)

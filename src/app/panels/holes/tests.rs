@@ -3,7 +3,7 @@
 use crate::app::panels::holes::controls::LAST_PART;
 use crate::app::state::choices::holes::HoleChoice;
 use crate::app::state::session::Layout;
-use crate::app::tests::{harness, scope, settle, wait};
+use crate::app::tests::{UnderTest as _, harness, scope, settle, wait};
 use crate::jobs::{HOLE_GRID, Holes, MeasureBound};
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// A window whose tab shows the holes of its map.
 fn with_holes() -> egui_kittest::Harness<'static, crate::app::shell::run::Program> {
     let mut harness = harness([1280.0, 800.0]);
-    "Holes".clone_into(&mut harness.state_mut().0.preferences.tab);
+    harness.state_mut().0.open_panel("Holes");
     wait(&mut harness, "the holes", |scope| !scope.results.holes.is_empty());
     harness.run_steps(3);
     harness

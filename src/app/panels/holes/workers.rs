@@ -183,19 +183,4 @@ impl Workers {
     pub fn curve_of(&self, found: &FoundHoles, place: usize) {
         self.curve.request((found.request.clone(), place));
     }
-
-    #[cfg(test)]
-    pub fn is_busy(&self) -> bool {
-        use crate::jobs::Status;
-        let working = |status| matches!(status, Status::Working(_));
-        let all = [self.found.status(), self.garbage.status(), self.interval.status(), self.curve.status()];
-        all.into_iter().any(working)
-    }
-
-    #[cfg(test)]
-    pub fn pretend(&self, status: &crate::jobs::Status) {
-        self.found.pretend(status.clone());
-        self.garbage.pretend(status.clone());
-        self.curve.pretend(status.clone());
-    }
 }

@@ -19,7 +19,7 @@ use crate::app::panels::panel::{Panel, Place};
 use crate::app::state::scope::Scope;
 use crate::app::widgets::style;
 use crate::error::Result;
-use crate::jobs::Wake;
+use crate::jobs::{Task, Wake};
 use eframe::egui::{Context, Ui};
 use pick::Pick;
 use probe::Probe;
@@ -56,14 +56,9 @@ impl Panel for Inspector {
         }
     }
 
-    #[cfg(test)]
-    fn is_busy(&self) -> bool {
-        self.probes.iter().any(|probe| matches!(probe.status(), crate::jobs::Status::Working(_)))
-    }
-
-    #[cfg(test)]
-    fn pretend(&mut self, status: crate::jobs::Status) {
-        self.probes.iter_mut().for_each(|probe| probe.pretend(status.clone()));
+    fn tasks(&self) -> Vec<(&'static str, &dyn Task)> {
+        let [a, b] = &self.probes;
+        vec![("pin A", a.task()), ("pin B", b.task())]
     }
 
     fn ui(&mut self, ui: &mut Ui, scope: &mut Scope) {

@@ -7,7 +7,7 @@ use crate::data::{Dataset, read_image};
 use crate::engine::Stop;
 use crate::error::{Error, Result};
 use crate::jobs::{
-    InspectSettings, Inspection, ModelSet, Neighbour, Observer, SharedEngine, Status, Subject, Wake, Worker, inspect, neighbours,
+    InspectSettings, Inspection, ModelSet, Neighbour, Observer, SharedEngine, Status, Subject, Task, Wake, Worker, inspect, neighbours,
 };
 use crate::latent::Surroundings;
 use crate::uncertainty::Measure;
@@ -244,10 +244,9 @@ impl Probe {
         self.worker.requests()
     }
 
-    /// Puts it into a state.
-    #[cfg(test)]
-    pub fn pretend(&mut self, status: Status) {
-        self.worker.pretend(status);
+    /// Its worker.
+    pub fn task(&self) -> &dyn Task {
+        &self.worker
     }
 }
 

@@ -200,9 +200,9 @@ fn nothing_is_asked_twice_and_members_cost_nothing() {
     let right = ["B − A", "Remove pin B", "class 9: "].map(|text| harness.get_all_by_label_contains(text).last().unwrap().rect().right());
     assert!(right.iter().all(|&right| right <= 300.0), "what is side by side fits where one was: {right:?}");
     let state = Status::Working(Progress { done: 1, total: 2 });
-    harness.state_mut().0.probes[0].pretend(state);
+    harness.state_mut().0.probes[0].task().pretend(state);
     harness.run_steps(2);
-    harness.state_mut().0.probes[0].pretend(Status::Failed("It broke; mend it.".to_owned()));
+    harness.state_mut().0.probes[0].task().pretend(Status::Failed("It broke; mend it.".to_owned()));
     harness.run_steps(2);
     assert!(harness.query_by_label("It broke; mend it.").is_some());
 }

@@ -7,7 +7,7 @@ use crate::app::panels::panel::{Panel, Place};
 use crate::app::state::scope::Scope;
 use crate::app::widgets::style;
 use crate::error::Result;
-use crate::jobs::{End, Interpolation, InterpolationSettings, ModelSet, Path, SharedEngine, Status, Wake, Worker, interpolate};
+use crate::jobs::{End, Interpolation, InterpolationSettings, ModelSet, Path, SharedEngine, Status, Task, Wake, Worker, interpolate};
 use crate::uncertainty::Measure;
 use eframe::egui::{Context, Rect, Stroke, Ui, pos2, vec2};
 use egui_plot::{LineStyle, PlotPoints, VLine};
@@ -91,14 +91,8 @@ impl Panel for Interpolations {
         }
     }
 
-    #[cfg(test)]
-    fn is_busy(&self) -> bool {
-        matches!(self.worker.status(), Status::Working(_)) || self.shown.is_none()
-    }
-
-    #[cfg(test)]
-    fn pretend(&mut self, status: Status) {
-        self.worker.pretend(status);
+    fn tasks(&self) -> Vec<(&'static str, &dyn Task)> {
+        vec![("interpolation", &self.worker)]
     }
 
     fn ui(&mut self, ui: &mut Ui, scope: &mut Scope) {

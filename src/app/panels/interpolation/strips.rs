@@ -4,8 +4,10 @@ use crate::app::widgets::images::{Texture, part_of_row, row};
 use crate::jobs::{Interpolation, Path};
 use eframe::egui::{Align2, Color32, Context, FontId, Rect, Ui, Vec2, pos2};
 
-/// The tallest strip in points.
-const TALLEST: f32 = 44.0;
+/// Share of the height that all strips have together above the curves.
+const SHARE: f32 = 0.45;
+/// The tallest strip in points: more leaves room for few images side by side.
+const TALLEST: f32 = 140.0;
 
 /// The images of each path, side by side in a texture each.
 #[derive(Default)]
@@ -27,7 +29,7 @@ impl Strips {
     /// How much of an area the strips take.
     pub fn height(&self, area: Vec2) -> f32 {
         let count = self.paths.len().max(1) as f32;
-        (TALLEST * count).min(area.y * 0.45)
+        (TALLEST * count).min(area.y * SHARE)
     }
 
     /// Draws the strips; `x_of` says where a position from 0 to 1 is. Images that would overlap are left out.

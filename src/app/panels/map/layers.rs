@@ -8,7 +8,7 @@ use crate::app::widgets::plane::Plane;
 use crate::engine::Engine as _;
 use crate::error::Result;
 use crate::figure::ImageGrid;
-use crate::jobs::{SharedEngine, Wake, Worker};
+use crate::jobs::{SharedEngine, Task, Wake, Worker};
 use crate::latent::{Surroundings, View, contours};
 use eframe::egui::{Color32, ColorImage, Context, FontId, Painter, Pos2, Rect, Shape, Stroke, StrokeKind, vec2};
 use std::sync::Arc;
@@ -106,11 +106,9 @@ impl Layers {
         }
     }
 
-    /// Whether something that was asked for is still to come.
-    #[cfg(test)]
-    pub fn is_busy(&self) -> bool {
-        let working = |status| matches!(status, crate::jobs::Status::Working(_));
-        working(self.density.status()) || working(self.digits.status())
+    /// The workers of the density and of the decoded images.
+    pub fn tasks(&self) -> [&dyn Task; 2] {
+        [&self.density, &self.digits]
     }
 
     /// After the maps have been drawn: as many decoded images as fit into the narrowest. The number follows the size on the screen, not the

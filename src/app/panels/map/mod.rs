@@ -21,7 +21,7 @@ use crate::app::state::session::Layout;
 use crate::app::state::values::Values;
 use crate::app::widgets::style;
 use crate::error::Result;
-use crate::jobs::{LiveMap, Status, Wake, Worker};
+use crate::jobs::{LiveMap, Status, Task, Wake, Worker};
 use drawing::Drawing;
 use eframe::egui::{Rect, Ui, UiBuilder, pos2, vec2};
 use hover::Hover;
@@ -109,14 +109,9 @@ impl Panel for Maps {
         self.drawing.layers.logic(ctx, scope);
     }
 
-    #[cfg(test)]
-    fn is_busy(&self) -> bool {
-        matches!(self.sums.status(), Status::Working(_)) || self.drawing.layers.is_busy()
-    }
-
-    #[cfg(test)]
-    fn pretend(&mut self, status: Status) {
-        self.sums.pretend(status);
+    fn tasks(&self) -> Vec<(&'static str, &dyn Task)> {
+        let [density, images] = self.drawing.layers.tasks();
+        vec![("values of the maps", &self.sums), ("density", density), ("grid of images", images)]
     }
 
     fn ui(&mut self, ui: &mut Ui, scope: &mut Scope) {

@@ -16,7 +16,7 @@ use crate::app::state::scope::Scope;
 use crate::app::widgets::style;
 use crate::error::Result;
 use crate::jobs::training::{FilmMeasure, Frame, Look, Looks, TrainingEstimate, TrainingPlan, What, film, is_complete, past, plan_of};
-use crate::jobs::{Progress, Status, Wake, library};
+use crate::jobs::{Progress, Status, Task, Wake, library};
 use crate::latent::View;
 use crate::numbers::counted;
 use crate::uncertainty::Measure;
@@ -72,7 +72,6 @@ impl TrainingPanel {
             Wish::Resume => self.resume(scope),
             Wish::Stop => {
                 self.workers.training.cancel();
-                self.resumable = Default::default();
                 scope.ask(Event::LibraryChanged);
                 Ok(())
             }
@@ -155,7 +154,7 @@ impl TrainingPanel {
             // The steps of the trial would slow the training down.
             self.workers.estimate.cancel();
             self.estimated = (None, None);
-        } else if scope.open_tab == self.name() && self.estimated.0.as_ref() != Some(&plan) {
+        } else if scope.is_open(self.name()) && self.estimated.0.as_ref() != Some(&plan) {
             self.estimated = (Some(plan.clone()), None);
             let (load, estimate) = (Arc::clone(&scope.sources.load_training), Arc::clone(&scope.sources.estimate_training));
             self.workers.estimate.request(EstimateRequest { plan, load, estimate });
@@ -184,14 +183,16 @@ impl Panel for TrainingPanel {
         }
         let working = matches!(self.workers.training.status(), Status::Working(_));
         let name = scope.session.training.wanted_name();
-        if !working && self.resumable.0 != name {
+        if working {
+            self.resumable = Default::default();
+        } else if self.resumable.0 != name {
             self.resumable = (name.to_owned(), scope.library().is_ok_and(|library| is_resumable(&library.join(name))));
         }
         self.estimate(scope, working);
         if let Some(path) = self.workers.film.take() {
             scope.ask(Event::Say(format!("The film is saved in {}.", path.display())));
         }
-        let shown = scope.open_tab == self.name() && scope.session.training.on_map;
+        let shown = scope.is_open(self.name()) && scope.session.training.on_map;
         scope.results.underway = if shown { self.frame().filter(|frame| !matches!(frame.look, Look::Nothing)) } else { None };
     }
 
@@ -204,17 +205,9 @@ impl Panel for TrainingPanel {
         }
     }
 
-    #[cfg(test)]
-    fn is_busy(&self) -> bool {
-        let working = |status| matches!(status, Status::Working(_));
+    fn tasks(&self) -> Vec<(&'static str, &dyn Task)> {
         let Workers { training, film, estimate } = &self.workers;
-        working(training.status()) || working(film.status()) || working(estimate.status())
-    }
-
-    #[cfg(test)]
-    fn pretend(&mut self, status: Status) {
-        self.workers.training.pretend(status.clone());
-        self.workers.film.pretend(status);
+        vec![("training", training), ("film of the training", film), ("estimate of the training", estimate)]
     }
 
     fn ui(&mut self, ui: &mut Ui, scope: &mut Scope) {

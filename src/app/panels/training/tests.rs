@@ -31,7 +31,7 @@ fn window(library: &Path, change: impl FnOnce(&mut TrainingPlan)) -> Whole {
         (window.scope.session.grid, window.scope.session.samples) = (12, 2);
         window.scope.session.training.plan = plan;
         window.preferences.hints_seen = true;
-        window.preferences.tab = "Training".to_owned();
+        window.open_panel("Training");
         Program(window)
     });
     settle(&mut harness);

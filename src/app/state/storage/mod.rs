@@ -6,8 +6,9 @@ use crate::data::DataIdentity;
 use crate::error::{Error, Result};
 use crate::figure::provenance;
 use crate::files::{self, FolderLock};
+use egui_tiles::Tree;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
@@ -49,23 +50,41 @@ impl Appearance {
     pub const ALL: [(Self, &'static str); 3] = [(Self::System, "As the system"), (Self::Dark, "Dark"), (Self::Light, "Light")];
 }
 
+/// Rows, columns and tabs of panels, which it holds by their names.
+pub type PanelTree = Tree<String>;
+
+/// Tiles without a panel.
+pub fn no_tiles() -> PanelTree {
+    Tree::empty(eframe::egui::Id::unique("tiles"))
+}
+
+/// Reads tiles. Damaged ones cost nothing but themselves.
+fn tiles_or_none<'de, D: Deserializer<'de>>(source: D) -> std::result::Result<PanelTree, D::Error> {
+    let mut tree = serde_json::from_value(Value::deserialize(source)?).unwrap_or_else(|_| no_tiles());
+    // The tiles take the room that there is.
+    tree.set_width(f32::INFINITY);
+    tree.set_height(f32::INFINITY);
+    Ok(tree)
+}
+
 /// What a person likes, apart from the picture.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Preferences {
     /// Light or dark.
     pub appearance: Appearance,
-    /// The tab that is open.
-    pub tab: String,
+    /// Where each panel stands; empty for the tiles of a first start.
+    #[serde(deserialize_with = "tiles_or_none")]
+    pub tiles: PanelTree,
     /// The window's width and height in points.
     pub window: [f32; 2],
-    /// Whether the hints of the first start have been read.
+    /// Whether the tour of a first start has been seen or ended.
     pub hints_seen: bool,
 }
 
 impl Default for Preferences {
     fn default() -> Self {
-        Self { appearance: Appearance::System, tab: "Interpolation".to_owned(), window: [1280.0, 800.0], hints_seen: false }
+        Self { appearance: Appearance::System, tiles: no_tiles(), window: [1280.0, 800.0], hints_seen: false }
     }
 }
 

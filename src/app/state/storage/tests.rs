@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::app::shell::run::Start;
+use crate::app::shell::tiles::open_panels;
 use crate::app::shell::window::Window;
 use crate::app::state::event::Opening;
 use crate::app::state::session::Layout;
@@ -117,11 +118,13 @@ fn the_last_session_comes_back_and_a_damaged_one_is_set_aside() {
     let mut window = Window::open(&Context::default(), start_in(folder.path())).unwrap();
     window.scope.session = session();
     window.preferences.hints_seen = true;
+    window.open_panel("Holes");
     window.finish();
     drop(window);
     let mut window = Window::open(&Context::default(), start_in(folder.path())).unwrap();
     assert_eq!((&window.scope.session, window.preferences.hints_seen), (&session(), true));
     assert!(window.complaints().is_empty());
+    assert!(open_panels(&window.preferences.tiles).contains("Holes"), "the tiles come back");
 
     for (number, bytes) in [b"{\"one\"".as_slice(), b"{\"two\""].into_iter().enumerate() {
         std::fs::write(&last, bytes).unwrap();
@@ -145,13 +148,13 @@ fn a_named_session_keeps_the_preferences() {
     let folder = tempfile::tempdir().unwrap();
     let named = folder.path().join("named.json");
     Storage::save(&named, &session(), None).unwrap();
-    let liked = Preferences { tab: "Attack".to_owned(), hints_seen: true, ..Preferences::default() };
+    let liked = Preferences { appearance: Appearance::Light, hints_seen: true, ..Preferences::default() };
     std::fs::write(folder.path().join(PREFERENCES), serde_json::to_vec(&liked).unwrap()).unwrap();
     let start = Start { session: Some(named), ..start_in(folder.path()) };
     let mut window = Window::open(&Context::default(), start).unwrap();
-    assert_eq!((&window.scope.session, &window.preferences), (&session(), &liked));
+    assert_eq!((&window.scope.session, window.preferences.appearance), (&session(), liked.appearance));
     window.finish();
-    assert_eq!(Storage::in_folder(Some(folder.path().to_owned())).preferences().unwrap(), liked);
+    assert_eq!(Storage::in_folder(Some(folder.path().to_owned())).preferences().unwrap(), window.preferences);
 }
 
 #[test]
