@@ -27,7 +27,7 @@
 //! Where to add what: a measure is a variant in `uncertainty/measure.rs`; an engine a file and a line in
 //! [`engine::available`]; a shader a file in `shaders/`, a variant of `engine::gpu`'s kernels, and a network in `engine::gpu`'s `program_tests` or a twin; an operation a variant of [`nets::Op`] (the header of `nets` says what else); a figure an entry
 //! in [`figure::all`]; an attack a file and a line in [`attack::all`]; a data set an entry in [`data::sources`]; a verb a file in `cli`; a panel of the
-//! window a file and a line in [`app::panels`]; a shortcut a line in `app/keys.rs`.
+//! window a file or folder and a line in `app/panels/mod.rs`; a shortcut a line in `app/shell/keys.rs`.
 
 pub mod analysis;
 pub mod app;

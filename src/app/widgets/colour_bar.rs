@@ -46,7 +46,7 @@ pub fn colour_bar(ui: &Ui, painter: &Painter, map: Rect, scale: &Scale, label: &
     let ticks = nice_ticks(scale.range, ((bar.height() / 40.0) as usize).clamp(2, 9));
     for (&at, label) in ticks.at.iter().zip(&ticks.labels) {
         painter.hline(bar.right()..=bar.right() + 3.0, y_of(at), Stroke::new(1.0, weak));
-        painter.text(pos2(bar.right() + 5.0, y_of(at)), Align2::LEFT_CENTER, label, FontId::proportional(11.0), weak);
+        painter.text(pos2(bar.right() + 5.0, y_of(at)), Align2::LEFT_CENTER, style::tick(label), FontId::proportional(11.0), weak);
     }
     let galley = painter.layout_no_wrap(label.to_owned(), FontId::proportional(11.5), strong);
     let at = pos2(bar.right() + 30.0, bar.center().y + galley.size().x / 2.0);

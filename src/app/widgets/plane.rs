@@ -1,5 +1,6 @@
 //! From the latent plane to the screen and back, and the axes around a map.
 
+use crate::app::widgets::style::tick;
 use crate::figure::nice_ticks;
 use eframe::egui::{Align2, FontId, Painter, Pos2, Rect, Stroke, Ui, pos2, vec2};
 
@@ -54,12 +55,12 @@ pub fn axes(ui: &Ui, painter: &Painter, plane: &Plane) {
     for (&at, label) in z1.at.iter().zip(&z1.labels) {
         let x = plane.to_screen([at, 0.0]).x;
         painter.vline(x, rect.bottom()..=rect.bottom() + 4.0, stroke);
-        painter.text(pos2(x, rect.bottom() + 5.0), Align2::CENTER_TOP, label, font.clone(), weak);
+        painter.text(pos2(x, rect.bottom() + 5.0), Align2::CENTER_TOP, tick(label), font.clone(), weak);
     }
     for (&at, label) in z2.at.iter().zip(&z2.labels) {
         let y = plane.to_screen([0.0, at]).y;
         painter.hline(rect.left() - 4.0..=rect.left(), y, stroke);
-        painter.text(pos2(rect.left() - 6.0, y), Align2::RIGHT_CENTER, label, font.clone(), weak);
+        painter.text(pos2(rect.left() - 6.0, y), Align2::RIGHT_CENTER, tick(label), font.clone(), weak);
     }
     // Names stand where no tick label can be: in the corner between the axes, and at the far ends.
     painter.text(pos2(rect.right(), rect.bottom() + 17.0), Align2::RIGHT_TOP, "z₁", font.clone(), strong);

@@ -173,6 +173,13 @@ pub fn line<'a>(name: impl Into<String>, points: impl Into<PlotPoints<'a>>) -> L
     Line::new(name, points).allow_band(false)
 }
 
+/// The label of a tick as the screen's font can write it: it has no raised minus, so 2×10⁻⁵ is 2e−5.
+pub fn tick(label: &str) -> String {
+    let Some((factor, power)) = label.split_once("×10") else { return label.to_owned() };
+    let lowered = |raised: char| "⁰¹²³⁴⁵⁶⁷⁸⁹".chars().position(|digit| digit == raised).map_or('−', |digit| (b'0' + digit as u8) as char);
+    format!("{factor}e{}", power.chars().map(lowered).collect::<String>())
+}
+
 /// A number's text with a true minus.
 pub fn signed(text: impl Into<String>) -> String {
     typeset(&text.into())
@@ -249,6 +256,11 @@ mod tests {
         let wide = GridInput { bounds: (0.0, 2000.0), base_step_size: 80.0 };
         assert_eq!(values(marks(&wide, Y_SPACING)), ["0", "500", "1000", "1500", "2000"]);
         assert!(marks(&GridInput { bounds: (f64::NAN, 1.0), base_step_size: 0.1 }, X_SPACING).is_empty());
+    }
+
+    #[test]
+    fn ticks_of_small_numbers_are_written_without_a_raised_minus() {
+        assert_eq!(["−0.5", "2×10⁻⁵", "−1.5×10¹²"].map(tick), ["−0.5", "2e−5", "−1.5e12"]);
     }
 
     #[test]
