@@ -75,8 +75,12 @@ pub fn menu(ui: &mut Ui, scope: &mut Scope, preferences: &mut Preferences, histo
 /// A line of a menu with its shortcut.
 fn entry(ui: &mut Ui, scope: &mut Scope, label: &'static str, event: Event, enabled: bool) {
     let keys = SHORTCUTS.iter().find(|shortcut| shortcut.does.starts_with(label.trim_end_matches('…')) && !label.starts_with("Redo"));
-    let text = keys.map_or_else(String::new, |shortcut| ui.ctx().format_shortcut(&shortcut.keys));
-    if ui.add_enabled(enabled, Button::new(label).shortcut_text(text)).clicked() {
+    let button = Button::new(label);
+    let button = match keys {
+        Some(shortcut) => button.shortcut_text(ui.ctx().format_shortcut(&shortcut.keys)),
+        None => button,
+    };
+    if ui.add_enabled(enabled, button).clicked() {
         scope.ask(event);
         ui.close();
     }

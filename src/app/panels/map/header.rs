@@ -11,7 +11,8 @@ use eframe::egui::{ComboBox, Response, Role, Slider, Ui};
 pub fn show(ui: &mut Ui, scope: &mut Scope, place: usize) {
     let count = scope.set.ensemble().members().len();
     let several = scope.session.layout.count() > 1;
-    ui.horizontal(|ui| {
+    // A second line rather than a menu beyond the map's cell.
+    ui.horizontal_wrapped(|ui| {
         if several {
             let is_active = scope.session.active == place;
             let number = ui.selectable_label(is_active, format!("{}", place + 1));

@@ -155,7 +155,7 @@ fn data(ui: &mut Ui, scope: &Scope, plan: &mut TrainingPlan) {
         let label = ui.label("classes");
         let classes = scope.classes().len();
         let hint = format!("all, or 0,1,… (0 to {})", classes.saturating_sub(1));
-        numbers(ui, "classes", &mut data.classes, &hint, 110.0)
+        numbers(ui, "classes", &mut data.classes, &hint, 140.0)
             .labelled_by(label.id)
             .on_hover_text("Train on these classes only, by number");
     });

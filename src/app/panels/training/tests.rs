@@ -4,6 +4,7 @@ use super::*;
 use crate::app::shell::run::Program;
 use crate::app::shell::window::Window;
 use crate::app::state::scope::LoadTraining;
+use crate::app::state::session::Layout;
 use crate::app::tests;
 use crate::app::tests::{scope, settle, start, wait};
 use crate::data::FolderData;
@@ -29,6 +30,7 @@ fn window(library: &Path, change: impl FnOnce(&mut TrainingPlan)) -> Whole {
         let load_training: LoadTraining = Arc::new(move |_| Ok(data.clone()));
         let mut window = Window::open(&creation.egui_ctx, crate::app::Start { library: Some(library), load_training, ..start() }).unwrap();
         (window.scope.session.grid, window.scope.session.samples) = (12, 2);
+        window.scope.session.layout = Layout::One;
         window.scope.session.training.plan = plan;
         window.preferences.hints_seen = true;
         window.open_panel("Training");
