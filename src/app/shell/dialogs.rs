@@ -12,7 +12,7 @@ use crate::app::widgets::style;
 use crate::error::Result;
 use crate::jobs::{Wake, Worker};
 use crate::uncertainty::Measure;
-use eframe::egui::{Context, Grid, Id, Key, KeyboardShortcut, Modal, ScrollArea, TextEdit};
+use eframe::egui::{Context, Grid, Id, Key, KeyboardShortcut, Modal, Modifiers, ScrollArea, TextEdit};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -184,6 +184,10 @@ impl Dialogs {
                     line("wheel".into(), "Closer or farther, towards the pointer");
                     line("double click".into(), "The whole plane");
                     line("1 … 8".into(), &format!("The measures, from {} on", Measure::ALL[0].label().to_lowercase()));
+                    line(
+                        format!("{} … 6", ctx.format_shortcut(&KeyboardShortcut::new(Modifiers::COMMAND, Key::Num1))),
+                        "The tabs below the maps",
+                    );
                     line("arrows".into(), "Move the map that has the focus");
                     for shortcut in &SHORTCUTS {
                         let KeyboardShortcut { modifiers, logical_key } = shortcut.keys;

@@ -66,6 +66,16 @@ pub const SHORTCUTS: [Shortcut; 22] = [
 /// The number keys of the measures.
 const NUMBERS: [Key; 8] = [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7, Key::Num8];
 
+/// The tabs that keys open together with the command key.
+const TABS: [(Key, &str); 6] = [
+    (Key::Num1, "Interpolation"),
+    (Key::Num2, "Population"),
+    (Key::Num3, "Holes"),
+    (Key::Num4, "Attack"),
+    (Key::Num5, "Detection"),
+    (Key::Num6, "Training"),
+];
+
 /// Does what the keys say, unless somebody is typing.
 pub fn listen(ctx: &Context, scope: &mut Scope) {
     if ctx.text_edit_focused() {
@@ -79,6 +89,11 @@ pub fn listen(ctx: &Context, scope: &mut Scope) {
         let shifted = shortcut.keys.logical_key == Key::Questionmark && ctx.input(|input| input.key_pressed(Key::Questionmark));
         if shifted || ctx.input_mut(|input| input.consume_shortcut(&shortcut.keys)) {
             (shortcut.act)(scope);
+        }
+    }
+    for (key, tab) in TABS.into_iter().filter(|_| !covered) {
+        if ctx.input_mut(|input| input.consume_key(Modifiers::COMMAND, key)) {
+            scope.ask(Event::OpenPanel(tab));
         }
     }
     for (key, measure) in NUMBERS.into_iter().zip(Measure::ALL).filter(|_| !covered) {
