@@ -311,6 +311,22 @@ impl Map {
         places.iter().all(|&place| self.draws(point, place) >= f64::from(self.settings.samples))
     }
 
+    /// Whether the member at a place in the settings has told what it says of a point without dropout.
+    pub fn has_deterministic(&self, point: usize, place: usize) -> bool {
+        let first = (point * self.sampled.members() + place) * self.classes();
+        self.deterministic.as_ref().is_some_and(|probabilities| !probabilities[first].is_nan())
+    }
+
+    /// Whether what is seen has all of its passes at every point.
+    pub fn is_complete(&self, seen: &Seen) -> bool {
+        (0..self.sampled.points()).all(|point| {
+            seen.parts().all(|(measure, places)| match measure.passes() {
+                Passes::Sampled => self.has_all_draws(point, places),
+                Passes::Deterministic => places.iter().all(|&place| self.has_deterministic(point, place)),
+            })
+        })
+    }
+
     /// The mean prediction at every point over all members, [points, classes]; NaN at points that lack draws of a member.
     pub fn mean_probabilities(&self) -> Vec<f32> {
         let all: Vec<usize> = (0..self.settings.members.len()).collect();

@@ -250,8 +250,6 @@ impl Window {
             if waited < UNHURRIED {
                 return ctx.request_repaint_after(UNHURRIED.saturating_sub(waited));
             }
-            let same_but_the_view = MapSettings { view: settings.view, ..asked.clone() } == settings;
-            self.scope.results.settings_changed = !same_but_the_view || asked.view.columns != settings.view.columns;
         }
         self.since = Instant::now();
         self.asked = Some((settings.clone(), self.since));

@@ -1,8 +1,10 @@
 //! The window without a screen: clicks, drags and keys, and what follows from them.
 
 mod colours;
+pub mod held;
 mod overlays;
 mod snapshots;
+mod standing;
 
 use crate::app::panels::panel::{Panel, Place};
 use crate::app::panels::panels;
@@ -73,7 +75,7 @@ pub fn settle(harness: &mut Harness<'static, Program>) {
             && panes.eq(&scope.session.panes)
             && scope.results.values[..shown]
                 .iter()
-                .all(|values| values.known == 1.0 && [values.view.z1, values.view.z2] == scope.session.extent())
+                .all(|values| values.known == 1.0 && [values.settings.view.z1, values.settings.view.z2] == scope.session.extent())
     });
     harness.run_steps(3);
 }
