@@ -19,7 +19,7 @@ use crate::app::widgets::toasts::Toasts;
 use crate::data::{DataIdentity, Dataset, SHIPPED_DIGITS};
 use crate::engine;
 use crate::error::Result;
-use crate::jobs::{LiveMap, MapSettings, ModelSet, SharedEngine, Status, Urgency, Wake, Worker, fill};
+use crate::jobs::{LiveMap, MapCache, MapSettings, ModelSet, SharedEngine, Status, Urgency, Wake, Worker, fill};
 use crate::nets::Ensemble;
 use eframe::egui::{CentralPanel, Context, Panel as Side, ScrollArea, Ui, vec2};
 use std::collections::VecDeque;
@@ -96,8 +96,9 @@ impl Window {
             Urgency::Now => waker.request_repaint(),
             Urgency::Soon => waker.request_repaint_after(style::PROGRESS),
         });
-        let maps = Worker::spawn("map", Arc::clone(&wake), |(set, engine, settings, session): MapRequest, desk| {
-            let live = Arc::new(LiveMap::new(&set, &settings)?);
+        let mut cache = MapCache::default();
+        let maps = Worker::spawn("map", Arc::clone(&wake), move |(set, engine, settings, session): MapRequest, desk| {
+            let live = cache.live(&set, engine.asked(), &settings)?;
             live.look_at(looked_at(&session));
             desk.publish(Arc::clone(&live));
             fill(&live, &mut engine.background().until(desk.stop()), &mut |progress| desk.tell(progress))

@@ -99,3 +99,32 @@ fn scale(scope: &Scope, place: usize) -> Scale {
     let shown: Vec<Scaled> = shown.iter().map(Values::scaled).collect();
     Scale::new(&shown, place, scope.classes().len(), scope.session.colours, scope.session.range)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::state::session::Session;
+    use crate::jobs::ModelSet;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_coarser_grid_and_other_draws_stay_below_and_another_seed_does_not() {
+        let set = ModelSet::shipped().unwrap();
+        let of = |change: fn(&mut Session), complete| {
+            let mut session = Session::new(&set);
+            change(&mut session);
+            let (pane, settings) = (session.panes[0].clone(), session.map_settings(&set).unwrap());
+            Values { pane, settings, numbers: Arc::new(Vec::new()), known: 0.5, draws: 0, complete }
+        };
+        let newer = of(|_| {}, false);
+        let alike: [fn(&mut Session); 3] = [|session| session.grid = 24, |session| session.samples = 20, |session| session.width = 5.0];
+        for alike in alike {
+            assert!(is_backdrop(&of(alike, true), &newer));
+            assert!(!is_backdrop(&of(alike, true), &of(|_| {}, true)), "a complete map lacks nothing");
+        }
+        let others: [fn(&mut Session); 2] = [|session| session.seed = 1, |session| session.panes[0].members = vec![1]];
+        for other in others {
+            assert!(!is_backdrop(&of(other, true), &newer));
+        }
+    }
+}
