@@ -37,6 +37,11 @@ impl MapSettings {
         group_count(self.samples)
     }
 
+    /// The points × passes × members.
+    pub fn work(&self) -> u64 {
+        (self.view.len() * self.members.len()) as u64 * (u64::from(self.samples) + u64::from(self.deterministic))
+    }
+
     /// Bytes of a point of the map: the members' sums and passes without dropout, the mean prediction, and what is written of it.
     pub(super) fn bytes_per_point(&self, classes: usize) -> usize {
         let numbers = classes * (2 + if self.deterministic { self.members.len() } else { 0 }) + NUMBERS_PER_POINT;

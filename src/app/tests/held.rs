@@ -17,7 +17,8 @@ pub fn hold_from(scope: &mut Scope, draw: u32) -> Sender<()> {
     hold_where(scope, move |block| block.is_some_and(|block| matches!(&block.draws, Draws::Sampled(draws) if draws.start >= draw)))
 }
 
-fn hold_where(scope: &mut Scope, waits: impl Fn(Option<&Block<'_>>) -> bool + Send + 'static) -> Sender<()> {
+/// As [`hold`], but only some calls wait; those for other things than draws have no block.
+pub fn hold_where(scope: &mut Scope, waits: impl Fn(Option<&Block<'_>>) -> bool + Send + 'static) -> Sender<()> {
     let (release, gate) = channel();
     let wait = move |_, block: Option<&mut Block<'_>>| {
         if waits(block.as_deref()) {

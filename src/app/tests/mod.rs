@@ -2,6 +2,7 @@
 
 mod colours;
 pub mod held;
+mod map_requests;
 mod overlays;
 mod snapshots;
 mod standing;
