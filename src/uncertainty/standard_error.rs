@@ -63,9 +63,9 @@ impl GroupSums {
         &mut self.sums[points.start * of_point..points.end * of_point]
     }
 
-    /// The standard error in nats of the mutual information of all groups together, by the delete-m_g jackknife for groups of unequal
+    /// The standard error in nats of the mutual information of all groups together, by the jackknife for groups of unequal
     /// size (Busing, Meijer & van der Leeden 1999): `SE² = 1/G Σ_g (θ̃_g − θ_J)² / (h_g − 1)` with `h_g = n / m_g`, the pseudo-values
-    /// `θ̃_g = h_g θ − (h_g − 1) θ₍g₎` and `θ_J = Σ_g θ̃_g / h_g`, where θ₍g₎ is the estimate without the m_g of n draws of group g. For groups of
+    /// `θ̃_g = h_g θ − (h_g − 1) θ₍g₎` and `θ_J = Σ_g θ̃_g / h_g`, where θ₍g₎ is the estimate without the `m_g` of n draws of group g. For groups of
     /// one size it is the delete-a-group jackknife (Shao & Wu 1989): `SE² = (G − 1)/G Σ_g (θ₍g₎ − θ̄)²`, where θ̄ is the mean of the θ₍g₎.
     ///
     /// Each of the G groups holds draws of every member. The delta method, `√(Var_t[KL(p_t‖p̄)] / T)`, would need
