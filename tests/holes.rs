@@ -40,7 +40,7 @@ fn known() -> (Map, Reference, Surroundings) {
     };
     let settings = MapSettings { view, samples: 1, members: vec![0, 1, 2, 3], seed: 0, masks: Masks::Shared, deterministic: false };
     let sampled = statistics(&view.points(), 4, &class);
-    let map = Map { settings, sampled, deterministic: None, standard_error: None, group_sums: None, by: ComputedBy::default() };
+    let map = Map { settings, sampled, deterministic: None, standard_error: None, groups: None, by: ComputedBy::default() };
     // The data lie around (−4, −6), where all agree: a region of some 1 z², which holds one quarter of a point's cell.
     let data: Vec<[f32; 2]> = (0..25).map(|i| [(i % 5) as f32 / 10.0 - 4.2, (i / 5) as f32 / 10.0 - 6.2]).collect();
     let points: Vec<[f64; 2]> = data.iter().map(|z| z.map(f64::from)).collect();

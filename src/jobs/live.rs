@@ -9,7 +9,7 @@ use crate::latent::View;
 use crate::uncertainty::{Measure, Passes};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// The first picture has at most so many points…
 const COARSE_POINTS: usize = 1024;
@@ -38,6 +38,15 @@ impl LiveMap {
             sampled_first: AtomicU64::new(0),
             deterministic_first: AtomicU64::new(0),
         })
+    }
+
+    /// Takes over all passes of another map; see [`MapCache`](super::MapCache) for when it may.
+    pub(super) fn start_from(&self, other: &Self) {
+        self.write().start_from(&other.read());
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Map> {
+        self.map.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The map as it is now.
@@ -90,11 +99,12 @@ struct Lane<'a> {
     plan: &'a [Span],
     /// The points of that one that are done.
     begun: usize,
-    /// The points × draws that are done.
+    /// The points × draws that are there.
     done: u64,
 }
 
-/// Fills a map, block by block, until it is complete; `observe` is told of the points × draws of all members.
+/// Fills a map, block by block, until it is complete; `observe` is told of the points × draws of all members. Passes that are there already,
+/// from another map or from a fill that was stopped, are not computed again, and do not count.
 ///
 /// # Errors
 /// When the engine fails or the observer stops.
@@ -103,12 +113,16 @@ pub fn fill(live: &LiveMap, engine: &mut dyn Engine, observe: Observer<'_>) -> R
     let points = settings.view.points();
     let (order, levels) = coarse_to_fine(&settings.view);
     let plans = [deterministic_plan(&levels), plan(&levels, settings.samples)];
-    let lane = |place, sampled| Lane { place, sampled, plan: &plans[usize::from(sampled)], begun: 0, done: 0 };
+    let lane = |place, sampled| {
+        let (map, plan) = (live.read(), &plans[usize::from(sampled)][..]);
+        let done = (0..points.len()).map(|point| u64::from(passes(&map, point, place, sampled))).sum();
+        Lane { place, sampled, plan, begun: 0, done }
+    };
     let mut lanes: Vec<Lane<'_>> =
         (0..settings.members.len()).flat_map(|place| [true, false].map(|sampled| lane(place, sampled))).collect();
     lanes.retain(|lane| lane.sampled || settings.deterministic);
     let work = |span: &Span| (span.points.len() * span.draws.len()) as u64;
-    let total = lanes.iter().flat_map(|lane| lane.plan).map(work).sum();
+    let total = lanes.iter().map(|lane| lane.plan.iter().map(work).sum::<u64>() - lane.done).sum();
     let mut done = 0;
     loop {
         if observe(Progress { done, total }).is_break() {
@@ -117,7 +131,11 @@ pub fn fill(live: &LiveMap, engine: &mut dyn Engine, observe: Observer<'_>) -> R
         let unfinished = lanes.iter_mut().filter(|lane| !lane.plan.is_empty());
         // What is looked at comes first; among equals, all grow together.
         let Some(lane) = unfinished.min_by_key(|lane| (!live.is_looked_at(lane), !lane.sampled, lane.done)) else { return Ok(()) };
-        let tile = lane.next_tile(engine);
+        let (map, place, sampled) = (live.read(), lane.place, lane.sampled);
+        let tile = lane.next_tile(engine, |at| passes(&map, order[at] as usize, place, sampled));
+        let groups = tile.as_ref().zip(map.groups.as_ref()).map_or(1, |(tile, groups)| groups.within(&tile.draws));
+        drop(map);
+        let Some(tile) = tile else { continue };
         lane.done += work(&tile);
         done += work(&tile);
         let numbers = &order[tile.points.clone()];
@@ -127,16 +145,18 @@ pub fn fill(live: &LiveMap, engine: &mut dyn Engine, observe: Observer<'_>) -> R
             point_numbers: numbers,
             members: &[settings.members[lane.place]],
             draws: if lane.sampled { Draws::Sampled(tile.draws.clone()) } else { Draws::Deterministic },
-            groups: if lane.sampled { settings.groups_within(&tile.draws) } else { 1 },
+            groups: if lane.sampled { groups } else { 1 },
             seed: settings.seed,
             masks: settings.masks,
         })?;
-        let mut map = live.map.write().unwrap_or_else(PoisonError::into_inner);
+        let mut map = live.write();
         map.by.note(engine);
         for (at, &number) in numbers.iter().enumerate() {
             if lane.sampled {
                 map.add_sampled(number as usize, lane.place, statistics.sums(at, 0));
-                map.add_groups(number as usize, &tile.draws, (&sums, at));
+                if let Some(groups) = &mut map.groups {
+                    groups.add(number as usize, &tile.draws, (&sums, at));
+                }
             } else {
                 map.set_deterministic(number as usize, lane.place, &statistics.whole_cell(at));
             }
@@ -144,17 +164,28 @@ pub fn fill(live: &LiveMap, engine: &mut dyn Engine, observe: Observer<'_>) -> R
     }
 }
 
+/// How many passes of the member at a place a point has.
+fn passes(map: &Map, point: usize, place: usize, sampled: bool) -> u32 {
+    if sampled { map.draws(point, place) as u32 } else { map.has_deterministic(point, place).into() }
+}
+
 impl Lane<'_> {
-    /// Takes the next block of work out of the plan.
-    fn next_tile(&mut self, engine: &dyn Engine) -> Span {
-        let Span { points, draws } = &self.plan[0];
-        let part = next_block(engine, self.begun, points.len());
-        let tile = Span { points: points.start + part.start..points.start + part.end, draws: draws.clone() };
-        self.begun = part.end;
-        if tile.points.end == points.end {
-            (self.plan, self.begun) = (&self.plan[1..], 0);
+    /// Takes the next block of work out of the plan: points that lack the same passes. `passes` says how many a point has, by its place in
+    /// the order. `None` when nothing is left.
+    fn next_tile(&mut self, engine: &dyn Engine, passes: impl Fn(usize) -> u32) -> Option<Span> {
+        while let [Span { points, draws }, rest @ ..] = self.plan {
+            let lacks = |part: usize| passes(points.start + part).max(draws.start);
+            let begun = (self.begun..points.len()).find(|&part| lacks(part) < draws.end);
+            let Some(begun) = begun else {
+                (self.plan, self.begun) = (rest, 0);
+                continue;
+            };
+            let start = lacks(begun);
+            let part = next_block(engine, begun, points.len());
+            self.begun = part.clone().find(|&part| lacks(part) != start).unwrap_or(part.end);
+            return Some(Span { points: points.start + begun..points.start + self.begun, draws: start..draws.end });
         }
-        tile
+        None
     }
 }
 
@@ -342,14 +373,6 @@ mod tests {
         let map = live.read();
         assert!(map.measure(Measure::PredictiveEntropy, &[1]).unwrap().iter().all(|value| value.is_finite()));
         assert!(map.measure(Measure::PredictiveEntropy, &[0, 1]).unwrap().iter().all(|value| value.is_nan()));
-    }
-
-    #[test]
-    fn groups_of_an_answer_never_mix_groups_of_the_map() {
-        // Groups of five draws; of one or two; all draws in the first group of a hundred.
-        for (samples, draws, expected) in [(50, 0..10, 2), (50, 10..50, 8), (4, 0..4, 4), (12, 10..12, 2), (1000, 0..50, 1)] {
-            assert_eq!(settings(2, 2, samples).groups_within(&draws), expected, "{draws:?} of {samples}");
-        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The map: the statistics of the draws over a view of the latent plane.
 
+use super::draw_groups::{DrawGroups, group_count};
 use super::passes::{ComputedBy, check, check_memory, next_block};
 use super::{ModelSet, Observer, tell};
 use crate::engine::{Block, Draws, Engine, Input, Masks};
@@ -8,10 +9,7 @@ use crate::latent::View;
 use crate::uncertainty::{CellStatistics, GroupSums, Measure, Passes, StatisticsGrid, sums_len};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::ops::Range;
 
-/// The groups of draws that the standard error is estimated from.
-const GROUPS: usize = 10;
 /// Numbers of a point beside its statistics, in single precision: its place and number, the standard error, and every measure twice, as values
 /// and in a file.
 const NUMBERS_PER_POINT: usize = 6 + 2 * Measure::ALL.len();
@@ -36,27 +34,23 @@ pub struct MapSettings {
 impl MapSettings {
     /// Into how many groups the draws of a map are cut, for the standard error.
     pub fn groups(&self) -> usize {
-        GROUPS.min(self.samples as usize)
+        group_count(self.samples)
     }
 
-    /// The group of a draw.
-    fn group(&self, draw: u32) -> usize {
-        draw as usize * self.groups() / self.samples as usize
-    }
-
-    /// The fewest groups that an engine can cut these draws into without mixing draws of two groups of the map.
-    pub(super) fn groups_within(&self, draws: &Range<u32>) -> usize {
-        let passes = draws.len();
-        let group = |pass: usize| self.group(draws.start + pass as u32);
-        let fits =
-            |count: usize| (1..passes).all(|pass| pass * count / passes != (pass - 1) * count / passes || group(pass) == group(pass - 1));
-        (1..=passes).find(|&count| fits(count)).unwrap_or(1)
+    /// The points × passes × members.
+    pub fn work(&self) -> u64 {
+        (self.view.len() * self.members.len()) as u64 * (u64::from(self.samples) + u64::from(self.deterministic))
     }
 
     /// Bytes of a point of the map: the members' sums and passes without dropout, the mean prediction, and what is written of it.
     pub(super) fn bytes_per_point(&self, classes: usize) -> usize {
         let numbers = classes * (2 + if self.deterministic { self.members.len() } else { 0 }) + NUMBERS_PER_POINT;
         self.members.len() * sums_len(classes) * size_of::<f64>() + numbers * size_of::<f32>()
+    }
+
+    /// The same of a map whose draws come bit by bit, which keeps sums of groups of draws.
+    pub(super) fn growing_bytes_per_point(&self, classes: usize) -> usize {
+        self.bytes_per_point(classes) + DrawGroups::bytes_per_point(self.samples, classes)
     }
 }
 
@@ -93,7 +87,7 @@ pub struct Map {
     /// three draws of each.
     pub standard_error: Option<Vec<f32>>,
     /// The sums of groups of draws over all members, for the standard error of a map whose draws come bit by bit.
-    pub group_sums: Option<GroupSums>,
+    pub groups: Option<DrawGroups>,
     /// Who computed it.
     pub by: ComputedBy,
 }
@@ -178,7 +172,7 @@ impl Map {
             sampled: StatisticsGrid::new(points, members, classes),
             deterministic: settings.deterministic.then(|| vec![f32::NAN; points * members * classes]),
             standard_error: None,
-            group_sums: None,
+            groups: None,
             by: ComputedBy::default(),
         })
     }
@@ -189,10 +183,33 @@ impl Map {
     /// As [`new`](Self::new).
     pub(super) fn growing(set: &ModelSet, settings: &MapSettings) -> Result<Self> {
         let map = Self::new(set, settings)?;
-        let (points, members, classes, groups) = (settings.view.len(), settings.members.len(), map.classes(), settings.groups());
-        let bytes = settings.bytes_per_point(classes) + groups * GroupSums::length(classes) * size_of::<f64>();
-        check_memory("--grid", (points, members), bytes)?;
-        Ok(Self { group_sums: Some(GroupSums::new(points, groups, classes)), ..map })
+        let (points, members, classes) = (settings.view.len(), settings.members.len(), map.classes());
+        check_memory("--grid", (points, members), settings.growing_bytes_per_point(classes))?;
+        Ok(Self { groups: Some(DrawGroups::new(points, settings.samples, classes)), ..map })
+    }
+
+    /// Takes over all passes of another map, which has the same points, seed and masks, no more draws, and no member that this one has not.
+    /// This one has no passes yet.
+    pub(super) fn start_from(&mut self, other: &Self) {
+        let (classes, members) = (self.classes(), self.sampled.members());
+        self.groups = other.groups.as_ref().map(|groups| groups.continued(self.settings.samples, classes));
+        self.by = other.by.clone();
+        for (from, number) in other.settings.members.iter().enumerate() {
+            let Some(place) = self.settings.members.iter().position(|member| member == number) else { continue };
+            for point in 0..self.sampled.points() {
+                self.add_sampled(point, place, other.sampled.sums(point, from));
+                if let (Some(to), Some(own)) = (&mut self.deterministic, &other.deterministic) {
+                    let own = &own[(point * other.sampled.members() + from) * classes..][..classes];
+                    to[(point * members + place) * classes..][..classes].copy_from_slice(own);
+                }
+            }
+        }
+    }
+
+    /// The draws at all points of all members.
+    pub(super) fn all_draws(&self) -> u64 {
+        let of_point = |point| (0..self.sampled.members()).map(move |place| self.draws(point, place) as u64);
+        (0..self.sampled.points()).flat_map(of_point).sum()
     }
 
     /// Adds the answer about a block, and the standard errors of its points.
@@ -216,26 +233,14 @@ impl Map {
         self.sampled.sums_mut(point, place).iter_mut().zip(sums).for_each(|(sum, other)| *sum += other);
     }
 
-    /// Adds the sums of an answer's groups of draws, those of its point `at`, to a point of the map.
-    pub(super) fn add_groups(&mut self, point: usize, draws: &Range<u32>, (sums, at): (&GroupSums, usize)) {
-        let Some(all) = &mut self.group_sums else { return };
-        let (passes, count, length) = (draws.len(), sums.groups(), GroupSums::length(self.sampled.classes()));
-        let to = all.rows_mut(point..point + 1);
-        for (group, row) in sums.rows(at).chunks_exact(length).enumerate() {
-            // All draws of the answer's group are of one group of the map: that of the first.
-            let of_map = self.settings.group(draws.start + (group * passes).div_ceil(count) as u32);
-            to[of_map * length..][..length].iter_mut().zip(row).for_each(|(sum, other)| *sum += other);
-        }
-    }
-
     /// The standard error of the mutual information over all members at each point, in nats; NaN where draws are still to come, and with
     /// fewer than three draws of each. `None` where it was not estimated.
     pub(super) fn final_standard_error(&self) -> Option<Vec<f32>> {
-        let Some(sums) = &self.group_sums else { return self.standard_error.clone() };
+        let Some(groups) = &self.groups else { return self.standard_error.clone() };
         let all: Vec<usize> = (0..self.settings.members.len()).collect();
         let of_point = |point: usize| {
             let is_final = self.has_all_draws(point, &all);
-            if is_final { sums.mutual_information_standard_error(point, all.len()) as f32 } else { f32::NAN }
+            if is_final { groups.standard_error(point, all.len()) as f32 } else { f32::NAN }
         };
         Some((0..self.sampled.points()).into_par_iter().map(of_point).collect())
     }
@@ -309,6 +314,22 @@ impl Map {
     /// Whether a point has all draws of the members at these places.
     pub fn has_all_draws(&self, point: usize, places: &[usize]) -> bool {
         places.iter().all(|&place| self.draws(point, place) >= f64::from(self.settings.samples))
+    }
+
+    /// Whether the member at a place in the settings has told what it says of a point without dropout.
+    pub fn has_deterministic(&self, point: usize, place: usize) -> bool {
+        let first = (point * self.sampled.members() + place) * self.classes();
+        self.deterministic.as_ref().is_some_and(|probabilities| !probabilities[first].is_nan())
+    }
+
+    /// Whether what is seen has all of its passes at every point.
+    pub fn is_complete(&self, seen: &Seen) -> bool {
+        (0..self.sampled.points()).all(|point| {
+            seen.parts().all(|(measure, places)| match measure.passes() {
+                Passes::Sampled => self.has_all_draws(point, places),
+                Passes::Deterministic => places.iter().all(|&place| self.has_deterministic(point, place)),
+            })
+        })
     }
 
     /// The mean prediction at every point over all members, [points, classes]; NaN at points that lack draws of a member.

@@ -4,6 +4,7 @@
 mod attack;
 mod compare;
 mod detect;
+mod draw_groups;
 mod evaluate;
 mod export;
 mod figures;
@@ -15,6 +16,7 @@ mod laplace;
 pub mod library;
 mod live;
 mod map;
+mod map_cache;
 mod model_files;
 mod model_recovery;
 mod models;
@@ -40,6 +42,7 @@ pub use detect::{
     Positives, ScoreFile, Scored, ScoredLine, SeedSpread, SuccessDifference, TABLE1_HEADS, TABLE1_IMAGES, Table1Line, Unfamiliar,
     cache_folder, detect, scored_csv, scored_text, table1_attacks, unfamiliar,
 };
+pub use draw_groups::DrawGroups;
 pub use evaluate::{Evaluation, NamedScores, evaluate};
 pub use export::{Raw, RawFormat};
 pub use figures::{
@@ -57,6 +60,7 @@ pub use interpolation_ends::{End, default_ends, first_of_another_class, image_en
 pub use laplace::{LaplaceModel, laplace};
 pub use live::{LiveMap, fill, fill_gaps};
 pub use map::{Map, MapSettings, Seen, map};
+pub use map_cache::MapCache;
 pub use model_files::has_vae;
 pub use model_recovery::{RecoveredModels, renumbered};
 pub use models::{Additions, Classifiers, ModelSet, decoded_digits};

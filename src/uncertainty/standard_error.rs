@@ -46,6 +46,11 @@ impl GroupSums {
         self.groups
     }
 
+    /// The points.
+    pub fn points(&self) -> usize {
+        self.sums.len() / (self.groups * Self::length(self.classes)).max(1)
+    }
+
     /// The sums of a point, [`groups`](Self::groups) times [`length`](Self::length) numbers.
     pub fn rows(&self, point: usize) -> &[f64] {
         let of_point = self.groups * Self::length(self.classes);
@@ -58,10 +63,12 @@ impl GroupSums {
         &mut self.sums[points.start * of_point..points.end * of_point]
     }
 
-    /// The standard error in nats of the mutual information of all groups together, by the delete-a-group jackknife (Shao & Wu
-    /// 1989): `SE² = (G − 1)/G Σ_g (θ₍g₎ − θ̄)²`, where θ₍g₎ is the estimate without group g and θ̄ the mean of these.
+    /// The standard error in nats of the mutual information of all groups together, by the jackknife for groups of unequal
+    /// size (Busing, Meijer & van der Leeden 1999): `SE² = 1/G Σ_g (θ̃_g − θ_J)² / (h_g − 1)` with `h_g = n / m_g`, the pseudo-values
+    /// `θ̃_g = h_g θ − (h_g − 1) θ₍g₎` and `θ_J = Σ_g θ̃_g / h_g`, where θ₍g₎ is the estimate without the `m_g` of n draws of group g. For groups of
+    /// one size it is the delete-a-group jackknife (Shao & Wu 1989): `SE² = (G − 1)/G Σ_g (θ₍g₎ − θ̄)²`, where θ̄ is the mean of the θ₍g₎.
     ///
-    /// Each of the G groups holds as many draws, those of every member. The delta method, `√(Var_t[KL(p_t‖p̄)] / T)`, would need
+    /// Each of the G groups holds draws of every member. The delta method, `√(Var_t[KL(p_t‖p̄)] / T)`, would need
     /// the covariance of probabilities and entropy, which these sums do not hold; a second estimate from
     /// their merged blocks costs nothing. Ten groups or more make a usable estimate. With shared masks the draws of one number
     /// are one function ω at all points, so neighbouring points err together: the error is that of a point, not of a difference
@@ -83,12 +90,17 @@ impl GroupSums {
             for (_, group) in groups.clone().enumerate().filter(|&(number, _)| number != left_out) {
                 rest.iter_mut().zip(group).for_each(|(sum, other)| *sum += other);
             }
-            mutual_information_of_sums(&rest[..classes], rest[classes], rest[classes + 1])
+            rest
         };
-        let without: Vec<f64> = (0..self.groups).map(without).collect();
-        let mean = without.iter().sum::<f64>() / count;
-        let squares: f64 = without.iter().map(|estimate| (estimate - mean).powi(2)).sum();
-        let error = ((count - 1.0) / count * squares).sqrt();
+        let information = |sums: &[f64]| mutual_information_of_sums(&sums[..classes], sums[classes], sums[classes + 1]);
+        // All draws: no group has the number of their count.
+        let whole = information(&without(self.groups));
+        let parts = groups.clone().enumerate().map(|(group, sums)| (draws / sums[classes + 1], information(&without(group)) - whole));
+        // With d_g = θ₍g₎ − θ: θ̃_g − θ_J = Σ_i (1 − 1/h_i) d_i − (h_g − 1) d_g, which does not take the difference of large numbers.
+        let parts: Vec<(f64, f64)> = parts.collect();
+        let shift: f64 = parts.iter().map(|(times, difference)| (1.0 - 1.0 / times) * difference).sum();
+        let squares: f64 = parts.iter().map(|(times, difference)| (shift - (times - 1.0) * difference).powi(2) / (times - 1.0)).sum();
+        let error = (squares / count).sqrt();
         // Where all draws are equal, nothing but the rounding of entropies is left.
         if error <= 8.0 * count * f64::EPSILON { 0.0 } else { error }
     }
@@ -148,6 +160,23 @@ mod tests {
         let delta = spread(&draws.iter().map(divergence).collect::<Vec<_>>()) / 2000f64.sqrt();
         let jackknife = error_of(&draws, 200);
         assert!((jackknife / delta - 1.0).abs() <= 0.1, "the jackknife says {jackknife}, the delta method {delta}");
+    }
+
+    #[test]
+    fn groups_of_unequal_size_estimate_the_same_error() {
+        // θ_J is a weighted mean of the pseudo-values: Σ 1/h_g = 1. Ends at even numbers of 20 draws, then of ten.
+        let ends = [8, 20, 28, 40, 50, 60, 70, 80, 90, 100];
+        let of = |draws: &[Vec<f64>]| {
+            let mut statistics = StatisticsGrid::new(1, ends.len(), CLASSES);
+            for (number, draw) in draws.iter().enumerate() {
+                add_draw(statistics.sums_mut(0, ends.partition_point(|&end| end <= number)), draw);
+            }
+            GroupSums::of(&statistics, ends.len(), &[0]).mutual_information_standard_error(0, 1)
+        };
+        let repetitions: Vec<_> = (0..400).map(|number| repetition(number, 100)).collect();
+        let unequal = repetitions.iter().map(|draws| of(draws)).sum::<f64>();
+        let equal = repetitions.iter().map(|draws| error_of(draws, 10)).sum::<f64>();
+        assert!((unequal / equal - 1.0).abs() <= 0.05, "{unequal} and {equal}");
     }
 
     #[test]

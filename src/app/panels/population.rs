@@ -2,8 +2,9 @@
 
 use crate::app::panels::map::describe;
 use crate::app::panels::panel::{Panel, Place};
+use crate::app::state::answer::Answer;
 use crate::app::state::scope::Scope;
-use crate::app::widgets::style;
+use crate::app::widgets::{standing, style};
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::jobs::{ModelSet, Path, Population, PopulationSettings, SharedEngine, Status, Task, Wake, Worker, population};
@@ -20,17 +21,31 @@ const BINS: usize = 40;
 const REFRESH: Duration = Duration::from_millis(250);
 
 /// What the worker is asked for.
-type Request = (Arc<ModelSet>, Arc<SharedEngine>, Arc<Dataset>, PopulationSettings, Vec<Measure>);
+#[derive(Clone)]
+struct PopulationRequest {
+    set: Arc<ModelSet>,
+    engine: Arc<SharedEngine>,
+    data: Arc<Dataset>,
+    settings: PopulationSettings,
+    measures: Vec<Measure>,
+}
+
+impl PartialEq for PopulationRequest {
+    /// Whether both give the same, on whatever engine.
+    fn eq(&self, other: &Self) -> bool {
+        let Self { set, data, settings, measures, engine: _ } = self;
+        Arc::ptr_eq(set, &other.set) && Arc::ptr_eq(data, &other.data) && *settings == other.settings && *measures == other.measures
+    }
+}
 
 /// The tab.
 pub struct Populations {
-    worker: Worker<Request, Shown>,
-    shown: Option<Shown>,
+    worker: Worker<PopulationRequest, Answer<PopulationRequest, Shown>>,
+    shown: Option<Answer<PopulationRequest, Shown>>,
 }
 
 /// What is on the screen, summed up once.
 struct Shown {
-    settings: PopulationSettings,
     done: usize,
     dataset: String,
     measures: Vec<Histogram>,
@@ -51,24 +66,27 @@ impl Populations {
     /// # Errors
     /// When the system has no thread left.
     pub fn new(wake: &Wake) -> Result<Self> {
-        let worker = Worker::spawn("population", Arc::clone(wake), |(set, engine, data, settings, measures): Request, desk| {
+        let worker = Worker::spawn("population", Arc::clone(wake), |request: PopulationRequest, desk| {
             let mut last = Instant::now();
-            let whole = population(&set, &mut engine.background().until(desk.stop()), &data, &settings, &mut |progress, part| {
+            let PopulationRequest { set, engine, data, settings, measures } = &request;
+            let answer = |part: &Population, complete| Answer { request: request.clone(), result: Shown::new(part, measures), complete };
+            let whole = population(set, &mut engine.background().until(desk.stop()), data, settings, &mut |progress, part| {
                 if part.done > 0 && last.elapsed() > REFRESH {
                     last = Instant::now();
-                    desk.publish(Shown::new(part, &measures));
+                    desk.publish(answer(part, false));
                 }
                 desk.tell(progress)
             })?;
             // The intervals are computed here, so that the window need not wait for them.
-            desk.publish(Shown::new(&whole, &measures));
+            desk.publish(answer(&whole, true));
             Ok(())
         })?;
         Ok(Self { worker, shown: None })
     }
 
-    fn ask(&self, scope: &Scope) {
-        let (session, Some(data)) = (&scope.session, &scope.data) else { return };
+    /// What the session wants to see; `None` while the data are still to come.
+    fn wanted(scope: &Scope) -> Option<PopulationRequest> {
+        let session = &scope.session;
         let settings = PopulationSettings {
             pairs: session.line.pairs,
             samples: session.samples,
@@ -76,8 +94,8 @@ impl Populations {
             seed: session.seed,
             masks: session.masks,
         };
-        let measures = session.line.measures.clone();
-        self.worker.request((Arc::clone(&scope.set), Arc::clone(&scope.engine), Arc::clone(data), settings, measures));
+        let (set, engine, data) = (Arc::clone(&scope.set), Arc::clone(&scope.engine), scope.data.clone()?);
+        Some(PopulationRequest { set, engine, data, settings, measures: session.line.measures.clone() })
     }
 }
 
@@ -102,6 +120,10 @@ impl Panel for Populations {
 
     fn ui(&mut self, ui: &mut Ui, scope: &mut Scope) {
         let status = self.worker.status();
+        // A refused request leaves no old result beside its error.
+        if matches!(status, Status::Failed(_)) {
+            self.shown = None;
+        }
         ui.horizontal(|ui| {
             let label = ui.label("pairs");
             ui.add(DragValue::new(&mut scope.session.line.pairs).range(10..=100_000).speed(20.0)).labelled_by(label.id);
@@ -110,12 +132,15 @@ impl Panel for Populations {
             let text =
                 "Random pairs of test images of different classes: the middle of each, decoded from latent space and mixed in pixel space";
             if ui.add_enabled(scope.data.is_some(), eframe::egui::Button::new(button)).on_hover_text(text).clicked() {
-                if working { self.worker.cancel() } else { self.ask(scope) }
+                match Self::wanted(scope).filter(|_| !working) {
+                    Some(wanted) => self.worker.request(wanted),
+                    None => self.worker.cancel(),
+                }
             }
             if !style::status_line(ui, "computing", &status)
-                && let Some(shown) = &self.shown
+                && let Some(Answer { request: PopulationRequest { settings, .. }, result: shown, .. }) = &self.shown
             {
-                let Shown { done, dataset, settings, .. } = shown;
+                let Shown { done, dataset, .. } = shown;
                 let (draws, members) = (counted(settings.samples, "draw"), counted(settings.members.len() as u64, "member"));
                 ui.label(style::note(format!("{done} pairs of {dataset}, {draws} of {members}")));
                 if let Some(difference) = &shown.difference {
@@ -125,9 +150,13 @@ impl Panel for Populations {
                     );
                 }
             }
+            if let Some(answer) = &self.shown {
+                let so_far = format!("{} of {} pairs", answer.result.done, answer.request.settings.pairs);
+                standing::label(ui, answer.standing(Self::wanted(scope).as_ref()), &so_far);
+            }
         });
         match &self.shown {
-            Some(shown) => shown.draw(ui),
+            Some(answer) => standing::drawn(ui, answer.standing(Self::wanted(scope).as_ref()), |ui| answer.result.draw(ui)),
             None => style::empty(
                 ui,
                 "Latent and pixel space, told apart",
@@ -151,7 +180,6 @@ impl Shown {
             }
         };
         Self {
-            settings: population.settings.clone(),
             done: population.done,
             dataset: population.dataset.clone(),
             measures: measures.iter().map(histogram).collect(),

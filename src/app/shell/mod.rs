@@ -8,6 +8,8 @@ pub mod headless;
 pub mod help;
 pub mod keys;
 pub mod library;
+pub mod map_costs;
+pub mod map_requests;
 pub mod menu;
 pub mod opening;
 pub mod questions;

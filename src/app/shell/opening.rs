@@ -138,7 +138,7 @@ impl Window {
             }
             How::Engine => {
                 self.scope.engine = engine;
-                self.asked = None;
+                self.maps.asked = None;
             }
             How::Pin(path) => {
                 // The free one, or A.
@@ -162,7 +162,7 @@ impl Window {
         (self.scope.set, self.scope.engine) = (set, engine);
         if is_other {
             self.scope.results.live = None;
-            self.asked = None;
+            self.maps.asked = None;
         }
         self.opened = Some(Opened { session: self.scope.session.clone(), data });
         self.compare_data();

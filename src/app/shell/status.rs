@@ -1,5 +1,7 @@
-//! What the window says: complaints, what is being opened, the status line.
+//! What the window says: complaints, what is being opened, the question before a long map, the status line.
 
+use crate::app::shell::map_costs::minutes;
+use crate::app::shell::map_requests::{MapAction, MapRequests};
 use crate::app::state::scope::Scope;
 use crate::app::widgets::style;
 use crate::jobs::{Status, Task};
@@ -42,8 +44,24 @@ pub fn opening(ui: &mut Ui, what: &str) -> bool {
     panel.inner
 }
 
-/// Engine, points, draws and time; what was done last.
-pub fn status(ui: &mut Ui, scope: &Scope, tasks: &[(&str, &dyn Task)], note: &str, since: Duration) {
+/// Asks whether a map that takes long is to be computed. Returns the user's answer.
+pub fn question(ui: &mut Ui, time: Duration) -> Option<MapAction> {
+    let panel = Side::top("long map").show(ui, |ui| {
+        ui.horizontal(|ui| {
+            ui.label(format!("This map takes about {}.", minutes(time)));
+            let compute = ui.button("Compute the map").clicked().then_some(MapAction::Compute);
+            let text = "The grid and the number of draws of the map on the screen";
+            let keep = ui.button("Keep the former settings").on_hover_text(text).clicked().then_some(MapAction::KeepFormer);
+            compute.or(keep)
+        })
+        .inner
+    });
+    panel.inner
+}
+
+/// Engine, points, draws and time; what was done last. Returns what the user wants of the map.
+pub fn status(ui: &mut Ui, scope: &Scope, tasks: &[(&str, &dyn Task)], note: &str, maps: &MapRequests) -> Option<MapAction> {
+    let mut action = None;
     Side::bottom("status").show(ui, |ui| {
         ui.horizontal(|ui| {
             let session = &scope.session;
@@ -63,8 +81,21 @@ pub fn status(ui: &mut Ui, scope: &Scope, tasks: &[(&str, &dyn Task)], note: &st
                 Status::Working(progress) if progress.total > 0 => {
                     let share = progress.done as f32 / progress.total as f32;
                     style::bar(ui, share, 90.0);
-                    let left = since.as_secs_f32() * (1.0 - share) / share.max(1e-3);
-                    ui.label(style::note(if share > 0.02 { format!("{left:.0} s left") } else { String::new() }));
+                    let left = maps.elapsed().as_secs_f32() * (1.0 - share) / share.max(1e-3);
+                    ui.label(style::note(match in_background(scope) {
+                        Some(members) => format!("The map is done; {} in the background", counted(members as u64, "member")),
+                        None if share > 0.02 => format!("{left:.0} s left"),
+                        None => String::new(),
+                    }));
+                    let text = "Compute no more of it; what is there is kept";
+                    if ui.small_button("Stop the map").on_hover_text(text).clicked() {
+                        action = Some(MapAction::Stop);
+                    }
+                }
+                _ if maps.is_stopped() => {
+                    if ui.small_button("Go on with the map").clicked() {
+                        action = Some(MapAction::GoOn);
+                    }
                 }
                 Status::Failed(sentence) => {
                     ui.colored_label(ui.visuals().warn_fg_color, sentence);
@@ -77,6 +108,19 @@ pub fn status(ui: &mut Ui, scope: &Scope, tasks: &[(&str, &dyn Task)], note: &st
             });
         });
     });
+    action
+}
+
+/// How many members are computed that no map on the screen shows, once these maps are complete.
+fn in_background(scope: &Scope) -> Option<usize> {
+    let shown = scope.session.shown();
+    let values = scope.results.values.get(..shown.len())?;
+    let wanted = scope.session.map_settings(&scope.set).ok()?;
+    let is_done = values.iter().zip(shown).all(|(values, pane)| values.complete && values.pane == *pane && values.settings == wanted);
+    let partners = shown.iter().filter_map(|pane| scope.session.panes.get(pane.minus?));
+    let is_shown = |member: &usize| shown.iter().chain(partners.clone()).any(|pane| pane.members.contains(member));
+    let others = wanted.members.iter().filter(|member| !is_shown(member)).count();
+    (is_done && others > 0).then_some(others)
 }
 
 /// How many panels compute; a click lists what, with the progress of each and a button that cancels it.

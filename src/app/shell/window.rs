@@ -6,6 +6,7 @@ use crate::app::shell::dialogs::Dialogs;
 use crate::app::shell::encoded::Encoded;
 use crate::app::shell::file_manager::file_manager;
 use crate::app::shell::library::Library;
+use crate::app::shell::map_requests::{MapRequests, looked_at};
 use crate::app::shell::reading::{self, AtHand, Ready, absolute};
 use crate::app::shell::run::Start;
 use crate::app::shell::{keys, menu, status, tiles, toolbar, tour};
@@ -19,21 +20,16 @@ use crate::app::widgets::toasts::Toasts;
 use crate::data::{DataIdentity, Dataset, SHIPPED_DIGITS};
 use crate::engine;
 use crate::error::Result;
-use crate::jobs::{LiveMap, MapSettings, ModelSet, SharedEngine, Status, Urgency, Wake, Worker, fill};
+use crate::jobs::{ModelSet, SharedEngine, Status, Urgency, Wake, Worker};
 use crate::nets::Ensemble;
 use eframe::egui::scroll_area::ScrollSource;
 use eframe::egui::{Align, CentralPanel, Context, Layout as Flow, Pos2, ScrollArea, Ui, Vec2, ViewportCommand, vec2};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// What the map's worker is asked for.
-type MapRequest = (Arc<ModelSet>, Arc<SharedEngine>, MapSettings, Session);
 /// Loads the images that ends and pins are chosen from: those that the classifiers are about.
 pub type LoadData = Arc<dyn Fn(&Ensemble) -> Result<Dataset> + Send + Sync>;
-
-/// A view that is being moved asks for a new map at most so often.
-const UNHURRIED: Duration = Duration::from_millis(80);
 
 /// The smallest window in logical points that shows everything at once.
 const LEAST_SIZE: Vec2 = vec2(1024.0, 700.0);
@@ -47,8 +43,7 @@ pub struct Window {
     pub(in crate::app) history: History,
     dialogs: Dialogs,
     pub(in crate::app) storage: Storage,
-    maps: Worker<MapRequest, Arc<LiveMap>>,
-    pub(in crate::app) asked: Option<(MapSettings, Instant)>,
+    pub(in crate::app) maps: MapRequests,
     pub(in crate::app) data: Worker<Arc<ModelSet>, (Arc<Dataset>, Option<DataIdentity>)>,
     encoded: Encoded,
     pub(in crate::app) library: Library,
@@ -60,8 +55,6 @@ pub struct Window {
     pub(in crate::app) since_opening: Instant,
     /// The session that was opened, until its images have been compared with those at hand.
     pub(in crate::app) opened: Option<Opened>,
-    /// When the map at hand was asked for, for the status line.
-    since: Instant,
     /// The step of the tour.
     tour: usize,
     /// Whether the window has been compared with its screen.
@@ -104,12 +97,6 @@ impl Window {
             Urgency::Now => waker.request_repaint(),
             Urgency::Soon => waker.request_repaint_after(style::PROGRESS),
         });
-        let maps = Worker::spawn("map", Arc::clone(&wake), |(set, engine, settings, session): MapRequest, desk| {
-            let live = Arc::new(LiveMap::new(&set, &settings)?);
-            live.look_at(looked_at(&session));
-            desk.publish(Arc::clone(&live));
-            fill(&live, &mut engine.background().until(desk.stop()), &mut |progress| desk.tell(progress))
-        })?;
         let data = Worker::spawn("data", Arc::clone(&wake), move |set: Arc<ModelSet>, desk| {
             let data = Arc::new(load(set.ensemble())?);
             desk.publish((Arc::clone(&data), None));
@@ -141,8 +128,7 @@ impl Window {
             history: History::default(),
             dialogs: Dialogs::new(&wake)?,
             storage,
-            maps,
-            asked: None,
+            maps: MapRequests::new(&wake)?,
             data,
             encoded: Encoded::new(&wake)?,
             library: Library::new(&wake)?,
@@ -154,7 +140,6 @@ impl Window {
             reader: reading::worker(&wake)?,
             since_opening: Instant::now(),
             opened: None,
-            since: Instant::now(),
             tour: 0,
             is_fitted: false,
             said: Said::default(),
@@ -228,10 +213,7 @@ impl Window {
     }
 
     fn logic(&mut self, ctx: &Context) {
-        if let Some(live) = self.maps.take() {
-            self.scope.results.live = Some(live);
-        }
-        self.scope.results.map_status = self.maps.status();
+        self.maps.take(&mut self.scope);
         if let Some((data, identity)) = self.data.take() {
             if data.name == SHIPPED_DIGITS {
                 "MNIST is not on this machine: 1,000 of its 10,000 test images are used.".clone_into(&mut self.said.note);
@@ -250,7 +232,9 @@ impl Window {
         self.encoded.logic(&mut self.scope);
         self.library.logic(&mut self.scope);
         self.open_what_is_wanted(ctx);
-        self.ask_for_map(ctx);
+        if let Err(error) = self.maps.ask(ctx, &mut self.scope) {
+            self.said.note = error.to_string();
+        }
         if let Some(live) = &self.scope.results.live {
             live.look_at(looked_at(&self.scope.session));
         }
@@ -258,28 +242,6 @@ impl Window {
         for panel in &mut self.panels {
             panel.logic(ctx, &mut self.scope);
         }
-    }
-
-    /// Asks for a new map where the settings have changed. While a view is moved, each map gets a moment for its coarse picture.
-    fn ask_for_map(&mut self, ctx: &Context) {
-        let settings = match self.scope.session.map_settings(&self.scope.set) {
-            Ok(settings) => settings,
-            Err(error) => return self.said.note = error.to_string(),
-        };
-        if let Some((asked, when)) = &self.asked {
-            if *asked == settings {
-                return;
-            }
-            let waited = when.elapsed();
-            if waited < UNHURRIED {
-                return ctx.request_repaint_after(UNHURRIED.saturating_sub(waited));
-            }
-            let same_but_the_view = MapSettings { view: settings.view, ..asked.clone() } == settings;
-            self.scope.results.settings_changed = !same_but_the_view || asked.view.columns != settings.view.columns;
-        }
-        self.since = Instant::now();
-        self.asked = Some((settings.clone(), self.since));
-        self.maps.request((Arc::clone(&self.scope.set), Arc::clone(&self.scope.engine), settings, self.scope.session.clone()));
     }
 
     fn drops(&mut self, ctx: &Context) {
@@ -307,8 +269,11 @@ impl Window {
             self.give_up_opening();
         }
         toolbar::toolbar(ui, &mut self.scope);
+        let asked = self.maps.question().and_then(|time| status::question(ui, time));
         let tasks: Vec<_> = self.panels.iter().flat_map(|panel| panel.tasks()).collect();
-        status::status(ui, &self.scope, &tasks, &self.said.note, self.since.elapsed());
+        if let Some(action) = status::status(ui, &self.scope, &tasks, &self.said.note, &self.maps).or(asked) {
+            self.maps.act(action, &mut self.scope);
+        }
         let Self { panels, scope, preferences, .. } = self;
         CentralPanel::no_frame().show(ui, |ui| tiles::show(ui, &mut preferences.tiles, panels, scope));
     }
@@ -353,7 +318,7 @@ impl Window {
     /// How many maps have been asked for so far.
     #[cfg(test)]
     pub fn map_jobs(&self) -> u64 {
-        self.maps.requests()
+        self.maps.count()
     }
 
     /// What went wrong and has not been read yet.
@@ -366,11 +331,4 @@ impl Window {
     pub fn finish(&mut self) {
         self.storage.finish(&self.scope.session, &self.preferences, self.scope.data_identity.as_ref());
     }
-}
-
-/// What the maps on the screen show, and what they are differences from.
-fn looked_at(session: &Session) -> Vec<(crate::uncertainty::Measure, &[usize])> {
-    let shown = session.shown();
-    let others = shown.iter().filter_map(|pane| session.panes.get(pane.minus?));
-    shown.iter().chain(others).map(|pane| (pane.measure, pane.members.as_slice())).collect()
 }

@@ -1,5 +1,6 @@
 //! What the window knows: the session, results, where the pointer is, and what is to happen. Nothing here draws.
 
+pub mod answer;
 pub mod choices;
 pub mod event;
 pub mod history;

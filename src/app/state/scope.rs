@@ -32,8 +32,6 @@ pub struct Results {
     pub live: Option<Arc<LiveMap>>,
     /// What the map's worker is at.
     pub map_status: Status,
-    /// Whether the newest map has other settings than a part of the plane: older pictures then show something else.
-    pub settings_changed: bool,
     /// The values that the maps show.
     pub values: Vec<Values>,
     /// The holes of the maps that are shown, where somebody looks at them.
@@ -136,7 +134,6 @@ impl Scope {
             results: Results {
                 live: None,
                 map_status: Status::Idle,
-                settings_changed: false,
                 values: Vec::new(),
                 holes: Vec::new(),
                 pinned: [None, None],

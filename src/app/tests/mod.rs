@@ -1,9 +1,12 @@
 //! The window without a screen: clicks, drags and keys, and what follows from them.
 
 mod colours;
+pub mod held;
+mod map_requests;
 mod overlays;
 mod room;
 mod snapshots;
+mod standing;
 
 use crate::app::panels::panel::{Panel, Place};
 use crate::app::panels::panels;
@@ -76,7 +79,7 @@ pub fn settle(harness: &mut Harness<'static, Program>) {
             && panes.eq(&scope.session.panes)
             && scope.results.values[..shown]
                 .iter()
-                .all(|values| values.known == 1.0 && [values.view.z1, values.view.z2] == scope.session.extent())
+                .all(|values| values.known == 1.0 && [values.settings.view.z1, values.settings.view.z2] == scope.session.extent())
     });
     harness.run_steps(3);
 }

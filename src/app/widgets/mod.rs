@@ -6,5 +6,6 @@ pub mod fields;
 pub mod images;
 pub mod menus;
 pub mod plane;
+pub mod standing;
 pub mod style;
 pub mod toasts;

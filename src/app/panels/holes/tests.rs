@@ -3,7 +3,9 @@
 use crate::app::panels::holes::controls::LAST_PART;
 use crate::app::state::choices::holes::HoleChoice;
 use crate::app::state::session::Layout;
+use crate::app::tests::held::hold;
 use crate::app::tests::{UnderTest as _, harness, scope, settle, wait};
+use crate::app::widgets::standing::FORMER;
 use crate::jobs::{HOLE_GRID, Holes, MeasureBound};
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use std::sync::Arc;
@@ -80,7 +82,9 @@ fn parts_can_be_turned_off_but_the_last_stays_on() {
     let mut harness = with_holes();
     let usual = scope(&harness).results.holes[0].area;
     harness.get_by_label("confident from").click();
-    wait(&mut harness, "holes of any confidence", |scope| scope.results.holes[0].criterion.min_confidence.is_none());
+    wait(&mut harness, "holes of any confidence", |scope| {
+        scope.results.holes.first().is_some_and(|holes| holes.criterion.min_confidence.is_none())
+    });
     harness.run_steps(3);
     let unsure = Arc::clone(&scope(&harness).results.holes[0]);
     assert!(unsure.area > usual && unsure.thresholds.confidence.is_none(), "{} against {usual}", unsure.area);
@@ -88,7 +92,9 @@ fn parts_can_be_turned_off_but_the_last_stays_on() {
     assert!(harness.query_by_label(LAST_PART).is_none());
 
     harness.get_by_label("low mutual information").click();
-    wait(&mut harness, "holes by density alone", |scope| scope.results.holes[0].criterion.bound == MeasureBound::Off);
+    wait(&mut harness, "holes by density alone", |scope| {
+        scope.results.holes.first().is_some_and(|holes| holes.criterion.bound == MeasureBound::Off)
+    });
     harness.run_steps(3);
     assert!(scope(&harness).results.holes[0].area > unsure.area && harness.query_by_label(LAST_PART).is_some());
     let last = harness.get_by_label("outside the region of");
@@ -99,7 +105,7 @@ fn parts_can_be_turned_off_but_the_last_stays_on() {
 
     harness.get_by_label("confident from").click();
     harness.get_by_label("low mutual information").click();
-    wait(&mut harness, "the usual holes", |scope| scope.results.holes[0].area == usual);
+    wait(&mut harness, "the usual holes", |scope| scope.results.holes.first().is_some_and(|holes| holes.area == usual));
     assert_eq!(scope(&harness).session.holes, HoleChoice::default());
 }
 
@@ -110,14 +116,35 @@ fn reference_and_region_are_chosen_as_on_the_command_line() {
     harness.get_by_label("Where…").click();
     harness.run_steps(3);
     harness.get_by_label("decoded encodings of test images").click();
-    wait(&mut harness, "holes by decoded encodings", |scope| scope.results.holes[0].reference.0 == "decoded encodings of test images");
+    wait(&mut harness, "holes by decoded encodings", |scope| {
+        scope.results.holes.first().is_some_and(|holes| holes.reference.0 == "decoded encodings of test images")
+    });
     assert!(usual.reference.0 != scope(&harness).results.holes[0].reference.0);
 
     let choice = &mut harness.state_mut().0.scope.session.holes;
     (choice.region, choice.grid, choice.reference_images) = (Some([-6.0, 5.0]), Some(12), 50);
     choice.bound = MeasureBound::Value(0.2);
-    wait(&mut harness, "holes of another region", |scope| scope.results.holes[0].region.columns == 12);
+    wait(&mut harness, "holes of another region", |scope| scope.results.holes.first().is_some_and(|holes| holes.region.columns == 12));
     let found = &scope(&harness).results.holes[0];
     assert_eq!((found.region.z1, found.region.z2, found.reference.1), ([-6.0, 5.0], [-6.0, 5.0], 50));
     assert_eq!(found.thresholds.uncertainty, Some(0.2));
+}
+
+#[test]
+fn a_list_of_other_settings_is_labelled_and_leaves_the_map() {
+    let mut harness = with_holes();
+    let before = Arc::clone(&scope(&harness).results.holes[0]);
+    let labels = |harness: &egui_kittest::Harness<'static, crate::app::shell::run::Program>| harness.query_all_by_label(FORMER).count();
+    assert_eq!(labels(&harness), 0);
+    let release = hold(&mut harness.state_mut().0.scope);
+    harness.state_mut().0.scope.session.seed = 1;
+    harness.run_steps(3);
+    assert_eq!(labels(&harness), 2, "on the map and above the list");
+    assert!(harness.query_by_label(&before.describe()).is_some());
+    assert!(scope(&harness).results.holes.is_empty(), "no map, colour bar or figure shows them");
+    drop(release);
+    wait(&mut harness, "the holes of the other seed", |scope| !scope.results.holes.is_empty());
+    settle(&mut harness);
+    assert_eq!(labels(&harness), 0);
+    assert_ne!(*scope(&harness).results.holes[0], *before);
 }

@@ -1,5 +1,6 @@
 //! What the tab of the holes has computed for it.
 
+use crate::app::state::answer::Answer;
 use crate::app::state::choices::holes::ReferenceChoice;
 use crate::app::state::scope::Scope;
 use crate::data::Dataset;
@@ -56,10 +57,6 @@ impl HoleRequest {
         Some(Self { set, engine, settings, data: scope.data.clone(), reference, surroundings, panes })
     }
 
-    fn is_same(&self, other: &Self) -> bool {
-        self.has_same_map(other) && self.has_same_data(other) && self.panes == other.panes
-    }
-
     fn has_same_map(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.set, &other.set) && self.settings == other.settings && Arc::ptr_eq(&self.surroundings, &other.surroundings)
     }
@@ -75,13 +72,39 @@ impl HoleRequest {
         }
     }
 
-    /// The settings of a map of one pane's members alone, and its criterion.
-    fn of_pane(&self, place: usize) -> (MapSettings, HoleCriterion) {
-        let (criterion, places) = &self.panes[place];
-        let members = places.iter().map(|&place| self.settings.members[place]).collect();
-        (MapSettings { members, ..self.settings.clone() }, *criterion)
+    /// The request for one map alone, by its place, over its own members. `None` where there is no such map.
+    pub fn alone(&self, place: usize) -> Option<Self> {
+        let (criterion, places) = self.panes.get(place)?;
+        Some(self.of_members(*criterion, places.iter().map(|&place| self.settings.members[place]).collect()))
+    }
+
+    /// As [`alone`](Self::alone), over all members of the ensemble.
+    pub fn of_all_members(&self, place: usize) -> Option<Self> {
+        let (criterion, _) = self.panes.get(place)?;
+        Some(self.of_members(*criterion, (0..self.set.ensemble().members().len()).collect()))
+    }
+
+    fn of_members(&self, criterion: HoleCriterion, members: Vec<usize>) -> Self {
+        let deterministic = criterion.measure.passes() == Passes::Deterministic;
+        let panes = vec![(criterion, (0..members.len()).collect())];
+        Self { settings: MapSettings { members, deterministic, ..self.settings.clone() }, panes, ..self.clone() }
+    }
+
+    /// Whether it is about these models.
+    pub fn is_about(&self, set: &Arc<ModelSet>) -> bool {
+        Arc::ptr_eq(&self.set, set)
     }
 }
+
+impl PartialEq for HoleRequest {
+    /// Whether both find the same, on whatever engine.
+    fn eq(&self, other: &Self) -> bool {
+        self.has_same_map(other) && self.has_same_data(other) && self.panes == other.panes
+    }
+}
+
+/// The holes of the maps that are shown, with their request.
+pub type FoundAnswer = Answer<HoleRequest, FoundHoles>;
 
 /// The holes of the maps that are shown.
 pub struct FoundHoles {
@@ -90,18 +113,17 @@ pub struct FoundHoles {
     /// The images at the peaks of the first holes of each map.
     pub thumbnails: Vec<Vec<f32>>,
     map: Arc<Map>,
-    request: HoleRequest,
 }
 
-/// A hole to be searched: what it was found with and in, and its number.
+/// A hole to be searched: what it was found with, the map and the holes that it is of, and its number.
 type GarbageSearch = (HoleRequest, Arc<Map>, Arc<Holes>, usize);
 
 /// The threads.
 pub struct Workers {
-    pub found: Worker<HoleRequest, FoundHoles>,
-    pub garbage: Worker<GarbageSearch, Garbage>,
-    pub interval: Worker<(HoleRequest, usize), HoleInterval>,
-    pub curve: Worker<(HoleRequest, usize), HoleCurve>,
+    pub found: Worker<HoleRequest, FoundAnswer>,
+    pub garbage: Worker<GarbageSearch, Answer<HoleRequest, Garbage>>,
+    pub interval: Worker<HoleRequest, Answer<HoleRequest, HoleInterval>>,
+    pub curve: Worker<HoleRequest, Answer<HoleRequest, HoleCurve>>,
 }
 
 impl Workers {
@@ -130,57 +152,51 @@ impl Workers {
                 thumbnails.push(if peaks.is_empty() { Vec::new() } else { request.engine.foreground().decode(&peaks)? });
                 all.push(Arc::new(holes));
             }
-            desk.publish(FoundHoles { holes: all, thumbnails, map: Arc::clone(map), request: request.clone() });
+            let result = FoundHoles { holes: all, thumbnails, map: Arc::clone(map) };
+            desk.publish(Answer { request, result, complete: true });
             Ok(())
         })?;
         let garbage = Worker::spawn("garbage", Arc::clone(wake), |(request, map, of, hole): GarbageSearch, desk| {
             let mut engine = request.engine.foreground().until(desk.stop());
-            desk.publish(garbage(&mut engine, &map, &of, hole, &request.surroundings, &mut |progress| desk.tell(progress))?);
+            let result = garbage(&mut engine, &map, &of, hole, &request.surroundings, &mut |progress| desk.tell(progress))?;
+            desk.publish(Answer { request, result, complete: true });
             Ok(())
         })?;
-        let interval = Worker::spawn("hole interval", Arc::clone(wake), |(request, place): (HoleRequest, usize), desk| {
-            let (settings, criterion) = request.of_pane(place);
+        let interval = Worker::spawn("hole interval", Arc::clone(wake), |request: HoleRequest, desk| {
             let (mut engine, seeds) = (request.engine.background().until(desk.stop()), CurveSettings::default().seeds);
             let (set, ground) = (&request.set, HoleGround { images: request.images(), surroundings: &request.surroundings });
             let observe = &mut |progress| desk.tell(progress);
-            desk.publish(hole_interval(set, &mut engine, &settings, ground, &criterion, seeds, observe)?);
+            let result = hole_interval(set, &mut engine, &request.settings, ground, &request.panes[0].0, seeds, observe)?;
+            desk.publish(Answer { request, result, complete: true });
             Ok(())
         })?;
-        let curve = Worker::spawn("hole curve", Arc::clone(wake), |(request, place): (HoleRequest, usize), desk| {
-            let (settings, criterion) = request.of_pane(place);
-            let settings = MapSettings { members: request.set.members(None)?, ..settings };
+        let curve = Worker::spawn("hole curve", Arc::clone(wake), |request: HoleRequest, desk| {
             let (mut engine, curve) = (request.engine.background().until(desk.stop()), CurveSettings::default());
             let (set, ground) = (&request.set, HoleGround { images: request.images(), surroundings: &request.surroundings });
             let observe = &mut |progress| desk.tell(progress);
-            desk.publish(hole_curve(set, &mut engine, &settings, ground, &criterion, &curve, observe)?);
+            let result = hole_curve(set, &mut engine, &request.settings, ground, &request.panes[0].0, &curve, observe)?;
+            desk.publish(Answer { request, result, complete: true });
             Ok(())
         })?;
         Ok(Self { found, garbage, interval, curve })
     }
 
     /// Looks for the holes of what is wanted, unless they have been asked for; an older request is given up.
-    pub fn ask(&mut self, wanted: HoleRequest, asked: &mut Option<HoleRequest>) {
-        if asked.as_ref().is_some_and(|asked| asked.is_same(&wanted)) {
+    pub fn ask(&self, wanted: &HoleRequest, asked: &mut Option<HoleRequest>) {
+        if asked.as_ref() == Some(wanted) {
             return;
         }
         // An interval of other holes is none of these.
         self.interval.cancel();
         *asked = Some(wanted.clone());
-        self.found.request(wanted);
+        self.found.request(wanted.clone());
     }
 
     /// Searches a hole of a map for garbage.
-    pub fn garbage(&self, found: &FoundHoles, place: usize, hole: usize) {
-        self.garbage.request((found.request.clone(), Arc::clone(&found.map), Arc::clone(&found.holes[place]), hole));
-    }
-
-    /// Computes the interval of the holes of a map.
-    pub fn interval_of(&self, found: &FoundHoles, place: usize) {
-        self.interval.request((found.request.clone(), place));
-    }
-
-    /// Computes the curve for the measure of a map, over all members.
-    pub fn curve_of(&self, found: &FoundHoles, place: usize) {
-        self.curve.request((found.request.clone(), place));
+    pub fn garbage(&self, found: &FoundAnswer, place: usize, hole: usize) {
+        if let Some(request) = found.request.alone(place) {
+            let FoundHoles { map, holes, .. } = &found.result;
+            self.garbage.request((request, Arc::clone(map), Arc::clone(&holes[place]), hole));
+        }
     }
 }

@@ -4,8 +4,9 @@ mod controls;
 mod strips;
 
 use crate::app::panels::panel::{Panel, Place};
+use crate::app::state::answer::{Answer, Standing};
 use crate::app::state::scope::Scope;
-use crate::app::widgets::style;
+use crate::app::widgets::{standing, style};
 use crate::error::Result;
 use crate::jobs::{End, Interpolation, InterpolationSettings, ModelSet, Path, SharedEngine, Status, Task, Wake, Worker, interpolate};
 use crate::uncertainty::Measure;
@@ -15,14 +16,27 @@ use std::sync::Arc;
 use strips::Strips;
 
 /// What the worker is asked for.
-type Request = (Arc<ModelSet>, Arc<SharedEngine>, InterpolationSettings);
+#[derive(Clone)]
+struct InterpolationRequest {
+    set: Arc<ModelSet>,
+    engine: Arc<SharedEngine>,
+    settings: InterpolationSettings,
+}
+
+impl PartialEq for InterpolationRequest {
+    /// Whether both give the same, on whatever engine.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.set, &other.set) && self.settings == other.settings
+    }
+}
 
 /// The tab.
 pub struct Interpolations {
-    worker: Worker<Request, Interpolation>,
-    asked: Option<InterpolationSettings>,
-    of: Option<Arc<ModelSet>>,
-    shown: Option<Interpolation>,
+    worker: Worker<InterpolationRequest, Answer<InterpolationRequest, Interpolation>>,
+    asked: Option<InterpolationRequest>,
+    shown: Option<Answer<InterpolationRequest, Interpolation>>,
+    /// What the interpolation on the screen is to the present settings.
+    standing: Standing,
     strips: Strips,
 }
 
@@ -32,12 +46,13 @@ impl Interpolations {
     /// # Errors
     /// When the system has no thread left.
     pub fn new(wake: &Wake) -> Result<Self> {
-        let worker = Worker::spawn("interpolation", Arc::clone(wake), |(set, engine, settings): Request, desk| {
-            let done = interpolate(&set, &mut engine.foreground().until(desk.stop()), &settings, &mut |progress| desk.tell(progress))?;
-            desk.publish(done);
+        let worker = Worker::spawn("interpolation", Arc::clone(wake), |request: InterpolationRequest, desk| {
+            let mut engine = request.engine.foreground().until(desk.stop());
+            let result = interpolate(&request.set, &mut engine, &request.settings, &mut |progress| desk.tell(progress))?;
+            desk.publish(Answer { request, result, complete: true });
             Ok(())
         })?;
-        Ok(Self { worker, asked: None, of: None, shown: None, strips: Strips::default() })
+        Ok(Self { worker, asked: None, shown: None, standing: Standing::Former, strips: Strips::default() })
     }
 
     /// What the session wants to see.
@@ -71,23 +86,30 @@ impl Panel for Interpolations {
     }
 
     fn logic(&mut self, ctx: &Context, scope: &mut Scope) {
-        if let Some(interpolation) = self.worker.take() {
-            self.strips.set(ctx, scope.image_shape(), &interpolation);
-            self.shown = Some(interpolation);
+        if let Some(answer) = self.worker.take() {
+            self.strips.set(ctx, scope.image_shape(), &answer.result);
+            self.shown = Some(answer);
         }
-        scope.results.geodesic = self
-            .shown
-            .as_ref()
-            .filter(|_| scope.session.line.geodesic)
-            .and_then(|shown| shown.curves.iter().find(|curve| curve.path == Path::Geodesic).and_then(|curve| curve.z.clone()));
-        let working = matches!(self.worker.status(), Status::Working(_));
-        let wanted = Self::wanted(scope);
-        let is_new = self.asked.as_ref() != Some(&wanted) || !self.of.as_ref().is_some_and(|of| Arc::ptr_eq(of, &scope.set));
+        let status = self.worker.status();
+        if matches!(status, Status::Failed(_)) {
+            self.shown = None;
+        }
+        let (set, engine) = (Arc::clone(&scope.set), Arc::clone(&scope.engine));
+        let wanted = InterpolationRequest { set, engine, settings: Self::wanted(scope) };
+        self.standing = self.shown.as_ref().map_or(Standing::Former, |shown| shown.standing(Some(&wanted)));
+        // The geodesic of other ends, or of another decoder, is none of this line.
+        let ends = |request: &InterpolationRequest| request.settings.ends.each_ref().map(|end| end.z);
+        let is_of_line = |shown: &&Answer<InterpolationRequest, Interpolation>| {
+            scope.session.line.geodesic && Arc::ptr_eq(&shown.request.set, &wanted.set) && ends(&shown.request) == ends(&wanted)
+        };
+        scope.results.geodesic = self.shown.as_ref().filter(is_of_line).and_then(|shown| {
+            let geodesic = shown.result.curves.iter().find(|curve| curve.path == Path::Geodesic)?;
+            geodesic.z.clone()
+        });
         // While an end is dragged each request is worth finishing: the curves follow the hand.
-        if is_new && !working {
+        if self.asked.as_ref() != Some(&wanted) && !matches!(status, Status::Working(_)) {
             self.asked = Some(wanted.clone());
-            self.of = Some(Arc::clone(&scope.set));
-            self.worker.request((Arc::clone(&scope.set), Arc::clone(&scope.engine), wanted));
+            self.worker.request(wanted);
         }
     }
 
@@ -99,14 +121,21 @@ impl Panel for Interpolations {
         let status = self.worker.status();
         ui.horizontal_top(|ui| {
             ui.allocate_ui(vec2(214.0_f32.min(ui.available_width() * 0.5), ui.available_height()), |ui| {
-                ui.vertical(|ui| controls::show(ui, scope));
+                ui.vertical(|ui| {
+                    controls::show(ui, scope);
+                    if self.shown.is_some() {
+                        standing::label(ui, self.standing, "");
+                    }
+                });
             });
             ui.vertical(|ui| {
                 if let Status::Failed(_) = status {
                     style::status_line(ui, "", &status);
                 }
                 match &self.shown {
-                    Some(shown) if ui.available_size().min_elem() > 40.0 => curves(ui, scope, shown, &self.strips),
+                    Some(shown) if ui.available_size().min_elem() > 40.0 => {
+                        standing::drawn(ui, self.standing, |ui| curves(ui, scope, &shown.result, &self.strips));
+                    }
                     Some(_) => {}
                     None => style::empty(ui, "The curves are on their way", "They follow the line on the map."),
                 }
@@ -156,8 +185,8 @@ fn curves(ui: &mut Ui, scope: &mut Scope, shown: &Interpolation, strips: &Strips
     strips.draw(ui, Rect::from_min_max(pos2(above.left(), above.top()), above.max), &x_of, positions.len());
     if let Some(t) = response.inner {
         let step = (t * (positions.len() - 1) as f64).round() as usize;
-        let line = &scope.session.line.ends;
-        scope.pointer.mark = Some([0, 1].map(|axis| line[0][axis] + t * (line[1][axis] - line[0][axis])));
+        let [first, last] = &shown.settings.ends;
+        scope.pointer.mark = Some([0, 1].map(|axis| first.z[axis] + t * (last.z[axis] - first.z[axis])));
         let x = x_of(step as f64 / (positions.len() - 1) as f64);
         ui.painter().vline(x, above.y_range(), Stroke::new(1.0, style::ACCENT));
     }

@@ -87,7 +87,7 @@ impl Hover {
 /// The class that the map's members name at a point of its grid, and its probability.
 pub fn prediction(scope: &Scope, values: &Values, point: usize) -> Option<(usize, f64)> {
     let map = scope.results.live.as_ref()?.try_read()?;
-    if map.settings.view != values.view {
+    if map.settings != values.settings {
         return None;
     }
     let mean = map.sampled.cell(point, values.pane.members.iter().copied()).mean();

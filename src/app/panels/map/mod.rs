@@ -64,8 +64,8 @@ impl Maps {
             && asked.panes == panes
             && values.len() >= count
         {
-            let complete = values[..count].iter().all(|values| values.known == 1.0);
-            if complete && !growing {
+            // What is computed besides is of other members.
+            if values[..count].iter().all(|values| values.complete) {
                 return None;
             }
             let (waited, is_seen) = (when.elapsed(), values[..count].iter().all(|values| values.known > 0.0));
@@ -73,7 +73,7 @@ impl Maps {
             if waited < pause {
                 return Some(pause.saturating_sub(waited));
             }
-            if !growing && waited > Duration::from_secs(2) && !complete {
+            if !growing && waited > Duration::from_secs(2) {
                 // The job has ended without filling the map: nothing more will come.
                 return None;
             }

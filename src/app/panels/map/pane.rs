@@ -5,11 +5,12 @@ use crate::app::panels::map::drawing::Drawing;
 use crate::app::panels::map::header::title;
 use crate::app::state::scope::Scope;
 use crate::app::state::session::{PIN_NAMES, Pin};
+use crate::app::state::values::Values;
 use crate::app::widgets::colour_bar::{BAR, bar_mark, colour_bar};
 use crate::app::widgets::plane::{AXES, Plane, axes};
-use crate::app::widgets::style;
+use crate::app::widgets::{standing, style};
 use crate::jobs::Status;
-use crate::uncertainty::Measure;
+use crate::uncertainty::{Measure, Passes};
 use eframe::egui::{
     Align2, Color32, CursorIcon, FontId, Key, Painter, Pos2, Rect, Response, Role, Sense, Shape, Stroke, Ui, WidgetInfo, pos2, vec2,
 };
@@ -72,6 +73,9 @@ pub fn show(drawing: &mut Drawing, ui: &mut Ui, scope: &mut Scope, place: usize)
     }
     pins(&painter, &plane, scope);
     marks(&painter, &plane, scope, place);
+    if let Some(values) = drawing.painted(place) {
+        standing_label(ui, &painter, rect, scope, values);
+    }
     axes(ui, &outside, &plane);
     let Some(values) = scope.results.values.get(place) else { return };
     let threshold = scope.results.holes.get(place).filter(|_| scope.session.overlays.holes && values.pane.minus.is_none());
@@ -216,6 +220,23 @@ fn marks(painter: &Painter, plane: &Plane, scope: &Scope, place: usize) {
         painter.add(Shape::circle_stroke(at, 7.0, Stroke::new(3.5, Color32::BLACK)));
         painter.add(Shape::circle_stroke(at, 7.0, Stroke::new(1.5, Color32::WHITE)));
     }
+}
+
+/// Says in the corner of a map that its values are provisional or of former settings.
+fn standing_label(ui: &Ui, painter: &Painter, rect: Rect, scope: &Scope, values: &Values) {
+    let so_far = if values.known < 1.0 || values.pane.measure.passes() == Passes::Deterministic {
+        format!("{:.0} % of the points", 100.0 * values.known)
+    } else {
+        format!("{} of {} draws", values.draws, values.settings.samples)
+    };
+    let wanted = scope.session.map_settings(&scope.set).ok();
+    let Some(words) = standing::words(values.standing(wanted.as_ref()), &so_far) else { return };
+    let galley = painter.layout_no_wrap(words.clone(), FontId::proportional(11.0), Color32::WHITE);
+    let area = Align2::LEFT_BOTTOM.anchor_size(rect.left_bottom() + vec2(8.0, -8.0), galley.size());
+    painter.rect_filled(area.expand(3.0), 3.0, Color32::from_black_alpha(170));
+    painter.galley(area.min, galley, Color32::WHITE);
+    let response = ui.interact(area, ui.scope_id().with("standing"), Sense::hover());
+    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &words));
 }
 
 /// Words for the state before the first picture.

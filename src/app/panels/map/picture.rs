@@ -30,6 +30,11 @@ impl Picture {
         }
     }
 
+    /// The values that it was painted from.
+    pub fn values(&self) -> &Values {
+        &self.values
+    }
+
     /// What it shows: the measure and the members.
     pub fn pane(&self) -> &Pane {
         &self.values.pane
@@ -43,7 +48,7 @@ impl Picture {
 
     /// Draws the part of the picture that lies in the plane: each value fills the cell around its point.
     pub fn draw(&self, painter: &Painter, plane: &Plane) {
-        let view = self.values.view;
+        let view = self.values.settings.view;
         let half = |count: usize| 0.5 / count as f32;
         let (u, v) = (half(view.columns), half(view.rows));
         let uv = Rect { min: pos2(u, v), max: pos2(1.0 - u, 1.0 - v) };
@@ -52,18 +57,13 @@ impl Picture {
 
     /// How far apart the points are that have been computed.
     pub fn spacing(&self) -> f64 {
-        let view = self.values.view;
+        let view = self.values.settings.view;
         (view.z1[1] - view.z1[0]) / (view.columns as f64 * f64::from(self.values.known).sqrt())
-    }
-
-    /// The part of the plane that it covers.
-    pub fn extent(&self) -> [[f64; 2]; 2] {
-        [self.values.view.z1, self.values.view.z2]
     }
 }
 
 fn image(values: &Values, scale: &Scale) -> ColorImage {
-    let view = values.view;
+    let view = values.settings.view;
     // A point that nobody has computed yet is not an undefined one.
     let colour = |&value: &f32| if value.is_nan() { Color32::TRANSPARENT } else { style::colour(scale.colour(value.into())) };
     let pixels = values.numbers.chunks(view.columns).rev().flatten().map(colour).collect();

@@ -28,9 +28,11 @@ pub fn worker(wake: Wake) -> Result<Worker<Wanted, Vec<Values>>> {
 
 fn sum(wanted: &Wanted, pane: &Pane) -> Values {
     let map = wanted.live.read();
-    let view = map.settings.view;
-    let mut values = map.seen(&pane.seen(&wanted.panes));
+    let settings = map.settings.clone();
+    let seen = pane.seen(&wanted.panes);
+    let mut values = map.seen(&seen);
     let known = values.iter().filter(|value| value.is_finite()).count() as f32 / values.len() as f32;
-    fill_gaps(&view, &mut values);
-    Values { pane: pane.clone(), view, numbers: Arc::new(values), known }
+    fill_gaps(&settings.view, &mut values);
+    let (draws, complete) = (map.draws_of(&seen)[0], map.is_complete(&seen));
+    Values { pane: pane.clone(), settings, numbers: Arc::new(values), known, draws, complete }
 }
