@@ -147,12 +147,13 @@ impl Window {
         session.check(&set)?;
         let is_other = !Arc::ptr_eq(&set, &self.scope.set);
         let kind = |set: &ModelSet| (set.ensemble().image_shape().to_vec(), set.ensemble().classes().to_vec());
-        if kind(&set) != kind(&self.scope.set) {
-            (self.scope.data, self.scope.data_identity) = (None, None);
-            self.data.request(Arc::clone(&set));
-        }
+        // Models of another folder may be about other images of the same classes.
+        let has_other_data = kind(&set) != kind(&self.scope.set) || session.models != self.scope.session.models;
         self.scope.session = Session { hashes: set.hashes.clone(), ..session };
         (self.scope.set, self.scope.engine) = (set, engine);
+        if has_other_data {
+            self.load_data(None);
+        }
         if is_other {
             self.scope.results.live = None;
             self.asked = None;

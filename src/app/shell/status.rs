@@ -1,6 +1,7 @@
 //! What the window says: complaints, what is being opened, the status line.
 
 use crate::app::state::scope::Scope;
+use crate::app::state::wording::in_window;
 use crate::app::widgets::style;
 use crate::jobs::Status;
 use crate::numbers::counted;
@@ -20,7 +21,7 @@ pub fn complaints(ui: &mut Ui, complaints: &mut Vec<String>) {
                 if ui.small_button("×").on_hover_text("Read").clicked() {
                     read = Some(at);
                 }
-                ui.add(eframe::egui::Label::new(complaint).wrap());
+                ui.add(eframe::egui::Label::new(in_window(complaint)).wrap());
             });
         }
         if let Some(at) = read {
@@ -67,7 +68,7 @@ pub fn status(ui: &mut Ui, scope: &Scope, note: &str, since: Duration) {
                     ui.label(style::note(if share > 0.02 { format!("{left:.0} s left") } else { String::new() }));
                 }
                 Status::Failed(sentence) => {
-                    ui.colored_label(ui.visuals().warn_fg_color, sentence);
+                    ui.colored_label(ui.visuals().warn_fg_color, in_window(sentence));
                 }
                 _ => {}
             }

@@ -9,3 +9,4 @@ pub mod session;
 pub mod storage;
 pub mod threads;
 pub mod values;
+pub mod wording;

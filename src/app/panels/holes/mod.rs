@@ -186,8 +186,17 @@ impl Panel for HolePanel {
             self.found = None;
         }
         self.interval = self.workers.interval.take().or(self.interval);
-        if let Some(curve) = self.workers.curve.take() {
-            self.curve = Some(curve);
+        self.curve = self.workers.curve.take().or(self.curve.take());
+        // What earlier requests gave is no answer to those that failed.
+        let has_failed = |status| matches!(status, Status::Failed(_));
+        if has_failed(self.workers.garbage.status()) {
+            self.garbage = None;
+        }
+        if has_failed(self.workers.interval.status()) {
+            self.interval = None;
+        }
+        if has_failed(self.workers.curve.status()) {
+            self.curve = None;
         }
         let visible = scope.session.overlays.holes || scope.open_tab == self.name();
         scope.results.holes = self.found.clone().filter(|_| visible).map_or_else(Vec::new, |found| found.holes.clone());

@@ -75,6 +75,10 @@ impl Panel for Interpolations {
             self.strips.set(ctx, scope.image_shape(), &interpolation);
             self.shown = Some(interpolation);
         }
+        // What an earlier request gave is no answer to one that failed.
+        if matches!(self.worker.status(), Status::Failed(_)) {
+            self.shown = None;
+        }
         scope.results.geodesic = self
             .shown
             .as_ref()
@@ -93,7 +97,7 @@ impl Panel for Interpolations {
 
     #[cfg(test)]
     fn is_busy(&self) -> bool {
-        matches!(self.worker.status(), Status::Working(_)) || self.shown.is_none()
+        matches!(self.worker.status(), Status::Working(_)) || (self.shown.is_none() && !matches!(self.worker.status(), Status::Failed(_)))
     }
 
     #[cfg(test)]
@@ -110,6 +114,7 @@ impl Panel for Interpolations {
             ui.vertical(|ui| {
                 if let Status::Failed(_) = status {
                     style::status_line(ui, "", &status);
+                    return;
                 }
                 match &self.shown {
                     Some(shown) if ui.available_size().min_elem() > 40.0 => curves(ui, scope, shown, &self.strips),
