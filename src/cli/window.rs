@@ -4,6 +4,7 @@ use super::shared::{DataOptions, ModelOptions, say};
 use crate::app::{self, Start, Storage};
 use crate::data::Split;
 use crate::error::{Error, Result};
+use crate::jobs::training::data_of;
 use crate::jobs::{cache_folder, library};
 use clap::{Args, Parser};
 use std::path::{Path, PathBuf};
@@ -60,7 +61,10 @@ impl Window {
             engine: self.models.engine,
             session: self.session,
             storage: self.config.map_or_else(Storage::of_user, |folder| Storage::in_folder(Some(folder))),
-            load: Arc::new(move |ensemble| data.load_of(ensemble, None, Split::Test)),
+            load: Arc::new(move |request| match &request.name {
+                Some(name) => data.load_for(request.set.ensemble(), name, Split::Test),
+                None => data_of(&request.set, request.folder.as_deref(), data.data.as_deref()),
+            }),
             load_named: Arc::new(move |name| others.load(name, Split::Test)),
             attack_cache: cache_folder(),
             estimate_training: Arc::new(crate::jobs::training::estimate),

@@ -164,8 +164,12 @@ pub fn named(name: &str) -> Result<&'static Source> {
 
 /// The data that models of these classes are about: the first set that has them all; MNIST where none has.
 pub fn of_classes(classes: &[String]) -> &'static Source {
-    let has_all = |source: &&Source| classes.iter().all(|class| source.classes.contains(&class.as_str()));
-    ALL.iter().find(has_all).unwrap_or(&ALL[0])
+    ALL.iter().find(|source| has_classes(source, classes)).unwrap_or(&ALL[0])
+}
+
+/// Whether a data set has all of these classes.
+pub fn has_classes(source: &Source, classes: &[String]) -> bool {
+    classes.iter().all(|class| source.classes.contains(&class.as_str()))
 }
 
 #[cfg(test)]

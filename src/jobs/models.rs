@@ -154,6 +154,14 @@ impl ModelSet {
         Ok(Self { origin: origin.to_owned(), vae, models, encodings, encodings_file, hashes, descriptions, notes })
     }
 
+    /// Checks that the models take the images of data, and call their classes alike.
+    ///
+    /// # Errors
+    /// When they do not.
+    pub fn check_data(&self, data: &Dataset) -> Result<()> {
+        super::passes::check_data(self, data)
+    }
+
     /// Refuses data with the name and the classes of the encoded data, but with other images or labels. `sha256` gives the data's hash; it is
     /// called only where the names agree, because it takes time.
     ///

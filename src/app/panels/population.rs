@@ -112,6 +112,10 @@ impl Panel for Populations {
         if let Some(shown) = self.worker.take() {
             self.shown = Some(shown);
         }
+        // What an earlier request gave is no answer to one that failed.
+        if matches!(self.worker.status(), Status::Failed(_)) {
+            self.shown = None;
+        }
     }
 
     fn tasks(&self) -> Vec<(&'static str, &dyn Task)> {

@@ -65,6 +65,7 @@ impl Dialogs {
                 PathFor::Session => dialog.set_title("A session, or an exported figure").pick_file(),
                 PathFor::SaveSession => dialog.set_title("Save the session").set_file_name("session.json").save_file(),
                 PathFor::SaveFilm => dialog.set_title("Save the film").set_file_name("training.gif").save_file(),
+                PathFor::Data => dialog.set_title("A folder of images").pick_folder(),
                 PathFor::Image => dialog
                     .set_title("An image")
                     .add_filter("images", &["png", "jpg", "jpeg", "bmp", "gif", "tif", "tiff", "webp"])
@@ -83,7 +84,7 @@ impl Dialogs {
         let text = match wanted {
             PathFor::SaveSession => "session.json".to_owned(),
             PathFor::SaveFilm => "training.gif".to_owned(),
-            PathFor::Models | PathFor::Session | PathFor::Image => String::new(),
+            PathFor::Models | PathFor::Session | PathFor::Data | PathFor::Image => String::new(),
         };
         self.path = Some(PathDialog { wanted, text, is_new: true, question: None });
     }
@@ -122,6 +123,7 @@ impl Dialogs {
             PathFor::Session => ("A session file, or a figure that the window exported", "Open"),
             PathFor::SaveSession => ("Where to save the session", "Save"),
             PathFor::SaveFilm => ("An animated GIF, or, without .gif, a folder for a PNG of each epoch", "Save"),
+            PathFor::Data => ("A folder of images for each class, or of IDX files, or an npz file", "Load"),
             PathFor::Image => ("An image file: it is encoded and marked as pin A", "Open"),
         };
         let mut done = false;
@@ -216,6 +218,7 @@ fn use_path(scope: &mut Scope, wanted: PathFor, path: PathBuf) {
         PathFor::Session => scope.ask(Event::Open(Opening::Session(path))),
         PathFor::SaveSession => scope.ask(Event::SaveSession(path)),
         PathFor::SaveFilm => scope.ask(Event::SaveFilm(path)),
+        PathFor::Data => scope.ask(Event::LoadData(Some(path.display().to_string()))),
         PathFor::Image => scope.session.pins[0] = Some(Pin::File(path)),
     }
 }

@@ -1,11 +1,13 @@
 //! The menu of models: the shipped ones, and those that were trained here, each with its card.
 
-use crate::app::state::event::{Event, Opening};
+use crate::app::state::event::{Event, Opening, PathFor};
 use crate::app::state::scope::Scope;
 use crate::app::state::session::Session;
 use crate::app::widgets::style;
+use crate::data::sources::{self, Layout, Source, has_classes};
 use crate::error::Result;
 use crate::jobs::library::{CATS_DOGS_MISSING, Entry, EntryKind, delete, entries, name_of};
+use crate::jobs::training::{DECODED, is_resumable};
 use crate::jobs::{Status, Wake, Worker};
 use eframe::egui::{Button, Context, Grid, Id, Label, Modal, Ui};
 use std::path::PathBuf;
@@ -17,10 +19,16 @@ enum Request {
     Delete(PathBuf, PathBuf),
 }
 
+/// An entry, and whether its training was stopped before its end.
+struct Listed {
+    entry: Entry,
+    is_resumable: bool,
+}
+
 /// The models that were trained here.
 pub struct Library {
-    worker: Worker<Request, Vec<Entry>>,
-    entries: Vec<Entry>,
+    worker: Worker<Request, Vec<Listed>>,
+    entries: Vec<Listed>,
     /// The one that is to be deleted once somebody has said yes.
     condemned: Option<Entry>,
 }
@@ -39,7 +47,8 @@ impl Library {
                     (folder, deleted)
                 }
             };
-            desk.publish(entries(&folder));
+            let listed = |entry: Entry| Listed { is_resumable: is_resumable(&entry.folder), entry };
+            desk.publish(entries(&folder).into_iter().map(listed).collect());
             deleted
         })?;
         Ok(Self { worker, entries: Vec::new(), condemned: None })
@@ -75,14 +84,15 @@ impl Library {
         if !pure && ui.button("Without what was added").clicked() {
             scope.ask(Event::Open(Opening::Originals));
         }
+        ui.menu_button("Data", |ui| data(ui, scope));
         ui.separator();
         if self.entries.is_empty() {
             ui.label(style::note("Models that you train in the tab Training stand here."));
         }
-        for entry in &self.entries {
-            ui.menu_button(&entry.name, |ui| {
-                if self.condemned.is_none() && card(ui, entry, scope) {
-                    self.condemned = Some(entry.clone());
+        for listed in &self.entries {
+            ui.menu_button(&listed.entry.name, |ui| {
+                if self.condemned.is_none() && card(ui, listed, scope) {
+                    self.condemned = Some(listed.entry.clone());
                 }
             });
         }
@@ -117,8 +127,36 @@ impl Library {
     }
 }
 
+/// The test images: those that the models are about, or others of their shape and classes.
+fn data(ui: &mut Ui, scope: &mut Scope) {
+    let (classes, shape) = (scope.classes(), scope.image_shape());
+    let fits = |source: &&Source| {
+        // Photographs are brought to the shape of the models.
+        has_classes(source, classes) && (matches!(source.layout, Layout::Images { .. }) || shape == [1, 28, 28])
+    };
+    let offered: Vec<&Source> = sources::ALL.iter().filter(fits).collect();
+    let has_digits = offered.iter().any(|source| source.folder == "mnist");
+    let mut wanted = None;
+    if ui.button("Those that the models are about").clicked() {
+        wanted = Some(Event::LoadData(None));
+    }
+    let named = offered.iter().map(|source| (source.folder, source.name)).chain(has_digits.then_some((DECODED, "Decoded digits")));
+    for (name, label) in named {
+        if ui.button(label).clicked() {
+            wanted = Some(Event::LoadData(Some(name.to_owned())));
+        }
+    }
+    if ui.button("Others of the same shape and classes…").clicked() {
+        wanted = Some(Event::AskPath(PathFor::Data));
+    }
+    if let Some(event) = wanted {
+        scope.ask(event);
+        ui.close();
+    }
+}
+
 /// What a model is, and what can be done with it. Answers whether somebody wants it deleted.
-fn card(ui: &mut Ui, entry: &Entry, scope: &mut Scope) -> bool {
+fn card(ui: &mut Ui, Listed { entry, is_resumable }: &Listed, scope: &mut Scope) -> bool {
     ui.set_max_width(340.0);
     if let Some(problem) = &entry.problem {
         ui.colored_label(ui.visuals().warn_fg_color, problem);
@@ -139,6 +177,11 @@ fn card(ui: &mut Ui, entry: &Entry, scope: &mut Scope) -> bool {
     };
     if ui.add_enabled(entry.problem.is_none(), Button::new(label)).clicked() {
         scope.ask(command);
+        ui.close();
+    }
+    let text = "Goes on where its training was stopped, with the settings of then";
+    if *is_resumable && ui.button("Resume").on_hover_text(text).clicked() {
+        scope.ask(Event::ResumeTraining(folder.clone()));
         ui.close();
     }
     if ui.button("Show its training").on_hover_text("In the tab Training: its curves and its film").clicked() {

@@ -154,12 +154,13 @@ impl Window {
     fn take_over(&mut self, set: Arc<ModelSet>, engine: Arc<SharedEngine>, session: Session, data: Option<DataIdentity>) -> Result<()> {
         session.check(&set)?;
         let is_other = !Arc::ptr_eq(&set, &self.scope.set);
-        if has_other_data(&set, &self.scope.set) {
-            (self.scope.data, self.scope.data_identity) = (None, None);
-            self.data.request(Arc::clone(&set));
-        }
+        // Models of another folder may be about other images of the same classes.
+        let has_other_data = has_other_data(&set, &self.scope.set) || session.models != self.scope.session.models;
         self.scope.session = Session { hashes: set.hashes.clone(), ..session };
         (self.scope.set, self.scope.engine) = (set, engine);
+        if has_other_data {
+            self.load_data(None);
+        }
         if is_other {
             self.scope.results.live = None;
             self.maps.asked = None;

@@ -3,6 +3,7 @@
 use crate::app::shell::map_costs::minutes;
 use crate::app::shell::map_requests::{MapAction, MapRequests};
 use crate::app::state::scope::Scope;
+use crate::app::state::wording::in_window;
 use crate::app::widgets::style;
 use crate::jobs::{Status, Task};
 use crate::numbers::counted;
@@ -22,7 +23,7 @@ pub fn complaints(ui: &mut Ui, complaints: &mut Vec<String>) {
                 if ui.small_button("×").on_hover_text("Read").clicked() {
                     read = Some(at);
                 }
-                ui.add(eframe::egui::Label::new(complaint).wrap());
+                ui.add(eframe::egui::Label::new(in_window(complaint)).wrap());
             });
         }
         if let Some(at) = read {
@@ -98,7 +99,7 @@ pub fn status(ui: &mut Ui, scope: &Scope, tasks: &[(&str, &dyn Task)], note: &st
                     }
                 }
                 Status::Failed(sentence) => {
-                    ui.colored_label(ui.visuals().warn_fg_color, sentence);
+                    ui.colored_label(ui.visuals().warn_fg_color, in_window(sentence));
                 }
                 _ => {}
             }

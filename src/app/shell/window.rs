@@ -21,15 +21,25 @@ use crate::data::{DataIdentity, Dataset, SHIPPED_DIGITS};
 use crate::engine;
 use crate::error::Result;
 use crate::jobs::{ModelSet, SharedEngine, Status, Urgency, Wake, Worker};
-use crate::nets::Ensemble;
 use eframe::egui::scroll_area::ScrollSource;
 use eframe::egui::{Align, CentralPanel, Context, Layout as Flow, Pos2, ScrollArea, Ui, Vec2, ViewportCommand, vec2};
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Loads the images that ends and pins are chosen from: those that the classifiers are about.
-pub type LoadData = Arc<dyn Fn(&Ensemble) -> Result<Dataset> + Send + Sync>;
+/// Loads the images that ends and pins are chosen from.
+pub type LoadData = Arc<dyn Fn(&DataRequest) -> Result<Dataset> + Send + Sync>;
+
+/// Which images are to be loaded.
+pub struct DataRequest {
+    /// The models that they are for.
+    pub set: Arc<ModelSet>,
+    /// The folder of the models; none for the shipped ones.
+    pub folder: Option<PathBuf>,
+    /// A known data set, or a folder; those that the models are about for `None`.
+    pub name: Option<String>,
+}
 
 /// The smallest window in logical points that shows everything at once.
 const LEAST_SIZE: Vec2 = vec2(1024.0, 700.0);
@@ -44,7 +54,7 @@ pub struct Window {
     dialogs: Dialogs,
     pub(in crate::app) storage: Storage,
     pub(in crate::app) maps: MapRequests,
-    pub(in crate::app) data: Worker<Arc<ModelSet>, (Arc<Dataset>, Option<DataIdentity>)>,
+    data: Worker<DataRequest, (Arc<Dataset>, Option<DataIdentity>)>,
     encoded: Encoded,
     pub(in crate::app) library: Library,
     /// Asks the graphics drivers which engines can work here, which may take half a second.
@@ -97,8 +107,10 @@ impl Window {
             Urgency::Now => waker.request_repaint(),
             Urgency::Soon => waker.request_repaint_after(style::PROGRESS),
         });
-        let data = Worker::spawn("data", Arc::clone(&wake), move |set: Arc<ModelSet>, desk| {
-            let data = Arc::new(load(set.ensemble())?);
+        let data = Worker::spawn("data", Arc::clone(&wake), move |request: DataRequest, desk| {
+            let data = Arc::new(load(&request)?);
+            let set = &request.set;
+            set.check_data(&data)?;
             desk.publish((Arc::clone(&data), None));
             let identity = DataIdentity::of(&data);
             set.check_encoded(&data, || identity.sha256.clone())?;
@@ -106,7 +118,7 @@ impl Window {
             Ok(())
         })?;
         let (set, folder) = (Arc::new(set), folder.map(absolute));
-        data.request(Arc::clone(&set));
+        data.request(DataRequest { set: Arc::clone(&set), folder: folder.clone(), name: None });
         let first = Session { models: folder, additions, engine: engine.clone(), ..Session::new(&set) };
         let engine = SharedEngine::open(&engine, &set)?;
         let mut window = Self {
@@ -165,6 +177,12 @@ impl Window {
         }
     }
 
+    /// Asks for the images of a name, or of the models; nothing is shown in their place until they are there.
+    pub(in crate::app) fn load_data(&mut self, name: Option<String>) {
+        (self.scope.data, self.scope.data_identity, self.scope.data_problem) = (None, None, None);
+        self.data.request(DataRequest { set: Arc::clone(&self.scope.set), folder: self.scope.session.models.clone(), name });
+    }
+
     /// One frame: results in, panels, commands.
     pub fn frame(&mut self, ui: &mut Ui) {
         let ctx = ui.ctx().clone();
@@ -219,10 +237,13 @@ impl Window {
                 "MNIST is not on this machine: 1,000 of its 10,000 test images are used.".clone_into(&mut self.said.note);
             }
             self.scope.data = Some(data);
+            self.scope.data_problem = None;
             self.scope.data_identity = identity;
             self.compare_data();
         }
         if let Status::Failed(sentence) = self.data.status() {
+            (self.scope.data, self.scope.data_identity) = (None, None);
+            self.scope.data_problem = Some(sentence.clone());
             self.said.complaints.push(sentence);
             self.data.cancel();
         }
@@ -298,12 +319,13 @@ impl Window {
             Event::Say(sentence) => self.said.toasts.say(sentence),
             Event::Complain(sentence) => self.said.complaints.push(sentence),
             Event::AskPath(wanted) => self.dialogs.ask_path(wanted),
+            Event::LoadData(name) => self.load_data(name),
             Event::LibraryChanged => {
                 if let Some(folder) = &self.scope.sources.library {
                     self.library.read(folder.clone());
                 }
             }
-            Event::StartTraining | Event::ShowTraining(_) | Event::SaveFilm(_) => {
+            Event::StartTraining | Event::ResumeTraining(_) | Event::ShowTraining(_) | Event::SaveFilm(_) => {
                 for panel in &mut self.panels {
                     panel.event(&event, &mut self.scope);
                 }

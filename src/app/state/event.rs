@@ -45,6 +45,8 @@ pub enum PathFor {
     Session,
     /// Where to save the session.
     SaveSession,
+    /// A folder of images, or a file of them.
+    Data,
     /// An image file.
     Image,
     /// Where to save the film of a training.
@@ -87,10 +89,14 @@ pub enum Event {
     Say(String),
     /// Say that something went wrong: it stays until it is closed.
     Complain(String),
+    /// Load other test images by name or path; those that the models are about for `None`.
+    LoadData(Option<String>),
     /// Models have come or gone in the folder of trained models.
     LibraryChanged,
     /// Start the training that is chosen.
     StartTraining,
+    /// Go on with the training of the model in a folder.
+    ResumeTraining(PathBuf),
     /// Show how the model in a folder was trained.
     ShowTraining(PathBuf),
     /// Write the film of the training that is shown.

@@ -10,3 +10,4 @@ pub mod session;
 pub mod storage;
 pub mod threads;
 pub mod values;
+pub mod wording;

@@ -3,6 +3,7 @@
 use crate::app::state::event::Event;
 use crate::app::state::session::{MOST_IMAGES, Session};
 use crate::app::state::values::Values;
+use crate::app::state::wording::in_window;
 use crate::data::{DataIdentity, Dataset, FolderData, Split, locate, sources};
 use crate::error::{Error, Result};
 use crate::jobs::training::{Frame, TrainingEstimate, TrainingPlan, estimate};
@@ -104,6 +105,8 @@ pub struct Scope {
     pub engine: Arc<SharedEngine>,
     /// The images that ends and pins are chosen from; they come a moment after the start.
     pub data: Option<Arc<Dataset>>,
+    /// Why there are none.
+    pub data_problem: Option<String>,
     /// Which images these are; it takes a moment longer.
     pub data_identity: Option<DataIdentity>,
     /// The density of the training encodings, and a search for the nearest of them; they come a moment after the start, where the models
@@ -129,6 +132,7 @@ impl Scope {
             set,
             engine,
             data: None,
+            data_problem: None,
             data_identity: None,
             surroundings: None,
             results: Results {
@@ -158,6 +162,15 @@ impl Scope {
     /// Asks for something to happen after this frame.
     pub fn ask(&mut self, event: Event) {
         self.events.push(event);
+    }
+
+    /// What is to be said where the images of the data are not there.
+    pub fn without_data(&self) -> String {
+        let problem = self
+            .data_problem
+            .as_ref()
+            .map(|problem| format!("There are no data: {} Choose others under Data in the menu Models.", in_window(problem)));
+        problem.unwrap_or_else(|| "The images of the data are being loaded.".to_owned())
     }
 
     /// Where trained models go.

@@ -4,6 +4,7 @@ use crate::app::state::answer::Standing;
 use crate::app::state::session::Pane;
 use crate::figure::{Scaled, range_of};
 use crate::jobs::MapSettings;
+use crate::latent::View;
 use std::sync::Arc;
 
 /// The values of one map.
@@ -25,14 +26,8 @@ pub struct Values {
 
 impl Values {
     /// The number of the grid's point nearest to a latent point; `None` outside the view.
-    pub fn point_at(&self, [z1, z2]: [f64; 2]) -> Option<usize> {
-        let view = self.settings.view;
-        let index = |z: f64, [first, last]: [f64; 2], count: usize| {
-            let at = ((z - first) / (last - first) * (count - 1) as f64).round();
-            (at >= 0.0 && at < count as f64).then_some(at as usize)
-        };
-        let (column, row) = (index(z1, view.z1, view.columns)?, index(z2, view.z2, view.rows)?);
-        Some(row * view.columns + column)
+    pub fn point_at(&self, z: [f64; 2]) -> Option<usize> {
+        point_of(&self.settings.view, z)
     }
 
     /// What they are to the settings of the map that is wanted. Another part of the plane is no other map: its values stay right.
@@ -49,4 +44,14 @@ impl Values {
     pub fn scaled(&self) -> Scaled {
         Scaled { measure: self.pane.measure, is_difference: self.pane.minus.is_some(), range: range_of(&self.numbers) }
     }
+}
+
+/// The number of the point of a view nearest to a latent point; `None` outside the view.
+pub fn point_of(view: &View, [z1, z2]: [f64; 2]) -> Option<usize> {
+    let index = |z: f64, [first, last]: [f64; 2], count: usize| {
+        let at = ((z - first) / (last - first) * (count - 1) as f64).round();
+        (at >= 0.0 && at < count as f64).then_some(at as usize)
+    };
+    let (column, row) = (index(z1, view.z1, view.columns)?, index(z2, view.z2, view.rows)?);
+    Some(row * view.columns + column)
 }

@@ -4,7 +4,7 @@ use crate::app::panels::panel::{Panel, Place};
 use crate::app::shell::export::subject::{Export, exports};
 use crate::app::shell::export::tests::type_path;
 use crate::app::shell::run::{Program, Start};
-use crate::app::shell::window::Window;
+use crate::app::shell::window::{DataRequest, Window};
 use crate::app::state::session::Pin;
 use crate::app::tests::{UnderTest as _, scope, settle, start, until, wait};
 use crate::data::Dataset;
@@ -134,8 +134,8 @@ fn other_models_bring_the_images_that_they_are_about() {
     let folder = tempfile::tempdir().unwrap();
     write_models(folder.path());
     let models = folder.path().to_owned();
-    let load = |ensemble: &crate::nets::Ensemble| {
-        if ensemble.classes().len() == 2 { Ok(photographs()) } else { crate::jobs::decoded_digits() }
+    let load = |request: &DataRequest| {
+        if request.set.ensemble().classes().len() == 2 { Ok(photographs()) } else { crate::jobs::decoded_digits() }
     };
     let mut harness = Harness::builder().with_size(vec2(1280.0, 800.0)).build_eframe(move |creation| {
         let mut window = Window::open(&creation.egui_ctx, Start { load: Arc::new(load), ..start() }).unwrap();

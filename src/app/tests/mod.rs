@@ -362,6 +362,26 @@ fn the_status_line_says_when_the_shipped_digits_are_used() {
 }
 
 #[test]
+fn data_that_do_not_fit_the_models_are_not_shown_and_others_can_be_chosen() {
+    let load: LoadData = Arc::new(|request| {
+        let digits = decoded_digits()?;
+        if request.name.is_some() { Ok(digits) } else { digits.keep_classes(&[0, 1]) }
+    });
+    let mut harness = Harness::builder().with_size(vec2(1280.0, 800.0)).build_eframe(|creation| {
+        let mut window = Window::open(&creation.egui_ctx, Start { load, ..start() }).unwrap();
+        (window.scope.session.grid, window.scope.session.samples) = (24, 4);
+        Program(window)
+    });
+    until(&mut harness, "the complaint", |harness| !harness.state().0.complaints().is_empty());
+    harness.run_steps(2);
+    assert!(scope(&harness).data.is_none() && harness.state().0.complaints()[0].contains("in 2 classes"));
+    assert!(harness.query_all_by_label_contains("There are no data").next().is_some(), "the inspector says so");
+    assert!(harness.query_all_by_label_contains("--dataset").next().is_none(), "in the words of the window");
+    harness.state_mut().0.scope.ask(Event::LoadData(Some("decoded-digits".to_owned())));
+    wait(&mut harness, "the data", |scope| scope.data.is_some() && scope.data_problem.is_none());
+}
+
+#[test]
 fn linked_maps_share_the_pointer_and_the_view() {
     let mut harness = harness([1280.0, 800.0]);
     harness.state_mut().0.scope.session.layout = Layout::Four;

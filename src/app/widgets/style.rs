@@ -1,6 +1,7 @@
 //! One visual language: colours, spacing and text of the window, light and dark.
 
 use crate::app::state::storage::Appearance;
+use crate::app::state::wording::in_window;
 use crate::figure::{ATTACK_COLOUR, Rgb, class_colour};
 use crate::jobs::Status;
 use crate::numbers::{fixed, typeset};
@@ -223,7 +224,7 @@ pub fn status_line(ui: &mut egui::Ui, what: &str, status: &Status) -> bool {
             true
         }
         Status::Failed(sentence) => {
-            ui.colored_label(ui.visuals().warn_fg_color, sentence);
+            ui.colored_label(ui.visuals().warn_fg_color, in_window(sentence));
             true
         }
     }

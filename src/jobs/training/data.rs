@@ -1,8 +1,9 @@
 //! The data that a plan names.
 
-use super::plan::{DataChoice, TrainingData};
+use super::plan::{DataChoice, TrainingData, plan_of};
 use crate::data::{self, Dataset, FolderData, Split, load_folder, locate, sources};
 use crate::error::{Error, Result};
+use crate::jobs::ModelSet;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -83,6 +84,31 @@ impl TrainingData {
     }
 }
 
+/// The test images of the data that models are about, in the order of their classes: those that the plan in their folder was trained on, else
+/// those of the known data set that has their classes. `data_dir` as for [`TrainingData::load`].
+///
+/// # Errors
+/// When nothing says which data these are, or they are not there, or damaged.
+pub fn data_of(set: &ModelSet, folder: Option<&Path>, data_dir: Option<&Path>) -> Result<Dataset> {
+    let classes = set.ensemble().classes();
+    let data = if let Some(plan) = folder.map(plan_of).transpose()?.flatten() {
+        let TrainingData { source, classes, shape, .. } = plan.data;
+        let test = match source {
+            DataChoice::Folder(folder) => load_folder(&folder, shape)?.test,
+            DataChoice::Named(name) => load_named(&name, Split::Test, data_dir, shape)?.0,
+        };
+        if classes.is_empty() { test } else { test.keep_classes(&classes)? }
+    } else {
+        let source = sources::of_classes(classes);
+        if !sources::has_classes(source, classes) {
+            let problem = "no plan of a training stands beside them, and no known data set has their classes";
+            return Err(Error::setting("the data of these models", problem, "choose others under Data in the menu Models"));
+        }
+        load_named(source.folder, Split::Test, data_dir, <[usize; 3]>::try_from(set.ensemble().image_shape()).ok())?.0
+    };
+    data.with_classes(classes)
+}
+
 fn decoded(split: Split) -> Result<Dataset> {
     // Training wants both splits, and they are decoded together.
     static DIGITS: OnceLock<Dataset> = OnceLock::new();
@@ -96,4 +122,29 @@ fn decoded(split: Split) -> Result<Dataset> {
         Split::Train => digits.slice(0..DECODED_TRAIN),
         Split::Test => digits.slice(DECODED_TRAIN..digits.len()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jobs::training::TrainingPlan;
+
+    #[test]
+    fn models_get_the_data_of_their_plan_or_none() {
+        let (set, home) = (ModelSet::shipped().unwrap(), tempfile::tempdir().unwrap());
+        let of = |source: DataChoice, classes: &[usize]| {
+            let data = TrainingData { source, classes: classes.to_vec(), ..TrainingData::default() };
+            TrainingPlan { data, ..TrainingPlan::default() }.write(home.path()).unwrap();
+            data_of(&set, Some(home.path()), None)
+        };
+        let digits = of(DataChoice::Named(SHIPPED.to_owned()), &[]).unwrap();
+        assert_eq!(digits.len(), 1000);
+        set.check_data(&digits).unwrap();
+        let two = of(DataChoice::Named(SHIPPED.to_owned()), &[7, 3]).unwrap();
+        assert_eq!(two.classes, ["7", "3"]);
+        let refused = set.check_data(&two).unwrap_err().to_string();
+        assert!(refused.contains("in 2 classes"), "{refused}");
+        let gone = of(DataChoice::Folder(home.path().join("gone")), &[]).unwrap_err().to_string();
+        assert!(gone.contains("gone"), "{gone}");
+    }
 }

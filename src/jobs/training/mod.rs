@@ -16,13 +16,13 @@ mod tests;
 
 pub use crate::autodiff::train::{Augmentation, Decay, Epoch, Fill, Resume, Schedule, Scores, Step};
 pub use architecture::{ClassifierArchitecture, ClassifierPlan, Draw, LikelihoodPlan, VaeArchitecture, VaePlan};
-pub use data::{DECODED, SHIPPED, load_split};
+pub use data::{DECODED, SHIPPED, data_of, load_split};
 pub use estimate::{TrainingEstimate, estimate};
 pub use film::{FILM, film};
 pub use look::{Cost, Frame, LOOKS_SHARE, Look, Looks};
 pub use merge::merge_trained;
 pub use method::Method;
-pub use past::{is_complete, past};
+pub use past::{is_complete, is_resumable, past};
 pub use picture::{FilmMeasure, save_film};
 pub use plan::{DataChoice, PLAN, TrainingData, TrainingPlan, What, plan_of};
 

@@ -1,6 +1,6 @@
 //! Trainings of the past: what their folders tell.
 
-use super::plan::Part;
+use super::plan::{Part, plan_of};
 use super::{Draw, Epoch, TrainingPlan};
 use crate::autodiff::train::LOG;
 use crate::error::{Error, Result};
@@ -30,6 +30,11 @@ pub fn past(folder: &Path) -> Result<Vec<Epoch>> {
 pub fn is_complete(plan: &TrainingPlan, folder: &Path) -> bool {
     let whole = TrainingPlan { shard: None, ..plan.clone() };
     unfinished(&whole, folder).is_ok_and(|unfinished| unfinished.is_none())
+}
+
+/// Whether the training of a folder was stopped before its end.
+pub fn is_resumable(folder: &Path) -> bool {
+    matches!(plan_of(folder), Ok(Some(plan)) if !is_complete(&plan, folder))
 }
 
 /// The first of a plan's model folders, of a shard of its own ones, that holds no model which was trained to the last epoch.

@@ -7,7 +7,44 @@ use crate::app::widgets::style;
 use crate::attack::{ApgdLoss, Norm, all, named};
 use crate::jobs::{On, Status};
 use crate::numbers::fixed;
-use eframe::egui::{Button, CollapsingHeader, ComboBox, DragValue, Role, Slider, SliderClamping, Ui};
+use eframe::egui::{Button, CollapsingHeader, ComboBox, DragValue, Role, Slider, Ui};
+
+/// The rows of controls that an error may be about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Row {
+    /// Whatever has no row of its own.
+    Buttons,
+    Image,
+    Method,
+    Budget,
+    Numbers,
+    Victim,
+    Aim,
+    Fine,
+}
+
+/// The row that the sentence of an error is about, by the option that it begins with.
+pub fn row_of(sentence: &str) -> Row {
+    match sentence.split(':').next().unwrap_or_default() {
+        "--images" => Row::Image,
+        "--method" | "--norm" => Row::Method,
+        "--eps" => Row::Budget,
+        "--iterations" | "--samples" => Row::Numbers,
+        "--on" | "--members" => Row::Victim,
+        "--targets" => Row::Aim,
+        "--step" | "--restarts" | "--decay" | "--confidence" | "--lambda" | "--as-published" => Row::Fine,
+        _ => Row::Buttons,
+    }
+}
+
+/// Says what a request failed of, under the row of controls that caused it.
+pub fn error_at(ui: &mut Ui, statuses: &[&Status], row: Row) {
+    for status in statuses {
+        if matches!(status, Status::Failed(sentence) if row_of(sentence) == row) {
+            style::status_line(ui, "", status);
+        }
+    }
+}
 
 /// What somebody wants.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -22,17 +59,25 @@ pub enum Wish {
 pub fn show(ui: &mut Ui, scope: &mut Scope, ready: bool, [attack, sweep]: [&Status; 2]) -> Option<Wish> {
     ui.spacing_mut().item_spacing.y = 3.0;
     let values = scope.set.ensemble().image_shape().iter().product();
-    let wish = buttons(ui, &mut scope.session.attack, ready, [attack, sweep]);
+    let statuses = [attack, sweep];
+    // A sweep fails of what an attack fails of.
+    let failed = if matches!(attack, Status::Failed(_)) { &statuses[..1] } else { &statuses[1..] };
+    let wish = buttons(ui, &mut scope.session.attack, ready, statuses);
+    error_at(ui, failed, Row::Buttons);
     image(ui, scope);
-    method(ui, &mut scope.session.attack, values);
-    budget(ui, &mut scope.session.attack, values);
-    numbers(ui, &mut scope.session.attack);
+    error_at(ui, failed, Row::Image);
+    attack_rows(ui, &mut scope.session.attack, values, failed);
     let (classes, members) = (scope.classes().to_vec(), scope.set.ensemble().members().len());
     victim(ui, &mut scope.session.attack, members);
+    error_at(ui, failed, Row::Victim);
     aim(ui, &mut scope.session.attack, &classes);
+    error_at(ui, failed, Row::Aim);
     fine(ui, &mut scope.session.attack);
-    if !style::status_line(ui, "attacking", attack) {
-        style::status_line(ui, "sweeping", sweep);
+    error_at(ui, failed, Row::Fine);
+    for (what, status) in [("attacking", attack), ("sweeping", sweep)] {
+        if matches!(status, Status::Working(_)) && style::status_line(ui, what, status) {
+            break;
+        }
     }
     wish
 }
@@ -95,8 +140,18 @@ fn image(ui: &mut Ui, scope: &mut Scope) {
     });
 }
 
+/// Method, budget, steps and draws, each with its errors.
+pub fn attack_rows(ui: &mut Ui, choice: &mut AttackChoice, values: usize, failed: &[&Status]) {
+    method(ui, choice, values);
+    error_at(ui, failed, Row::Method);
+    budget(ui, choice, values);
+    error_at(ui, failed, Row::Budget);
+    numbers(ui, choice);
+    error_at(ui, failed, Row::Numbers);
+}
+
 /// The attack and its norm.
-pub fn method(ui: &mut Ui, choice: &mut AttackChoice, values: usize) {
+fn method(ui: &mut Ui, choice: &mut AttackChoice, values: usize) {
     ui.horizontal(|ui| {
         let mut chosen = None;
         let menu = ComboBox::from_id_salt("attack").selected_text(&choice.method).width(96.0).show_ui(ui, |ui| {
@@ -128,18 +183,16 @@ pub fn method(ui: &mut Ui, choice: &mut AttackChoice, values: usize) {
 }
 
 /// The budget.
-pub fn budget(ui: &mut Ui, choice: &mut AttackChoice, values: usize) {
+fn budget(ui: &mut Ui, choice: &mut AttackChoice, values: usize) {
     let longest = longest(choice.norm, values);
-    // What fools networks lies far below the longest change; larger budgets can be typed.
-    let offered = longest * if choice.norm == Norm::Linf { 0.5 } else { 0.25 };
     let mut epsilon = choice.epsilon;
     ui.horizontal(|ui| {
         let label = ui.label("ε");
         let decimals = if choice.norm == Norm::Linf { 3 } else { 2 };
-        let slider = Slider::new(&mut epsilon, 0.0..=offered).clamping(SliderClamping::Never).max_decimals(decimals);
-        let text = "The budget: no change is longer, in pixels from 0 to 1";
-        if ui.add(slider).labelled_by(label.id).on_hover_text(text).changed() && epsilon.is_finite() {
-            choice.epsilon = epsilon.clamp(0.0, longest);
+        let slider = Slider::new(&mut epsilon, 0.0..=longest).max_decimals(decimals);
+        let text = "The budget: no change is longer, in pixels from 0 to 1. The slider ends at the longest change that there is";
+        if ui.add(slider).labelled_by(label.id).on_hover_text(text).changed() {
+            choice.epsilon = epsilon;
         }
     });
     let share = 100.0 * choice.epsilon / longest;
@@ -150,7 +203,7 @@ pub fn budget(ui: &mut Ui, choice: &mut AttackChoice, values: usize) {
 }
 
 /// Steps and draws.
-pub fn numbers(ui: &mut Ui, choice: &mut AttackChoice) {
+fn numbers(ui: &mut Ui, choice: &mut AttackChoice) {
     ui.horizontal(|ui| {
         let mut steps = choice.steps_of_run();
         let fixed = named(&choice.method).is_ok_and(|method| !method.iterates());

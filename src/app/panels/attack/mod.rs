@@ -12,7 +12,7 @@ use crate::app::state::choices::attack::AttackChoice;
 use crate::app::state::scope::Scope;
 use crate::app::widgets::style;
 use crate::error::Result;
-use crate::jobs::{Task, Wake};
+use crate::jobs::{Status, Task, Wake};
 use controls::Wish;
 use eframe::egui::{Context, ScrollArea, Ui};
 use shown::Shown;
@@ -48,6 +48,14 @@ impl AttackPanel {
             self.shown = Some(Shown::new(ctx, question, attack, pictures));
         }
         self.sweep = self.workers.sweep.take().or(self.sweep.take());
+        // What an earlier request gave is no answer to one that failed.
+        let has_failed = |status| matches!(status, Status::Failed(_));
+        if has_failed(self.workers.attack.status()) {
+            self.shown = None;
+        }
+        if has_failed(self.workers.sweep.status()) {
+            self.sweep = None;
+        }
     }
 
     fn grant(&mut self, wish: Wish, scope: &Scope, wanted: Option<Question>) {

@@ -7,7 +7,7 @@ use crate::app::widgets::images::{Texture, pixels};
 use crate::app::widgets::style;
 use crate::attack::Norm;
 use crate::figure::difference_colour;
-use crate::jobs::{AttackEnd, Inspection, On, WatchedAttack, attacked_answer};
+use crate::jobs::{AttackEnd, AttackSettings, Inspection, On, WatchedAttack, attacked_answer};
 use crate::numbers::counted;
 use crate::uncertainty::Measure;
 use eframe::egui::{Align2, Color32, ColorImage, Context, FontId, Grid, Label, Mesh, Rect, RichText, Sense, Ui, pos2, vec2};
@@ -169,7 +169,10 @@ impl Shown {
                 ui.end_row();
             }
         });
-        ui.label(style::note("entropies and I in nats"));
+        let AttackSettings { samples, members, .. } = &self.attack.settings;
+        let draws = counted(*samples, "draw");
+        let draws = if members.len() > 1 { format!("{draws} of each of {} members", members.len()) } else { draws };
+        ui.add(Label::new(style::note(format!("mean of {draws}; entropies and I in nats"))).wrap());
     }
 }
 

@@ -1,6 +1,7 @@
 //! The tab alone, and in the window.
 
 use super::*;
+use crate::app::panels::attack::controls::Row;
 use crate::app::shell::run::Program;
 use crate::app::shell::window::Window;
 use crate::app::state::choices::attack::AttackedImage;
@@ -116,6 +117,29 @@ fn what_cannot_be_attacked_is_said_in_one_sentence() {
     rest(&mut harness);
     assert!(harness.query_all_by_label_contains("no mutual information to evade").count() == 1);
     assert!(harness.state().0.shown.is_none());
+}
+
+#[test]
+fn a_failed_attack_leaves_no_old_numbers_and_is_said_at_its_control() {
+    let mut harness = alone(|_| {});
+    click(&mut harness, "Attack");
+    rest(&mut harness);
+    assert!(harness.state().0.shown.is_some());
+    assert!(harness.query_all_by_label_contains("mean of 5 draws").next().is_some(), "the draws stand beside their numbers");
+    // A live attack begins anew, and a deterministic network has no mutual information.
+    harness.state_mut().1.session.attack.choose("mi-evading", 784);
+    rest(&mut harness);
+    assert!(harness.state().0.shown.is_none() && harness.state().1.results.attack_path.is_none());
+    let error = harness.get_by_label_contains("no mutual information to evade").rect();
+    let [above, below] = ["Attacked: ", "Aim: "].map(|name| harness.get_by_label_contains(name).rect());
+    assert!(above.bottom() <= error.top() && error.bottom() <= below.top(), "{above:?} {error:?} {below:?}");
+    assert!(harness.query_all_by_label_contains("--on").next().is_none(), "the window has no options");
+}
+
+#[test]
+fn errors_are_said_at_the_row_of_their_setting() {
+    let rows = ["--norm: n", "--eps: e", "--samples: s", "--on: o", "--targets: t", "--lambda: l", "a.png: p"].map(controls::row_of);
+    assert_eq!(rows, [Row::Method, Row::Budget, Row::Numbers, Row::Victim, Row::Aim, Row::Fine, Row::Buttons]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What is attacked and detected, and the button that begins and stops it.
 
-use crate::app::panels::attack::controls::{budget, draws, fine, member, method, numbers, victim};
+use crate::app::panels::attack::controls::{Row, attack_rows, draws, error_at, fine, member, victim};
 use crate::app::panels::detection::view::View;
 use crate::app::state::choices::detection::{DetectionChoice, MOST_IMAGES, Sought};
 use crate::app::state::scope::Scope;
@@ -43,7 +43,13 @@ pub fn show(ui: &mut Ui, scope: &mut Scope, ready: bool, status: &Status) -> Opt
         let label = ui.label("images");
         ui.add(DragValue::new(&mut choice.images).range(1..=MOST_IMAGES).speed(5.0)).labelled_by(label.id);
     });
-    style::status_line(ui, "detecting", status);
+    let failed: &[&Status] = &[status];
+    if matches!(status, Status::Working(_)) {
+        style::status_line(ui, "detecting", status);
+    }
+    error_at(ui, failed, Row::Buttons);
+    error_at(ui, failed, Row::Image);
+    error_at(ui, failed, Row::Aim);
     let text = "The attacks of the paper's table 1: BIM, FGM and MIM at 5/255 and 10/255 on the network without dropout and on the mean of its \
                 draws, then stronger ones. 200 images are usual";
     if ui.checkbox(&mut choice.table1, "all attacks of table 1").on_hover_text(text).clicked() && choice.table1 {
@@ -51,17 +57,19 @@ pub fn show(ui: &mut Ui, scope: &mut Scope, ready: bool, status: &Status) -> Opt
     }
     if choice.table1 {
         draws(ui, &mut choice.attack);
+        error_at(ui, failed, Row::Numbers);
         member(ui, &mut choice.attack, members);
+        error_at(ui, failed, Row::Victim);
     } else {
-        method(ui, &mut choice.attack, values);
-        budget(ui, &mut choice.attack, values);
-        numbers(ui, &mut choice.attack);
+        attack_rows(ui, &mut choice.attack, values, failed);
         victim(ui, &mut choice.attack, members);
+        error_at(ui, failed, Row::Victim);
     }
     other_data(ui, choice);
     kinds(ui, choice);
     if !choice.table1 {
         fine(ui, &mut choice.attack);
+        error_at(ui, failed, Row::Fine);
     }
     wish
 }

@@ -100,6 +100,12 @@ impl Panel for DetectionPanel {
 
     fn logic(&mut self, _ctx: &Context, scope: &mut Scope) {
         let choice = &scope.session.detection;
+        // What an earlier request gave is no answer to one that failed.
+        if matches!(self.worker.status(), Status::Failed(_)) {
+            self.worker.take();
+            (self.view, self.bin) = (None, None);
+            return;
+        }
         // What other models said is gone with them.
         let found = self.worker.take().or_else(|| self.view.as_ref().map(|view| Arc::clone(&view.found)));
         let Some(found) = found.filter(|found| Arc::ptr_eq(&found.question.set, &scope.set)) else {

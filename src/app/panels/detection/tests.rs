@@ -197,6 +197,7 @@ fn other_data_are_told_from_these_and_missing_ones_are_said() {
     click(&mut harness, "Detect");
     rest(&mut harness);
     assert!(says(&harness, "notmnist: it is not there"));
+    assert!(harness.state().0.view.is_none(), "a failed request leaves no old numbers");
 }
 
 #[test]

@@ -233,6 +233,17 @@ impl Panel for HolePanel {
         if matches!(self.workers.found.status(), Status::Failed(_)) {
             self.found = None;
         }
+        // What earlier requests gave is no answer to those that failed.
+        let has_failed = |status| matches!(status, Status::Failed(_));
+        if has_failed(self.workers.garbage.status()) {
+            self.garbage = None;
+        }
+        if has_failed(self.workers.interval.status()) {
+            self.interval = None;
+        }
+        if has_failed(self.workers.curve.status()) {
+            self.curve = None;
+        }
         let visible = scope.session.overlays.holes || scope.is_open(self.name());
         self.wanted = if visible { HoleRequest::wanted(scope) } else { None };
         scope.results.holes.clear();

@@ -9,7 +9,7 @@ use crate::app::widgets::class_dot::class_dot;
 use crate::app::widgets::images::Texture;
 use crate::app::widgets::style;
 use crate::jobs::library::name_of;
-use crate::numbers::fixed;
+use crate::numbers::{counted, fixed};
 use eframe::egui::{Align, Button, Image, Label, Layout, RichText, Sense, Stroke, StrokeKind, Ui, vec2};
 
 /// The widest that an image is shown.
@@ -23,7 +23,7 @@ pub fn show(ui: &mut Ui, scope: &mut Scope, probe: &mut Probe, which: usize) {
         scope.session.pins[which] = None;
     }
     if probe.shown().is_none() && !style::status_line(ui, "The networks are being asked", probe.status()) {
-        ui.label(style::note("The images of the data are being loaded."));
+        ui.add(Label::new(style::note(scope.without_data())).wrap());
     }
     let Some(shown) = probe.shown_mut() else { return };
     ui.scope(|ui| {
@@ -127,6 +127,7 @@ fn prediction(ui: &mut Ui, scope: &Scope, shown: &Shown) {
         ui.label(RichText::new(&classes[class]).heading().strong());
         let text = format!("The mean prediction {members}, those of the map that keys change");
         ui.label(format!("p = {p:.3}")).on_hover_text(text);
+        ui.label(style::note(format!("mean of {} {members}", counted(shown.inspection.settings.samples, "draw"))));
         if let Some(label) = shown.label.map(usize::from) {
             let colour = if label == class { ui.visuals().weak_text_color() } else { ui.visuals().warn_fg_color };
             let name = classes.get(label).map_or("?", String::as_str);

@@ -20,7 +20,7 @@ use crate::app::state::scope::Scope;
 use crate::app::widgets::style;
 use crate::error::Result;
 use crate::jobs::{Task, Wake};
-use eframe::egui::{Context, Ui};
+use eframe::egui::{Context, Label, Ui};
 use pick::Pick;
 use probe::Probe;
 
@@ -68,6 +68,9 @@ impl Panel for Inspector {
         let pinned: Vec<usize> = (0..2).filter(|&which| scope.session.pins[which].is_some()).collect();
         if ui.input(|input| !input.raw.hovered_files.is_empty()) {
             ui.colored_label(ui.visuals().hyperlink_color, "Drop an image to pin it.");
+        }
+        if scope.results.underway.is_some() && !pinned.is_empty() {
+            ui.add(Label::new(style::note("The pins are about the models at hand, not about the training preview on the map.")).wrap());
         }
         match pinned.as_slice() {
             [] => style::empty(

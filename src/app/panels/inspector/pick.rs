@@ -5,7 +5,7 @@ use crate::app::state::session::{PIN_NAMES, Pin};
 use crate::app::widgets::style;
 use crate::data::Dataset;
 use crate::random::{Purpose, Stream};
-use eframe::egui::{Button, ComboBox, DragValue, Response, Role, Ui, WidgetInfo};
+use eframe::egui::{Button, ComboBox, DragValue, Label, Response, Role, Ui, WidgetInfo};
 
 /// The controls.
 #[derive(Default)]
@@ -22,7 +22,7 @@ impl Pick {
     /// Draws them.
     pub fn ui(&mut self, ui: &mut Ui, scope: &mut Scope) {
         let Some(data) = scope.data.clone() else {
-            ui.label(style::note("The images of the data are being loaded."));
+            ui.add(Label::new(style::note(scope.without_data())).wrap());
             return;
         };
         ui.horizontal(|ui| {

@@ -131,6 +131,7 @@ impl Panel for Interpolations {
             ui.vertical(|ui| {
                 if let Status::Failed(_) = status {
                     style::status_line(ui, "", &status);
+                    return;
                 }
                 match &self.shown {
                     Some(shown) if ui.available_size().min_elem() > 40.0 => {

@@ -1,15 +1,18 @@
 //! The image under the pointer, with what the map says of it.
 
+use crate::app::panels::map::underway;
 use crate::app::state::scope::Scope;
 use crate::app::state::values::Values;
 use crate::app::widgets::images::{Texture, pixels};
 use crate::app::widgets::style;
 use crate::engine::{Models, reference};
 use crate::error::Result;
+use crate::jobs::training::Frame;
 use crate::jobs::{Wake, Worker};
 use crate::nets::Ending;
 use crate::nets::lowering::{Program, lower};
 use crate::numbers::fixed;
+use crate::uncertainty::Measure;
 use eframe::egui::{Context, Image, PopupAnchor, TextWrapMode, Tooltip, Ui, vec2};
 use std::sync::Arc;
 
@@ -58,6 +61,13 @@ impl Hover {
     pub fn show(&self, ui: &Ui, scope: &Scope) {
         let (Some(z), Some(place)) = (scope.pointer.cursor, scope.pointer.map) else { return };
         let id = ui.scope_id().with("hover");
+        if let Some(frame) = &scope.results.underway {
+            Tooltip::always_open(ui.ctx().clone(), ui.layer_id(), id, PopupAnchor::Pointer).gap(16.0).show(|ui| {
+                ui.style_mut().wrap_mode = Some(TextWrapMode::Extend);
+                of_preview(ui, frame, scope.session.panes[place].measure, z);
+            });
+            return;
+        }
         Tooltip::always_open(ui.ctx().clone(), ui.layer_id(), id, PopupAnchor::Pointer).gap(16.0).show(|ui| {
             ui.style_mut().wrap_mode = Some(TextWrapMode::Extend);
             ui.horizontal(|ui| {
@@ -82,6 +92,15 @@ impl Hover {
             });
         });
     }
+}
+
+/// What a training preview shows at a point: nothing here is of the models at hand, nor is the decoded image.
+fn of_preview(ui: &mut Ui, frame: &Frame, measure: Measure, z: [f64; 2]) {
+    ui.label(style::signed(format!("z = ({}, {})", fixed(z[0], 2), fixed(z[1], 2))));
+    if let Some((measure, value)) = underway::value_at(frame, measure, z).filter(|(_, value)| value.is_finite()) {
+        ui.label(format!("{} {value:.3} {}", measure.label().to_lowercase(), measure.unit()));
+    }
+    ui.label(style::note(underway::model(frame)));
 }
 
 /// The class that the map's members name at a point of its grid, and its probability.

@@ -3,9 +3,11 @@
 use crate::app::panels::map::dots::WHOLE;
 use crate::app::panels::map::drawing::Drawing;
 use crate::app::panels::map::header::title;
+use crate::app::state::event::Event;
 use crate::app::state::scope::Scope;
 use crate::app::state::session::{PIN_NAMES, Pin};
 use crate::app::state::values::Values;
+use crate::app::state::wording::in_window;
 use crate::app::widgets::colour_bar::{BAR, bar_mark, colour_bar};
 use crate::app::widgets::plane::{AXES, Plane, axes};
 use crate::app::widgets::{standing, style};
@@ -17,6 +19,8 @@ use eframe::egui::{
 
 /// A wheel's notch of 50 points zooms by about a fifth.
 const WHEEL: f32 = 0.004;
+/// What a click on a training preview is told.
+const NO_PINS: &str = "Pins are about the models at hand, not about a training preview: switch “On the map” off in the tab Training.";
 /// The radius in which a handle is taken hold of.
 const HANDLE: f32 = 11.0;
 
@@ -116,7 +120,7 @@ fn gestures(ui: &Ui, response: &Response, plane: &Plane, scope: &mut Scope, plac
         && let Some(at) = response.interact_pointer_pos()
     {
         let which = usize::from(ui.input(|input| input.modifiers.shift));
-        scope.session.pins[which] = Some(Pin::Latent(plane.to_latent(at)));
+        pin(scope, which, plane.to_latent(at));
         scope.session.active = place;
         response.request_focus();
     }
@@ -135,9 +139,17 @@ fn gestures(ui: &Ui, response: &Response, plane: &Plane, scope: &mut Scope, plac
             }
         }
         if pressed(Key::Enter) {
-            scope.session.pins[0] = Some(Pin::Latent(scope.session.centre));
+            pin(scope, 0, scope.session.centre);
         }
     }
+}
+
+/// Pins a point, unless a training preview is shown: the inspector answers for the models at hand.
+fn pin(scope: &mut Scope, which: usize, z: [f64; 2]) {
+    if scope.results.underway.is_some() {
+        return scope.ask(Event::Say(NO_PINS.to_owned()));
+    }
+    scope.session.pins[which] = Some(Pin::Latent(z));
 }
 
 /// A line that can be seen on light and dark: a dark one under a light one.
@@ -242,7 +254,7 @@ fn standing_label(ui: &Ui, painter: &Painter, rect: Rect, scope: &Scope, values:
 /// Words for the state before the first picture.
 fn waiting(ui: &mut Ui, scope: &Scope) {
     match &scope.results.map_status {
-        Status::Failed(sentence) => style::empty(ui, "The map cannot be computed", sentence),
+        Status::Failed(sentence) => style::empty(ui, "The map cannot be computed", &in_window(sentence)),
         _ => style::empty(ui, "The first picture is on its way", "It grows from coarse to fine."),
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::app::panels::map::dots::WHOLE;
 use crate::app::state::scope::Scope;
+use crate::app::state::values::point_of;
 use crate::app::widgets::class_dot::class_dot;
 use crate::app::widgets::images::Texture;
 use crate::app::widgets::plane::Plane;
@@ -28,9 +29,18 @@ pub fn caption(frame: &Frame, measure: Measure) -> String {
     format!("{what}, {}", model(frame))
 }
 
-/// Which model is shown, and when.
+/// Which model is shown, when, and on which grid: a preview is of one network.
 pub fn model(frame: &Frame) -> String {
-    format!("training preview: {}, epoch {}", frame.model, frame.epoch)
+    let grid = if let Look::Map { view, .. } = &frame.look { format!(", {} × {} points", view.columns, view.rows) } else { String::new() };
+    format!("training preview: {}, epoch {}{grid}", frame.model, frame.epoch)
+}
+
+/// The value that a map of that measure shows at a latent point, with the measure that it is of.
+pub fn value_at(frame: &Frame, measure: Measure, z: [f64; 2]) -> Option<(Measure, f64)> {
+    let Look::Map { view, mutual_information, predictive_entropy } = &frame.look else { return None };
+    let measure = measure_of(frame, measure)?;
+    let values = if measure == Measure::PredictiveEntropy { predictive_entropy } else { mutual_information };
+    Some((measure, f64::from(values[point_of(view, z)?])))
 }
 
 /// The picture of one map, painted anew where frame, measure or colours are others.
@@ -69,7 +79,7 @@ impl Underway {
             }
             Look::Nothing => None,
         };
-        let text = model(frame);
+        let text = caption(frame, measure);
         let at = plane.rect.left_top() + vec2(8.0, 6.0);
         let galley = painter.layout_no_wrap(text, FontId::proportional(12.0), Color32::WHITE);
         painter.rect_filled(Align2::LEFT_TOP.anchor_size(at, galley.size()).expand(3.0), 3.0, Color32::from_black_alpha(170));
@@ -91,5 +101,28 @@ impl Underway {
             let rect = plane.rect_of([grown(view.z1, view.columns), grown(view.z2, view.rows)]);
             painter.image(texture.id(), rect, WHOLE, Color32::WHITE);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_preview_says_what_it_shows_and_answers_with_its_own_values() {
+        let view = View::new([-1.0, 1.0], [-1.0, 1.0], 2, 2).unwrap();
+        let look = Look::Map { view, mutual_information: vec![0.1, 0.2, 0.3, 0.4], predictive_entropy: vec![1.0, 2.0, 3.0, 4.0] };
+        let frame = Frame { model: "small".to_owned(), epoch: 3, step: 9, loss: 1.0, test: None, look };
+        let said = "Mutual information, training preview: small, epoch 3, 2 × 2 points";
+        assert_eq!(caption(&frame, Measure::VariationRatio), said, "a preview has two measures");
+        assert_eq!(value_at(&frame, Measure::PredictiveEntropy, [0.9, -0.9]), Some((Measure::PredictiveEntropy, 2.0)));
+        let (measure, value) = value_at(&frame, Measure::MaximumProbability, [-0.9, 0.9]).unwrap();
+        assert!(measure == Measure::MutualInformation && (value - 0.3).abs() < 1e-6);
+        assert_eq!(value_at(&frame, Measure::PredictiveEntropy, [5.0, 0.0]), None, "outside its view");
+        let plane =
+            Look::Plane { points: Vec::new(), labels: Vec::new(), originals: Vec::new(), reconstructions: Vec::new(), shape: [1; 3] };
+        let frame = Frame { look: plane, ..frame };
+        assert!(value_at(&frame, Measure::PredictiveEntropy, [0.0; 2]).is_none());
+        assert_eq!(caption(&frame, Measure::PredictiveEntropy), "Encodings of test images, training preview: small, epoch 3");
     }
 }

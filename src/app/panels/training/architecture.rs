@@ -1,13 +1,44 @@
 //! The architectures of a VAE and of classifiers, each with the fields that it has.
 
-use crate::app::widgets::fields::numbers;
+use crate::app::widgets::fields::NumberList;
 use crate::app::widgets::style;
 use crate::jobs::training::{ClassifierArchitecture, ClassifierPlan, Draw, LikelihoodPlan, TrainingPlan, VaeArchitecture, VaePlan, What};
 use eframe::egui::{ComboBox, DragValue, Response, Role, TextEdit, Ui};
 use std::path::PathBuf;
 
+/// The fields that hold lists of widths or channels.
+#[derive(Default)]
+pub struct Widths {
+    vae: NumberList,
+    channels: NumberList,
+    classifier: NumberList,
+}
+
+impl Widths {
+    /// What is wrong with a field of the plan.
+    pub fn problem(&self, plan: &TrainingPlan) -> Option<&str> {
+        let of_vae = match plan.vae.architecture {
+            VaeArchitecture::Mlp => self.vae.problem(),
+            VaeArchitecture::ConvVae => self.channels.problem(),
+            VaeArchitecture::File(_) => None,
+        };
+        let has_widths = matches!(plan.classifier.architecture, ClassifierArchitecture::Mlp | ClassifierArchitecture::Resnet);
+        let of_classifier = self.classifier.problem().filter(|_| has_widths);
+        match plan.what {
+            What::Vae => of_vae,
+            What::Set => of_vae.or(of_classifier),
+            What::Classifier | What::Ensemble => of_classifier,
+        }
+    }
+}
+
+/// What is wrong with the width of a layer.
+fn wrong_width(width: usize) -> Option<String> {
+    (width == 0).then(|| "0: a layer has 1 unit at least".to_owned())
+}
+
 /// The rows of a VAE.
-pub fn vae(ui: &mut Ui, plan: &mut VaePlan) {
+pub fn vae(ui: &mut Ui, plan: &mut VaePlan, widths: &mut Widths) {
     let label = |architecture: &VaeArchitecture| match architecture {
         VaeArchitecture::Mlp => "linear layers",
         VaeArchitecture::ConvVae => "convolutions",
@@ -29,22 +60,24 @@ pub fn vae(ui: &mut Ui, plan: &mut VaePlan) {
         );
         if plan.architecture == VaeArchitecture::ConvVae {
             style::named(
-                numbers(ui, "vae channels", &mut plan.widths, "32,64,…", 76.0),
+                widths.channels.show(ui, &mut plan.widths, wrong_width, "32,64,…", 76.0),
                 Role::TextInput,
                 "Channels of the VAE's convolutions",
             )
             .on_hover_text("Channels of the convolutions, each of which halves the image; the decoder mirrors them");
         } else if plan.architecture == VaeArchitecture::Mlp {
             style::named(
-                numbers(ui, "vae widths", &mut plan.hidden, "400,256", 76.0),
+                widths.vae.show(ui, &mut plan.hidden, wrong_width, "400,256", 76.0),
                 Role::TextInput,
                 "Widths of the VAE's hidden layers",
             )
             .on_hover_text("Widths of the encoder's hidden layers; the decoder mirrors them");
         }
     });
-    if let VaeArchitecture::File(path) = &mut plan.architecture {
-        file(ui, path, "Architecture file of the VAE");
+    match &mut plan.architecture {
+        VaeArchitecture::File(path) => file(ui, path, "Architecture file of the VAE"),
+        VaeArchitecture::ConvVae => widths.channels.remark(ui, "channels of each convolution of the encoder"),
+        VaeArchitecture::Mlp => widths.vae.remark(ui, "widths of the hidden layers of the encoder"),
     }
     ui.horizontal(|ui| {
         if !matches!(plan.architecture, VaeArchitecture::File(_)) {
@@ -79,15 +112,20 @@ fn likelihood(ui: &mut Ui, plan: &mut VaePlan) {
 }
 
 /// The rows of classifiers.
-pub fn classifier(ui: &mut Ui, plan: &mut TrainingPlan) {
+pub fn classifier(ui: &mut Ui, plan: &mut TrainingPlan, widths: &mut Widths) {
     let several = matches!(plan.what, What::Ensemble | What::Set);
     let network = &mut plan.classifier;
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
         ui.label("network");
         architecture(ui, network);
-        sizes(ui, network);
+        sizes(ui, network, &mut widths.classifier);
     });
+    match network.architecture {
+        ClassifierArchitecture::Mlp => widths.classifier.remark(ui, "widths of the hidden layers"),
+        ClassifierArchitecture::Resnet => widths.classifier.remark(ui, "channels of the stages, and blocks of each"),
+        _ => {}
+    }
     if let ClassifierArchitecture::File(path) = &mut network.architecture {
         file(ui, path, "Architecture file of the classifier");
     }
@@ -146,7 +184,7 @@ fn architecture(ui: &mut Ui, network: &mut ClassifierPlan) {
 }
 
 /// The numbers that an architecture has.
-fn sizes(ui: &mut Ui, network: &mut ClassifierPlan) {
+fn sizes(ui: &mut Ui, network: &mut ClassifierPlan, widths: &mut NumberList) {
     match &network.architecture {
         ClassifierArchitecture::PaperCnn => {
             for (at, channels) in network.channels.iter_mut().enumerate() {
@@ -160,7 +198,8 @@ fn sizes(ui: &mut Ui, network: &mut ClassifierPlan) {
             let is_residual = *architecture == ClassifierArchitecture::Resnet;
             let hint: Vec<String> = architecture.usual_widths().iter().map(ToString::to_string).collect();
             let text = if is_residual { "Channels of the stages" } else { "Widths of the hidden layers" };
-            style::named(numbers(ui, "widths", &mut network.widths, &hint.join(","), 60.0), Role::TextInput, text).on_hover_text(text);
+            let field = widths.show(ui, &mut network.widths, wrong_width, &hint.join(","), 60.0);
+            style::named(field, Role::TextInput, text).on_hover_text(text);
             if is_residual {
                 let response = ui.add(DragValue::new(&mut network.blocks).range(1..=50).speed(0.05));
                 named(response, "Blocks of each stage").on_hover_text("Blocks of each stage");

@@ -1,11 +1,11 @@
 //! What is trained, on what, and how; and the buttons that begin, rest and end it.
 
-use crate::app::panels::training::architecture;
+use crate::app::panels::training::architecture::{self, Widths};
 use crate::app::panels::training::optimisation::optimisation;
 use crate::app::panels::training::workers::Watched;
 use crate::app::state::choices::training::{TrainingChoice, one_more};
 use crate::app::state::scope::Scope;
-use crate::app::widgets::fields::numbers;
+use crate::app::widgets::fields::NumberList;
 use crate::app::widgets::style;
 use crate::data::sources;
 use crate::jobs::Status;
@@ -23,22 +23,38 @@ pub enum Wish {
     Stop,
 }
 
+/// The fields whose text may be wrong, which is kept until it is mended.
+#[derive(Default)]
+pub struct Fields {
+    classes: NumberList,
+    widths: Widths,
+}
+
+impl Fields {
+    /// What is wrong with a field of the plan.
+    pub fn problem(&self, plan: &TrainingPlan) -> Option<&str> {
+        self.classes.problem().or_else(|| self.widths.problem(plan))
+    }
+}
+
 /// The name of the decoded digits as a data set.
 const DECODED: &str = "decoded-digits";
 
-/// Begin, rest, end. `resumable` says that the model of that name was stopped before its end.
-pub fn buttons(ui: &mut Ui, status: &Status, watched: Option<&Watched>, resumable: bool) -> Option<Wish> {
+/// Begin, rest, end. `resumable` says that the model of that name was stopped before its end, `problem` what is wrong with the plan's fields.
+pub fn buttons(ui: &mut Ui, status: &Status, watched: Option<&Watched>, resumable: bool, problem: Option<&str>) -> Option<Wish> {
     let working = matches!(status, Status::Working(_));
     let paused = watched.is_some_and(Watched::is_paused);
     let mut wish = None;
     let mut button = |ui: &mut Ui, text: &str, hover: &str, wanted: Wish| {
-        if ui.add(Button::new(text)).on_hover_text(hover).clicked() {
+        if ui.add(Button::new(text)).on_hover_text(hover).on_disabled_hover_text(problem.unwrap_or_default()).clicked() {
             wish = Some(wanted);
         }
     };
     ui.horizontal(|ui| {
         if !working {
-            button(ui, "Start", "Trains a new model; every epoch is kept on the disk", Wish::Start);
+            ui.add_enabled_ui(problem.is_none(), |ui| {
+                button(ui, "Start", "Trains a new model; every epoch is kept on the disk", Wish::Start);
+            });
             if resumable {
                 button(ui, "Resume", "Goes on where the model of this name was stopped, with the settings of then", Wish::Resume);
             }
@@ -55,7 +71,7 @@ pub fn buttons(ui: &mut Ui, status: &Status, watched: Option<&Watched>, resumabl
 }
 
 /// What, on what.
-pub fn what(ui: &mut Ui, scope: &mut Scope, choice: &mut TrainingChoice) {
+pub fn what(ui: &mut Ui, scope: &mut Scope, choice: &mut TrainingChoice, fields: &mut Fields) {
     let plan = &mut choice.plan;
     ui.horizontal(|ui| {
         let menu = ComboBox::from_id_salt("trained").selected_text(label_of(plan.what)).width(104.0).show_ui(ui, |ui| {
@@ -72,7 +88,7 @@ pub fn what(ui: &mut Ui, scope: &mut Scope, choice: &mut TrainingChoice) {
         let hint = choice.wanted_name().to_owned();
         ui.add(TextEdit::singleline(&mut choice.name).hint_text(hint).desired_width(130.0)).labelled_by(label.id);
     });
-    data(ui, scope, &mut choice.plan);
+    data(ui, &mut choice.plan, &mut fields.classes);
 }
 
 const fn label_of(what: What) -> &'static str {
@@ -111,7 +127,7 @@ fn presets(ui: &mut Ui, scope: &Scope, plan: &mut TrainingPlan) {
     }
 }
 
-fn data(ui: &mut Ui, scope: &Scope, plan: &mut TrainingPlan) {
+fn data(ui: &mut Ui, plan: &mut TrainingPlan, chosen: &mut NumberList) {
     let data = &mut plan.data;
     ui.horizontal(|ui| {
         ui.label("data");
@@ -151,14 +167,17 @@ fn data(ui: &mut Ui, scope: &Scope, plan: &mut TrainingPlan) {
             }
         }
     });
+    let known = classes(&data.source);
     ui.horizontal(|ui| {
         let label = ui.label("classes");
-        let classes = scope.classes().len();
-        let hint = format!("all, or 0,1,… (0 to {})", classes.saturating_sub(1));
-        numbers(ui, "classes", &mut data.classes, &hint, 140.0)
+        let wrong = |class: usize| known.filter(|&count| class >= count).map(|count| format!("{class}: there are only {count} classes"));
+        chosen
+            .show(ui, &mut data.classes, wrong, "all, or 0,1,…", 140.0)
             .labelled_by(label.id)
             .on_hover_text("Train on these classes only, by number");
     });
+    chosen
+        .remark(ui, &known.map_or_else(|| "by number, from 0".to_owned(), |count| format!("by number, 0 to {}", count.saturating_sub(1))));
     ui.horizontal(|ui| {
         let label = ui.label("label noise");
         let mut percent = 100.0 * data.label_noise;
@@ -170,13 +189,24 @@ fn data(ui: &mut Ui, scope: &Scope, plan: &mut TrainingPlan) {
     });
 }
 
+/// How many classes data have, where that is known before they are read.
+fn classes(source: &DataChoice) -> Option<usize> {
+    match source {
+        DataChoice::Named(name) => {
+            let of_digits = if name == DECODED { "mnist" } else { name };
+            sources::named(of_digits).ok().map(|source| source.classes.len())
+        }
+        DataChoice::Folder(_) => None,
+    }
+}
+
 /// The network, and how it is trained.
-pub fn how(ui: &mut Ui, plan: &mut TrainingPlan) {
+pub fn how(ui: &mut Ui, plan: &mut TrainingPlan, fields: &mut Fields) {
     if matches!(plan.what, What::Vae | What::Set) {
-        architecture::vae(ui, &mut plan.vae);
+        architecture::vae(ui, &mut plan.vae, &mut fields.widths);
     }
     if plan.what != What::Vae {
-        architecture::classifier(ui, plan);
+        architecture::classifier(ui, plan, &mut fields.widths);
     }
     optimisation(ui, plan);
     ui.horizontal(|ui| {

@@ -13,14 +13,15 @@ mod workers;
 use crate::app::panels::panel::{Panel, Place};
 use crate::app::state::event::{Event, Opening, PathFor};
 use crate::app::state::scope::Scope;
+use crate::app::state::wording::in_window;
 use crate::app::widgets::style;
 use crate::error::Result;
-use crate::jobs::training::{FilmMeasure, Frame, Look, Looks, TrainingEstimate, TrainingPlan, What, film, is_complete, past, plan_of};
+use crate::jobs::training::{FilmMeasure, Frame, Look, Looks, TrainingEstimate, TrainingPlan, What, film, is_resumable, past, plan_of};
 use crate::jobs::{Progress, Status, Task, Wake, library};
 use crate::latent::View;
 use crate::numbers::counted;
 use crate::uncertainty::Measure;
-use controls::Wish;
+use controls::{Fields, Wish};
 use eframe::egui::{Context, Label, ScrollArea, Ui};
 use run::Run;
 use shown::Shown;
@@ -42,6 +43,7 @@ pub struct TrainingPanel {
     workers: Workers,
     watched: Option<Watched>,
     shown: Shown,
+    fields: Fields,
     /// What the last training made, and where.
     made: Option<(What, PathBuf)>,
     /// The plan that was last estimated, and what it takes.
@@ -60,6 +62,7 @@ impl TrainingPanel {
             workers: Workers::new(wake)?,
             watched: None,
             shown: Shown::default(),
+            fields: Fields::default(),
             made: None,
             estimated: (None, None),
             resumable: Default::default(),
@@ -118,6 +121,15 @@ impl TrainingPanel {
         let load = Arc::clone(&scope.sources.load_training);
         self.workers.training.request((Request { plan, folder, resume, looks, load }, watched));
         Ok(())
+    }
+
+    /// Goes on with the training in a folder of the library, unless another model is being trained.
+    fn resume_of(&mut self, folder: &Path, scope: &mut Scope) {
+        if matches!(self.workers.training.status(), Status::Working(_)) {
+            return scope.ask(Event::Complain("Another model is being trained: stop it, or wait until it is done.".to_owned()));
+        }
+        scope.session.training.name = library::name_of(folder);
+        self.grant(Wish::Resume, scope);
     }
 
     /// Shows how a model was trained, unless another is being trained.
@@ -199,6 +211,7 @@ impl Panel for TrainingPanel {
     fn event(&mut self, event: &Event, scope: &mut Scope) {
         match event {
             Event::StartTraining => self.grant(Wish::Start, scope),
+            Event::ResumeTraining(folder) => self.resume_of(folder, scope),
             Event::ShowTraining(folder) => self.look_back(folder.clone(), scope),
             Event::SaveFilm(path) => self.save_film(path.clone(), scope),
             _ => {}
@@ -217,7 +230,7 @@ impl Panel for TrainingPanel {
                 let wish = style::column(ui, "what", WIDTHS[0], height, |ui| self.controls(ui, scope));
                 style::column(ui, "how", WIDTHS[1], height, |ui| {
                     ui.spacing_mut().item_spacing.y = 3.0;
-                    controls::how(ui, &mut scope.session.training.plan);
+                    controls::how(ui, &mut scope.session.training.plan, &mut self.fields);
                     self.result(ui, scope);
                 });
                 self.watch(ui, scope, height);
@@ -233,13 +246,14 @@ impl TrainingPanel {
     fn controls(&mut self, ui: &mut Ui, scope: &mut Scope) -> Option<Wish> {
         ui.spacing_mut().item_spacing.y = 3.0;
         let status = self.workers.training.status();
-        let wish = controls::buttons(ui, &status, self.watched.as_ref(), self.resumable.1);
+        let problem = self.fields.problem(&scope.session.training.plan);
+        let wish = controls::buttons(ui, &status, self.watched.as_ref(), self.resumable.1, problem);
         if let Some(watched) = &self.watched {
             progress(ui, &status, watched);
         }
         self.expectation(ui);
         let mut choice = scope.session.training.clone();
-        controls::what(ui, scope, &mut choice);
+        controls::what(ui, scope, &mut choice, &mut self.fields);
         scope.session.training = choice;
         wish
     }
@@ -248,7 +262,7 @@ impl TrainingPanel {
     fn expectation(&self, ui: &mut Ui) {
         let (text, how) = match (self.workers.estimate.status(), self.estimated.1) {
             (Status::Working(_), _) => ("estimating…".to_owned(), ""),
-            (Status::Failed(sentence), _) => (sentence, ""),
+            (Status::Failed(sentence), _) => (in_window(&sentence).into_owned(), ""),
             (_, Some(estimate)) => (expectation(&estimate), ". Measured by two steps; previews not counted."),
             (_, None) => return,
         };
@@ -307,16 +321,11 @@ impl TrainingPanel {
     }
 }
 
-/// Whether the training of that folder was stopped before its end.
-fn is_resumable(folder: &Path) -> bool {
-    matches!(plan_of(folder), Ok(Some(plan)) if !is_complete(&plan, folder))
-}
-
 /// How far it is, how fast, and what is left.
 fn progress(ui: &mut Ui, status: &Status, watched: &Watched) {
     let run = watched.read();
     if let Status::Failed(sentence) = status {
-        ui.colored_label(ui.visuals().warn_fg_color, sentence);
+        ui.colored_label(ui.visuals().warn_fg_color, in_window(sentence));
         return;
     }
     let share = run.share();
@@ -328,7 +337,8 @@ fn progress(ui: &mut Ui, status: &Status, watched: &Watched) {
     let model = if run.of > 1 { format!("{} ({} of {}), ", run.model, run.number, run.of) } else { String::new() };
     let speed = run.speed().filter(|_| working).map(|[per_second, left]| {
         let left = if run.is_resting() { "paused".to_owned() } else { format!("{} left", duration(left)) };
-        format!(" · {per_second:.0} images/s · {left}")
+        let speed = if run.is_testing() { "testing…".to_owned() } else { format!("{per_second:.0} images/s") };
+        format!(" · {speed} · {left}")
     });
     if working && let Some((what, Progress { done, total })) = run.aside {
         let share = (100 * done).checked_div(total).unwrap_or(0);

@@ -34,6 +34,8 @@ pub struct Run {
     seen: usize,
     /// A job beside the training steps, and its progress in images.
     pub aside: Option<(&'static str, Progress)>,
+    /// Whether the epoch's steps are done, and the model is being tested.
+    is_testing: bool,
     /// Losses of steps that are no point of the curve yet: their sum and number.
     gathered: (f64, usize),
     speed: Speed,
@@ -44,7 +46,9 @@ pub struct Run {
 struct Speed {
     since: Option<Instant>,
     worked: Duration,
-    /// Seconds of `worked` that went into tests and previews.
+    /// `worked` at the newest step or the end of the newest test: a test that is under way does not count.
+    counted: Duration,
+    /// Seconds of `counted` that went into tests and previews.
     aside: f64,
     images: usize,
 }
@@ -66,6 +70,7 @@ impl Run {
             notes: Vec::new(),
             seen: 0,
             aside: None,
+            is_testing: false,
             gathered: (0.0, 0),
             speed: Speed::default(),
         }
@@ -75,7 +80,14 @@ impl Run {
     pub fn of_past(folder: PathBuf, model: String, done: Vec<Epoch>, film: Vec<Frame>) -> Self {
         let film: Vec<Arc<Frame>> = film.into_iter().map(Arc::new).collect();
         let newest = film.last().cloned();
-        Self { model, number: 1, of: 1, epochs: done.len(), done, film, newest, ..Self::new(folder) }
+        let losses = losses_of(&done);
+        Self { model, number: 1, of: 1, epochs: done.len(), losses, done, film, newest, ..Self::new(folder) }
+    }
+
+    /// Takes the pictures of the epochs before a stop.
+    pub fn take_film(&mut self, film: Vec<Frame>) {
+        self.film = film.into_iter().map(Arc::new).collect();
+        self.newest = self.film.last().cloned();
     }
 
     /// Takes news in.
@@ -84,10 +96,11 @@ impl Run {
             News::Begun { model, number, of, epochs, images, done } => {
                 (self.model, self.number, self.of, self.epochs, self.images) = (model, number, of, epochs, images);
                 self.seen = done.len() * images;
-                self.losses = done.iter().map(|epoch| [epoch.epoch as f64, epoch.loss]).collect();
+                self.losses = losses_of(&done);
                 self.done = done;
                 self.film.clear();
                 self.aside = None;
+                self.is_testing = false;
                 self.gathered = (0.0, 0);
                 self.speed.go();
             }
@@ -95,6 +108,8 @@ impl Run {
                 self.speed.go();
                 let seen = (epoch - 1) * self.images + step.images;
                 self.speed.images += seen.saturating_sub(self.seen);
+                self.speed.counted = self.speed.worked();
+                self.is_testing = step.step == step.steps;
                 self.seen = seen;
                 self.gathered = (self.gathered.0 + step.loss, self.gathered.1 + 1);
                 if self.gathered.1 >= (step.steps * self.epochs).div_ceil(POINTS) || step.step == step.steps {
@@ -110,6 +125,8 @@ impl Run {
             }
             News::Epoch(epoch) => {
                 self.speed.aside += epoch.test_seconds + epoch.preview_seconds;
+                self.speed.counted = self.speed.worked();
+                self.is_testing = false;
                 self.done.push(epoch);
             }
             News::Features(progress) => self.aside = Some(("computing the features", progress)),
@@ -128,6 +145,11 @@ impl Run {
         self.speed.since.is_none()
     }
 
+    /// Whether the model is being tested after an epoch's steps.
+    pub const fn is_testing(&self) -> bool {
+        self.is_testing
+    }
+
     /// The share of the work that is done, of all models.
     pub fn share(&self) -> f64 {
         let all = self.of * self.epochs * self.images;
@@ -137,7 +159,7 @@ impl Run {
 
     /// Images a second in training alone, and the seconds that are left with tests and previews; `None` before there is something to go by.
     pub fn speed(&self) -> Option<[f64; 2]> {
-        let worked = self.speed.worked().as_secs_f64();
+        let worked = self.speed.counted.as_secs_f64();
         let per_second = self.speed.images as f64 / (worked - self.speed.aside);
         let left = (1.0 - self.share()) * (self.of * self.epochs * self.images) as f64;
         let is_known = self.speed.images > 0 && per_second.is_finite() && per_second > 0.0;
@@ -152,6 +174,11 @@ impl Run {
         };
         (test_seconds > 0.0).then(text)
     }
+}
+
+/// The mean training loss of each epoch, over epochs.
+fn losses_of(done: &[Epoch]) -> Vec<[f64; 2]> {
+    done.iter().map(|epoch| [epoch.epoch as f64, epoch.loss]).collect()
 }
 
 impl Speed {
@@ -172,7 +199,7 @@ impl Speed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jobs::training::{Scores, Step};
+    use crate::jobs::training::{Look, Scores, Step};
 
     fn step(epoch: usize, step: usize) -> News {
         News::Step { epoch, step: Step { step, steps: 4, images: 25 * step, loss: step as f64 } }
@@ -181,7 +208,7 @@ mod tests {
     #[test]
     fn curves_shares_and_speed_follow_the_news() {
         let mut run = Run::new("m".into());
-        assert!(run.share() == 0.0 && run.speed().is_none());
+        assert!(run.share() == 0.0 && run.speed().is_none() && !run.is_testing());
         let begun = |number| News::Begun { model: "a".to_owned(), number, of: 2, epochs: 2, images: 100, done: Vec::new() };
         run.take(begun(1));
         for number in 1..=4 {
@@ -192,14 +219,18 @@ mod tests {
         let [per_second, left] = run.speed().unwrap();
         assert!((left * per_second - 300.0).abs() <= 1e-6 * 300.0, "{left} {per_second}");
         assert_eq!(run.times(), None);
+        assert!(run.is_testing(), "all steps of the epoch are done");
+        run.speed.worked += Duration::from_secs(100);
+        assert_eq!(run.speed().unwrap(), [per_second, left], "the time of a test does not count while it runs");
+        run.speed.worked = Duration::ZERO;
         let test = Scores::Classifier { accuracy: 0.5, nll: 1.0 };
         run.take(News::Epoch(Epoch { epoch: 1, loss: 1.0, seconds: 2.0, test_seconds: 0.5, preview_seconds: 0.25, test }));
         assert_eq!(run.times().unwrap(), "epoch 1: training 1.5 s, test 0.5 s, previews 0.2 s");
-        assert_eq!(run.speed.aside, 0.75);
-        run.speed.worked += Duration::from_secs(10);
+        assert!(run.speed.aside == 0.75 && !run.is_testing());
+        run.speed.counted = Duration::from_secs(10);
         let [per_second, left] = run.speed().unwrap();
         // 100 images in ten seconds, of which three quarters of one were no training; 300 images are left.
-        assert!((per_second - 100.0 / 9.25).abs() < 0.1 && (left - 30.0).abs() < 0.3, "{per_second} {left}");
+        assert!((per_second - 100.0 / 9.25).abs() < 1e-9 && (left - 30.0).abs() < 1e-9, "{per_second} {left}");
         run.take(begun(2));
         assert!(run.losses.is_empty() && (run.share() - 0.5).abs() < 1e-12, "the next model begins anew");
         assert!(!run.is_resting());
@@ -208,5 +239,21 @@ mod tests {
         let worked = run.speed.worked();
         std::thread::sleep(Duration::from_millis(3));
         assert_eq!(run.speed.worked(), worked, "the clock stands still");
+    }
+    #[test]
+    fn a_past_training_has_its_losses_and_a_resumed_one_the_whole_film() {
+        let test = Scores::Classifier { accuracy: 0.5, nll: 1.0 };
+        let epoch = |epoch, loss| Epoch { epoch, loss, seconds: 1.0, test_seconds: 0.0, preview_seconds: 0.0, test };
+        let frame = |epoch| Frame { model: "a".to_owned(), epoch, step: 1, loss: 1.0, test: Some(test), look: Look::Nothing };
+        let done = vec![epoch(1, 2.0), epoch(2, 1.5)];
+        let past = Run::of_past("m".into(), "a".to_owned(), done.clone(), vec![frame(1), frame(2)]);
+        assert_eq!(past.losses, [[1.0, 2.0], [2.0, 1.5]]);
+
+        let mut resumed = Run::new("m".into());
+        resumed.take(News::Begun { model: "a".to_owned(), number: 1, of: 1, epochs: 3, images: 100, done });
+        resumed.take_film(vec![frame(1), frame(2)]);
+        resumed.take(News::Frame(Arc::new(frame(3))));
+        assert_eq!(resumed.film.iter().map(|frame| frame.epoch).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!((resumed.newest.as_ref().map(|frame| frame.epoch), &resumed.losses), (Some(3), &past.losses));
     }
 }

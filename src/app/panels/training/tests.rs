@@ -1,6 +1,7 @@
 //! The tab in the window: begin, rest, go on, end; and what was made.
 
 use super::*;
+use crate::app::shell::export::subject::Export;
 use crate::app::shell::run::Program;
 use crate::app::shell::window::Window;
 use crate::app::state::scope::LoadTraining;
@@ -108,6 +109,10 @@ fn a_classifier_is_trained_paused_stopped_resumed_and_used_as_a_member() {
     harness.step();
     assert!(harness.query_by_label_contains("Map 1: Mutual information, training preview: classifier, epoch ").is_some());
     assert!(harness.query_all_by_label("Density").next().is_some_and(|toggle| toggle.accesskit_node().is_disabled()));
+    harness.get_by_label_contains("Map 1: Mutual information").click();
+    harness.run_steps(3);
+    assert_eq!(scope(&harness).session.pins, [None, None], "the inspector answers for other models");
+    assert!(Export::Screen.refusal(scope(&harness)).is_some() && Export::Interpolation.refusal(scope(&harness)).is_none());
     click(&mut harness, "Stop");
     until(&mut harness, "Resume");
     // The thread that trains hears of the stop after the step at hand; two more epochs remain.
@@ -115,7 +120,7 @@ fn a_classifier_is_trained_paused_stopped_resumed_and_used_as_a_member() {
     let epochs = log().lines().count() + 2;
     let plan = TrainingPlan { epochs: Some(epochs), ..plan };
     std::fs::write(folder.join(PLAN), serde_json::to_vec(&plan).unwrap()).unwrap();
-    click(&mut harness, "Resume");
+    harness.state_mut().0.scope.ask(Event::ResumeTraining(folder.clone()));
     until(&mut harness, "Use as ensemble member");
     assert_eq!(log().lines().count(), epochs);
     until(&mut harness, "Start");
@@ -183,12 +188,42 @@ fn what_cannot_be_trained_is_said_and_nothing_is_left_behind() {
     let mut harness = window(home.path(), |plan| plan.learning_rate = Some(-1.0));
     click(&mut harness, "Start");
     assert!(harness.state().0.complaints()[0].contains("--learning-rate"), "{:?}", harness.state().0.complaints());
+    harness.run_steps(2);
+    assert!(harness.query_all_by_label_contains("learning rate: -1 is out of range").next().is_some(), "in the words of the window");
+    assert!(harness.query_all_by_label_contains("--learning-rate").next().is_none());
     harness.state_mut().0.scope.session.training.plan.learning_rate = None;
     harness.state_mut().0.scope.session.training.name = "../elsewhere".to_owned();
     harness.run_steps(2);
     click(&mut harness, "Start");
     assert!(harness.state().0.complaints()[1].contains("../elsewhere"));
     assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn wrong_classes_stay_in_their_field_and_are_named() {
+    use eframe::egui::accesskit::Role;
+    let home = tempfile::tempdir().unwrap();
+    let mut harness = window(home.path(), |_| {});
+    let text = |harness: &Whole| harness.get_by_role_and_label(Role::TextInput, "classes").value();
+    let is_said = |harness: &Whole, text: &str| harness.query_all_by_label_contains(text).next().is_some();
+    let noise = |harness: &Whole| harness.get_by_role_and_label(Role::SpinButton, "label noise").rect();
+    let place = noise(&harness);
+    harness.get_by_role_and_label(Role::TextInput, "classes").click();
+    harness.run_steps(2);
+    harness.get_by_role_and_label(Role::TextInput, "classes").type_text("0,x,99");
+    harness.run_steps(2);
+    assert!(is_said(&harness, "x is no number") && noise(&harness) == place, "no field moves");
+    harness.get_by_role_and_label(Role::TextInput, "name").click();
+    harness.run_steps(3);
+    assert_eq!(text(&harness).as_deref(), Some("0,x,99"));
+    assert!(is_said(&harness, "x is no number") && harness.get_by_label("Start").accesskit_node().is_disabled());
+    assert!(scope(&harness).session.training.plan.data.classes.is_empty());
+    harness.state_mut().0.scope.session.training.plan.data.classes = vec![0, 99];
+    harness.run_steps(2);
+    assert!(is_said(&harness, "99: there are only 10 classes"));
+    harness.state_mut().0.scope.session.training.plan.data.classes = vec![0, 1];
+    harness.run_steps(2);
+    assert!(text(&harness).as_deref() == Some("0,1") && !harness.get_by_label("Start").accesskit_node().is_disabled());
 }
 
 #[test]

@@ -6,10 +6,10 @@ use crate::app::state::threads::unhurried;
 use crate::app::widgets::style::PROGRESS;
 use crate::data::FolderData;
 use crate::error::{Error, Result};
-use crate::jobs::training::{FilmMeasure, Frame, Looks, Resume, TrainingEstimate, TrainingPlan, What, save_film, train};
+use crate::jobs::training::{FilmMeasure, Frame, Looks, News, Resume, TrainingEstimate, TrainingPlan, What, film, save_film, train};
 use crate::jobs::{Urgency, Wake, Worker};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -90,9 +90,17 @@ impl Workers {
             let FolderData { train: whole, test, notes } = (request.load)(&request.plan)?;
             watched.read().notes = notes;
             let (images, test) = request.plan.prepare(whole, test)?;
-            let mut woken = Instant::now();
+            let (mut woken, folder) = (Instant::now(), request.folder.clone());
             let mut observe = |told| {
-                watched.read().take(told);
+                let earlier = film_before(&folder, &told);
+                let mut run = watched.read();
+                run.take(told);
+                match earlier {
+                    Ok(film) if film.is_empty() => {}
+                    Ok(film) => run.take_film(film),
+                    Err(error) => run.notes.push(error.to_string()),
+                }
+                drop(run);
                 // Steps may be thousands a second.
                 if woken.elapsed() >= PROGRESS {
                     news(Urgency::Now);
@@ -113,7 +121,7 @@ impl Workers {
             desk.publish(request.plan.what);
             Ok(())
         })?;
-        let film = Worker::spawn("film", Arc::clone(wake), |film: Film, desk| {
+        let writer = Worker::spawn("film", Arc::clone(wake), |film: Film, desk| {
             save_film(&film.frames, film.measure, &film.path)?;
             desk.publish(film.path);
             Ok(())
@@ -125,7 +133,19 @@ impl Workers {
             desk.publish(threads("estimate")?.install(|| estimate(&plan, (&images, &test), &go_on))?);
             Ok(())
         })?;
-        Ok(Self { training, film, estimate })
+        Ok(Self { training, film: writer, estimate })
+    }
+}
+
+/// The pictures of the epochs before a stop, where news say that the training of a model goes on after some.
+fn film_before(folder: &Path, told: &News) -> Result<Vec<Frame>> {
+    match told {
+        News::Begun { model, done, .. } if !done.is_empty() => {
+            // One model has the folder itself, each of several one in it.
+            let own = folder.join(model);
+            film(if own.is_dir() { &own } else { folder })
+        }
+        _ => Ok(Vec::new()),
     }
 }
 

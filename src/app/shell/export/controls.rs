@@ -93,7 +93,7 @@ impl Exports {
                 self.follow_extension();
             }
             let entered = edit.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
-            if entered && !self.path.trim().is_empty() {
+            if entered && !self.path.trim().is_empty() && self.what.refusal(scope).is_none() {
                 self.save(scope);
             }
             if ui.button("Browse…").on_hover_text("The system's file dialog, where there is one").clicked() {
@@ -121,11 +121,17 @@ impl Exports {
             }
             let save = self.question.as_ref().map_or("Save", |question| question.button);
             let primary = Button::new(RichText::new(save).strong()).fill(style::ACCENT.gamma_multiply(0.55));
-            if ui.add_enabled(!self.path.trim().is_empty(), primary).clicked() {
+            let refusal = self.what.refusal(scope);
+            let has_path = !self.path.trim().is_empty();
+            let saved = ui.add_enabled(has_path && refusal.is_none(), primary);
+            if saved.on_disabled_hover_text(refusal.unwrap_or("Name a file first.")).clicked() {
                 self.save(scope);
             }
             let figure = self.what != Export::Data;
-            if figure && ui.button("Copy image").on_hover_text("The picture, at this resolution, to the clipboard").clicked() {
+            let copy = figure.then(|| ui.add_enabled(refusal.is_none(), Button::new("Copy image")));
+            let text = "The picture, at this resolution, to the clipboard";
+            let copy = copy.map(|copy| copy.on_hover_text(text).on_disabled_hover_text(refusal.unwrap_or_default()));
+            if copy.is_some_and(|copy| copy.clicked()) {
                 self.start(Doing::Copy, scope, Task::Copy { dpi: self.dpi });
             }
             if ui.button("Close").clicked() {

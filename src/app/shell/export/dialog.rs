@@ -256,6 +256,9 @@ impl Exports {
     /// The figure as it will be, or what the data will hold.
     fn preview(&mut self, ui: &mut Ui, scope: &Scope, height: f32) {
         ui.label(self.what.summary());
+        if let Some(refusal) = self.what.refusal(scope) {
+            return style::empty(ui, "This cannot be exported now", refusal);
+        }
         if self.what == Export::Data {
             ui.add_space(8.0);
             return contents::show(ui, scope);

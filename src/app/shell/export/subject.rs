@@ -88,6 +88,13 @@ impl Export {
         }
     }
 
+    /// Why it cannot be exported now: of a training preview there is a film.
+    pub fn refusal(self, scope: &Scope) -> Option<&'static str> {
+        (matches!(self, Self::Screen | Self::Data) && scope.results.underway.is_some()).then_some(
+            "The map shows a training preview: switch “On the map” off in the tab Training to export the models at hand, or save the film there.",
+        )
+    }
+
     /// How its file is called, without the extension.
     pub fn file_name(self) -> &'static str {
         match self {

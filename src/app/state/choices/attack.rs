@@ -3,6 +3,7 @@
 use crate::attack::{ApgdLoss, Norm, Settings, named};
 use crate::jobs::{AttackSettings, ModelSet, On};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The most steps that the window offers.
 pub const MOST_STEPS: u32 = 10_000;
@@ -54,6 +55,8 @@ pub struct AttackChoice {
     pub norm: Norm,
     /// The budget, in the norm's unit for pixels in 0..=1.
     pub epsilon: f64,
+    /// The norm and the budget of each method that was chosen before, by its name.
+    pub budgets: BTreeMap<String, (Norm, f64)>,
     /// Steps; the method's own number for `None`.
     pub iterations: Option<u32>,
     /// What most attacks are left with.
@@ -79,6 +82,7 @@ impl Default for AttackChoice {
             method: "bim".to_owned(),
             norm: Norm::Linf,
             epsilon: 0.1,
+            budgets: BTreeMap::new(),
             iterations: None,
             fine: Fine::default(),
             on: On::Deterministic,
@@ -144,16 +148,19 @@ impl AttackChoice {
         self.steps() / named(&self.method).map_or(1, |method| method.steps(&of_one)).max(1)
     }
 
-    /// Takes another method: with its own number of steps, and a norm that it knows.
+    /// Takes another method: with its own number of steps, and with the norm and the budget that it had before, or else its first norm.
     pub fn choose(&mut self, method: &str, values: usize) {
-        method.clone_into(&mut self.method);
+        self.budgets.insert(std::mem::replace(&mut self.method, method.to_owned()), (self.norm, self.epsilon));
         self.iterations = None;
         self.fine = Fine::default();
-        if let Ok(method) = named(method)
-            && let Some(&first) = method.norms().first()
-            && !method.norms().contains(&self.norm)
-        {
-            self.measure_by(first, values);
+        let known = named(method).map_or(&[][..], |method| method.norms());
+        match (self.budgets.get(method), known.first()) {
+            // The budget may be one for larger images.
+            (Some(&(norm, epsilon)), _) if known.contains(&norm) => {
+                (self.norm, self.epsilon) = (norm, epsilon.clamp(0.0, longest(norm, values)));
+            }
+            (_, Some(&first)) => self.measure_by(first, values),
+            (_, None) => {}
         }
     }
 
@@ -182,5 +189,33 @@ impl AttackChoice {
         } else {
             self.attack(0).check().err().map(|error| error.to_string())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_method_keeps_its_own_norm_and_budget() {
+        let mut choice = AttackChoice { epsilon: 0.3, ..AttackChoice::default() };
+        choice.choose("cw", 784);
+        assert!(choice.norm == Norm::L2 && (choice.epsilon - 2.8).abs() < 1e-12, "{choice:?}");
+        choice.choose("pgd", 784);
+        assert_eq!((choice.norm, choice.epsilon), (Norm::Linf, 0.1), "a method that was never chosen begins with its first norm");
+        choice.measure_by(Norm::L1, 784);
+        choice.choose("bim", 784);
+        assert_eq!((choice.norm, choice.epsilon), (Norm::Linf, 0.3));
+        choice.choose("pgd", 100);
+        assert_eq!(choice.norm, Norm::L1);
+        assert!((choice.epsilon - 39.2).abs() < 1e-12, "5 % of 784: {}", choice.epsilon);
+        choice.choose("cw", 4);
+        assert_eq!((choice.norm, choice.epsilon), (Norm::L2, 2.0), "no change of four values is longer");
+    }
+
+    #[test]
+    fn a_choice_without_kept_budgets_is_read() {
+        let old: AttackChoice = serde_json::from_str(r#"{"method": "mim", "epsilon": 0.2}"#).unwrap();
+        assert!(old.method == "mim" && old.epsilon == 0.2 && old.budgets.is_empty());
     }
 }
