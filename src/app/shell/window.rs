@@ -166,6 +166,7 @@ impl Window {
         }
         let busy = ctx.input(|input| input.pointer.any_down()) || ctx.text_edit_focused();
         self.history.observe(&self.scope.session, busy);
+        self.scope.views.observe(&self.scope.session, busy);
         self.remember_size(&ctx);
         self.storage.keep(&self.scope.session, &self.preferences, self.scope.data_identity.as_ref());
     }
@@ -292,6 +293,7 @@ impl Window {
             Event::Help => self.dialogs.toggle_help(),
             Event::Say(sentence) => self.said.note = sentence,
             Event::Complain(sentence) => self.said.complaints.push(sentence),
+            Event::OpenTab(name) => name.clone_into(&mut self.preferences.tab),
             Event::AskPath(wanted) => self.dialogs.ask_path(wanted),
             Event::LibraryChanged => {
                 if let Some(folder) = &self.scope.sources.library {

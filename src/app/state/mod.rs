@@ -1,6 +1,7 @@
 //! What the window knows: the session, results, where the pointer is, and what is to happen. Nothing here draws.
 
 pub mod choices;
+pub mod difference;
 pub mod event;
 pub mod history;
 pub mod repair;
@@ -9,3 +10,4 @@ pub mod session;
 pub mod storage;
 pub mod threads;
 pub mod values;
+pub mod views;

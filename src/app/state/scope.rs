@@ -3,6 +3,7 @@
 use crate::app::state::event::Event;
 use crate::app::state::session::Session;
 use crate::app::state::values::Values;
+use crate::app::state::views::ViewHistory;
 use crate::data::{DataIdentity, Dataset, FolderData, Split, locate, sources};
 use crate::error::{Error, Result};
 use crate::jobs::training::{Frame, TrainingEstimate, TrainingPlan, estimate};
@@ -89,6 +90,8 @@ impl Default for Sources {
 pub struct Scope {
     /// Everything that makes the picture.
     pub session: Session,
+    /// The views of the plane that were shown before.
+    pub views: ViewHistory,
     /// The models.
     pub set: Arc<ModelSet>,
     /// What computes.
@@ -117,6 +120,7 @@ impl Scope {
     pub fn new(session: Session, set: Arc<ModelSet>, engine: Arc<SharedEngine>) -> Self {
         Self {
             session,
+            views: ViewHistory::default(),
             set,
             engine,
             data: None,
@@ -143,6 +147,23 @@ impl Scope {
     /// Asks for something to happen after this frame.
     pub fn ask(&mut self, event: Event) {
         self.events.push(event);
+    }
+
+    /// Brings a point into the middle of the view; [`ViewHistory::return_from_flight`] leads back.
+    pub fn fly_to(&mut self, point: [f64; 2]) {
+        self.views.fly_to(&mut self.session, point);
+    }
+
+    /// Shows all training encodings with a margin, if the models have encodings.
+    pub fn fit_data(&mut self) {
+        let Some(encodings) = &self.set.encodings else { return };
+        let extent = [0, 1].map(|axis| {
+            let values = encodings.train.points.iter().map(|point| f64::from(point[axis]));
+            let [low, high] = values.fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], z| [low.min(z), high.max(z)]);
+            let margin = 0.03 * (high - low);
+            [low - margin, high + margin]
+        });
+        self.session.show_extent(extent);
     }
 
     /// Where trained models go.
