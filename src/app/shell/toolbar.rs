@@ -83,7 +83,7 @@ fn overlays(ui: &mut Ui, scope: &mut Scope) {
         (&mut overlays.density, "Density", "Contours of the encodings' density, the aggregated posterior (D)"),
         (&mut overlays.holes, "Holes", "Outlines of what is confident outside the region that holds 99 % of the training encodings (H)"),
         (&mut overlays.digits, "Images", "A grid of decoded images over the plane (G)"),
-        (&mut overlays.line, "Line", "The interpolation line: drag its ends (L)"),
+        (&mut overlays.line, "Line", "The interpolation line: drag its start and its end (L)"),
     ] {
         let toggle = ui.add_enabled_ui(!is_preview, |ui| ui.toggle_value(switch, label)).inner;
         toggle.on_hover_text(text).on_disabled_hover_text("Not over the preview of a training: these belong to the models at hand");

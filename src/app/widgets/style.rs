@@ -25,7 +25,7 @@ pub const ACCENT: Color32 = Color32::from_rgb(0x2f, 0x9e, 0x8f);
 pub const WARNING: Color32 = Color32::from_rgb(0xe0, 0x7b, 0x39);
 /// The way of an attack on the map.
 pub const ATTACK: Color32 = Color32::from_rgb(0xff, 0x5c, 0x47);
-/// The two pins, and the two ends of the line.
+/// The two pins.
 pub const PINS: [Color32; 2] = [Color32::from_rgb(0xff, 0xb0, 0x00), Color32::from_rgb(0x64, 0xb5, 0xff)];
 
 /// Sets sizes and colours for the whole window.

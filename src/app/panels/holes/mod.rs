@@ -16,6 +16,7 @@ use crate::numbers::{counted, fixed};
 use eframe::egui::{Context, Image, Ui, vec2};
 use egui_plot::{FilledArea, PlotPoints, Points};
 use std::sync::Arc;
+use table::HoleOrder;
 use workers::{FoundHoles, HoleRequest, Workers};
 
 /// The tab.
@@ -26,6 +27,7 @@ pub struct HolePanel {
     thumbnails: crate::app::widgets::images::Texture,
     /// The place of the map whose holes they show.
     thumbnails_of: usize,
+    order: HoleOrder,
     garbage: Option<Garbage>,
     garbage_image: crate::app::widgets::images::Texture,
     interval: Option<HoleInterval>,
@@ -44,6 +46,7 @@ impl HolePanel {
             found: None,
             thumbnails: crate::app::widgets::images::Texture::default(),
             thumbnails_of: 0,
+            order: HoleOrder::default(),
             garbage: None,
             garbage_image: crate::app::widgets::images::Texture::default(),
             interval: None,
@@ -69,7 +72,7 @@ impl HolePanel {
                 )));
             });
             ui.allocate_ui(vec2((ui.available_width() - 420.0).clamp(200.0, 460.0), height), |ui| {
-                let search = ui.vertical(|ui| table::show(ui, scope, holes, self.thumbnails.handle())).inner;
+                let search = ui.vertical(|ui| table::show(ui, scope, holes, self.thumbnails.handle(), &mut self.order)).inner;
                 if let Some(hole) = search {
                     self.workers.garbage(found, active, hole);
                 }
@@ -179,7 +182,7 @@ impl Panel for HolePanel {
         }
         if let Some(garbage) = self.workers.garbage.take() {
             self.garbage_image.set(ctx, "garbage", crate::app::widgets::images::pixels(scope.image_shape(), &garbage.image));
-            scope.session.fly_to(garbage.z);
+            scope.fly_to(garbage.z);
             self.garbage = Some(garbage);
         }
         if matches!(self.workers.found.status(), Status::Failed(_)) {
