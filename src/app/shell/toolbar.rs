@@ -42,8 +42,20 @@ fn first_stop(ui: &Ui, scope: &Scope) {
 /// Back and forward through the views of the plane, and the views of all data and of the whole plane.
 fn views(ui: &mut Ui, scope: &mut Scope) {
     for (label, name, text, can, go) in [
-        ("◀", "Back to the view before", "Back to the view before (Alt + ←)", scope.views.can_go_back(), ViewHistory::back as Go),
-        ("▶", "Forward to the next view", "Forward to the next view (Alt + →)", scope.views.can_go_forward(), ViewHistory::forward),
+        (
+            "◀",
+            "Back to the view before",
+            "Back to the view before (Alt and the left arrow)",
+            scope.views.can_go_back(),
+            ViewHistory::back as Go,
+        ),
+        (
+            "▶",
+            "Forward to the next view",
+            "Forward to the next view (Alt and the right arrow)",
+            scope.views.can_go_forward(),
+            ViewHistory::forward,
+        ),
     ] {
         let button = style::named(ui.add_enabled(can, Button::new(label)), Role::Button, name);
         if button.on_hover_text(text).on_disabled_hover_text("There is no such view").clicked() {

@@ -1,5 +1,7 @@
 //! The window without a screen: clicks, drags and keys, and what follows from them.
 
+mod map;
+
 use crate::app::panels::panel::{Panel, Place};
 use crate::app::panels::panels;
 use crate::app::shell::headless::{Headless, random_events};
