@@ -293,7 +293,7 @@ impl Window {
             Event::Help => self.dialogs.toggle_help(),
             Event::Say(sentence) => self.said.note = sentence,
             Event::Complain(sentence) => self.said.complaints.push(sentence),
-            Event::OpenTab(name) => name.clone_into(&mut self.preferences.tab),
+            Event::OpenPanel(name) => name.clone_into(&mut self.preferences.tab),
             Event::AskPath(wanted) => self.dialogs.ask_path(wanted),
             Event::LibraryChanged => {
                 if let Some(folder) = &self.scope.sources.library {

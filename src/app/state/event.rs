@@ -72,8 +72,8 @@ pub enum Event {
     Say(String),
     /// Say that something went wrong: it stays until it is closed.
     Complain(String),
-    /// Open the tab of that name.
-    OpenTab(&'static str),
+    /// Bring the panel of a name to the front.
+    OpenPanel(&'static str),
     /// Models have come or gone in the folder of trained models.
     LibraryChanged,
     /// Start the training that is chosen.

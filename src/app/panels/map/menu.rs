@@ -33,7 +33,7 @@ pub fn map(response: &Response, plane: &Plane, scope: &mut Scope, hand: &mut Han
         if ui.button("Attack this").on_hover_text("Pins the image here as A, and chooses it in the tab Attack").clicked() {
             scope.session.pins[0] = Some(Pin::Latent(z));
             scope.session.attack.image = AttackedImage::Pin(0);
-            scope.ask(Event::OpenTab("Attack"));
+            scope.ask(Event::OpenPanel("Attack"));
         }
         let find = ui.add_enabled(scope.surroundings.is_some(), Button::new("Find the nearest image"));
         let find = find.on_hover_text("Pins the nearest encoding of a training image as A");
