@@ -34,7 +34,7 @@ pub use gallery::{Card, gallery};
 pub use heat_map::{ColourRange, MapData, Options, Panel, Scatter, colour_range, heat_map};
 pub use layers::{ATTACK_COLOUR, Layers, PlanePath};
 pub use plot::{Axis, Plot, Sample, Series, Strip, histograms, plots};
-pub use scale::{Scale, Scaled, range_of};
+pub use scale::{ManualRange, Scale, Scaled, range_of};
 pub use text::{Face, Run};
 pub use venue::{Style, VENUES, Venue, Width};
 

@@ -24,6 +24,26 @@ pub struct Scaled {
     pub range: Option<[f32; 2]>,
 }
 
+/// A range of colours that the user set for a measure, or for differences of it.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub struct ManualRange {
+    /// The measure.
+    pub measure: Measure,
+    /// Whether it holds for differences.
+    pub is_difference: bool,
+    /// The values at the ends, the lower first, in the measure's unit. Those of differences lie evenly around 0.
+    pub range: [f64; 2],
+}
+
+impl ManualRange {
+    /// Whether the ends are finite, in order, and evenly around 0 for differences.
+    pub fn is_valid(&self) -> bool {
+        let [low, high] = self.range;
+        low.is_finite() && high.is_finite() && low < high && (!self.is_difference || low == -high)
+    }
+}
+
 /// The smallest and the largest finite number, where there is one.
 pub fn range_of(values: &[f32]) -> Option<[f32; 2]> {
     let finite = values.iter().copied().filter(|value| value.is_finite());
@@ -60,6 +80,15 @@ impl Scale {
         Self { range: [low, if low < high { high } else { low + 1.0 }], colours: Some(colours) }
     }
 
+    /// The same scale with the range that the user set for a map's measure, if there is one.
+    pub fn with_manual(mut self, ranges: &[ManualRange], map: &Scaled) -> Self {
+        let alike = |manual: &&ManualRange| (manual.measure, manual.is_difference) == (map.measure, map.is_difference);
+        if let Some(manual) = ranges.iter().find(alike) {
+            self.range = manual.range;
+        }
+        self
+    }
+
     /// The colour of a value; what is out of range has that of the nearer end.
     pub fn colour(&self, value: f64) -> Rgb {
         let t = (value - self.range[0]) / (self.range[1] - self.range[0]);
@@ -92,6 +121,17 @@ mod tests {
         );
         let most = 10_f64.ln();
         assert_eq!([0, 1, 2, 3].map(|place| range(place, ColourRange::Natural)), [[0.0, most], [0.0, most], [0.1, 1.0], [-most, most]]);
+    }
+
+    #[test]
+    fn a_range_set_by_hand_holds_for_its_measure_alone() {
+        let all = [scaled(MutualInformation, false, [0.0, 0.5]), scaled(MutualInformation, true, [-0.5, 0.25])];
+        let manual = [ManualRange { measure: MutualInformation, is_difference: false, range: [0.1, 0.2] }];
+        let range = |place: usize| Scale::new(&all, place, 10, ColourMap::Grey, ColourRange::Data).with_manual(&manual, &all[place]).range;
+        assert_eq!([range(0), range(1)], [[0.1, 0.2], [-0.5, 0.5]]);
+        let valid = |is_difference, range| ManualRange { measure: MutualInformation, is_difference, range }.is_valid();
+        assert!(valid(false, [0.1, 0.2]) && valid(true, [-1.0, 1.0]));
+        assert!(!valid(false, [0.2, 0.1]) && !valid(true, [-1.0, 2.0]) && !valid(false, [0.0, f64::INFINITY]));
     }
 
     #[test]

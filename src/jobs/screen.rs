@@ -6,7 +6,9 @@ use super::map::{Map, Seen};
 use super::{ModelSet, Raw};
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::figure::{ColourMap, ColourRange, Document, Facet, ImageGrid, Layers, MapData, Scale, Scaled, Scatter, Style, facets, range_of};
+use crate::figure::{
+    ColourMap, ColourRange, Document, Facet, ImageGrid, Layers, ManualRange, MapData, Scale, Scaled, Scatter, Style, facets, range_of,
+};
 use crate::latent::View;
 use crate::uncertainty::Passes;
 use serde_json::{Value, json};
@@ -22,6 +24,8 @@ pub struct ScreenSettings {
     pub colours: ColourMap,
     /// What they stand for.
     pub range: ColourRange,
+    /// The ranges that were set by hand.
+    pub manual_ranges: Vec<ManualRange>,
     /// The classes whose encodings are hidden, where encodings are shown.
     pub encodings: Option<Vec<usize>>,
     /// The points whose decoded images are shown, where they are.
@@ -69,7 +73,8 @@ pub fn screen(set: &ModelSet, live: &LiveMap, engine: &mut dyn Engine, settings:
         .map(|place| Facet {
             title: (data.len() > 1).then(|| title(set, &settings.maps[place])),
             map: &data[place],
-            scale: Scale::new(&scaled, place, classes, settings.colours, settings.range),
+            scale: Scale::new(&scaled, place, classes, settings.colours, settings.range)
+                .with_manual(&settings.manual_ranges, &scaled[place]),
             images: images.as_ref(),
             scatter,
             hidden: settings.encodings.as_deref().unwrap_or_default(),
@@ -182,6 +187,7 @@ mod tests {
             columns: 2,
             colours: ColourMap::Viridis,
             range: ColourRange::Data,
+            manual_ranges: Vec::new(),
             encodings: None,
             images: None,
             layers,

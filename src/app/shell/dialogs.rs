@@ -182,15 +182,19 @@ impl Dialogs {
                         ui.end_row();
                     };
                     line("click".into(), "Pin the point as A; with the shift key as B");
-                    line("drag".into(), "Move the map");
+                    line("drag".into(), "Move the map, an end of the line, or an end of the colour bar");
+                    line("shift + drag".into(), "Zoom into a box");
+                    line("right click".into(), "What one can do with a point of the map, a pin or the colour bar");
                     line("wheel".into(), "Closer or farther, towards the pointer");
-                    line("double click".into(), "The whole plane");
+                    line("double click".into(), "The whole plane; on the colour bar: colours that fit the map");
                     line("1 … 8".into(), &format!("The measures, from {} on", Measure::ALL[0].label().to_lowercase()));
                     line(
                         format!("{} … 6", ctx.format_shortcut(&KeyboardShortcut::new(Modifiers::COMMAND, Key::Num1))),
                         "The tabs below the maps",
                     );
-                    line("arrows".into(), "Move the map that has the focus");
+                    line("Tab".into(), "The next control: after the toolbar the map");
+                    line("arrows".into(), "Move the map, or the end of the line, that has the focus");
+                    line("Enter".into(), "Pin the cross in the middle of the map as A; with the shift key as B");
                     for shortcut in &SHORTCUTS {
                         let KeyboardShortcut { modifiers, logical_key } = shortcut.keys;
                         let keys =

@@ -23,12 +23,16 @@ const fn plain(key: Key, does: &'static str, act: Act) -> Shortcut {
     Shortcut { keys: KeyboardShortcut::new(Modifiers::NONE, key), does, act }
 }
 
+const fn alt(key: Key, does: &'static str, act: Act) -> Shortcut {
+    Shortcut { keys: KeyboardShortcut::new(Modifiers::ALT, key), does, act }
+}
+
 const fn command(key: Key, does: &'static str, act: Act) -> Shortcut {
     Shortcut { keys: KeyboardShortcut::new(Modifiers::COMMAND, key), does, act }
 }
 
 /// Every shortcut; the numbers of the measures come on top.
-pub const SHORTCUTS: [Shortcut; 22] = [
+pub const SHORTCUTS: [Shortcut; 25] = [
     Shortcut {
         keys: KeyboardShortcut::new(Modifiers::COMMAND.plus(Modifiers::SHIFT), Key::Z),
         does: "Redo",
@@ -48,13 +52,17 @@ pub const SHORTCUTS: [Shortcut; 22] = [
     }),
     plain(Key::C, "The next colour map", |scope| scope.session.colours = next(&ColourMap::ALL, scope.session.colours)),
     plain(Key::R, "Fixed or fitted range of the colours", |scope| {
-        scope.session.range = next(&[ColourRange::Natural, ColourRange::Data], scope.session.range);
+        let range = next(&[ColourRange::Natural, ColourRange::Data], scope.session.range);
+        scope.session.set_range(range);
     }),
     plain(Key::E, "Encodings of the training data", |scope| flip(scope, |overlays| &mut overlays.encodings)),
     plain(Key::D, "Density of the encodings", |scope| flip(scope, |overlays| &mut overlays.density)),
     plain(Key::H, "Holes", |scope| flip(scope, |overlays| &mut overlays.holes)),
     plain(Key::G, "Grid of decoded images", |scope| flip(scope, |overlays| &mut overlays.digits)),
     plain(Key::L, "Interpolation line", |scope| flip(scope, |overlays| &mut overlays.line)),
+    alt(Key::ArrowLeft, "Back to the view before", |scope| scope.views.back(&mut scope.session)),
+    alt(Key::ArrowRight, "Forward to the next view", |scope| scope.views.forward(&mut scope.session)),
+    plain(Key::F, "Fit the view to the training encodings", Scope::fit_data),
     plain(Key::Num0, "Back to the whole plane", |scope| scope.session.reset_view()),
     plain(Key::Plus, "Closer", |scope| zoom(&mut scope.session, 1.25)),
     plain(Key::Equals, "Closer", |scope| zoom(&mut scope.session, 1.25)),

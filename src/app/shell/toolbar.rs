@@ -1,8 +1,10 @@
 //! The toolbar: what fixes the maps, and what lies over them.
 
 use crate::app::state::scope::Scope;
-use crate::app::state::session::{Layout, MOST_SAMPLES};
+use crate::app::state::session::{Layout, MOST_SAMPLES, Session};
+use crate::app::state::views::ViewHistory;
 use crate::app::widgets::class_dot::class_dot;
+use crate::app::widgets::plane::map_id;
 use crate::app::widgets::{menus, style};
 use crate::engine::{self, Masks};
 use crate::figure::{ColourMap, ColourRange};
@@ -15,14 +17,64 @@ pub fn toolbar(ui: &mut Ui, scope: &mut Scope) {
         ui.horizontal_wrapped(|ui| {
             layout(ui, scope);
             ui.separator();
+            views(ui, scope);
+            ui.separator();
             overlays(ui, scope);
             ui.separator();
             colours(ui, scope);
             ui.separator();
             computation(ui, scope);
         });
+        first_stop(ui, scope);
     });
 }
+
+/// Makes the maps the next stop of the Tab key, although panels beside and below are drawn before them.
+fn first_stop(ui: &Ui, scope: &Scope) {
+    let layer = ui.layer_id();
+    for id in (0..scope.session.layout.count()).map(map_id) {
+        // What is not drawn cannot take the focus.
+        if ui.ctx().read_response(id).is_some() {
+            ui.memory_mut(|memory| memory.interested_in_focus(id, layer));
+        }
+    }
+}
+
+/// Back and forward through the views of the plane, and the views of all data and of the whole plane.
+fn views(ui: &mut Ui, scope: &mut Scope) {
+    for (label, name, text, can, go) in [
+        (
+            "◀",
+            "Back to the view before",
+            "Back to the view before (Alt and the left arrow)",
+            scope.views.can_go_back(),
+            ViewHistory::back as Go,
+        ),
+        (
+            "▶",
+            "Forward to the next view",
+            "Forward to the next view (Alt and the right arrow)",
+            scope.views.can_go_forward(),
+            ViewHistory::forward,
+        ),
+    ] {
+        let button = style::named(ui.add_enabled(can, Button::new(label)), Role::Button, name);
+        if button.on_hover_text(text).on_disabled_hover_text("There is no such view").clicked() {
+            go(&mut scope.views, &mut scope.session);
+        }
+    }
+    let fit = ui.add_enabled(scope.set.encodings.is_some(), Button::new("Fit data"));
+    let fit = fit.on_hover_text("The view of all training encodings (F)");
+    if fit.on_disabled_hover_text("These models have no encodings").clicked() {
+        scope.fit_data();
+    }
+    if ui.button("Fit all").on_hover_text("The whole plane, as at the first start (0)").clicked() {
+        scope.session.reset_view();
+    }
+}
+
+/// What a button does with the views.
+type Go = fn(&mut ViewHistory, &mut Session);
 
 fn layout(ui: &mut Ui, scope: &mut Scope) {
     ui.spacing_mut().item_spacing.x = 4.0;
@@ -44,7 +96,7 @@ fn overlays(ui: &mut Ui, scope: &mut Scope) {
         (&mut overlays.density, "Density", "Contours of the encodings' density, the aggregated posterior (D)"),
         (&mut overlays.holes, "Holes", "Outlines of what is confident outside the region that holds 99 % of the training encodings (H)"),
         (&mut overlays.digits, "Images", "A grid of decoded images over the plane (G)"),
-        (&mut overlays.line, "Line", "The interpolation line: drag its ends (L)"),
+        (&mut overlays.line, "Line", "The interpolation line: drag its start and its end (L)"),
     ] {
         let toggle = ui.add_enabled_ui(!is_preview, |ui| ui.toggle_value(switch, label)).inner;
         toggle.on_hover_text(text).on_disabled_hover_text("Not over the preview of a training: these belong to the models at hand");
@@ -63,7 +115,7 @@ fn colours(ui: &mut Ui, scope: &mut Scope) {
     let mut fixed = session.range == ColourRange::Natural;
     let text = "Colours for all that the measure can take (0 … ln C nats for entropies), rather than for what is on the screen (R)";
     if ui.toggle_value(&mut fixed, "Fixed range").on_hover_text(text).changed() {
-        session.range = if fixed { ColourRange::Natural } else { ColourRange::Data };
+        session.set_range(if fixed { ColourRange::Natural } else { ColourRange::Data });
     }
 }
 

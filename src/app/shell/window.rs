@@ -200,6 +200,7 @@ impl Window {
         }
         let busy = ctx.input(|input| input.pointer.any_down()) || ctx.text_edit_focused();
         self.history.observe(&self.scope, busy);
+        self.scope.views.observe(&self.scope.session, busy);
         self.fit_screen(&ctx);
         self.remember_size(&ctx);
         self.storage.keep(&self.scope.session, &self.preferences, self.scope.data_identity.as_ref());

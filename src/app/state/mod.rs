@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod choices;
+pub mod difference;
 pub mod event;
 pub mod history;
 pub mod repair;
@@ -10,4 +11,5 @@ pub mod session;
 pub mod storage;
 pub mod threads;
 pub mod values;
+pub mod views;
 pub mod wording;

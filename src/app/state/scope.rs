@@ -3,6 +3,7 @@
 use crate::app::state::event::Event;
 use crate::app::state::session::{MOST_IMAGES, Session};
 use crate::app::state::values::Values;
+use crate::app::state::views::ViewHistory;
 use crate::app::state::wording::in_window;
 use crate::data::{DataIdentity, Dataset, FolderData, Split, locate, sources};
 use crate::error::{Error, Result};
@@ -99,6 +100,8 @@ impl Default for Sources {
 pub struct Scope {
     /// Everything that makes the picture.
     pub session: Session,
+    /// The views of the plane that were shown before.
+    pub views: ViewHistory,
     /// The models.
     pub set: Arc<ModelSet>,
     /// What computes.
@@ -129,6 +132,7 @@ impl Scope {
     pub fn new(session: Session, set: Arc<ModelSet>, engine: Arc<SharedEngine>) -> Self {
         Self {
             session,
+            views: ViewHistory::default(),
             set,
             engine,
             data: None,
@@ -171,6 +175,23 @@ impl Scope {
             .as_ref()
             .map(|problem| format!("There are no data: {} Choose others under Data in the menu Models.", in_window(problem)));
         problem.unwrap_or_else(|| "The images of the data are being loaded.".to_owned())
+    }
+
+    /// Brings a point into the middle of the view; [`ViewHistory::return_from_flight`] leads back.
+    pub fn fly_to(&mut self, point: [f64; 2]) {
+        self.views.fly_to(&mut self.session, point);
+    }
+
+    /// Shows all training encodings with a margin, if the models have encodings.
+    pub fn fit_data(&mut self) {
+        let Some(encodings) = &self.set.encodings else { return };
+        let extent = [0, 1].map(|axis| {
+            let values = encodings.train.points.iter().map(|point| f64::from(point[axis]));
+            let [low, high] = values.fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], z| [low.min(z), high.max(z)]);
+            let margin = 0.03 * (high - low);
+            [low - margin, high + margin]
+        });
+        self.session.show_extent(extent);
     }
 
     /// Where trained models go.

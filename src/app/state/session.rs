@@ -6,7 +6,7 @@ use crate::app::state::choices::holes::HoleChoice;
 use crate::app::state::choices::training::TrainingChoice;
 use crate::engine::{AUTO, Masks};
 use crate::error::{Error, Result};
-use crate::figure::{ColourMap, ColourRange};
+use crate::figure::{ColourMap, ColourRange, ManualRange};
 use crate::jobs::{Additions, MapSettings, ModelSet, Seen};
 use crate::latent::{Encodings, View};
 use crate::uncertainty::Measure;
@@ -23,8 +23,11 @@ pub const MOST_IMAGES: usize = 20;
 /// The narrowest and the widest view: closer, f32 decoders have no steps left; farther, all is one hole.
 const WIDTHS: std::ops::RangeInclusive<f64> = 1e-3..=1e4;
 
-/// The names of the two pins, and of the two ends of the line.
+/// The names of the two pins.
 pub const PIN_NAMES: [&str; 2] = ["A", "B"];
+
+/// The names of the two ends of the line.
+pub const END_NAMES: [&str; 2] = ["start", "end"];
 
 /// A point that is kept in the inspector.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -107,7 +110,7 @@ pub struct Overlays {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub struct Line {
-    /// Its two ends on the latent plane.
+    /// Its start and its end on the latent plane.
     pub ends: [[f64; 2]; 2],
     /// The images of the test set that the ends are, by number, where they are such images.
     pub images: [Option<usize>; 2],
@@ -156,6 +159,9 @@ pub struct Session {
     pub colours: ColourMap,
     /// What the ends of the colours stand for.
     pub range: ColourRange,
+    /// The ranges of colours that were set by hand; they take precedence over `range`. Older sessions have none.
+    #[serde(default)]
+    pub manual_ranges: Vec<ManualRange>,
     /// What lies over the maps.
     pub overlays: Overlays,
     /// The points in the inspector, A and B.
@@ -202,6 +208,7 @@ impl Session {
             active: 0,
             colours: ColourMap::Viridis,
             range: ColourRange::Data,
+            manual_ranges: Vec::new(),
             overlays: Overlays { encodings: true, density: false, holes: false, digits: false, line: true, hidden: Vec::new() },
             pins: [None, None],
             line: Line {
@@ -244,6 +251,9 @@ impl Session {
             if pane.minus.is_some_and(|other| other >= self.panes.len()) {
                 return wrong("minus", "there is no such map".to_owned());
             }
+        }
+        if let Some(ManualRange { range: [low, high], .. }) = self.manual_ranges.iter().find(|manual| !manual.is_valid()) {
+            return wrong("manual_ranges", format!("the colours cannot go from {low} to {high}"));
         }
         if self.overlays.hidden.iter().any(|&class| class >= classes) {
             return wrong("hidden", format!("there are only {classes} classes"));
@@ -319,6 +329,19 @@ impl Session {
         let scale = width / self.width;
         self.centre = [0, 1].map(|axis| around[axis] + (self.centre[axis] - around[axis]) * scale);
         self.width = width;
+    }
+
+    /// Shows the smallest square around a part of the plane, [z₁, z₂] each from the first to the last.
+    pub fn show_extent(&mut self, extent: [[f64; 2]; 2]) {
+        self.centre = extent.map(|[first, last]| f64::midpoint(first, last));
+        let width = extent.map(|[first, last]| last - first).into_iter().fold(0.0, f64::max);
+        self.width = width.clamp(*WIDTHS.start(), *WIDTHS.end());
+    }
+
+    /// Chooses what the ends of all colours stand for; ranges that were set by hand end.
+    pub fn set_range(&mut self, range: ColourRange) {
+        self.range = range;
+        self.manual_ranges.clear();
     }
 
     /// Brings a point into the middle, close enough to see what is around it.

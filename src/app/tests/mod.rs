@@ -2,6 +2,7 @@
 
 mod colours;
 pub mod held;
+mod map;
 mod map_requests;
 mod overlays;
 mod room;

@@ -1,8 +1,10 @@
 //! The bar beside a map that says what its colours stand for.
 
+use crate::app::state::session::Session;
 use crate::app::widgets::style;
-use crate::figure::{Scale, nice_ticks};
-use eframe::egui::{Align2, FontId, Painter, Rect, Stroke, StrokeKind, Ui, pos2};
+use crate::figure::{ColourMap, ColourRange, ManualRange, Scale, nice_ticks};
+use crate::uncertainty::Measure;
+use eframe::egui::{Align2, CursorIcon, FontId, Painter, Rect, Response, Sense, Stroke, StrokeKind, Ui, WidgetInfo, pos2, vec2};
 
 /// The width that [`colour_bar`] takes with its labels.
 pub const BAR: f32 = 72.0;
@@ -59,5 +61,101 @@ pub fn colour_bar(ui: &Ui, painter: &Painter, map: Rect, scale: &Scale, label: &
             strong,
             Stroke::NONE,
         ));
+    }
+}
+
+/// The smallest part of the range that is left when one frame of a drag moves an end towards the other.
+const LEAST: f64 = 0.05;
+/// What the pointer does on a bar.
+const HINT: &str = "Drag an end of the colours. Double click: fit them to the map. Right click: colour map, range, copy.";
+
+/// Makes the colour bar of a map a control: its ends can be dragged (each by its half of the bar), a double click fits the colours to
+/// the map, and a menu has the colour map, the range and a copy of it. `of` is the map's measure, and whether it is a difference.
+pub fn bar_control(ui: &Ui, map: Rect, scale: &Scale, session: &mut Session, of: (Measure, bool), place: usize) {
+    let bar = bar_beside(map);
+    let grip = bar.expand2(vec2(5.0, 0.0));
+    let halves = [grip.with_min_y(grip.center().y), grip.with_max_y(grip.center().y)];
+    let mut control: Option<Response> = None;
+    for (end, (half, name)) in halves.into_iter().zip(["Lower", "Upper"]).enumerate() {
+        let response = ui.interact(half, ui.scope_id().with(("colours", end)), Sense::click_and_drag());
+        response.widget_info(|| WidgetInfo::slider(true, scale.range[end], format!("{name} end of the colours of map {}", place + 1)));
+        if response.dragged() {
+            let by = -f64::from(response.drag_delta().y / bar.height());
+            set(session, of, dragged(scale.range, end, by, of.1));
+        }
+        if response.hovered() || response.dragged() || response.has_focus() {
+            ui.ctx().set_cursor_icon(CursorIcon::ResizeVertical);
+            let y = if end == 0 { bar.bottom() } else { bar.top() };
+            ui.painter().hline(grip.x_range(), y, Stroke::new(3.0, style::ACCENT));
+        }
+        control = Some(control.map_or_else(|| response.clone(), |other| other | response.clone()));
+    }
+    let Some(control) = control else { return };
+    if control.double_clicked() {
+        fit(session, of);
+    }
+    control.on_hover_text(HINT).context_menu(|ui| menu(ui, scale, session, of));
+}
+
+/// The menu of the right mouse button.
+fn menu(ui: &mut Ui, scale: &Scale, session: &mut Session, of: (Measure, bool)) {
+    for colours in ColourMap::ALL {
+        // A difference has its own colours, which part at 0.
+        ui.add_enabled_ui(!of.1, |ui| ui.radio_value(&mut session.colours, colours, colours.label()));
+    }
+    ui.separator();
+    if ui.button("Fit to the map").clicked() {
+        fit(session, of);
+    }
+    if ui.button("All that the measure can be").clicked() {
+        session.set_range(ColourRange::Natural);
+    }
+    let [low, high] = scale.range;
+    if ui.button("Copy the range").clicked() {
+        ui.copy_text(format!("{low}, {high}"));
+    }
+}
+
+/// Fits the colours of a measure to its maps.
+fn fit(session: &mut Session, (measure, is_difference): (Measure, bool)) {
+    session.range = ColourRange::Data;
+    session.manual_ranges.retain(|manual| (manual.measure, manual.is_difference) != (measure, is_difference));
+}
+
+/// Sets the range of a measure by hand.
+fn set(session: &mut Session, (measure, is_difference): (Measure, bool), range: [f64; 2]) {
+    let manual = ManualRange { measure, is_difference, range };
+    if manual.is_valid() {
+        session.manual_ranges.retain(|other| (other.measure, other.is_difference) != (measure, is_difference));
+        session.manual_ranges.push(manual);
+    }
+}
+
+/// A range with an end moved by a share of its length; differences stay even around 0, and no range becomes empty.
+fn dragged(range: [f64; 2], end: usize, by: f64, is_difference: bool) -> [f64; 2] {
+    let [low, high] = range;
+    let length = high - low;
+    let least = LEAST * length;
+    match (is_difference, end) {
+        (false, 0) => [(low + by * length).min(high - least), high],
+        (false, _) => [low, (high + by * length).max(low + least)],
+        (true, 0) => [(low + by * length).min(-least), (-low - by * length).max(least)],
+        (true, _) => [(-high - by * length).min(-least), (high + by * length).max(least)],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dragged_ends_keep_their_order_and_differences_their_middle() {
+        assert_eq!(dragged([0.0, 2.0], 1, 0.25, false), [0.0, 2.5]);
+        assert_eq!(dragged([0.0, 2.0], 0, 0.25, false), [0.5, 2.0]);
+        assert_eq!(dragged([0.0, 2.0], 1, -3.0, false), [0.0, 0.1]);
+        assert_eq!(dragged([0.0, 2.0], 0, 3.0, false), [1.9, 2.0]);
+        assert_eq!(dragged([-1.0, 1.0], 1, 0.25, true), [-1.5, 1.5]);
+        assert_eq!(dragged([-1.0, 1.0], 0, 0.25, true), [-0.5, 0.5]);
+        assert_eq!(dragged([-1.0, 1.0], 0, 9.0, true), [-0.1, 0.1]);
     }
 }

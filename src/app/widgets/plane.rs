@@ -2,7 +2,7 @@
 
 use crate::app::widgets::style::tick;
 use crate::figure::nice_ticks;
-use eframe::egui::{Align2, FontId, Painter, Pos2, Rect, Stroke, Ui, pos2, vec2};
+use eframe::egui::{Align2, FontId, Id, Painter, Pos2, Rect, Stroke, Ui, pos2, vec2};
 
 /// Where a part of the latent plane lies on the screen.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,6 +38,11 @@ impl Plane {
         let width = |[first, last]: [f64; 2]| last - first;
         [f64::from(by.x / self.rect.width()) * width(self.extent[0]), -f64::from(by.y / self.rect.height()) * width(self.extent[1])]
     }
+}
+
+/// The identity of a map by its place, by which its focus is found.
+pub fn map_id(place: usize) -> Id {
+    Id::unique(("map", place))
 }
 
 /// How much room the axes take to the left of a map and below it.

@@ -24,7 +24,7 @@ pub fn apply(appearance: Appearance, ctx: &Context) {
 pub const ACCENT: Color32 = Color32::from_rgb(0x2f, 0x9e, 0x8f);
 /// The way of an attack on the map.
 pub const ATTACK: Color32 = Color32::from_rgb(ATTACK_COLOUR[0], ATTACK_COLOUR[1], ATTACK_COLOUR[2]);
-/// The two pins, and the two ends of the line.
+/// The two pins.
 pub const PINS: [Color32; 2] = [Color32::from_rgb(0xff, 0xb0, 0x00), Color32::from_rgb(0x64, 0xb5, 0xff)];
 
 /// Sets sizes and colours for the whole window.

@@ -17,6 +17,7 @@ use crate::numbers::{counted, fixed};
 use eframe::egui::{Context, Image, Ui, vec2};
 use egui_plot::{FilledArea, PlotPoints, Points};
 use std::sync::Arc;
+use table::HoleOrder;
 use workers::{FoundAnswer, HoleRequest, Workers};
 
 /// The tab.
@@ -29,6 +30,7 @@ pub struct HolePanel {
     thumbnails: crate::app::widgets::images::Texture,
     /// The place of the map whose holes they show.
     thumbnails_of: usize,
+    order: HoleOrder,
     garbage: Option<Answer<HoleRequest, Garbage>>,
     garbage_image: crate::app::widgets::images::Texture,
     interval: Option<Answer<HoleRequest, HoleInterval>>,
@@ -48,6 +50,7 @@ impl HolePanel {
             found: None,
             thumbnails: crate::app::widgets::images::Texture::default(),
             thumbnails_of: 0,
+            order: HoleOrder::default(),
             garbage: None,
             garbage_image: crate::app::widgets::images::Texture::default(),
             interval: None,
@@ -94,7 +97,9 @@ impl HolePanel {
                 standing::drawn(ui, standing, |ui| ui.label(style::note(text)));
             });
             ui.allocate_ui(vec2((ui.available_width() - 420.0).clamp(200.0, 460.0), height), |ui| {
-                let list = |ui: &mut Ui| ui.vertical(|ui| table::show(ui, scope, holes, self.thumbnails.handle())).inner;
+                let thumbnails = self.thumbnails.handle();
+                let order = &mut self.order;
+                let list = |ui: &mut Ui| ui.vertical(|ui| table::show(ui, scope, holes, thumbnails, order)).inner;
                 let search = standing::drawn(ui, standing, list);
                 if let Some(hole) = search {
                     self.workers.garbage(found, active, hole);
@@ -228,7 +233,7 @@ impl Panel for HolePanel {
         }
         if let Some(garbage) = self.garbage.as_ref().filter(|_| is_searched) {
             self.garbage_image.set(ctx, "garbage", crate::app::widgets::images::pixels(scope.image_shape(), &garbage.result.image));
-            scope.session.fly_to(garbage.result.z);
+            scope.fly_to(garbage.result.z);
         }
         if matches!(self.workers.found.status(), Status::Failed(_)) {
             self.found = None;

@@ -2,9 +2,9 @@
 
 use crate::app::panels::holes::controls::LAST_PART;
 use crate::app::state::choices::holes::HoleChoice;
-use crate::app::state::session::Layout;
+use crate::app::state::session::{Layout, Pin};
 use crate::app::tests::held::hold;
-use crate::app::tests::{UnderTest as _, harness, scope, settle, wait};
+use crate::app::tests::{UnderTest as _, harness, scope, settle, until, wait};
 use crate::app::widgets::standing::FORMER;
 use crate::jobs::{HOLE_GRID, Holes, MeasureBound};
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
@@ -147,4 +147,39 @@ fn a_list_of_other_settings_is_labelled_and_leaves_the_map() {
     settle(&mut harness);
     assert_eq!(labels(&harness), 0);
     assert_ne!(*scope(&harness).results.holes[0], *before);
+}
+
+#[test]
+fn holes_keep_their_numbers_when_sorted_and_one_click_flies_back() {
+    let mut harness = with_holes();
+    let holes = Arc::clone(&scope(&harness).results.holes[0]);
+    let count = holes.list.len().min(5);
+    assert!(count > 1, "{}", holes.describe());
+    until(&mut harness, "the images of the holes", |harness| harness.query_by_label("Hole 1").is_some());
+    let heights = |harness: &egui_kittest::Harness<'static, crate::app::shell::run::Program>| -> Vec<f32> {
+        (1..=count).map(|number| harness.get_by_label(&format!("Hole {number}")).rect().top()).collect()
+    };
+    assert!(heights(&harness).is_sorted(), "the list begins with the order of the numbers");
+    harness.get_by_label("Sort the holes by distance").click();
+    harness.run_steps(3);
+    let tops = heights(&harness);
+    for (a, b) in (0..count).flat_map(|a| (0..count).map(move |b| (a, b))) {
+        let farther = holes.list[a].distance > holes.list[b].distance;
+        assert!(!farther || tops[a] < tops[b], "hole {} is farther than hole {}: {tops:?}", a + 1, b + 1);
+    }
+    harness.get_by_label("Sort the holes by number").click();
+    harness.run_steps(3);
+    assert!(heights(&harness).is_sorted());
+
+    harness.state_mut().0.scope.session.pan([1.0, 0.0]);
+    harness.run_steps(3);
+    harness.get_by_label("Hole 1").click();
+    harness.run_steps(3);
+    let session = &scope(&harness).session;
+    assert_eq!((session.centre, session.width), (holes.list[0].region.peak, 6.0));
+    assert_eq!(session.pins[0], Some(Pin::Latent(holes.list[0].region.peak)));
+    harness.get_by_label("Back to where I was").click();
+    harness.run_steps(3);
+    let session = &scope(&harness).session;
+    assert_eq!((session.centre, session.width), ([1.0, 0.0], 20.0));
 }

@@ -3,7 +3,7 @@
 use crate::app::panels::map::describe;
 use crate::app::state::event::Event;
 use crate::app::state::scope::Scope;
-use crate::app::state::session::PIN_NAMES;
+use crate::app::state::session::END_NAMES;
 use crate::app::widgets::style;
 use crate::jobs::image_end;
 use crate::numbers::fixed;
@@ -20,7 +20,7 @@ pub fn show(ui: &mut Ui, scope: &mut Scope) {
         let label = ui.label("images");
         ui.add(DragValue::new(&mut scope.session.line.steps).range(2..=201).speed(0.3)).labelled_by(label.id);
         ui.checkbox(&mut scope.session.line.geodesic, "Geodesic").on_hover_text(
-            "The shortest way from A to B by the distances between the decoded images: the geodesic of the decoder's pull-back metric \
+            "The shortest path from start to end by the distances between the decoded images: the geodesic of the decoder's pull-back metric \
              (Arvanitidis et al. 2018)",
         );
     });
@@ -65,7 +65,7 @@ pub fn show(ui: &mut Ui, scope: &mut Scope) {
 /// An end: where it is, and images of the data to put it on.
 fn this_end(ui: &mut Ui, scope: &mut Scope, end: usize) {
     ui.horizontal(|ui| {
-        ui.label(RichText::new(PIN_NAMES[end]).strong());
+        ui.label(RichText::new(END_NAMES[end]).strong());
         let [z1, z2] = scope.session.line.ends[end];
         let classes = scope.classes().to_vec();
         let data = scope.data.clone();
@@ -84,8 +84,8 @@ fn this_end(ui: &mut Ui, scope: &mut Scope, end: usize) {
                     }
                 }
             });
-            let text = "An image of this class from the test data as the end";
-            style::named(menu.response, Role::ComboBox, &format!("Class of end {}", PIN_NAMES[end])).on_hover_text(text);
+            let text = format!("An image of this class from the test data as the line's {}", END_NAMES[end]);
+            style::named(menu.response, Role::ComboBox, &format!("Class of the {}", END_NAMES[end])).on_hover_text(text);
             let next = ui.add_enabled(number.is_some(), eframe::egui::Button::new("next"));
             if next.on_hover_text("The next image of the class").clicked()
                 && let Some((number, data)) = &number

@@ -1,6 +1,7 @@
 //! The pictures of the maps, and what is drawn below and above them.
 
 use crate::app::panels::map::dots::Dots;
+use crate::app::panels::map::gestures::Hand;
 use crate::app::panels::map::layers::Layers;
 use crate::app::panels::map::picture::Picture;
 use crate::app::panels::map::underway::Underway;
@@ -18,6 +19,7 @@ pub struct Drawing {
     pictures: Vec<Pictures>,
     pub dots: Dots,
     pub layers: Layers,
+    pub hand: Hand,
     pub underway: Vec<Underway>,
 }
 
@@ -38,6 +40,7 @@ impl Drawing {
             pictures: Vec::new(),
             dots: Dots::default(),
             layers: Layers::new(wake)?,
+            hand: Hand::default(),
             underway: (0..Layout::Four.count()).map(|_| Underway::default()).collect(),
         })
     }
@@ -98,6 +101,7 @@ fn scale(scope: &Scope, place: usize) -> Scale {
     let shown = &values[..scope.session.layout.count().min(values.len())];
     let shown: Vec<Scaled> = shown.iter().map(Values::scaled).collect();
     Scale::new(&shown, place, scope.classes().len(), scope.session.colours, scope.session.range)
+        .with_manual(&scope.session.manual_ranges, &shown[place])
 }
 
 #[cfg(test)]

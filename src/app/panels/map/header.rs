@@ -2,10 +2,11 @@
 
 use crate::app::panels::map::underway::{self, measure_of, model};
 use crate::app::state::scope::Scope;
+use crate::app::state::session::Pane;
 use crate::app::widgets::{menus, style};
 use crate::jobs::training::Frame;
 use crate::uncertainty::Measure;
-use eframe::egui::{ComboBox, Response, Role, Slider, Ui};
+use eframe::egui::{Button, ComboBox, Response, Role, Slider, Ui};
 
 /// Draws the line.
 pub fn show(ui: &mut Ui, scope: &mut Scope, place: usize) {
@@ -27,6 +28,7 @@ pub fn show(ui: &mut Ui, scope: &mut Scope, place: usize) {
         if count > 1 {
             member_menu(ui, scope, place, count);
         }
+        difference(ui, scope, place);
     });
 }
 
@@ -52,30 +54,53 @@ fn preview(ui: &mut Ui, scope: &mut Scope, place: usize, frame: &Frame) {
 }
 
 fn measure_menu(ui: &mut Ui, scope: &mut Scope, place: usize) {
-    let shown = scope.session.layout.count();
     let pane = &mut scope.session.panes[place];
     let before = pane.measure;
-    let text = match pane.minus.filter(|&other| other < shown) {
-        Some(other) => format!("{} − map {}", pane.measure.label(), other + 1),
-        None => pane.measure.label().to_owned(),
-    };
-    let menu = ComboBox::from_id_salt(("measure", place)).selected_text(text).width(164.0).show_ui(ui, |ui| {
+    let menu = ComboBox::from_id_salt(("measure", place)).selected_text(before.label()).width(164.0).show_ui(ui, |ui| {
         for (number, measure) in Measure::ALL.into_iter().enumerate() {
             let label = format!("{}  {}", number + 1, measure.label());
             describe(ui.selectable_value(&mut pane.measure, measure, label), measure);
-        }
-        if shown > 1 {
-            ui.separator();
-            ui.selectable_value(&mut pane.minus, None, "No difference");
-            for other in (0..shown).filter(|&other| other != place) {
-                ui.selectable_value(&mut pane.minus, Some(other), format!("Minus map {}", other + 1));
-            }
         }
     });
     menus::arrows(ui, &menu.response, &mut pane.measure, Measure::ALL);
     describe(style::named(menu.response, Role::ComboBox, &format!("Measure of map {}", place + 1)), before);
     if scope.session.panes[place].measure != before {
         scope.session.active = place;
+    }
+}
+
+/// The buttons for the difference from another map; a menu of them if there are several.
+fn difference(ui: &mut Ui, scope: &mut Scope, place: usize) {
+    let others: Vec<usize> = (0..scope.session.layout.count()).filter(|&other| other != place).collect();
+    if let [other] = others[..] {
+        difference_button(ui, scope, place, other);
+    } else if !others.is_empty() {
+        let label = scope.session.panes[place].minus.map(|other| scope.session.difference_label(place, other));
+        let menu = ui.menu_button(label.unwrap_or_else(|| "Difference".to_owned()), |ui| {
+            for other in others {
+                difference_button(ui, scope, place, other);
+            }
+        });
+        style::named(menu.response, Role::Button, &format!("Difference of map {}", place + 1))
+            .on_hover_text("The difference from another map");
+    }
+}
+
+fn difference_button(ui: &mut Ui, scope: &mut Scope, place: usize, other: usize) {
+    let session = &mut scope.session;
+    let is_on = session.panes[place].minus == Some(other);
+    let (label, problem) = (session.difference_label(place, other), session.difference_problem(place, other));
+    let button = ui.add_enabled(problem.is_none(), Button::selectable(is_on, label));
+    let of = |place: usize| {
+        let pane = &session.panes[place];
+        format!("{} of {} (map {})", pane.measure.symbol(), members(pane), place + 1)
+    };
+    let unit = session.panes[place].measure.unit();
+    let unit = if unit.is_empty() { String::new() } else { format!(", in {unit}") };
+    let text = format!("Δ = {} − {}{unit}. Blue is below 0, light grey is 0, red is above 0.", of(place), of(other));
+    if button.on_hover_text(text).on_disabled_hover_text(problem.unwrap_or_default()).clicked() {
+        session.panes[place].minus = if is_on { None } else { Some(other) };
+        session.active = place;
     }
 }
 
@@ -173,12 +198,17 @@ pub fn title(scope: &Scope, place: usize) -> String {
     if let Some(frame) = &scope.results.underway {
         return format!("Map {}: {}", place + 1, underway::caption(frame, pane.measure));
     }
-    let members = match pane.members.len() {
-        1 => format!("member {}", pane.members[0]),
-        count => format!("{count} members"),
-    };
+    let members = members(pane);
     let minus = pane.minus.map_or(String::new(), |other| format!(" minus map {}", other + 1));
     format!("Map {}: {} of {members}{minus}", place + 1, pane.measure.label())
+}
+
+/// The members of a map: "member 0", or how many.
+fn members(pane: &Pane) -> String {
+    match pane.members[..] {
+        [member] => format!("member {member}"),
+        _ => format!("{} members", pane.members.len()),
+    }
 }
 
 #[cfg(test)]

@@ -85,7 +85,8 @@ impl Hover {
                     let value = values.numbers[point];
                     if value.is_finite() {
                         let measure = values.pane.measure;
-                        ui.label(format!("{} {value:.3} {}", measure.label().to_lowercase(), measure.unit()));
+                        let name = if values.pane.minus.is_some() { "Δ".to_owned() } else { measure.label().to_lowercase() };
+                        ui.label(format!("{name} {value:.3} {}", measure.unit()));
                     }
                     ui.label(style::note("click to pin"));
                 });

@@ -3,17 +3,22 @@
 mod class_names;
 mod dots;
 mod drawing;
+mod gestures;
 mod header;
 mod hover;
 mod layers;
+mod line;
+mod marks;
+mod menu;
 mod pane;
 mod picture;
+mod pins;
 mod sums;
 mod underway;
 
 pub use header::{describe, title};
 pub use layers::{NUMBERED, density_contours, density_view};
-pub use pane::badge;
+pub use marks::badge;
 
 use crate::app::panels::panel::{Panel, Place};
 use crate::app::state::scope::Scope;
@@ -116,6 +121,7 @@ impl Panel for Maps {
 
     fn ui(&mut self, ui: &mut Ui, scope: &mut Scope) {
         scope.pointer.cursor = None;
+        scope.session.end_differences();
         let layout = scope.session.layout;
         let area = ui.available_rect_before_wrap();
         for place in 0..layout.count() {
@@ -128,6 +134,8 @@ impl Panel for Maps {
         }
         ui.advance_cursor_after_rect(area);
         self.drawing.layers.fit_images(ui.ctx(), scope);
+        // The headers may have changed a measure: what that ends belongs to the same step of undo.
+        scope.session.end_differences();
         self.hover.show(ui, scope);
     }
 }

@@ -246,6 +246,7 @@ impl Subject {
             columns: 2,
             colours: self.session.colours,
             range: self.session.range,
+            manual_ranges: self.session.manual_ranges.clone(),
             encodings: (overlays.encodings && self.set.encodings.is_some()).then(|| overlays.hidden.clone()),
             images: if overlays.digits { Some(self.session.image_grid(self.images_per_axis)?) } else { None },
             layers,
