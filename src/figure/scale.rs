@@ -81,6 +81,7 @@ impl Scale {
     }
 
     /// The same scale with the range that the user set for a map's measure, if there is one.
+    #[must_use]
     pub fn with_manual(mut self, ranges: &[ManualRange], map: &Scaled) -> Self {
         let alike = |manual: &&ManualRange| (manual.measure, manual.is_difference) == (map.measure, map.is_difference);
         if let Some(manual) = ranges.iter().find(alike) {

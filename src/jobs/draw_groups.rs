@@ -33,6 +33,7 @@ impl DrawGroups {
 
     /// The same sums in the groups of more draws. Each group here becomes part of one group there, so these are of unequal size where
     /// equal ones would cut a group.
+    #[must_use]
     pub fn continued(&self, samples: u32, classes: usize) -> Self {
         let taken = self.ends.last().copied().unwrap_or(0);
         let nearest = |end: u32| self.ends.iter().copied().min_by_key(|own| own.abs_diff(end)).unwrap_or(end);

@@ -94,9 +94,8 @@ pub fn status(ui: &mut Ui, scope: &Scope, tasks: &[(&str, &dyn Task)], note: &st
                     }
                 }
                 _ if maps.is_stopped() => {
-                    if ui.small_button("Go on with the map").clicked() {
-                        action = Some(MapAction::GoOn);
-                    }
+                    let go_on = ui.small_button("Go on with the map").clicked();
+                    action = go_on.then_some(MapAction::GoOn).or(action);
                 }
                 Status::Failed(sentence) => {
                     ui.colored_label(ui.visuals().warn_fg_color, in_window(sentence));

@@ -98,6 +98,8 @@ fn no_text_is_cut_and_no_controls_overlap_in_any_state() {
                 window.open_panel(name);
                 window.scope.session.layout = Layout::ALL[number % 3];
                 window.scope.session.pins = [Some(Pin::Latent([0.5, 0.5])), None];
+                // Ends that lie apart on the smallest map too.
+                window.scope.session.line.ends = [[-6.0, -6.0], [6.0, 6.0]];
                 window.panels.iter().for_each(|panel| panel.pretend(state));
                 harness.run_steps(3);
                 assert_clear(&harness, &format!("{name}, {state:?}, {size:?}"), name);
@@ -108,8 +110,8 @@ fn no_text_is_cut_and_no_controls_overlap_in_any_state() {
 
 #[test]
 fn no_text_is_cut_on_4k_and_at_other_scales() {
-    // Logical points and physical pixels in each: 4K at scales 1 and 2, the smallest window at scale 1.5.
-    for (size, scale) in [([3840.0, 2160.0], 1.0), ([1920.0, 1080.0], 2.0), ([1024.0, 700.0], 1.5)] {
+    // Pixels and their scale: 4K at scales 1 and 2, the smallest window at scale 1.5.
+    for (size, scale) in [([3840.0, 2160.0], 1.0), ([3840.0, 2160.0], 2.0), ([1536.0, 1050.0], 1.5)] {
         let mut harness = harness(size);
         harness.set_pixels_per_point(scale);
         harness.run_steps(3);

@@ -83,13 +83,12 @@ fn drag(ui: &Ui, response: &Response, plane: &Plane, scope: &mut Scope, hand: &m
         hand.dragged = origin.map(|origin| [origin, origin]);
     }
     if response.dragged() {
-        match (&mut hand.dragged, response.interact_pointer_pos()) {
-            (Some([_, to]), Some(at)) => *to = at.clamp(plane.rect.min, plane.rect.max),
-            _ => {
-                let [z1, z2] = plane.moved(response.drag_delta());
-                scope.session.pan([-z1, -z2]);
-                ui.ctx().set_cursor_icon(CursorIcon::Grabbing);
-            }
+        if let (Some([_, to]), Some(at)) = (&mut hand.dragged, response.interact_pointer_pos()) {
+            *to = at.clamp(plane.rect.min, plane.rect.max);
+        } else {
+            let [z1, z2] = plane.moved(response.drag_delta());
+            scope.session.pan([-z1, -z2]);
+            ui.ctx().set_cursor_icon(CursorIcon::Grabbing);
         }
     } else if response.drag_stopped()
         && let Some(square) = hand.square()
