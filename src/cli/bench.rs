@@ -37,7 +37,8 @@ enum What {
         json: bool,
     },
     /// The window's own time per frame (update and tessellation, without painting): idle, with the pointer over the map, and while
-    /// the map is computed.
+    /// the map is computed. And the time of a map of 64×64 points, 10 draws and all members in a window that a software renderer paints, as
+    /// a ratio to the time on the command line.
     Frames {
         /// For how many seconds each.
         #[arg(long, value_name = "S", default_value_t = 5.0)]

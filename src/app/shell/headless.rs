@@ -1,16 +1,20 @@
-//! The window without a screen: frames are made and tessellated, but nobody paints them. For benchmarks and soak tests.
+//! The window without a screen: frames are made and tessellated, and painted only where that is measured. For benchmarks and soak tests.
 
 use crate::app::shell::run::Start;
+use crate::app::shell::software_painter::SoftwarePainter;
 use crate::app::shell::window::Window;
 use crate::app::state::event::{Event as Wanted, Opening};
 use crate::app::state::storage::Storage;
 use crate::error::{Error, Result};
-use crate::jobs::Status;
+use crate::jobs::{MapSettings, ModelSet, Status};
 use crate::random::{Purpose, Stream};
 use eframe::egui::{
-    Context, Event, Key, Modifiers, MouseWheelSource, MouseWheelUnit, PointerButton, Pos2, RawInput, Rect, TouchPhase, Vec2, pos2, vec2,
+    Context, Event, Key, Modifiers, MouseWheelSource, MouseWheelUnit, PointerButton, Pos2, RawInput, Rect, TouchPhase, Vec2, ViewportId,
+    pos2, vec2,
 };
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 /// No map of a benchmark takes longer.
@@ -24,6 +28,9 @@ pub struct Headless {
     window: Window,
     size: Vec2,
     since: Instant,
+    painter: Option<SoftwarePainter>,
+    /// When the window wants its next frame, after the last one.
+    repaint_delay: Duration,
 }
 
 /// What the frames of a while took: our own time, update and tessellation, without painting.
@@ -47,7 +54,18 @@ impl Headless {
     pub fn open(start: Start, size: [f32; 2]) -> Result<Self> {
         let ctx = Context::default();
         let window = Window::open(&ctx, start)?;
-        Ok(Self { ctx, window, size: size.into(), since: Instant::now() })
+        let (painter, repaint_delay) = (None, Duration::ZERO);
+        Ok(Self { ctx, window, size: size.into(), since: Instant::now(), painter, repaint_delay })
+    }
+
+    /// Paints all frames from now on with the software renderer of this machine. Answers whether there is one. Before the first frame only:
+    /// the painter needs every texture.
+    ///
+    /// # Errors
+    /// When the renderer gives no device.
+    pub fn paint(&mut self) -> Result<bool> {
+        self.painter = SoftwarePainter::open([self.size.x as u32, self.size.y as u32])?;
+        Ok(self.painter.is_some())
     }
 
     /// One frame with some events; answers how long it took.
@@ -63,9 +81,45 @@ impl Headless {
         let mut output = self.ctx.run_ui(input, |ui| self.window.frame(ui));
         let meshes = self.ctx.tessellate(std::mem::take(&mut output.shapes), output.pixels_per_point);
         let took = start.elapsed();
-        drop(meshes);
+        self.repaint_delay = output.viewport_output.get(&ViewportId::ROOT).map_or(Duration::MAX, |viewport| viewport.repaint_delay);
+        if let Some(painter) = &mut self.painter {
+            painter.paint(&meshes, &output.textures_delta);
+        }
         output.drop_without_applying_deltas();
         took
+    }
+
+    /// Computes another map with so many points along each axis and draws, and frames whenever the window asks for one, as a screen would
+    /// show them. Answers the map's settings, its models and the time until all members are complete.
+    ///
+    /// # Errors
+    /// When that takes too long.
+    pub fn time_map(&mut self, grid: usize, samples: u32) -> Result<(MapSettings, Arc<ModelSet>, Duration)> {
+        let (wakes, woken) = channel();
+        self.ctx.set_request_repaint_callback(move |info| {
+            // Nobody waits for frames after the map.
+            wakes.send(info.delay).ok();
+        });
+        let session = &mut self.window.scope.session;
+        (session.grid, session.samples) = (grid, samples);
+        self.reseed();
+        let settings = self.window.scope.session.map_settings(&self.window.scope.set)?;
+        let start = Instant::now();
+        let is_there = |headless: &Self| {
+            let results = &headless.window.scope.results;
+            results.map_status == Status::Done && results.live.as_ref().is_some_and(|live| live.read().settings == settings)
+        };
+        while !is_there(self) {
+            if start.elapsed() > LONGEST {
+                return Err(Error::setting("--members", "the map takes longer than ten minutes", "name fewer models"));
+            }
+            self.step(Vec::new());
+            let mut due = Instant::now() + self.repaint_delay.clamp(FRAME, Duration::from_secs(1));
+            while let Ok(delay) = woken.recv_timeout(due.saturating_duration_since(Instant::now())) {
+                due = due.min(Instant::now() + delay.clamp(FRAME, Duration::from_secs(1)));
+            }
+        }
+        Ok((settings, Arc::clone(&self.window.scope.set), start.elapsed()))
     }
 
     /// Whether the map is complete, or will not become so.

@@ -15,6 +15,7 @@ pub mod opening;
 pub mod questions;
 pub mod reading;
 pub mod run;
+pub mod software_painter;
 pub mod status;
 pub mod tiles;
 pub mod toolbar;

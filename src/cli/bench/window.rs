@@ -5,13 +5,18 @@ use crate::app::headless::{Headless, hovering, random_events};
 use crate::app::{Start, Storage};
 use crate::cli::shared::ModelOptions;
 use crate::error::{Error, Result};
-use crate::jobs::decoded_digits;
+use crate::jobs::{decoded_digits, map};
 use serde_json::{Value, json};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The window's size in points.
 const SIZE: [f32; 2] = [1280.0, 800.0];
+
+/// Points along each axis, and draws, of the map that is timed in the window.
+const MAP_GRID: usize = 64;
+const MAP_SAMPLES: u32 = 10;
 
 fn open(models: &ModelOptions) -> Result<Headless> {
     let start = Start {
@@ -59,7 +64,29 @@ pub fn frames(models: &ModelOptions, how_long: Duration) -> Result<Value> {
         "first_picture_ms": 1e3 * first_picture.as_secs_f64(), "computing": computing, "hovering_while_computing": hovering_while_computing,
         "idle": idle, "hovering": hovering_when_idle,
         "hovering_while_opening": opening, "hovering_while_changing_engine": changing_engine,
-        "hovering_while_training": training,
+        "hovering_while_training": training, "map": map_in_window(models)?,
+    }))
+}
+
+/// The time of a map of all members in a window that a software renderer paints, beside that of the command line. Both have made a map
+/// before.
+fn map_in_window(models: &ModelOptions) -> Result<Value> {
+    let mut window = open(models)?;
+    let is_painted = window.paint()?;
+    window.time_map(MAP_GRID, MAP_SAMPLES)?;
+    let (settings, set, in_window) = window.time_map(MAP_GRID, MAP_SAMPLES)?;
+    drop(window);
+    let mut engine = models.open_engine(&set)?;
+    let mut alone = || -> Result<f64> {
+        let start = Instant::now();
+        map(&set, engine.as_mut(), &settings, &mut |_| ControlFlow::Continue(()))?;
+        Ok(start.elapsed().as_secs_f64())
+    };
+    alone()?;
+    let (in_window, alone) = (in_window.as_secs_f64(), alone()?);
+    Ok(json!({
+        "points": settings.view.len(), "samples": settings.samples, "members": settings.members.len(), "painted_by_software": is_painted,
+        "window_map_seconds": in_window, "command_line_map_seconds": alone, "ratio": in_window / alone,
     }))
 }
 
