@@ -75,8 +75,8 @@ fn paper(ui: &mut Ui) {
     ui.hyperlink_to("arXiv:1803.08533", "https://arxiv.org/abs/1803.08533");
     ui.add_space(6.0);
     ui.label(
-        "A draw ω of the weights predicts the class probabilities p. E is the mean over the T draws of each of the members, p̄ = E p, and H \
-         the entropy. Predictive entropy is the sum of expected entropy (ambiguity of the data) and mutual information (what the draws \
+        "A draw ω of the weights predicts the class probabilities p. E is the mean over the T draws of each of the members, and H the \
+         entropy. Predictive entropy is the sum of expected entropy (ambiguity of the data) and mutual information (what the draws \
          disagree about): H[E p] = E H[p] + I(y; ω).",
     );
     ui.add_space(6.0);

@@ -44,14 +44,14 @@ fn first_stop(ui: &Ui, scope: &Scope) {
 fn views(ui: &mut Ui, scope: &mut Scope) {
     for (label, name, text, can, go) in [
         (
-            "◀",
+            "‹",
             "Back to the view before",
             "Back to the view before (Alt and the left arrow)",
             scope.views.can_go_back(),
             ViewHistory::back as Go,
         ),
         (
-            "▶",
+            "›",
             "Forward to the next view",
             "Forward to the next view (Alt and the right arrow)",
             scope.views.can_go_forward(),

@@ -119,7 +119,7 @@ pub fn describe(response: Response, measure: Measure) -> Response {
 
 /// The letters of symbols and equations.
 const NOTATION: &str = "p: the class probabilities of a draw ω of the weights; E and Var: mean and variance over the T draws of each of the members; \
-                        p̄ = E p; H: entropy";
+                        H: entropy";
 
 /// What a measure tells, in a sentence.
 fn explanation(measure: Measure) -> &'static str {
