@@ -1,4 +1,4 @@
-//! How long a map takes, judged by the last one, and whether the user is asked before it is computed.
+//! How long a map takes, judged by those before, and whether the user is asked before it is computed.
 
 use crate::jobs::MapSettings;
 use std::time::Duration;
@@ -9,7 +9,8 @@ const LONG: Duration = Duration::from_mins(1);
 /// What is known about the time that maps take.
 #[derive(Default)]
 pub struct MapCosts {
-    /// The engine of the last finished map, and its points × draws × members per second.
+    /// The engine of the last finished map, and the most points × draws × members per second that it has reached: a map that waited for other
+    /// work says too little.
     rate: Option<(&'static str, f64)>,
     /// The points × draws × members of the largest map that was requested.
     largest: u64,
@@ -20,7 +21,9 @@ impl MapCosts {
     pub fn finished(&mut self, engine: &'static str, work: u64, took: Duration) {
         let seconds = took.as_secs_f64();
         if work > 0 && seconds > 0.0 {
-            self.rate = Some((engine, work as f64 / seconds));
+            let rate = work as f64 / seconds;
+            let best = self.rate.filter(|(of, _)| *of == engine).map_or(rate, |(_, best)| best.max(rate));
+            self.rate = Some((engine, best));
         }
     }
 

@@ -182,6 +182,7 @@ fn a_box_is_zoomed_into_and_views_go_back_and_forward() {
 #[test]
 fn menu_of_a_point_pins_copies_and_moves_the_line() {
     let mut harness = harness([1280.0, 800.0]);
+    let start = scope(&harness).session.line.ends[0];
     let point = at(&harness, [5.0, -5.0]);
     right_click(&mut harness, point);
     choose(&mut harness, "Pin B here");
@@ -189,7 +190,7 @@ fn menu_of_a_point_pins_copies_and_moves_the_line() {
     right_click(&mut harness, point);
     choose(&mut harness, "Line to here");
     let line = &scope(&harness).session.line;
-    assert!(is_near(line.ends[1], [5.0, -5.0], 0.05) && line.ends[0] == [-2.0, 2.0]);
+    assert!(is_near(line.ends[1], [5.0, -5.0], 0.05) && line.ends[0] == start);
 
     // The end of the line covers the first point now.
     let point = at(&harness, [5.0, 5.0]);
@@ -237,7 +238,9 @@ fn badge_of_a_pin_leaves_its_point_free_and_has_a_menu() {
     choose(&mut harness, "Line from here");
     assert_eq!(scope(&harness).session.line.ends[0], [3.0, 9.9]);
     right_click(&mut harness, badge);
-    choose(&mut harness, "Remove pin A");
+    // The inspector has a button of that name too; the menu lies above it.
+    harness.query_all_by_label("Remove pin A").last().unwrap().click();
+    harness.run_steps(3);
     assert_eq!(scope(&harness).session.pins[0], None);
 }
 

@@ -37,8 +37,8 @@ use sums::Wanted;
 /// The panel of the maps.
 pub struct Maps {
     sums: Worker<Wanted, Vec<Values>>,
-    /// What the sums on the screen were asked for.
-    asked: Option<(Wanted, Instant)>,
+    /// What the sums on the screen were asked for, when, and whether the map was still growing then.
+    asked: Option<(Wanted, Instant, bool)>,
     drawing: Drawing,
     hover: Hover,
 }
@@ -64,7 +64,7 @@ impl Maps {
         if matches!(self.sums.status(), Status::Working(_)) {
             return None;
         }
-        if let Some((asked, when)) = &self.asked
+        if let Some((asked, when, was_growing)) = &self.asked
             && Arc::ptr_eq(&asked.live, live)
             && asked.panes == panes
             && values.len() >= count
@@ -73,19 +73,19 @@ impl Maps {
             if values[..count].iter().all(|values| values.complete) {
                 return None;
             }
+            if !growing && !was_growing {
+                // The job has ended without filling the map: nothing more will come.
+                return None;
+            }
             let (waited, is_seen) = (when.elapsed(), values[..count].iter().all(|values| values.known > 0.0));
             let pause = if is_seen { style::PROGRESS } else { FIRST };
             if waited < pause {
                 return Some(pause.saturating_sub(waited));
             }
-            if !growing && waited > Duration::from_secs(2) {
-                // The job has ended without filling the map: nothing more will come.
-                return None;
-            }
         }
         let wanted = Wanted { live: Arc::clone(live), panes };
         self.sums.request(wanted.clone());
-        self.asked = Some((wanted, Instant::now()));
+        self.asked = Some((wanted, Instant::now(), growing));
         None
     }
 }
