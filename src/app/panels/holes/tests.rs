@@ -104,6 +104,10 @@ fn parts_can_be_turned_off_but_the_last_stays_on() {
     assert_eq!(scope(&harness).session.holes.covered, Some(0.99), "the last part stays on");
 
     harness.get_by_label("confident from").click();
+    wait(&mut harness, "the confident ones of them", |scope| {
+        scope.results.holes.first().is_some_and(|holes| holes.criterion.min_confidence.is_some())
+    });
+    harness.run_steps(3);
     harness.get_by_label("low mutual information").click();
     wait(&mut harness, "the usual holes", |scope| scope.results.holes.first().is_some_and(|holes| holes.area == usual));
     assert_eq!(scope(&harness).session.holes, HoleChoice::default());
