@@ -1,5 +1,6 @@
 //! Which maps are computed: the question before a long one, the background, and stopping.
 
+use crate::app::shell::map_costs::MapCosts;
 use crate::app::shell::run::Program;
 use crate::app::tests::held::hold_where;
 use crate::app::tests::{harness, jobs, scope, settle, until, wait};
@@ -26,6 +27,7 @@ fn a_long_map_is_computed_only_after_asking() {
     let computed = jobs(&harness);
     // 24 × 24 points, ten members, eight draws and the pass without dropout: 51,840 at 100 per second.
     let Program(window) = harness.state_mut();
+    window.maps.costs = MapCosts::default();
     window.maps.costs.finished(window.scope.engine.name(), 100, Duration::from_secs(1));
     window.scope.session.samples = 8;
     until(&mut harness, "the question", |harness| harness.query_by_label(QUESTION).is_some());
