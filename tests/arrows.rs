@@ -91,7 +91,7 @@ fn named(module: &[String], text: &str) -> BTreeSet<Vec<String>> {
         }
     }
     let is_word = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == ':';
-    paths.extend(text.split(|letter| !is_word(letter)).filter(|word| word.contains("::")).map(str::to_owned));
+    paths.extend(text.split(|letter| !is_word(letter)).filter(|word| word.contains("::") && !word.ends_with("::")).map(str::to_owned));
     let absolute = |path: String| {
         let mut parts: Vec<&str> = path.split("::").map(|part| part.split(" as ").next().unwrap_or(part).trim()).collect();
         let mut root: Vec<&str> = Vec::new();

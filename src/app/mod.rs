@@ -10,7 +10,8 @@ mod tests;
 mod widgets;
 
 pub use shell::headless;
-pub use shell::run::{Start, open};
+pub use shell::run::open;
+pub use shell::start::Start;
 pub use shell::window::Window;
 pub use state::scope::{EstimateTraining, LoadTraining};
 pub use state::session::Session;

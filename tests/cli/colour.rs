@@ -64,7 +64,9 @@ fn every_verb_works_on_colour_photographs_of_two_classes() {
     let desk = desk();
     for line in LINES {
         let [out, _] = desk.succeeds(line);
-        assert!(!out.contains("NaN") && !out.contains("null"), "{line}: {out}");
+        // The provenance in a comment of LaTeX may leave settings open.
+        let said = || out.lines().filter(|line| !line.starts_with('%'));
+        assert!(!said().any(|line| line.contains("NaN") || line.contains("null")), "{line}: {out}");
     }
     // Every verb that the program lists has its line; figures have a test of their own, and the window has its own.
     let [help, _] = desk.succeeds("help");

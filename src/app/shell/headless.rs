@@ -1,7 +1,7 @@
 //! The window without a screen: frames are made and tessellated, and painted only where that is measured. For benchmarks and soak tests.
 
-use crate::app::shell::run::Start;
 use crate::app::shell::software_painter::SoftwarePainter;
+use crate::app::shell::start::Start;
 use crate::app::shell::window::Window;
 use crate::app::state::event::{Event as Wanted, Opening};
 use crate::app::state::storage::Storage;

@@ -16,6 +16,7 @@ pub mod questions;
 pub mod reading;
 pub mod run;
 pub mod software_painter;
+pub mod start;
 pub mod status;
 pub mod tiles;
 pub mod toolbar;

@@ -1,48 +1,14 @@
 //! Opening the window, and saying why it does not open.
 
-use crate::app::shell::window::{LoadData, Window};
-use crate::app::state::scope::LoadNamed;
-use crate::app::state::scope::{EstimateTraining, LoadTraining};
-use crate::app::state::storage::Storage;
+use crate::app::shell::start::Start;
+use crate::app::shell::window::Window;
 use crate::app::state::threads::leave_the_window_its_time;
 use crate::error::{Error, Result};
-use crate::jobs::{Additions, ModelSet};
 use eframe::egui::{Ui, ViewportBuilder};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 
 /// The packages that a window needs on Debian and Ubuntu; elsewhere they have similar names.
 const PACKAGES: &str = "libxcursor1 libxi6 libxkbcommon-x11-0 mesa-vulkan-drivers";
-
-/// What a window opens with.
-pub struct Start {
-    /// The models.
-    pub set: ModelSet,
-    /// The folder that they come from; none for the shipped ones.
-    pub folder: Option<PathBuf>,
-    /// What is added to them.
-    pub additions: Additions,
-    /// The engine's name.
-    pub engine: String,
-    /// A session file to open.
-    pub session: Option<PathBuf>,
-    /// Where the window remembers things.
-    pub storage: Storage,
-    /// Loads the images that ends and pins are chosen from.
-    pub load: LoadData,
-    /// Loads the test images of any data set by name.
-    pub load_named: LoadNamed,
-    /// Where attacked images are kept from run to run, if anywhere.
-    pub attack_cache: Option<PathBuf>,
-    /// Loads training and test images.
-    pub load_training: LoadTraining,
-    /// Says what a training takes.
-    pub estimate_training: EstimateTraining,
-    /// Where trained models go, if anywhere.
-    pub library: Option<PathBuf>,
-    /// Where the models of cats and dogs are, if anywhere.
-    pub cats_dogs: Option<PathBuf>,
-}
 
 /// The program in its window.
 pub(in crate::app) struct Program(pub Window);

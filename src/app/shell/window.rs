@@ -8,7 +8,7 @@ use crate::app::shell::file_manager::file_manager;
 use crate::app::shell::library::Library;
 use crate::app::shell::map_requests::{MapRequests, looked_at};
 use crate::app::shell::reading::{self, AtHand, Ready, absolute};
-use crate::app::shell::run::Start;
+use crate::app::shell::start::{DataRequest, Start};
 use crate::app::shell::{keys, menu, status, tiles, toolbar, tour};
 use crate::app::state::event::{Event, Opening};
 use crate::app::state::history::History;
@@ -20,26 +20,12 @@ use crate::app::widgets::toasts::Toasts;
 use crate::data::{DataIdentity, Dataset, SHIPPED_DIGITS};
 use crate::engine;
 use crate::error::Result;
-use crate::jobs::{ModelSet, SharedEngine, Status, Urgency, Wake, Worker};
+use crate::jobs::{SharedEngine, Status, Urgency, Wake, Worker};
 use eframe::egui::scroll_area::ScrollSource;
 use eframe::egui::{Align, CentralPanel, Context, Layout as Flow, Pos2, ScrollArea, Ui, Vec2, ViewportCommand, vec2};
 use std::collections::VecDeque;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
-
-/// Loads the images that ends and pins are chosen from.
-pub type LoadData = Arc<dyn Fn(&DataRequest) -> Result<Dataset> + Send + Sync>;
-
-/// Which images are to be loaded.
-pub struct DataRequest {
-    /// The models that they are for.
-    pub set: Arc<ModelSet>,
-    /// The folder of the models; none for the shipped ones.
-    pub folder: Option<PathBuf>,
-    /// A known data set, or a folder; those that the models are about for `None`.
-    pub name: Option<String>,
-}
 
 /// The smallest window in logical points that shows everything at once.
 const LEAST_SIZE: Vec2 = vec2(1024.0, 700.0);

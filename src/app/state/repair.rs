@@ -80,7 +80,8 @@ pub fn has_other_data(one: &ModelSet, other: &ModelSet) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::shell::run::{Program, Start};
+    use crate::app::shell::run::Program;
+    use crate::app::shell::start::Start;
     use crate::app::shell::window::Window;
     use crate::app::state::event::{Event, Opening};
     use crate::app::state::storage::Storage;

@@ -1,5 +1,6 @@
 //! Everything that makes the picture: what undo brings back, and what a session file holds.
 
+use crate::app::state::choices::MOST_GRID;
 use crate::app::state::choices::attack::AttackChoice;
 use crate::app::state::choices::detection::DetectionChoice;
 use crate::app::state::choices::holes::HoleChoice;
@@ -14,9 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// The most that the window offers of each.
-pub const MOST_GRID: usize = 512;
-/// Draws per member.
+/// The most draws per member that the window offers.
 pub const MOST_SAMPLES: u32 = 1000;
 /// Decoded images along each axis of a map.
 pub const MOST_IMAGES: usize = 20;

@@ -3,8 +3,10 @@
 use crate::app::panels::panel::{Panel, Place};
 use crate::app::shell::export::subject::{Export, exports};
 use crate::app::shell::export::tests::type_path;
-use crate::app::shell::run::{Program, Start};
-use crate::app::shell::window::{DataRequest, Window};
+use crate::app::shell::run::Program;
+use crate::app::shell::start::DataRequest;
+use crate::app::shell::start::Start;
+use crate::app::shell::window::Window;
 use crate::app::state::session::Pin;
 use crate::app::tests::{UnderTest as _, scope, settle, start, until, wait};
 use crate::data::Dataset;

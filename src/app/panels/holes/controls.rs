@@ -1,8 +1,8 @@
 //! What counts as a hole: each part with its bound and a switch, and the criterion in words.
 
+use crate::app::state::choices::MOST_GRID;
 use crate::app::state::choices::holes::{FARTHEST, HoleChoice, MOST_REFERENCE, ReferenceChoice};
 use crate::app::state::scope::Scope;
-use crate::app::state::session::MOST_GRID;
 use crate::app::widgets::style;
 use crate::jobs::{HOLE_GRID, HoleCriterion, MeasureBound, hole_region};
 use crate::uncertainty::Measure;

@@ -1,6 +1,6 @@
 //! The class probabilities as bars: the mean, and every draw as a faint tick in its member's colour.
 
-use crate::app::panels::inspector::probe::Digest;
+use crate::app::panels::inspector::probe::{Digest, Tick};
 use crate::app::widgets::style;
 use crate::jobs::Inspection;
 use crate::numbers::counted;
@@ -15,17 +15,6 @@ const FAINT: f32 = 0.3;
 const NAME: f32 = 64.0;
 /// The width of a number.
 const NUMBER: f32 = 40.0;
-
-/// Draws of one member in one place of one bar.
-pub struct Tick {
-    class: usize,
-    /// The member's place among those that are shown.
-    lane: usize,
-    /// From the left end of the bar.
-    x: f32,
-    /// As so many faint ticks on top of each other.
-    opacity: f32,
-}
 
 /// The ticks of every draw of the members at some places for bars of some width. Draws within one point are one tick, so their number is bounded by the
 /// screen rather than by the draws.

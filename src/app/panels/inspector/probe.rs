@@ -80,6 +80,18 @@ pub struct Shown {
     pub thumbnails: [Texture; NEIGHBOURS],
 }
 
+/// Draws of one member in one place of one bar.
+pub struct Tick {
+    /// The bar's class.
+    pub class: usize,
+    /// The member's place among those that are shown.
+    pub lane: usize,
+    /// From the left end of the bar, in points.
+    pub x: f32,
+    /// As so many faint ticks on top of each other.
+    pub opacity: f32,
+}
+
 /// The sums over some members.
 pub struct Digest {
     /// The members, by number.
@@ -95,7 +107,7 @@ pub struct Digest {
     /// Of the mutual information, in nats.
     pub standard_error: f64,
     /// The ticks of every draw, and the width of the bars that they are for.
-    pub ticks: Option<(f32, Vec<crate::app::panels::inspector::bars::Tick>)>,
+    pub ticks: Option<(f32, Vec<Tick>)>,
 }
 
 impl Digest {

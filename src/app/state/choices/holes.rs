@@ -1,6 +1,6 @@
 //! What counts as a hole, as the session keeps it: the options of `epistemap holes`.
 
-use crate::app::state::session::MOST_GRID;
+use crate::app::state::choices::MOST_GRID;
 use crate::jobs::{HoleCriterion, MeasureBound};
 use crate::uncertainty::Measure;
 use serde::{Deserialize, Serialize};

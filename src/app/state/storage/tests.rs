@@ -1,7 +1,7 @@
 //! Sessions to files and back; what cannot be read is said, and nothing is lost.
 
 use super::*;
-use crate::app::shell::run::Start;
+use crate::app::shell::start::Start;
 use crate::app::shell::tiles::open_panels;
 use crate::app::shell::window::Window;
 use crate::app::state::event::Opening;
